@@ -1,0 +1,63 @@
+import type { Connection, Path, PathSegment } from "./generated/connection.js";
+import { ConnectionContext, IPContext } from "./generated/connectioncontext.js";
+import type { NetworkServiceRequest } from "./generated/networkservice.js";
+
+/** The path of a connection; an empty one when it has none. */
+export function pathOf(connection: Connection): Path {
+  return connection.path ?? { index: 0, pathSegments: [] };
+}
+
+/** The segment of the process that holds the message. */
+export function currentSegment(connection: Connection): PathSegment | undefined {
+  const path = pathOf(connection);
+  return path.pathSegments[path.index];
+}
+
+/** The segment of the process that sent the message; undefined at the first hop. */
+export function previousSegment(connection: Connection): PathSegment | undefined {
+  const path = pathOf(connection);
+  return path.pathSegments[path.index - 1];
+}
+
+/** The segment of the process behind this one; undefined at the last hop. */
+export function nextSegment(connection: Connection): PathSegment | undefined {
+  const path = pathOf(connection);
+  return path.pathSegments[path.index + 1];
+}
+
+/** The connection with one segment of its path changed; unchanged when the path has no such segment. */
+export function patchSegment(connection: Connection, index: number, patch: Partial<PathSegment>): Connection {
+  const path = pathOf(connection);
+  const segment = path.pathSegments[index];
+  if (!segment) return connection;
+  return {
+    ...connection,
+    path: { ...path, pathSegments: path.pathSegments.with(index, { ...segment, ...patch }) },
+  };
+}
+
+/** The connection with parts of its IP context changed; missing contexts are created. */
+export function patchIpContext(
+  connection: Connection,
+  patch: (ip: IPContext) => Partial<IPContext>,
+): Connection {
+  const context = connection.context ?? ConnectionContext.create();
+  const ip = context.ipContext ?? IPContext.create();
+  return { ...connection, context: { ...context, ipContext: { ...ip, ...patch(ip) } } };
+}
+
+/** The request with parts of its connection changed. */
+export function patchConnection(
+  request: NetworkServiceRequest,
+  patch: Partial<Connection>,
+): NetworkServiceRequest {
+  return { ...request, connection: { ...connectionOf(request), ...patch } };
+}
+
+/** The connection of a request. update-path sees to it that there is one, so elements behind it may rely on it. */
+export function connectionOf(request: NetworkServiceRequest): Connection {
+  if (!request.connection) {
+    throw new TypeError("the request carries no connection: update-path stands before every other element");
+  }
+  return request.connection;
+}

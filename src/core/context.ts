@@ -1,0 +1,136 @@
+import { setMaxListeners } from "node:events";
+import { systemClock, type Clock } from "./clock.js";
+import { Code, NsmError } from "./errors.js";
+
+/**
+ * The name under which a value travels in a Context. Compared by identity: declare it beside the element that
+ * sets it and export it from there.
+ */
+export class ContextKey<T> {
+  // Only for the type checker: a key of strings is not a key of numbers.
+  declare readonly valueType: T;
+
+  constructor(readonly name: string) {}
+}
+
+/** How long work may take that must be done although nobody waits for it any more. */
+const DEFAULT_DETACHED_BUDGET_MS = 15_000;
+
+/** What a root Context starts from. */
+export interface ContextOptions {
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+}
+
+/**
+ * What one call carries beside its argument: when it must end, whether it was cancelled, the clock, and values
+ * under typed keys. Immutable; passed as an argument, never hidden.
+ *
+ * @example
+ * const ctx = Context.background();
+ * await ctx.with(remoteUrl, url).withTimeout(5_000, (c) => next.request(c, request));
+ */
+export class Context {
+  private constructor(
+    readonly signal: AbortSignal,
+    readonly clock: Clock,
+    /** Milliseconds since the epoch, by `clock`; undefined when the call may take for ever. */
+    readonly deadline: number | undefined,
+    /** The time the call had when it began, in milliseconds. */
+    readonly budgetMs: number | undefined,
+    private readonly parent: Context | undefined,
+    private readonly key: ContextKey<unknown> | undefined,
+    private readonly value: unknown,
+  ) {}
+
+  /** A Context that belongs to no call: the root of a program's, a test's or an event's calls. */
+  static background({ signal, clock = systemClock }: ContextOptions = {}): Context {
+    const root = signal ?? new AbortController().signal;
+    // A root signal outlives thousands of calls that each listen for a while.
+    setMaxListeners(0, root);
+    return new Context(root, clock, undefined, undefined, undefined, undefined, undefined);
+  }
+
+  get<T>(key: ContextKey<T>): T | undefined {
+    for (let at: Context | undefined = this; at; at = at.parent) {
+      if (at.key === key) return at.value as T | undefined;
+    }
+    return undefined;
+  }
+
+  /** The same Context with one more value; `undefined` hides an earlier one. */
+  with<T>(key: ContextKey<T>, value: T | undefined): Context {
+    return new Context(this.signal, this.clock, this.deadline, this.budgetMs, this, key, value);
+  }
+
+  /** Milliseconds until the deadline, possibly negative; undefined without one. */
+  get remainingMs(): number | undefined {
+    return this.deadline === undefined ? undefined : this.deadline - this.clock.now();
+  }
+
+  /** Throws the reason when the call was cancelled or its time is over. */
+  throwIfDone(): void {
+    if (this.signal.aborted) throw this.signal.reason as Error;
+  }
+
+  /**
+   * Runs `work` in a Context that ends after `ms` milliseconds at the latest: its signal aborts with
+   * DEADLINE_EXCEEDED. Timer and listener are gone when the work ends, which is why this takes a callback.
+   */
+  withTimeout<R>(ms: number, work: (ctx: Context) => Promise<R>): Promise<R> {
+    const now = this.clock.now();
+    const deadline = Math.min(now + ms, this.deadline ?? Infinity);
+    return this.scoped(deadline, deadline - now, this.signal, work);
+  }
+
+  /** Runs `work` in a Context that also ends when `signal` aborts, with that signal's reason. */
+  async withSignal<R>(signal: AbortSignal, work: (ctx: Context) => Promise<R>): Promise<R> {
+    const controller = new AbortController();
+    const abort = (): void => controller.abort(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await this.scoped(this.deadline, this.budgetMs, this.signal, work, controller);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /**
+   * Runs `work` with the same values but a life of its own: for undoing things after a cancel. It has as much
+   * time as the caller had when it began, 15 s when that was unlimited.
+   */
+  detached<R>(work: (ctx: Context) => Promise<R>, timeoutMs?: number): Promise<R> {
+    const budget = timeoutMs ?? this.budgetMs ?? DEFAULT_DETACHED_BUDGET_MS;
+    return this.scoped(this.clock.now() + budget, budget, undefined, work);
+  }
+
+  private async scoped<R>(
+    deadline: number | undefined,
+    budgetMs: number | undefined,
+    parentSignal: AbortSignal | undefined,
+    work: (ctx: Context) => Promise<R>,
+    controller = new AbortController(),
+  ): Promise<R> {
+    const { signal } = controller;
+    setMaxListeners(0, signal);
+    const abort = (): void => controller.abort(parentSignal!.reason);
+    if (parentSignal?.aborted) abort();
+    parentSignal?.addEventListener("abort", abort, { once: true });
+    // A deadline that the parent has too fires there and reaches us through its signal.
+    const own = deadline !== undefined && (parentSignal === undefined || deadline !== this.deadline);
+    const cancelTimer = own
+      ? this.clock.after(deadline - this.clock.now(), () => controller.abort(deadlineExceeded(budgetMs!)))
+      : undefined;
+    try {
+      return await work(new Context(signal, this.clock, deadline, budgetMs, this, undefined, undefined));
+    } finally {
+      cancelTimer?.();
+      parentSignal?.removeEventListener("abort", abort);
+    }
+  }
+}
+
+function deadlineExceeded(budgetMs: number): NsmError {
+  return new NsmError(Code.DeadlineExceeded, `not done within ${Math.round(budgetMs)} ms`);
+}

@@ -1,0 +1,80 @@
+import { EMPTY, type Observable } from "rxjs";
+import type {
+  Connection,
+  ConnectionEvent,
+  MonitorScopeSelector,
+  NetworkServiceEndpoint,
+  NetworkServiceEndpointQuery,
+  NetworkServiceEndpointResponse,
+  NetworkServiceEntry,
+  NetworkServiceQuery,
+  NetworkServiceRequest,
+  NetworkServiceResponse,
+} from "../api/index.js";
+import type { Context } from "./context.js";
+import { chainOf, type ChainElement } from "./element.js";
+import { Code, NsmError } from "./errors.js";
+
+/** Request creates a connection or refreshes the one with the same id; Close takes it down. */
+export interface NetworkService {
+  request(ctx: Context, request: NetworkServiceRequest): Promise<Connection>;
+  close(ctx: Context, connection: Connection): Promise<void>;
+}
+
+/** Tells what happens to connections: first all that match the selector, then every change. */
+export interface MonitorConnection {
+  monitorConnections(ctx: Context, selector: MonitorScopeSelector): Observable<ConnectionEvent>;
+}
+
+/** Knows network services or endpoints. `find` completes, or stays open when the query says `watch`. */
+export interface Registry<Entry, Query, Found> {
+  register(ctx: Context, entry: Entry): Promise<Entry>;
+  find(ctx: Context, query: Query): Observable<Found>;
+  unregister(ctx: Context, entry: Entry): Promise<void>;
+}
+
+/** The registry of network services. */
+export type NetworkServiceRegistry = Registry<
+  NetworkServiceEntry,
+  NetworkServiceQuery,
+  NetworkServiceResponse
+>;
+
+/** The registry of network service endpoints. */
+export type EndpointRegistry = Registry<
+  NetworkServiceEndpoint,
+  NetworkServiceEndpointQuery,
+  NetworkServiceEndpointResponse
+>;
+
+/** What every entry of a registry has. */
+export interface RegistryEntry {
+  readonly name: string;
+  readonly pathIds: readonly string[];
+}
+
+/** An element of a network service's chain. */
+export type NetworkServiceElement = ChainElement<NetworkService>;
+
+/** An element that stands in the chain of either registry. */
+export type RegistryElement<E, Q, F> = ChainElement<Registry<E, Q, F>>;
+
+/** Links elements of the Request/Close chain; without a tail the answer is the request's own connection. */
+export const chain = chainOf<NetworkService>({
+  async request(_ctx, request) {
+    if (!request.connection) throw new NsmError(Code.InvalidArgument, "the request carries no connection");
+    return request.connection;
+  },
+  async close() {},
+});
+
+/** A registry that takes everything and knows nothing: the end of a registry chain. */
+function registryTail<E, Q, F>(): Registry<E, Q, F> {
+  return { register: async (_ctx, entry) => entry, find: () => EMPTY, unregister: async () => {} };
+}
+
+/** Links elements of the registry of network services. */
+export const networkServiceRegistryChain = chainOf<NetworkServiceRegistry>(registryTail());
+
+/** Links elements of the registry of endpoints. */
+export const endpointRegistryChain = chainOf<EndpointRegistry>(registryTail());

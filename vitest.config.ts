@@ -1,0 +1,49 @@
+import { defineConfig } from "vitest/config";
+import { fileURLToPath } from "node:url";
+
+// Tests and examples import the package by its name; here that is the source itself.
+const source = fileURLToPath(new URL("./src", import.meta.url));
+const alias = [
+  { find: /^nsm-sdk$/, replacement: `${source}/index.ts` },
+  { find: /^nsm-sdk\/(.*)$/, replacement: `${source}/$1/index.ts` },
+];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve: { alias },
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/netns/**", "test/interop/**", "test/scenarios/**"],
+        },
+      },
+      // These enter network namespaces and start processes: one file at a time.
+      {
+        resolve: { alias },
+        test: { name: "netns", include: ["test/netns/**/*.test.ts"], fileParallelism: false, testTimeout: 30_000 },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: "interop",
+          include: ["test/interop/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: "scenarios",
+          include: ["test/scenarios/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
