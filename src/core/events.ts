@@ -20,6 +20,8 @@ export interface RequestEventOptions extends EventOptions {
  * connection and through the chain from begin() on. Rejects with what the call failed with.
  */
 export interface ConnectionEvents {
+  /** Aborts when the connection is being closed for good; the Close of a reselect does not count. */
+  readonly closed: AbortSignal;
   request(options?: RequestEventOptions): Promise<EventOutcome>;
   close(options?: EventOptions): Promise<EventOutcome>;
 }
