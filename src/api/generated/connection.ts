@@ -298,10 +298,10 @@ export const Mechanism: MessageFns<Mechanism> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mechanism>, I>>(base?: I): Mechanism {
-    return Mechanism.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Mechanism>): Mechanism {
+    return Mechanism.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Mechanism>, I>>(object: I): Mechanism {
+  fromPartial(object: DeepPartial<Mechanism>): Mechanism {
     const message = createBaseMechanism() as any;
     message.cls = object.cls ?? "";
     message.type = object.type ?? "";
@@ -408,10 +408,10 @@ export const Mechanism_ParametersEntry: MessageFns<Mechanism_ParametersEntry> = 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mechanism_ParametersEntry>, I>>(base?: I): Mechanism_ParametersEntry {
-    return Mechanism_ParametersEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Mechanism_ParametersEntry>): Mechanism_ParametersEntry {
+    return Mechanism_ParametersEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Mechanism_ParametersEntry>, I>>(object: I): Mechanism_ParametersEntry {
+  fromPartial(object: DeepPartial<Mechanism_ParametersEntry>): Mechanism_ParametersEntry {
     const message = createBaseMechanism_ParametersEntry() as any;
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -576,10 +576,10 @@ export const PathSegment: MessageFns<PathSegment> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PathSegment>, I>>(base?: I): PathSegment {
-    return PathSegment.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PathSegment>): PathSegment {
+    return PathSegment.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PathSegment>, I>>(object: I): PathSegment {
+  fromPartial(object: DeepPartial<PathSegment>): PathSegment {
     const message = createBasePathSegment() as any;
     message.name = object.name ?? "";
     message.id = object.id ?? "";
@@ -690,10 +690,10 @@ export const PathSegment_MetricsEntry: MessageFns<PathSegment_MetricsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PathSegment_MetricsEntry>, I>>(base?: I): PathSegment_MetricsEntry {
-    return PathSegment_MetricsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PathSegment_MetricsEntry>): PathSegment_MetricsEntry {
+    return PathSegment_MetricsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PathSegment_MetricsEntry>, I>>(object: I): PathSegment_MetricsEntry {
+  fromPartial(object: DeepPartial<PathSegment_MetricsEntry>): PathSegment_MetricsEntry {
     const message = createBasePathSegment_MetricsEntry() as any;
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -795,10 +795,10 @@ export const Path: MessageFns<Path> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Path>, I>>(base?: I): Path {
-    return Path.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Path>): Path {
+    return Path.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Path>, I>>(object: I): Path {
+  fromPartial(object: DeepPartial<Path>): Path {
     const message = createBasePath() as any;
     message.index = object.index ?? 0;
     message.pathSegments = object.pathSegments?.map((e) => PathSegment.fromPartial(e)) || [];
@@ -1042,10 +1042,10 @@ export const Connection: MessageFns<Connection> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Connection>, I>>(base?: I): Connection {
-    return Connection.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Connection>): Connection {
+    return Connection.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Connection>, I>>(object: I): Connection {
+  fromPartial(object: DeepPartial<Connection>): Connection {
     const message = createBaseConnection() as any;
     message.id = object.id ?? "";
     message.networkService = object.networkService ?? "";
@@ -1162,10 +1162,10 @@ export const Connection_LabelsEntry: MessageFns<Connection_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Connection_LabelsEntry>, I>>(base?: I): Connection_LabelsEntry {
-    return Connection_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Connection_LabelsEntry>): Connection_LabelsEntry {
+    return Connection_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Connection_LabelsEntry>, I>>(object: I): Connection_LabelsEntry {
+  fromPartial(object: DeepPartial<Connection_LabelsEntry>): Connection_LabelsEntry {
     const message = createBaseConnection_LabelsEntry() as any;
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1285,10 +1285,10 @@ export const ConnectionEvent: MessageFns<ConnectionEvent> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectionEvent>, I>>(base?: I): ConnectionEvent {
-    return ConnectionEvent.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectionEvent>): ConnectionEvent {
+    return ConnectionEvent.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectionEvent>, I>>(object: I): ConnectionEvent {
+  fromPartial(object: DeepPartial<ConnectionEvent>): ConnectionEvent {
     const message = createBaseConnectionEvent() as any;
     message.type = object.type ?? 0;
     message.connections = (globalThis.Object.entries(object.connections ?? {}) as [string, Connection][]).reduce(
@@ -1394,14 +1394,10 @@ export const ConnectionEvent_ConnectionsEntry: MessageFns<ConnectionEvent_Connec
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectionEvent_ConnectionsEntry>, I>>(
-    base?: I,
-  ): ConnectionEvent_ConnectionsEntry {
-    return ConnectionEvent_ConnectionsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectionEvent_ConnectionsEntry>): ConnectionEvent_ConnectionsEntry {
+    return ConnectionEvent_ConnectionsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectionEvent_ConnectionsEntry>, I>>(
-    object: I,
-  ): ConnectionEvent_ConnectionsEntry {
+  fromPartial(object: DeepPartial<ConnectionEvent_ConnectionsEntry>): ConnectionEvent_ConnectionsEntry {
     const message = createBaseConnectionEvent_ConnectionsEntry() as any;
     message.key = object.key ?? "";
     message.value = (object.value !== undefined && object.value !== null)
@@ -1509,10 +1505,10 @@ export const MonitorScopeSelector: MessageFns<MonitorScopeSelector> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<MonitorScopeSelector>, I>>(base?: I): MonitorScopeSelector {
-    return MonitorScopeSelector.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<MonitorScopeSelector>): MonitorScopeSelector {
+    return MonitorScopeSelector.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<MonitorScopeSelector>, I>>(object: I): MonitorScopeSelector {
+  fromPartial(object: DeepPartial<MonitorScopeSelector>): MonitorScopeSelector {
     const message = createBaseMonitorScopeSelector() as any;
     message.pathSegments = object.pathSegments?.map((e) => PathSegment.fromPartial(e)) || [];
     message.networkServices = object.networkServices?.map((e) => e) || [];
@@ -1544,10 +1540,6 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
-
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
 function toTimestamp(date: Date): Timestamp {
   const seconds = Math.trunc(date.getTime() / 1_000);
@@ -1595,6 +1587,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

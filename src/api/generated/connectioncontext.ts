@@ -315,10 +315,10 @@ export const ConnectionContext: MessageFns<ConnectionContext> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectionContext>, I>>(base?: I): ConnectionContext {
-    return ConnectionContext.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectionContext>): ConnectionContext {
+    return ConnectionContext.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectionContext>, I>>(object: I): ConnectionContext {
+  fromPartial(object: DeepPartial<ConnectionContext>): ConnectionContext {
     const message = createBaseConnectionContext() as any;
     message.ipContext = (object.ipContext !== undefined && object.ipContext !== null)
       ? IPContext.fromPartial(object.ipContext)
@@ -433,14 +433,10 @@ export const ConnectionContext_ExtraContextEntry: MessageFns<ConnectionContext_E
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectionContext_ExtraContextEntry>, I>>(
-    base?: I,
-  ): ConnectionContext_ExtraContextEntry {
-    return ConnectionContext_ExtraContextEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectionContext_ExtraContextEntry>): ConnectionContext_ExtraContextEntry {
+    return ConnectionContext_ExtraContextEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectionContext_ExtraContextEntry>, I>>(
-    object: I,
-  ): ConnectionContext_ExtraContextEntry {
+  fromPartial(object: DeepPartial<ConnectionContext_ExtraContextEntry>): ConnectionContext_ExtraContextEntry {
     const message = createBaseConnectionContext_ExtraContextEntry() as any;
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -728,10 +724,10 @@ export const IPContext: MessageFns<IPContext> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<IPContext>, I>>(base?: I): IPContext {
-    return IPContext.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<IPContext>): IPContext {
+    return IPContext.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<IPContext>, I>>(object: I): IPContext {
+  fromPartial(object: DeepPartial<IPContext>): IPContext {
     const message = createBaseIPContext() as any;
     message.srcIpAddrs = object.srcIpAddrs?.map((e) => e) || [];
     message.dstIpAddrs = object.dstIpAddrs?.map((e) => e) || [];
@@ -842,10 +838,10 @@ export const IpNeighbor: MessageFns<IpNeighbor> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<IpNeighbor>, I>>(base?: I): IpNeighbor {
-    return IpNeighbor.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<IpNeighbor>): IpNeighbor {
+    return IpNeighbor.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<IpNeighbor>, I>>(object: I): IpNeighbor {
+  fromPartial(object: DeepPartial<IpNeighbor>): IpNeighbor {
     const message = createBaseIpNeighbor() as any;
     message.ip = object.ip ?? "";
     message.hardwareAddress = object.hardwareAddress ?? "";
@@ -943,10 +939,10 @@ export const Route: MessageFns<Route> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Route>, I>>(base?: I): Route {
-    return Route.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Route>): Route {
+    return Route.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Route>, I>>(object: I): Route {
+  fromPartial(object: DeepPartial<Route>): Route {
     const message = createBaseRoute() as any;
     message.prefix = object.prefix ?? "";
     message.nextHop = object.nextHop ?? "";
@@ -1027,10 +1023,10 @@ export const IpFamily: MessageFns<IpFamily> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<IpFamily>, I>>(base?: I): IpFamily {
-    return IpFamily.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<IpFamily>): IpFamily {
+    return IpFamily.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<IpFamily>, I>>(object: I): IpFamily {
+  fromPartial(object: DeepPartial<IpFamily>): IpFamily {
     const message = createBaseIpFamily() as any;
     message.family = object.family ?? 0;
     return message;
@@ -1173,10 +1169,10 @@ export const ExtraPrefixRequest: MessageFns<ExtraPrefixRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ExtraPrefixRequest>, I>>(base?: I): ExtraPrefixRequest {
-    return ExtraPrefixRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ExtraPrefixRequest>): ExtraPrefixRequest {
+    return ExtraPrefixRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ExtraPrefixRequest>, I>>(object: I): ExtraPrefixRequest {
+  fromPartial(object: DeepPartial<ExtraPrefixRequest>): ExtraPrefixRequest {
     const message = createBaseExtraPrefixRequest() as any;
     message.addrFamily = (object.addrFamily !== undefined && object.addrFamily !== null)
       ? IpFamily.fromPartial(object.addrFamily)
@@ -1331,10 +1327,10 @@ export const PolicyRoute: MessageFns<PolicyRoute> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PolicyRoute>, I>>(base?: I): PolicyRoute {
-    return PolicyRoute.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PolicyRoute>): PolicyRoute {
+    return PolicyRoute.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PolicyRoute>, I>>(object: I): PolicyRoute {
+  fromPartial(object: DeepPartial<PolicyRoute>): PolicyRoute {
     const message = createBasePolicyRoute() as any;
     message.from = object.from ?? "";
     message.proto = object.proto ?? "";
@@ -1443,10 +1439,10 @@ export const DNSConfig: MessageFns<DNSConfig> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DNSConfig>, I>>(base?: I): DNSConfig {
-    return DNSConfig.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DNSConfig>): DNSConfig {
+    return DNSConfig.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DNSConfig>, I>>(object: I): DNSConfig {
+  fromPartial(object: DeepPartial<DNSConfig>): DNSConfig {
     const message = createBaseDNSConfig() as any;
     message.dnsServerIps = object.dnsServerIps?.map((e) => e) || [];
     message.searchDomains = object.searchDomains?.map((e) => e) || [];
@@ -1529,10 +1525,10 @@ export const DNSContext: MessageFns<DNSContext> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DNSContext>, I>>(base?: I): DNSContext {
-    return DNSContext.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DNSContext>): DNSContext {
+    return DNSContext.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DNSContext>, I>>(object: I): DNSContext {
+  fromPartial(object: DeepPartial<DNSContext>): DNSContext {
     const message = createBaseDNSContext() as any;
     message.configs = object.configs?.map((e) => DNSConfig.fromPartial(e)) || [];
     return message;
@@ -1656,10 +1652,10 @@ export const EthernetContext: MessageFns<EthernetContext> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<EthernetContext>, I>>(base?: I): EthernetContext {
-    return EthernetContext.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<EthernetContext>): EthernetContext {
+    return EthernetContext.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<EthernetContext>, I>>(object: I): EthernetContext {
+  fromPartial(object: DeepPartial<EthernetContext>): EthernetContext {
     const message = createBaseEthernetContext() as any;
     message.srcMac = object.srcMac ?? "";
     message.dstMac = object.dstMac ?? "";
@@ -1676,10 +1672,6 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function isObject(value: any): boolean {
   return typeof value === "object" && value !== null;
 }
@@ -1693,6 +1685,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

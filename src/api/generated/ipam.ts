@@ -169,10 +169,10 @@ export const PrefixRequest: MessageFns<PrefixRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PrefixRequest>, I>>(base?: I): PrefixRequest {
-    return PrefixRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PrefixRequest>): PrefixRequest {
+    return PrefixRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PrefixRequest>, I>>(object: I): PrefixRequest {
+  fromPartial(object: DeepPartial<PrefixRequest>): PrefixRequest {
     const message = createBasePrefixRequest() as any;
     message.type = object.type ?? 0;
     message.prefix = object.prefix ?? "";
@@ -275,10 +275,10 @@ export const PrefixResponse: MessageFns<PrefixResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PrefixResponse>, I>>(base?: I): PrefixResponse {
-    return PrefixResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PrefixResponse>): PrefixResponse {
+    return PrefixResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PrefixResponse>, I>>(object: I): PrefixResponse {
+  fromPartial(object: DeepPartial<PrefixResponse>): PrefixResponse {
     const message = createBasePrefixResponse() as any;
     message.prefix = object.prefix ?? "";
     message.excludePrefixes = object.excludePrefixes?.map((e) => e) || [];
@@ -311,10 +311,6 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;
 }
@@ -324,6 +320,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -110,10 +110,10 @@ export const NetworkServiceRequest: MessageFns<NetworkServiceRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceRequest>, I>>(base?: I): NetworkServiceRequest {
-    return NetworkServiceRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkServiceRequest>): NetworkServiceRequest {
+    return NetworkServiceRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceRequest>, I>>(object: I): NetworkServiceRequest {
+  fromPartial(object: DeepPartial<NetworkServiceRequest>): NetworkServiceRequest {
     const message = createBaseNetworkServiceRequest() as any;
     message.connection = (object.connection !== undefined && object.connection !== null)
       ? Connection.fromPartial(object.connection)
@@ -161,10 +161,6 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;
 }
@@ -174,6 +170,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

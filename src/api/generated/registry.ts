@@ -231,10 +231,10 @@ export const NetworkService: MessageFns<NetworkService> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkService>, I>>(base?: I): NetworkService {
-    return NetworkService.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkService>): NetworkService {
+    return NetworkService.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkService>, I>>(object: I): NetworkService {
+  fromPartial(object: DeepPartial<NetworkService>): NetworkService {
     const message = createBaseNetworkService() as any;
     message.name = object.name ?? "";
     message.payload = object.payload ?? "";
@@ -399,10 +399,10 @@ export const Match: MessageFns<Match> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Match>, I>>(base?: I): Match {
-    return Match.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Match>): Match {
+    return Match.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Match>, I>>(object: I): Match {
+  fromPartial(object: DeepPartial<Match>): Match {
     const message = createBaseMatch() as any;
     message.sourceSelector = (globalThis.Object.entries(object.sourceSelector ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
@@ -512,10 +512,10 @@ export const Match_SourceSelectorEntry: MessageFns<Match_SourceSelectorEntry> = 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Match_SourceSelectorEntry>, I>>(base?: I): Match_SourceSelectorEntry {
-    return Match_SourceSelectorEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Match_SourceSelectorEntry>): Match_SourceSelectorEntry {
+    return Match_SourceSelectorEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Match_SourceSelectorEntry>, I>>(object: I): Match_SourceSelectorEntry {
+  fromPartial(object: DeepPartial<Match_SourceSelectorEntry>): Match_SourceSelectorEntry {
     const message = createBaseMatch_SourceSelectorEntry() as any;
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -620,10 +620,10 @@ export const Metadata: MessageFns<Metadata> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Metadata>, I>>(base?: I): Metadata {
-    return Metadata.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Metadata>): Metadata {
+    return Metadata.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Metadata>, I>>(object: I): Metadata {
+  fromPartial(object: DeepPartial<Metadata>): Metadata {
     const message = createBaseMetadata() as any;
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
@@ -728,10 +728,10 @@ export const Metadata_LabelsEntry: MessageFns<Metadata_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Metadata_LabelsEntry>, I>>(base?: I): Metadata_LabelsEntry {
-    return Metadata_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Metadata_LabelsEntry>): Metadata_LabelsEntry {
+    return Metadata_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Metadata_LabelsEntry>, I>>(object: I): Metadata_LabelsEntry {
+  fromPartial(object: DeepPartial<Metadata_LabelsEntry>): Metadata_LabelsEntry {
     const message = createBaseMetadata_LabelsEntry() as any;
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -864,10 +864,10 @@ export const Destination: MessageFns<Destination> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Destination>, I>>(base?: I): Destination {
-    return Destination.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Destination>): Destination {
+    return Destination.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Destination>, I>>(object: I): Destination {
+  fromPartial(object: DeepPartial<Destination>): Destination {
     const message = createBaseDestination() as any;
     message.destinationSelector = (globalThis.Object.entries(object.destinationSelector ?? {}) as [string, string][])
       .reduce((acc: { [key: string]: string }, [key, value]: [string, string]) => {
@@ -971,14 +971,10 @@ export const Destination_DestinationSelectorEntry: MessageFns<Destination_Destin
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Destination_DestinationSelectorEntry>, I>>(
-    base?: I,
-  ): Destination_DestinationSelectorEntry {
-    return Destination_DestinationSelectorEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Destination_DestinationSelectorEntry>): Destination_DestinationSelectorEntry {
+    return Destination_DestinationSelectorEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Destination_DestinationSelectorEntry>, I>>(
-    object: I,
-  ): Destination_DestinationSelectorEntry {
+  fromPartial(object: DeepPartial<Destination_DestinationSelectorEntry>): Destination_DestinationSelectorEntry {
     const message = createBaseDestination_DestinationSelectorEntry() as any;
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1083,10 +1079,10 @@ export const NetworkServiceLabels: MessageFns<NetworkServiceLabels> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceLabels>, I>>(base?: I): NetworkServiceLabels {
-    return NetworkServiceLabels.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkServiceLabels>): NetworkServiceLabels {
+    return NetworkServiceLabels.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceLabels>, I>>(object: I): NetworkServiceLabels {
+  fromPartial(object: DeepPartial<NetworkServiceLabels>): NetworkServiceLabels {
     const message = createBaseNetworkServiceLabels() as any;
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
@@ -1191,14 +1187,10 @@ export const NetworkServiceLabels_LabelsEntry: MessageFns<NetworkServiceLabels_L
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceLabels_LabelsEntry>, I>>(
-    base?: I,
-  ): NetworkServiceLabels_LabelsEntry {
-    return NetworkServiceLabels_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkServiceLabels_LabelsEntry>): NetworkServiceLabels_LabelsEntry {
+    return NetworkServiceLabels_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceLabels_LabelsEntry>, I>>(
-    object: I,
-  ): NetworkServiceLabels_LabelsEntry {
+  fromPartial(object: DeepPartial<NetworkServiceLabels_LabelsEntry>): NetworkServiceLabels_LabelsEntry {
     const message = createBaseNetworkServiceLabels_LabelsEntry() as any;
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1432,10 +1424,10 @@ export const NetworkServiceEndpoint: MessageFns<NetworkServiceEndpoint> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceEndpoint>, I>>(base?: I): NetworkServiceEndpoint {
-    return NetworkServiceEndpoint.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkServiceEndpoint>): NetworkServiceEndpoint {
+    return NetworkServiceEndpoint.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceEndpoint>, I>>(object: I): NetworkServiceEndpoint {
+  fromPartial(object: DeepPartial<NetworkServiceEndpoint>): NetworkServiceEndpoint {
     const message = createBaseNetworkServiceEndpoint() as any;
     message.name = object.name ?? "";
     message.networkServiceNames = object.networkServiceNames?.map((e) => e) || [];
@@ -1557,13 +1549,13 @@ export const NetworkServiceEndpoint_NetworkServiceLabelsEntry: MessageFns<
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceEndpoint_NetworkServiceLabelsEntry>, I>>(
-    base?: I,
+  create(
+    base?: DeepPartial<NetworkServiceEndpoint_NetworkServiceLabelsEntry>,
   ): NetworkServiceEndpoint_NetworkServiceLabelsEntry {
-    return NetworkServiceEndpoint_NetworkServiceLabelsEntry.fromPartial(base ?? ({} as any));
+    return NetworkServiceEndpoint_NetworkServiceLabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceEndpoint_NetworkServiceLabelsEntry>, I>>(
-    object: I,
+  fromPartial(
+    object: DeepPartial<NetworkServiceEndpoint_NetworkServiceLabelsEntry>,
   ): NetworkServiceEndpoint_NetworkServiceLabelsEntry {
     const message = createBaseNetworkServiceEndpoint_NetworkServiceLabelsEntry() as any;
     message.key = object.key ?? "";
@@ -1668,10 +1660,10 @@ export const NetworkServiceQuery: MessageFns<NetworkServiceQuery> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceQuery>, I>>(base?: I): NetworkServiceQuery {
-    return NetworkServiceQuery.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkServiceQuery>): NetworkServiceQuery {
+    return NetworkServiceQuery.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceQuery>, I>>(object: I): NetworkServiceQuery {
+  fromPartial(object: DeepPartial<NetworkServiceQuery>): NetworkServiceQuery {
     const message = createBaseNetworkServiceQuery() as any;
     message.networkService = (object.networkService !== undefined && object.networkService !== null)
       ? NetworkService.fromPartial(object.networkService)
@@ -1775,10 +1767,10 @@ export const NetworkServiceEndpointQuery: MessageFns<NetworkServiceEndpointQuery
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceEndpointQuery>, I>>(base?: I): NetworkServiceEndpointQuery {
-    return NetworkServiceEndpointQuery.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkServiceEndpointQuery>): NetworkServiceEndpointQuery {
+    return NetworkServiceEndpointQuery.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceEndpointQuery>, I>>(object: I): NetworkServiceEndpointQuery {
+  fromPartial(object: DeepPartial<NetworkServiceEndpointQuery>): NetworkServiceEndpointQuery {
     const message = createBaseNetworkServiceEndpointQuery() as any;
     message.networkServiceEndpoint =
       (object.networkServiceEndpoint !== undefined && object.networkServiceEndpoint !== null)
@@ -1883,10 +1875,10 @@ export const NetworkServiceResponse: MessageFns<NetworkServiceResponse> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceResponse>, I>>(base?: I): NetworkServiceResponse {
-    return NetworkServiceResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkServiceResponse>): NetworkServiceResponse {
+    return NetworkServiceResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceResponse>, I>>(object: I): NetworkServiceResponse {
+  fromPartial(object: DeepPartial<NetworkServiceResponse>): NetworkServiceResponse {
     const message = createBaseNetworkServiceResponse() as any;
     message.networkService = (object.networkService !== undefined && object.networkService !== null)
       ? NetworkService.fromPartial(object.networkService)
@@ -1990,12 +1982,10 @@ export const NetworkServiceEndpointResponse: MessageFns<NetworkServiceEndpointRe
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkServiceEndpointResponse>, I>>(base?: I): NetworkServiceEndpointResponse {
-    return NetworkServiceEndpointResponse.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkServiceEndpointResponse>): NetworkServiceEndpointResponse {
+    return NetworkServiceEndpointResponse.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkServiceEndpointResponse>, I>>(
-    object: I,
-  ): NetworkServiceEndpointResponse {
+  fromPartial(object: DeepPartial<NetworkServiceEndpointResponse>): NetworkServiceEndpointResponse {
     const message = createBaseNetworkServiceEndpointResponse() as any;
     message.networkServiceEndpoint =
       (object.networkServiceEndpoint !== undefined && object.networkServiceEndpoint !== null)
@@ -2095,10 +2085,6 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function toTimestamp(date: Date): Timestamp {
   const seconds = Math.trunc(date.getTime() / 1_000);
   const nanos = (date.getTime() % 1_000) * 1_000_000;
@@ -2145,6 +2131,6 @@ interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }
