@@ -67,8 +67,7 @@ export function heal(options: HealOptions): NetworkServiceElement {
     options.onHealing?.(connection, loss);
     const stop = new AbortController();
     recoveries.set(connection.id, stop);
-    void recover({
-      ctx,
+    const recovery = {
       connection,
       events,
       loss,
@@ -77,7 +76,8 @@ export function heal(options: HealOptions): NetworkServiceElement {
       wake: options.wake,
       random,
       stopped: stop.signal,
-    }).finally(() => {
+    };
+    void recover(ctx, recovery).finally(() => {
       if (recoveries.get(connection.id) === stop) recoveries.delete(connection.id);
     });
   };
@@ -87,7 +87,7 @@ export function heal(options: HealOptions): NetworkServiceElement {
     const events = ctx.get(connectionEvents);
     if (!link || !events || until.aborted) return;
     const own = Context.background({ signal: until, clock: ctx.clock }).with(logger, ctx.get(logger));
-    const started: Watch = new Watch({
+    const started = new Watch({
       ctx: own,
       connection,
       link,
@@ -98,8 +98,9 @@ export function heal(options: HealOptions): NetworkServiceElement {
         startRecovery(own, events, connection, loss);
       },
     });
-    if (!started.isOver) watches.add(started);
+    watches.add(started);
     watch.set(ctx, started);
+    started.start();
   };
 
   const stopWatch = (stopped: Watch | undefined): void => {

@@ -6,8 +6,6 @@ import { isAlive, type LivenessOptions, type Loss } from "./watch.js";
 
 /** What a recovery works with. */
 export interface RecoveryOptions {
-  /** Lives as long as the element; its signal ends the recovery with the program. */
-  readonly ctx: Context;
   readonly connection: Connection;
   readonly events: ConnectionEvents;
   readonly loss: Loss;
@@ -23,40 +21,44 @@ export interface RecoveryOptions {
 const BACKOFF = { initialMs: 20, maxMs: 2_000 };
 
 /**
- * Tries until the connection stands again, is closed, or the program ends: asking the same endpoint anew while
- * the data plane is known to be alive, any endpoint otherwise.
+ * Tries until the connection stands again, is closed, or `ctx` (the program) ends: asking the same endpoint
+ * anew while the data plane is known to be alive, any endpoint otherwise.
  */
-export async function recover(options: RecoveryOptions): Promise<void> {
-  const { ctx, connection, events, budget, liveness, random } = options;
-  const ended = AbortSignal.any([ctx.signal, events.closed, options.stopped]);
+export function recover(ctx: Context, options: RecoveryOptions): Promise<void> {
+  return ctx.withSignal(options.events.closed, (open) =>
+    open.withSignal(options.stopped, (wanted) => tryUntilItStands(wanted, options)),
+  );
+}
+
+async function tryUntilItStands(ctx: Context, options: RecoveryOptions): Promise<void> {
+  const { connection, events, budget, liveness, random } = options;
+  const { signal, clock } = ctx;
   const nextWait = backoff({ ...BACKOFF, random });
   let reselect = options.loss === "data plane" || !liveness;
-  while (!ended.aborted) {
+  while (!signal.aborted) {
     try {
-      await sleep(ctx.clock, budget.take(ctx.clock), ended);
+      await sleep(clock, budget.take(clock), signal);
       if (!reselect && liveness) reselect = !(await isAlive(ctx, liveness, connection));
-      await events.request({ signal: ended, reselect });
+      await events.request({ signal, reselect });
       return;
     } catch (error) {
-      if (ended.aborted) return;
+      if (signal.aborted) return;
       log(ctx).debug({ connection: connection.id, error: explain(error) }, "healing failed, trying again");
-      await pause(options, nextWait(), ended);
+      await pause(ctx, options, nextWait());
     }
   }
 }
 
 /** Waits, but not longer than until something happens that may let the next try succeed. */
-async function pause(
-  { ctx, connection, wake }: RecoveryOptions,
-  ms: number,
-  ended: AbortSignal,
-): Promise<void> {
+async function pause(ctx: Context, { connection, wake }: RecoveryOptions, ms: number): Promise<void> {
   const woken = new AbortController();
-  const subscription = wake?.(connection).subscribe({ next: () => woken.abort(), error: () => {} });
+  const wakeUp = (): void => woken.abort();
+  // A wake-up call that breaks is a reason to look as well.
+  const subscription = wake?.(connection).subscribe({ next: wakeUp, error: wakeUp });
   try {
-    await sleep(ctx.clock, ms, AbortSignal.any([ended, woken.signal]));
+    await ctx.withSignal(woken.signal, (c) => sleep(ctx.clock, ms, c.signal));
   } catch {
-    // Ended or woken: the loop's condition tells which.
+    // Woken or not wanted any more: the caller's loop looks which.
   } finally {
     subscription?.unsubscribe();
   }

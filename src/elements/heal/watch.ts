@@ -34,17 +34,19 @@ export interface WatchOptions {
  */
 export class Watch {
   private over = false;
-  private readonly subscription: Subscription | undefined;
+  private subscription: Subscription | undefined;
   private cancelTick: CancelTimer | undefined;
 
-  constructor(private readonly options: WatchOptions) {
-    const { ctx, connection, link, hub, liveness } = options;
+  constructor(private readonly options: WatchOptions) {}
+
+  start(): void {
+    const { ctx, connection, link, hub, liveness } = this.options;
     const { index, pathSegments } = pathOf(connection);
     const { name, id } = pathSegments[index]!;
     this.subscription = hub.follow(ctx, link, { index, name, id }).subscribe(({ state }) => {
       if (state === State.DOWN) this.lose("control plane");
     });
-    // The hub may have known of the loss before we asked.
+    // The hub may have known of the loss already, and told us before there was anything to unsubscribe.
     if (this.over) this.subscription.unsubscribe();
     else if (liveness) this.scheduleCheck(liveness);
   }
