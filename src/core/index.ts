@@ -29,6 +29,7 @@ export {
 } from "./events.js";
 export { remoteUrl, type Link, type Links } from "./link.js";
 export { log, logger, silent, type Logger } from "./logger.js";
+export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";
 export { peer, type Peer, type Token } from "./peer.js";
 export {
   registrationPath,
