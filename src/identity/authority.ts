@@ -1,0 +1,253 @@
+import { randomBytes, webcrypto } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type * as X509 from "@peculiar/x509";
+import { checkedTrustDomain, SpiffeId } from "./spiffe-id.js";
+
+/** A workload's certificate, its key and the bundle to verify it with, as PEM. */
+export interface IssuedSvid {
+  readonly id: SpiffeId;
+  /** The trust domain's root. */
+  readonly ca: string;
+  /** Leaf first, then the intermediates up to the root, which is left out. */
+  readonly svid: string;
+  /** PKCS#8. */
+  readonly key: string;
+  /**
+   * Writes ca.pem, svid.pem and key.pem (readable by the owner only) into `directory`, which is made when
+   * missing: what filesSource() reads. Each file is replaced in one step.
+   */
+  writeTo(directory: string): Promise<void>;
+}
+
+/** The kinds of keys a certificate can be made for; peers verify tokens of P-256 only. */
+export type KeyKind = "P-256" | "P-384" | "RSA";
+
+/** What a certificate says. Beyond `path` it is for making those that peers must refuse. */
+export interface IssueOptions {
+  /** The id's path in the trust domain, with its leading `/`. */
+  readonly path: string;
+  /** From now on, or from `notBefore` when that is given; default one hour. */
+  readonly lifetimeMs?: number;
+  /** Default a minute ago, for clocks that do not agree. */
+  readonly notBefore?: Date;
+  readonly key?: KeyKind;
+  /** Instead of the one SPIFFE id. */
+  readonly uris?: readonly string[];
+  /** A leaf that claims to be an authority. */
+  readonly ca?: boolean;
+  /** A leaf that may sign certificates without claiming to be an authority. */
+  readonly certSign?: boolean;
+}
+
+/** What signs the certificates of one trust domain. */
+export interface Authority {
+  readonly trustDomain: string;
+  /** The root, as PEM: the trust domain's bundle. */
+  readonly ca: string;
+  issue(options: IssueOptions): Promise<IssuedSvid>;
+  /** An authority below this one; what it issues carries its certificate along. */
+  intermediate(): Promise<Authority>;
+}
+
+/** For whom certificates are made, and how long the root lives. */
+export interface AuthorityOptions {
+  readonly trustDomain: string;
+  /** Of the root and of intermediates; default ten years. */
+  readonly lifetimeMs?: number;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS;
+const SIGNING = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+
+interface Signer {
+  readonly certificate: X509.X509Certificate;
+  readonly key: webcrypto.CryptoKey;
+  /** The certificates a leaf brings along: from the signer up, the root left out. */
+  readonly above: readonly X509.X509Certificate[];
+}
+
+/**
+ * A certificate authority in memory, for demonstrations and tests: it keeps no record and revokes nothing. Its
+ * key is gone with the process.
+ *
+ * @throws NsmError INVALID_ARGUMENT when the trust domain, or later a path, is malformed
+ *
+ * @example
+ * const ca = await authority({ trustDomain: "example.org" });
+ * const nsmgr = await ca.issue({ path: "/nsmgr" });
+ * await nsmgr.writeTo("/run/nsm/nsmgr");
+ * const source = await filesSource("/run/nsm/nsmgr");
+ */
+export async function authority({
+  trustDomain,
+  lifetimeMs = TEN_YEARS_MS,
+}: AuthorityOptions): Promise<Authority> {
+  checkedTrustDomain(trustDomain);
+  const x509 = await loadX509();
+  const keys = await keyPair("P-256");
+  const root = await x509.X509CertificateGenerator.createSelfSigned({
+    ...validity({ lifetimeMs }),
+    serialNumber: serialNumber(),
+    name: `O=${trustDomain}`,
+    keys,
+    signingAlgorithm: SIGNING,
+    extensions: await authorityExtensions(x509, trustDomain, keys.publicKey),
+  });
+  const signer: Signer = { certificate: root, key: keys.privateKey, above: [] };
+  return authorityOf(x509, trustDomain, root.toString("pem"), signer, lifetimeMs);
+}
+
+function authorityOf(
+  x509: typeof X509,
+  trustDomain: string,
+  ca: string,
+  signer: Signer,
+  lifetimeMs: number,
+): Authority {
+  const sign = async (
+    keys: webcrypto.CryptoKeyPair,
+    subject: string,
+    time: Validity,
+    extensions: X509.Extension[],
+  ): Promise<X509.X509Certificate> =>
+    x509.X509CertificateGenerator.create({
+      ...validity(time),
+      serialNumber: serialNumber(),
+      subject,
+      issuer: signer.certificate.subject,
+      publicKey: keys.publicKey,
+      signingKey: signer.key,
+      signingAlgorithm: SIGNING,
+      extensions: [
+        ...extensions,
+        await x509.AuthorityKeyIdentifierExtension.create(await signer.certificate.publicKey.export()),
+      ],
+    });
+
+  return {
+    trustDomain,
+    ca,
+    async issue(options) {
+      const id = SpiffeId.of(trustDomain, options.path);
+      const keys = await keyPair(options.key ?? "P-256");
+      const leaf = await sign(keys, `O=${trustDomain}`, options, leafExtensions(x509, id, options));
+      return issued(id, ca, pemOfAll([leaf, ...signer.above]), await pkcs8(keys.privateKey));
+    },
+    async intermediate() {
+      const keys = await keyPair("P-256");
+      const extensions = await authorityExtensions(x509, trustDomain, keys.publicKey);
+      const certificate = await sign(
+        keys,
+        `O=${trustDomain}, OU=${serialNumber()}`,
+        { lifetimeMs },
+        extensions,
+      );
+      const above = [certificate, ...signer.above];
+      return authorityOf(x509, trustDomain, ca, { certificate, key: keys.privateKey, above }, lifetimeMs);
+    },
+  };
+}
+
+function leafExtensions(x509: typeof X509, id: SpiffeId, options: IssueOptions): X509.Extension[] {
+  const { uris = [id.toString()], ca = false, certSign = false } = options;
+  const signing = ca || certSign ? x509.KeyUsageFlags.keyCertSign : 0;
+  const names = uris.map((value) => ({ type: "url" as const, value }));
+  return [
+    new x509.BasicConstraintsExtension(ca, undefined, true),
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | signing, true),
+    new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+    ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
+  ];
+}
+
+async function authorityExtensions(
+  x509: typeof X509,
+  trustDomain: string,
+  publicKey: webcrypto.CryptoKey,
+): Promise<X509.Extension[]> {
+  return [
+    new x509.BasicConstraintsExtension(true, undefined, true),
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+    new x509.SubjectAlternativeNameExtension([{ type: "url", value: SpiffeId.of(trustDomain).toString() }]),
+    await x509.SubjectKeyIdentifierExtension.create(publicKey),
+  ];
+}
+
+function issued(id: SpiffeId, ca: string, svid: string, key: string): IssuedSvid {
+  return {
+    id,
+    ca,
+    svid,
+    key,
+    async writeTo(directory) {
+      await mkdir(directory, { recursive: true });
+      await replace(join(directory, "ca.pem"), ca, 0o644);
+      await replace(join(directory, "key.pem"), key, 0o600);
+      await replace(join(directory, "svid.pem"), svid, 0o644);
+    },
+  };
+}
+
+async function replace(path: string, text: string, mode: number): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    await writeFile(temporary, text, { mode, flag: "wx" });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+interface Validity {
+  readonly lifetimeMs?: number;
+  readonly notBefore?: Date;
+}
+
+function validity({ lifetimeMs = HOUR_MS, notBefore }: Validity): { notBefore: Date; notAfter: Date } {
+  const now = Date.now();
+  return {
+    notBefore: notBefore ?? new Date(now - MINUTE_MS),
+    notAfter: new Date((notBefore?.getTime() ?? now) + lifetimeMs),
+  };
+}
+
+// Positive and at most 20 bytes, as RFC 5280 section 4.1.2.2 asks.
+function serialNumber(): string {
+  return `01${randomBytes(15).toString("hex")}`;
+}
+
+const algorithms: Record<KeyKind, webcrypto.EcKeyGenParams | webcrypto.RsaHashedKeyGenParams> = {
+  "P-256": SIGNING,
+  "P-384": { name: "ECDSA", namedCurve: "P-384" },
+  RSA: {
+    name: "RSASSA-PKCS1-v1_5",
+    modulusLength: 2048,
+    publicExponent: new Uint8Array([1, 0, 1]),
+    hash: "SHA-256",
+  },
+};
+
+async function keyPair(kind: KeyKind): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(algorithms[kind], true, ["sign", "verify"]);
+}
+
+async function pkcs8(key: webcrypto.CryptoKey): Promise<string> {
+  const bytes = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key));
+  const lines = bytes.toString("base64").match(/.{1,64}/g)!;
+  return `-----BEGIN PRIVATE KEY-----\n${lines.join("\n")}\n-----END PRIVATE KEY-----\n`;
+}
+
+function pemOfAll(certificates: readonly X509.X509Certificate[]): string {
+  return certificates.map((certificate) => `${certificate.toString("pem")}\n`).join("");
+}
+
+// Making certificates is rare and the library is large: loaded when first needed. It finds its parts through a
+// Reflect polyfill, which must be there before it.
+async function loadX509(): Promise<typeof X509> {
+  await import("reflect-metadata");
+  return import("@peculiar/x509");
+}

@@ -1,0 +1,121 @@
+import { Code, explain, NsmError, systemClock, type CancelTimer, type Clock } from "../core/index.js";
+import { directoryWatch } from "./directory-watch.js";
+import { readIdentityFiles } from "./identity-files.js";
+import { heldSource, type X509Source } from "./x509-source.js";
+
+/** How a directory of PEM files is followed. */
+export interface FilesSourceOptions {
+  readonly clock?: Clock;
+  /** How often the files are read although the directory did not stir; default a minute. */
+  readonly recheckMs?: number;
+  /**
+   * The files changed into something unusable that lasts, or cannot be watched; what was read before stays in
+   * use. Each problem is told once. Default: a warning of the process.
+   */
+  readonly onProblem?: (problem: NsmError) => void;
+}
+
+const RECHECK_MS = 60_000;
+
+// Three files are not replaced in one step: for this long, one that does not fit the others is being replaced.
+const SETTLE_MS = 1_000;
+
+/**
+ * The identity in a directory of ca.pem, svid.pem (leaf first) and key.pem, followed as the files change. A new
+ * identity is taken when all three fit together and never in part, however they were replaced: written in
+ * place, renamed over, or by a swapped symlink as Kubernetes does with volumes.
+ *
+ * @throws NsmError naming the file, what it was and what is allowed, when they are not usable at first
+ *
+ * @example
+ * const source = await filesSource("/etc/nsm/identity", { onProblem: (p) => log.warn({}, explain(p)) });
+ * source.changes.subscribe(({ svid }) => log.info({ expires: svid.expires }, "the certificate was renewed"));
+ * source.close();
+ */
+export async function filesSource(directory: string, options: FilesSourceOptions = {}): Promise<X509Source> {
+  const { clock = systemClock, recheckMs = RECHECK_MS, onProblem = warn } = options;
+  const first = await readIdentityFiles(directory, clock.now());
+  const source = heldSource(first.context);
+  let { contents } = first;
+  let closed = false;
+  let told: string | undefined;
+  let cancelSettle: CancelTimer | undefined;
+  let reading = false;
+  let wanted: "nothing" | "look" | "verdict" = "nothing";
+
+  const tell = (problem: NsmError): void => {
+    const text = explain(problem);
+    if (text === told) return;
+    told = text;
+    onProblem(problem);
+  };
+  const settled = (): void => {
+    cancelSettle?.();
+    cancelSettle = undefined;
+  };
+  const failed = (cause: unknown, verdict: boolean): void => {
+    if (verdict) {
+      settled();
+      tell(new NsmError(Code.FailedPrecondition, `the identity in ${directory} stays as it was`, { cause }));
+    } else {
+      cancelSettle ??= clock.after(SETTLE_MS, () => {
+        cancelSettle = undefined;
+        look("verdict");
+      });
+    }
+  };
+  // One reading at a time; whatever is heard meanwhile makes one more.
+  const look = (kind: "look" | "verdict"): void => {
+    if (wanted !== "verdict") wanted = kind;
+    if (reading || closed) return;
+    const verdict = wanted === "verdict";
+    wanted = "nothing";
+    reading = true;
+    void readIdentityFiles(directory, clock.now())
+      .then(
+        (next) => {
+          if (closed) return;
+          settled();
+          told = undefined;
+          if (next.contents === contents) return;
+          contents = next.contents;
+          source.update(next.context);
+        },
+        (error: unknown) => {
+          if (!closed) failed(error, verdict);
+        },
+      )
+      .finally(() => {
+        reading = false;
+        if (wanted !== "nothing") look(wanted);
+      });
+  };
+
+  const watch = directoryWatch({
+    directory,
+    clock,
+    recheckMs,
+    onEvent: () => look("look"),
+    onRecheck: () => look("verdict"),
+    onFailure: (cause) => {
+      const text = `${directory} cannot be watched; it is read every ${recheckMs} ms instead`;
+      onProblem(new NsmError(Code.FailedPrecondition, text, { cause }));
+    },
+  });
+  // What changed between the first reading and the watch.
+  look("look");
+  return {
+    current: () => source.current(),
+    changes: source.changes,
+    close() {
+      closed = true;
+      settled();
+      watch.close();
+      source.close();
+    },
+  };
+}
+
+function warn(problem: NsmError): void {
+  process.emitWarning(explain(problem), "NsmIdentityWarning");
+}

@@ -1,0 +1,86 @@
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Code, NsmError } from "../core/index.js";
+import { parseCertificates, spiffeIdOf } from "./certificate.js";
+import { verifySvid } from "./verify.js";
+import { x509Svid, type X509Context } from "./x509-source.js";
+
+/** What an identity directory said when it was read. */
+export interface IdentityFiles {
+  readonly context: X509Context;
+  /** The three texts: equal when nothing changed. */
+  readonly contents: string;
+}
+
+/**
+ * Reads ca.pem, svid.pem and key.pem and checks that they are one usable identity: the key is the
+ * certificate's, ECDSA P-256; there is exactly one SPIFFE id; the chain leads to ca.pem; the time is right.
+ *
+ * @param now milliseconds since the epoch
+ * @throws NsmError NOT_FOUND for a missing file, PERMISSION_DENIED for an unreadable one, INVALID_ARGUMENT for
+ * one that says nothing usable, FAILED_PRECONDITION for a certificate that is expired or of another authority;
+ * each names the file
+ */
+export async function readIdentityFiles(directory: string, now: number): Promise<IdentityFiles> {
+  const [ca, svid, key] = ["ca.pem", "svid.pem", "key.pem"].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const texts = await Promise.all([ca, svid, key].map(read));
+  const [caText, svidText, keyText] = texts as [string, string, string];
+
+  const bundle = inFile(ca, Code.InvalidArgument, () => authorities(caText));
+  const certificates = inFile(svid, Code.InvalidArgument, () => parseCertificates(svidText));
+  const id = inFile(svid, Code.InvalidArgument, () => spiffeIdOf(certificates[0]!));
+  const own = inFile(key, Code.InvalidArgument, () => x509Svid(certificates, privateKey(keyText)));
+  const bundles = new Map([[id.trustDomain, bundle]]);
+  inFile(svid, Code.FailedPrecondition, () => verifySvid(certificates, bundles, now));
+  return { context: { svid: own, bundles }, contents: texts.join("\0") };
+}
+
+async function read(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const wanted = "an identity directory holds ca.pem, svid.pem and key.pem";
+    switch ((cause as NodeJS.ErrnoException).code) {
+      case "ENOENT":
+      case "ENOTDIR":
+        throw new NsmError(Code.NotFound, `${path} does not exist; ${wanted}`, { cause });
+      case "EACCES":
+      case "EPERM":
+        throw new NsmError(Code.PermissionDenied, `${path} may not be read by this process`, { cause });
+      default:
+        throw new NsmError(Code.FailedPrecondition, `${path} cannot be read; ${wanted}`, { cause });
+    }
+  }
+}
+
+function authorities(text: string): ReturnType<typeof parseCertificates> {
+  const certificates = parseCertificates(text);
+  const leaf = certificates.findIndex(({ ca }) => !ca);
+  if (leaf === -1) return certificates;
+  throw new NsmError(
+    Code.InvalidArgument,
+    `certificate ${leaf + 1} of ${certificates.length} is not one of an authority; only those may stand there`,
+  );
+}
+
+function privateKey(text: string): KeyObject {
+  try {
+    return createPrivateKey(text);
+  } catch {
+    // The cause is left out: nothing about a key belongs in an error.
+    throw new NsmError(Code.InvalidArgument, "no private key; an unencrypted PEM key is wanted");
+  }
+}
+
+function inFile<T>(path: string, code: Code, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new NsmError(code, `${path} is not usable`, { cause });
+  }
+}

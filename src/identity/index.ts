@@ -1,0 +1,54 @@
+/**
+ * Who a process is: SPIFFE ids, certificates and where they come from, mutual TLS for both ends of gRPC, and the
+ * tokens that hops show one another.
+ *
+ * @packageDocumentation
+ */
+export {
+  authority,
+  type Authority,
+  type AuthorityOptions,
+  type IssuedSvid,
+  type IssueOptions,
+  type KeyKind,
+} from "./authority.js";
+export {
+  parseCertificates,
+  pemOf,
+  publicKeyOf,
+  spiffeIdOf,
+  validFrom,
+  validUntil,
+  type CertificateInput,
+} from "./certificate.js";
+export { channelCredentials, type OnPeer } from "./channel-credentials.js";
+export { filesSource, type FilesSourceOptions } from "./files-source.js";
+export {
+  fileIdentity,
+  insecureIdentity,
+  spiffeIdentity,
+  type Identity,
+  type SpiffeIdentityOptions,
+} from "./identity.js";
+export { insecureTokens, type InsecureTokensOptions } from "./insecure-tokens.js";
+export { serverTls, type CallPeer, type ServerCall, type ServerTls } from "./server-credentials.js";
+export { SpiffeId } from "./spiffe-id.js";
+export { DEFAULT_TOKEN_LIFETIME_MS, svidTokens, type SvidTokensOptions } from "./svid-tokens.js";
+export { parseToken, type TokenClaims, type TokenGenerator } from "./token.js";
+export {
+  TOKEN_EXPIRES_HEADER,
+  TOKEN_HEADER,
+  tokenFromHeaders,
+  tokenHeaders,
+  type HeaderValues,
+} from "./token-headers.js";
+export { verifySvid, type Bundles } from "./verify.js";
+export { verifyToken } from "./verify-token.js";
+export {
+  heldSource,
+  x509Svid,
+  type HeldSource,
+  type X509Context,
+  type X509Source,
+  type X509Svid,
+} from "./x509-source.js";

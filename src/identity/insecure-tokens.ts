@@ -1,0 +1,38 @@
+import { createHmac, randomBytes } from "node:crypto";
+import { systemClock, type Clock } from "../core/index.js";
+import { DEFAULT_TOKEN_LIFETIME_MS } from "./svid-tokens.js";
+import { issuedToken, reusable, type IssuedToken } from "./token-cache.js";
+import { signingInput, type TokenGenerator } from "./token.js";
+
+/** What tokens that prove nothing say. */
+export interface InsecureTokensOptions {
+  readonly clock?: Clock;
+  /** What to claim to be; default nothing. */
+  readonly subject?: string;
+  /** How long a token lives; default ten minutes. Zero or less makes tokens that are expired already. */
+  readonly maxLifetimeMs?: number;
+}
+
+/**
+ * Tokens for peers without TLS: signed (HS256) with a random key that nobody else has, so they prove nothing.
+ * They are sent all the same, because peers take from them when a connection expires.
+ *
+ * @example
+ * const tokens = insecureTokens({ subject: "nsc" });
+ * const { expires } = tokens(undefined);
+ */
+export function insecureTokens(options: InsecureTokensOptions = {}): TokenGenerator {
+  const { clock = systemClock, subject = "", maxLifetimeMs = DEFAULT_TOKEN_LIFETIME_MS } = options;
+  const key = randomBytes(32);
+  let last: IssuedToken | undefined;
+  return () => {
+    const now = clock.now();
+    if (!reusable(last, now)) {
+      const expires = now + maxLifetimeMs;
+      const input = signingInput("HS256", { sub: subject, aud: [], exp: Math.floor(expires / 1000) });
+      const signature = createHmac("sha256", key).update(input).digest("base64url");
+      last = issuedToken(`${input}.${signature}`, now, expires);
+    }
+    return last.token;
+  };
+}

@@ -1,0 +1,128 @@
+import type { ServerHttp2Session } from "node:http2";
+import type { TLSSocket } from "node:tls";
+import type { X509Certificate } from "node:crypto";
+import { ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
+import { Code, explain, NsmError } from "../core/index.js";
+import { pemOf } from "./certificate.js";
+import type { SpiffeId } from "./spiffe-id.js";
+import { peerChain, rememberShown, tlsOptions } from "./tls-context.js";
+import { verifySvid } from "./verify.js";
+import type { X509Source, X509Svid } from "./x509-source.js";
+
+/** A caller whose certificate was verified. The same object for all calls of one TLS session. */
+export interface CallPeer {
+  readonly certificate: X509Certificate;
+  readonly id: SpiffeId;
+  /** The certificate as PEM. */
+  readonly pem: string;
+}
+
+/** What a handler of any kind of call gets from grpc-js. */
+export type ServerCall = Pick<ServerUnaryCall<unknown, unknown>, "getPeer" | "metadata">;
+
+/** The server's half of mutual TLS. */
+export interface ServerTls {
+  /** For `bindAsync` and `createConnectionInjector`; new connections show the newest certificate. */
+  readonly credentials: ServerCredentials;
+  /**
+   * Who calls, verified as SPIFFE asks; worked out once per TLS session.
+   *
+   * @throws NsmError UNAUTHENTICATED when the caller's certificate breaks a rule of SPIFFE that OpenSSL did not
+   * look at; CANCELLED when the connection is gone
+   */
+  peerOfCall(call: ServerCall): CallPeer;
+}
+
+/**
+ * Mutual TLS for servers, following the source: who connects after a change sees the new certificate and is
+ * verified against the new bundles; who was connected stays.
+ *
+ * The handshake refuses clients without a certificate and those of no trusted authority; the rest of the SPIFFE
+ * rules are checked at the first call of a session, by `peerOfCall`. Every handler must ask it.
+ *
+ * @example
+ * const tls = serverTls(source);
+ * server.bindAsync("127.0.0.1:0", tls.credentials, (error, port) => …);
+ * const caller = tls.peerOfCall(call).id;
+ */
+export function serverTls(source: X509Source): ServerTls {
+  const shown = shownSvids(source);
+  const peers = new WeakMap<ServerHttp2Session, CallPeer | NsmError>();
+  return {
+    credentials: new RotatingServerCredentials(source),
+    peerOfCall(call) {
+      const session = sessionOf(call);
+      let peer = peers.get(session);
+      if (peer === undefined) peers.set(session, (peer = peerOfSession(session, source, shown)));
+      if (peer instanceof NsmError) throw peer;
+      return peer;
+    },
+  };
+}
+
+// ServerCredentials is made to be extended: it is exported, and updateSecureContextOptions() is protected, not
+// private. The other ways are grpc-js's certificate providers, which are experimental, take no TLS version
+// and are empty until the next tick, and a new Server for each certificate, which drops whoever is connected.
+class RotatingServerCredentials extends ServerCredentials {
+  constructor(source: X509Source) {
+    super({ requestCert: true, rejectUnauthorized: true }, tlsOptions(source.current()));
+    source.changes.subscribe((context) => this.updateSecureContextOptions(tlsOptions(context)));
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+function peerOfSession(
+  session: ServerHttp2Session,
+  source: X509Source,
+  shown: (certificate: X509Certificate | undefined) => X509Svid | undefined,
+): CallPeer | NsmError {
+  const socket = session.socket as TLSSocket;
+  if (session.destroyed || typeof socket.getPeerCertificate !== "function") {
+    throw new NsmError(Code.Cancelled, "the connection of this call is closed");
+  }
+  try {
+    const chain = peerChain(socket.getPeerCertificate(true));
+    const id = verifySvid(chain, source.current().bundles, Date.now());
+    const certificate = chain[0]!;
+    rememberShown(certificate, shown(socket.getX509Certificate()) ?? source.current().svid);
+    return { certificate, id, pem: pemOf(certificate) };
+  } catch (cause) {
+    return new NsmError(Code.Unauthenticated, `the caller was refused: ${explain(cause)}`, { cause });
+  }
+}
+
+/** Finds the SVID a session showed among those the source held since, as far as they are not expired. */
+function shownSvids(source: X509Source): (certificate: X509Certificate | undefined) => X509Svid | undefined {
+  let held: X509Svid[] = [source.current().svid];
+  source.changes.subscribe(({ svid }) => {
+    const now = Date.now();
+    held = [svid, ...held.filter((old) => old !== svid && old.expires.getTime() > now)];
+  });
+  return (certificate) =>
+    certificate && held.find(({ certificates }) => certificates[0]!.raw.equals(certificate.raw));
+}
+
+interface CallInternals {
+  readonly call?: CallInternals;
+  readonly nextCall?: CallInternals;
+  readonly stream?: { readonly session?: ServerHttp2Session };
+}
+
+/**
+ * The HTTP/2 session of a call: what the identity of a caller is remembered by. grpc-js offers the certificate
+ * only (`getAuthContext`), newly taken from OpenSSL for each call, which halves the rate of calls; the session
+ * is a private field of the innermost of its nested calls, which is why the version of grpc-js is pinned.
+ */
+function sessionOf(call: ServerCall): ServerHttp2Session {
+  let inner = call as unknown as CallInternals;
+  for (let next = inner.call ?? inner.nextCall; next; next = inner.nextCall) inner = next;
+  if (inner.stream === undefined) {
+    throw new NsmError(Code.Internal, "this version of grpc-js keeps the connection of a call elsewhere");
+  }
+  const { session } = inner.stream;
+  if (session === undefined) throw new NsmError(Code.Cancelled, "the connection of this call is closed");
+  return session;
+}

@@ -1,0 +1,74 @@
+import { sign } from "node:crypto";
+import { toTimestamp } from "../api/index.js";
+import { systemClock, type Clock } from "../core/index.js";
+import { spiffeIdOf, validUntil } from "./certificate.js";
+import { svidShownTo } from "./tls-context.js";
+import { issuedToken, reusable, type IssuedToken } from "./token-cache.js";
+import { signingInput, type TokenGenerator } from "./token.js";
+import type { X509Source, X509Svid } from "./x509-source.js";
+
+/** With what tokens are signed, and for how long. */
+export interface SvidTokensOptions {
+  readonly source: Pick<X509Source, "current">;
+  readonly clock?: Clock;
+  /** How long a token lives at most; default ten minutes. Zero or less makes tokens that are expired already. */
+  readonly maxLifetimeMs?: number;
+}
+
+/** How long tokens live unless told otherwise: ten minutes. */
+export const DEFAULT_TOKEN_LIFETIME_MS = 600_000;
+
+// Audiences come from the network. More than this many peers of one process at once are not expected.
+const MOST_AUDIENCES = 1_024;
+
+/**
+ * Tokens signed with the key of the process's certificate (ES256). A token for a peer is signed by the key whose
+ * certificate that peer saw in the TLS session its own certificate comes from, so calls on a connection
+ * made before a rotation still verify; other tokens are signed by the newest key.
+ *
+ * The token expires with its maker's certificate at the latest; the expiry told beside it, also with the peer's.
+ *
+ * Source: NSM protocol, token format.
+ *
+ * @example
+ * const tokens = svidTokens({ source });
+ * const { token, expires } = tokens(peer);
+ */
+export function svidTokens(options: SvidTokensOptions): TokenGenerator {
+  const { source, clock = systemClock, maxLifetimeMs = DEFAULT_TOKEN_LIFETIME_MS } = options;
+  const cache = new WeakMap<X509Svid, Map<string, IssuedToken>>();
+
+  const issue = (svid: X509Svid, audience: string, now: number): IssuedToken => {
+    const expires = Math.min(now + maxLifetimeMs, svid.expires.getTime());
+    const input = signingInput("ES256", {
+      sub: svid.id.toString(),
+      aud: audience === "" ? [] : [audience],
+      exp: Math.floor(expires / 1000),
+    });
+    const signature = sign("sha256", Buffer.from(input), {
+      key: svid.privateKey,
+      dsaEncoding: "ieee-p1363",
+    });
+    return issuedToken(`${input}.${signature.toString("base64url")}`, now, expires);
+  };
+
+  return (peer) => {
+    const now = clock.now();
+    const theirs = peer?.certificate;
+    const svid = (theirs && svidShownTo(theirs)) ?? source.current().svid;
+    const audience = theirs ? spiffeIdOf(theirs).toString() : "";
+
+    let tokens = cache.get(svid);
+    if (tokens === undefined) cache.set(svid, (tokens = new Map()));
+    let issued = tokens.get(audience);
+    if (!reusable(issued, now)) {
+      issued = issue(svid, audience, now);
+      // Deleted first, so that the map stays in the order of signing and the oldest goes.
+      tokens.delete(audience);
+      if (tokens.size >= MOST_AUDIENCES) tokens.delete(tokens.keys().next().value!);
+      tokens.set(audience, issued);
+    }
+    const limit = theirs ? validUntil(theirs) : Infinity;
+    return limit < issued.expires ? { ...issued.token, expires: toTimestamp(limit) } : issued.token;
+  };
+}

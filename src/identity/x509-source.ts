@@ -1,0 +1,103 @@
+import type { KeyObject, X509Certificate } from "node:crypto";
+import { Subject, type Observable } from "rxjs";
+import { Code, NsmError } from "../core/index.js";
+import {
+  parseCertificates,
+  publicKeyOf,
+  spiffeIdOf,
+  validUntil,
+  type CertificateInput,
+} from "./certificate.js";
+import type { SpiffeId } from "./spiffe-id.js";
+import type { Bundles } from "./verify.js";
+
+/** A process's own X.509 identity document: who it is, the proof, and the key that goes with it. */
+export interface X509Svid {
+  readonly id: SpiffeId;
+  /** Leaf first, then the intermediates peers may need. */
+  readonly certificates: readonly X509Certificate[];
+  readonly privateKey: KeyObject;
+  /** When the leaf expires. */
+  readonly expires: Date;
+}
+
+/**
+ * An SVID of its certificates (any form, leaf first) and key.
+ *
+ * @throws NsmError INVALID_ARGUMENT when a certificate does not parse, has no SPIFFE id, the key is another's, or
+ * is not ECDSA P-256: tokens are signed with ES256, and peers verify nothing else
+ */
+export function x509Svid(
+  certificates: CertificateInput | readonly CertificateInput[],
+  privateKey: KeyObject,
+): X509Svid {
+  const parsed = parseCertificates(certificates);
+  const [leaf] = parsed;
+  if (leaf === undefined) throw new NsmError(Code.InvalidArgument, "an SVID needs at least one certificate");
+  const id = spiffeIdOf(leaf);
+  if (!leaf.checkPrivateKey(privateKey)) {
+    throw new NsmError(Code.InvalidArgument, `the private key is not that of the certificate of ${id}`);
+  }
+  const kind = kindOfKey(publicKeyOf(leaf));
+  if (kind !== "ECDSA P-256") {
+    throw new NsmError(
+      Code.InvalidArgument,
+      `the key of ${id} is ${kind}; it must be ECDSA P-256, because tokens are signed with ES256`,
+    );
+  }
+  return { id, certificates: parsed, privateKey, expires: new Date(validUntil(leaf)) };
+}
+
+const curves: Readonly<Record<string, string>> = {
+  prime256v1: "P-256",
+  secp384r1: "P-384",
+  secp521r1: "P-521",
+};
+
+function kindOfKey(key: KeyObject): string {
+  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
+  if (namedCurve !== undefined) return `ECDSA ${curves[namedCurve] ?? namedCurve}`;
+  const name = key.asymmetricKeyType?.toUpperCase() ?? "of an unknown kind";
+  return modulusLength === undefined ? name : `${name} ${modulusLength}`;
+}
+
+/** What a process is and whom it believes, at one moment. The object is replaced, never changed. */
+export interface X509Context {
+  readonly svid: X509Svid;
+  readonly bundles: Bundles;
+}
+
+/** Where a process's identity comes from: files, a Workload API, an authority of its own. */
+export interface X509Source {
+  /** The same object until something changes: its identity marks a generation. */
+  current(): X509Context;
+  /** Each replacement of current(), after the fact; completes on close(). */
+  readonly changes: Observable<X509Context>;
+  close(): void;
+}
+
+/** A source whose contents its owner replaces; the others are built on it. */
+export interface HeldSource extends X509Source {
+  update(next: X509Context): void;
+}
+
+/**
+ * @example
+ * const source = heldSource({ svid, bundles: new Map([["example.org", [root]]]) });
+ * source.changes.subscribe(({ svid }) => console.log(`now ${svid.id} until ${svid.expires}`));
+ * source.update({ svid: renewed, bundles });
+ */
+export function heldSource(first: X509Context): HeldSource {
+  let held = first;
+  const changes = new Subject<X509Context>();
+  return {
+    current: () => held,
+    changes: changes.asObservable(),
+    update(next) {
+      if (next === held) return;
+      held = next;
+      changes.next(next);
+    },
+    close: () => changes.complete(),
+  };
+}
