@@ -1,0 +1,103 @@
+/**
+ * Writes the process into the path of a connection: its segment becomes the current one and `Connection.id` its
+ * id. Answers are turned back to the segment they are for.
+ *
+ * The id of a new segment follows from the id of the segment before it, the process's name and a secret of the
+ * process: a caller whose answer was lost may ask again, or close, without our segment in its path, and meets
+ * the same connection. At the head of a path the id is random.
+ *
+ * Both sides, one element. The first of every chain. NSM protocol, path and segment rules.
+ *
+ * @example
+ * chain([updatePath({ name: "nsmgr-1" }), beginServer(), connectionState()]);
+ *
+ * @packageDocumentation
+ */
+import { createHmac, randomBytes, randomUUID } from "node:crypto";
+import { Connection, PathSegment, pathOf } from "../../api/index.js";
+import { Code, NsmError, type NetworkServiceElement } from "../../core/index.js";
+
+/** Who writes itself into the path. */
+export interface UpdatePathOptions {
+  /** The name of the process: the same in its server and client chains, or it owns two segments. */
+  readonly name: string;
+  /** What segment ids follow from; 32 random bytes when left out. One that is kept outlives a restart. */
+  readonly secret?: Uint8Array;
+}
+
+/**
+ * See the module's description.
+ *
+ * @throws NsmError INVALID_ARGUMENT for a path whose index points behind its end, or whose current segment is
+ * another connection's.
+ */
+export function updatePath({ name, secret = randomBytes(32) }: UpdatePathOptions): NetworkServiceElement {
+  return {
+    name: "update-path",
+
+    async request(ctx, request, next) {
+      const asked = request.connection ?? Connection.create();
+      const { connection, sender } = enter(asked, name, secret);
+      const response = await next.request(ctx, { ...request, connection });
+      return rewind(response, sender);
+    },
+
+    async close(ctx, connection, next) {
+      await next.close(ctx, enter(connection, name, secret).connection);
+    },
+  };
+}
+
+interface Entered {
+  readonly connection: Connection;
+  /** The index of the segment that the answer is for. */
+  readonly sender: number;
+}
+
+function enter(connection: Connection, name: string, secret: Uint8Array): Entered {
+  const path = pathOf(connection);
+  const { index, pathSegments } = path;
+  const at = (id: string, place: number, segments: readonly PathSegment[]): Connection => ({
+    ...connection,
+    id,
+    path: { ...path, index: place, pathSegments: segments },
+  });
+
+  if (pathSegments.length === 0) {
+    const id = connection.id || randomUUID();
+    return { connection: at(id, 0, [PathSegment.create({ name, id })]), sender: 0 };
+  }
+  const current = pathSegments[index];
+  if (!current) {
+    throw new NsmError(
+      Code.InvalidArgument,
+      `the path's index is ${index}, its last segment is ${pathSegments.length - 1}`,
+    );
+  }
+  if (current.name === name) return { connection: at(current.id, index, pathSegments), sender: index };
+  if (current.id !== connection.id) {
+    throw new NsmError(
+      Code.InvalidArgument,
+      `the connection's id is "${connection.id}", that of its current path segment "${current.id}"`,
+    );
+  }
+  const known = pathSegments[index + 1];
+  const own =
+    known?.name === name ? known : PathSegment.create({ name, id: derivedId(current.id, name, secret) });
+  // What stands behind a segment that changed is left for trim-path: the next hop may find itself there.
+  const segments = [...pathSegments.slice(0, index + 1), own, ...pathSegments.slice(index + 2)];
+  return { connection: at(own.id, index + 1, segments), sender: index };
+}
+
+function rewind(response: Connection, index: number): Connection {
+  const segment = response.path?.pathSegments[index];
+  return segment ? { ...response, id: segment.id, path: { ...response.path!, index } } : response;
+}
+
+/** A UUID of version 8 (RFC 9562, section 5.8): the one for ids made from a hash. */
+function derivedId(previousId: string, name: string, secret: Uint8Array): string {
+  const hash = createHmac("sha256", secret).update(`${previousId}\0${name}`).digest();
+  hash[6] = (hash[6]! & 0x0f) | 0x80;
+  hash[8] = (hash[8]! & 0x3f) | 0x80;
+  return hash.toString("hex", 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}

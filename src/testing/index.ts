@@ -1,0 +1,29 @@
+/**
+ * The test kit: chains run in virtual time, probes to put between elements, and contract suites that every
+ * element runs, ours and yours.
+ *
+ * @example
+ * const seen = recorder();
+ * const { request, leftovers } = run([connectionState(), myElement(), seen, failOnce(Code.Unavailable)]);
+ * await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+ * expect(leftovers()).toEqual({});
+ *
+ * @packageDocumentation
+ */
+export { describeElement, type ElementContract, type ElementSurroundings } from "./describe-element.js";
+export { describeRegistryElement, type RegistryElementContract } from "./describe-registry-element.js";
+export { frozen } from "./frozen.js";
+export { sampleConnection, sampleEndpoint, sampleRequest, TOKEN_LIFETIME_MS } from "./messages.js";
+export {
+  checkContext,
+  failAfter,
+  failOnce,
+  hold,
+  recorder,
+  type Hold,
+  type Method,
+  type Probe,
+  type Recorder,
+} from "./probes.js";
+export { run, runRegistry, type RegistryRun, type Run, type RunOptions } from "./run.js";
+export { virtualClock, type VirtualClock } from "./virtual-clock.js";

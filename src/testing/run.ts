@@ -1,0 +1,132 @@
+import { getEventListeners } from "node:events";
+import { lastValueFrom, toArray } from "rxjs";
+import {
+  NetworkServiceEndpointQuery,
+  type Connection,
+  type NetworkServiceEndpoint,
+  type NetworkServiceEndpointResponse,
+  type NetworkServiceRequest,
+} from "../api/index.js";
+import {
+  chain,
+  Context,
+  debugState,
+  endpointRegistryChain,
+  type DebugState,
+  type Elements,
+  type EndpointRegistry,
+  type NetworkService,
+} from "../core/index.js";
+import { sampleConnection, sampleEndpoint, sampleRequest } from "./messages.js";
+import { virtualClock, type VirtualClock } from "./virtual-clock.js";
+
+/** What a chain under test runs in. */
+export interface RunOptions<S> {
+  /** What the last element calls; the service's default answer when left out. */
+  readonly tail?: S;
+  readonly clock?: VirtualClock;
+  /** The Context of every call; it should have `clock`. */
+  readonly ctx?: Context;
+}
+
+/** What every chain under test has. */
+interface Bench {
+  readonly clock: VirtualClock;
+  readonly ctx: Context;
+  /** What the elements hold. */
+  debugState(): DebugState;
+  /** What the elements hold, and the timers and abort listeners they left behind: `{}` at the end of a test. */
+  leftovers(): DebugState;
+}
+
+/** A chain of the Request/Close service, ready to be called. */
+export interface Run extends Bench {
+  /** Sends the sample request with its connection patched. The id stays, so a second call is a refresh. */
+  request(patch?: Partial<Connection>, ctx?: Context): Promise<Connection>;
+  /** Sends a request as it is. */
+  send(request: NetworkServiceRequest, ctx?: Context): Promise<Connection>;
+  /** Sends again what the last successful call returned, patched. */
+  refresh(patch?: Partial<Connection>, ctx?: Context): Promise<Connection>;
+  /** Closes `connection`, by default what the last successful call returned. */
+  close(connection?: Connection, ctx?: Context): Promise<void>;
+}
+
+/** A chain of the endpoint registry, ready to be called. */
+export interface RegistryRun extends Bench {
+  /** Registers the sample endpoint, patched. The name stays, so a second call is a refresh. */
+  register(patch?: Partial<NetworkServiceEndpoint>, ctx?: Context): Promise<NetworkServiceEndpoint>;
+  /** Everything a Find without `watch` returns. */
+  find(patch?: Partial<NetworkServiceEndpoint>): Promise<NetworkServiceEndpointResponse[]>;
+  /** Unregisters `entry`, by default what the last successful call returned. */
+  unregister(entry?: NetworkServiceEndpoint, ctx?: Context): Promise<void>;
+}
+
+/**
+ * Links elements for a test, with nothing added: what an element needs before it stands in the test as well.
+ *
+ * @example
+ * const { request, close, leftovers } = run([connectionState(), myElement(), failOnce(Code.Unavailable)]);
+ * await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+ * expect(leftovers()).toEqual({});
+ */
+export function run(elements: Elements<NetworkService>, options: RunOptions<NetworkService> = {}): Run {
+  const linked = chain(elements, options.tail ? { tail: options.tail } : {});
+  const base = bench(elements, options);
+  let last: Connection | undefined;
+
+  const send: Run["send"] = async (request, ctx = base.ctx) => (last = await linked.request(ctx, request));
+  return {
+    ...base,
+    send,
+    request: (patch, ctx) => send(sampleRequest(base.clock.now(), patch), ctx),
+    refresh(patch, ctx) {
+      const request = sampleRequest(base.clock.now());
+      return send({ ...request, connection: { ...(last ?? request.connection!), ...patch } }, ctx);
+    },
+    close: (connection = last ?? sampleConnection(base.clock.now()), ctx = base.ctx) =>
+      linked.close(ctx, connection),
+  };
+}
+
+/** {@link run} for elements of the endpoint registry. */
+export function runRegistry(
+  elements: Elements<EndpointRegistry>,
+  options: RunOptions<EndpointRegistry> = {},
+): RegistryRun {
+  const linked = endpointRegistryChain(elements, options.tail ? { tail: options.tail } : {});
+  const base = bench(elements, options);
+  let last: NetworkServiceEndpoint | undefined;
+
+  return {
+    ...base,
+    register: async (patch, ctx = base.ctx) =>
+      (last = await linked.register(ctx, sampleEndpoint(base.clock.now(), patch))),
+    find(patch = {}) {
+      const empty = { name: "", networkServiceNames: [], url: "", expirationTime: undefined };
+      const query = NetworkServiceEndpointQuery.create({
+        networkServiceEndpoint: sampleEndpoint(0, { ...empty, ...patch }),
+      });
+      return lastValueFrom(linked.find(base.ctx, query).pipe(toArray()));
+    },
+    unregister: (entry = last ?? sampleEndpoint(base.clock.now()), ctx = base.ctx) =>
+      linked.unregister(ctx, entry),
+  };
+}
+
+function bench<S>(elements: Elements<S>, options: RunOptions<S>): Bench {
+  const clock = options.clock ?? virtualClock();
+  const ctx = options.ctx ?? Context.background({ clock });
+  return {
+    clock,
+    ctx,
+    debugState: () => debugState(elements),
+    leftovers() {
+      const listeners = getEventListeners(ctx.signal, "abort").length;
+      return {
+        ...debugState(elements),
+        ...(clock.timers > 0 ? { timers: clock.timers } : {}),
+        ...(listeners > 0 ? { listeners } : {}),
+      };
+    },
+  };
+}
