@@ -1,0 +1,25 @@
+/**
+ * The kernel behind small interfaces: network namespaces, and the links, addresses, routes, rules and
+ * neighbours in them. In process, without any program or privilege beyond what the kernel itself asks for.
+ * Importing this needs no native module; using it loads koffi.
+ *
+ * @packageDocumentation
+ */
+export { currentNamespace, newNamespace, openNamespace, type NetworkNamespace } from "./namespace.js";
+export { allowPing, enableIpv6, readSysctl, writeSysctl } from "./sysctl.js";
+
+// Links, addresses, routes, rules, neighbours
+export { netlinkIn, type Netlink } from "./rtnetlink/netlink.js";
+export { createVeth, type VethEnd, type VethPair } from "./rtnetlink/veth.js";
+export { assertLinkName, longestLinkName } from "./rtnetlink/link-name.js";
+export type { Link, LinkProperties, LinkStatistics, TrafficCounters } from "./rtnetlink/link-codec.js";
+export type { LinkChange, LinkRef, Links, NewLink } from "./rtnetlink/links.js";
+export type { Address, Addresses } from "./rtnetlink/addresses.js";
+export { localTable, mainTable } from "./rtnetlink/routes.js";
+export type { ListedRoute, Route, Routes } from "./rtnetlink/routes.js";
+export type { PortRange, Rule, Rules } from "./rtnetlink/rules.js";
+export type { ListedNeighbor, Neighbor, Neighbors, NeighborState } from "./rtnetlink/neighbors.js";
+export type { Scope } from "./rtnetlink/scope.js";
+
+// For those who add system calls of their own
+export { errnoName, errnoText, SystemCallError } from "./errno.js";

@@ -1,0 +1,130 @@
+import { createRequire } from "node:module";
+import { refusal, SystemCallError } from "./errno.js";
+
+/**
+ * The system calls that Node does not offer, by their C names and with their C arguments.
+ * Each returns what C returns; `errno()` is that of the last synchronous call.
+ */
+export interface Libc {
+  setns(fd: number, kind: number): number;
+  unshare(flags: number): number;
+  ioctl(fd: number, request: number, argument: number): number;
+  socket(family: number, type: number, protocol: number): number;
+  bind(fd: number, address: Buffer, length: number): number;
+  connect(fd: number, address: Buffer, length: number): number;
+  listen(fd: number, backlog: number): number;
+  accept4(fd: number, address: null, length: null, flags: number): number;
+  getsockname(fd: number, address: Buffer, length: Buffer): number;
+  getsockopt(fd: number, level: number, option: number, value: Buffer, length: Buffer): number;
+  setsockopt(fd: number, level: number, option: number, value: Buffer, length: number): number;
+  send(fd: number, data: Buffer, length: number, flags: number): number;
+  recv(fd: number, data: Buffer, length: number, flags: number): number;
+  /** `send` on a pool thread: for calls that the kernel takes milliseconds for. Its errno is lost. */
+  sendAsync(fd: number, data: Buffer, length: number, flags: number): Promise<number>;
+  /** Ends the process at once, whichever thread asks, without exit handlers. */
+  exitNow(status: number): void;
+  errno(): number;
+  /** Calls back with readiness of a descriptor, without a thread. Close the handle before the descriptor. */
+  poll(fd: number, interest: PollInterest, ready: () => void): PollHandle;
+}
+
+export interface PollInterest {
+  readonly readable?: boolean;
+  readonly writable?: boolean;
+}
+
+export interface PollHandle {
+  close(): void;
+  unref(): void;
+}
+
+/** The little of koffi that is used, with the callback arguments as they really are (its typings differ). */
+interface Koffi {
+  load(path: null): { func(definition: string): ForeignFunction };
+  errno(): number;
+  node: {
+    poll(
+      fd: number,
+      interest: PollInterest,
+      callback: (status: number, events: unknown) => void,
+    ): PollHandle & { stop(): void };
+  };
+}
+interface ForeignFunction {
+  (...args: unknown[]): unknown;
+  async(...args: unknown[]): void;
+}
+
+let loaded: Libc | undefined;
+
+/** The C library, loaded at the first use: importing this package must not need the native module. */
+export function libc(): Libc {
+  return (loaded ??= load());
+}
+
+/**
+ * Passes a system call's result on, or throws {@link SystemCallError} when it was refused.
+ *
+ * @example
+ * const fd = check("socket", libc().socket(AF_INET, SOCK_STREAM, 0));
+ */
+export function check(syscall: string, result: number): number {
+  if (result < 0) throw new SystemCallError(syscall, libc().errno());
+  return result;
+}
+
+function load(): Libc {
+  if (process.platform !== "linux") {
+    throw refusal("ENOSYS", `the kernel layer runs on Linux only, this is ${process.platform}`);
+  }
+  const koffi = createRequire(import.meta.url)("koffi") as Koffi;
+  const c = koffi.load(null);
+  const func = (definition: string) => c.func(definition) as unknown;
+  const send = c.func("intptr_t send(int fd, const void *data, size_t length, int flags)");
+  const polled = new Set<PollHandle>(); // a handle that nobody refers to would be collected and fall silent
+  return {
+    setns: func("int setns(int fd, int kind)") as Libc["setns"],
+    unshare: func("int unshare(int flags)") as Libc["unshare"],
+    ioctl: func("int ioctl(int fd, unsigned long request, unsigned long argument)") as Libc["ioctl"],
+    socket: func("int socket(int family, int type, int protocol)") as Libc["socket"],
+    bind: func("int bind(int fd, const void *address, uint32_t length)") as Libc["bind"],
+    connect: func("int connect(int fd, const void *address, uint32_t length)") as Libc["connect"],
+    listen: func("int listen(int fd, int backlog)") as Libc["listen"],
+    accept4: func("int accept4(int fd, void *address, void *length, int flags)") as Libc["accept4"],
+    getsockname: func("int getsockname(int fd, void *address, void *length)") as Libc["getsockname"],
+    getsockopt: func(
+      "int getsockopt(int fd, int level, int option, void *value, void *length)",
+    ) as Libc["getsockopt"],
+    setsockopt: func(
+      "int setsockopt(int fd, int level, int option, const void *value, uint32_t length)",
+    ) as Libc["setsockopt"],
+    send: send as unknown as Libc["send"],
+    recv: func("intptr_t recv(int fd, void *data, size_t length, int flags)") as Libc["recv"],
+    exitNow: func("void _exit(int status)") as Libc["exitNow"],
+    errno: () => koffi.errno(),
+    sendAsync: (fd, data, length, flags) =>
+      new Promise((resolve, reject) => {
+        send.async(fd, data, length, flags, (error: unknown, result: number) => {
+          if (error) reject(error instanceof Error ? error : new Error(String(error)));
+          else resolve(result);
+        });
+      }),
+    poll: (fd, interest, ready) => {
+      let open = true;
+      const handle = koffi.node.poll(fd, interest, () => {
+        if (open) ready();
+      });
+      polled.add(handle);
+      return {
+        unref: () => handle.unref(),
+        close: () => {
+          if (!open) return; // stopping or closing it twice ends the process
+          open = false;
+          polled.delete(handle);
+          handle.stop();
+          handle.close();
+        },
+      };
+    },
+  };
+}

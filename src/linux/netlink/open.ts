@@ -1,0 +1,37 @@
+import { closeSync } from "node:fs";
+import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET } from "../constants.js";
+import { check, libc } from "../libc.js";
+import type { NetworkNamespace } from "../namespace.js";
+
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+
+/** A netlink descriptor opened inside the namespace: errors come with words, dumps can be narrowed. */
+export function openNetlink(namespace: NetworkNamespace, protocol: number): number {
+  const c = libc();
+  const fd = namespace.run(() => check("socket", c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)));
+  try {
+    const address = Buffer.alloc(12);
+    address.writeUInt16LE(AF_NETLINK, 0);
+    check("bind", c.bind(fd, address, address.length));
+    for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK]) {
+      check("setsockopt", c.setsockopt(fd, SOL_NETLINK, option, Buffer.of(1, 0, 0, 0), 4));
+    }
+    // A table of thousands of rules needs more than the default, which remains where these are not allowed.
+    const size = Buffer.alloc(4);
+    size.writeUInt32LE(4 << 20);
+    c.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4);
+    c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}

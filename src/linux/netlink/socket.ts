@@ -1,0 +1,207 @@
+import { closeSync } from "node:fs";
+import { Code, NsmError } from "../../core/index.js";
+import { MSG_DONTWAIT, MSG_TRUNC } from "../constants.js";
+import { errnoName, errnoText, refusal, remedyFor } from "../errno.js";
+import { libc } from "../libc.js";
+import type { NetworkNamespace } from "../namespace.js";
+import {
+  type Acknowledgement,
+  acknowledgement,
+  decodeMessages,
+  encodeMessage,
+  type Message,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  type Request,
+} from "./message.js";
+import { openNetlink } from "./open.js";
+import { onPool } from "./pool-share.js";
+
+const dumpAttempts = 5;
+
+/** How the kernel answered one request. Without an end it said nothing (more) about it. */
+export interface Answer {
+  readonly messages: readonly Message[];
+  readonly end: Acknowledgement | undefined;
+}
+
+/**
+ * A netlink socket of one namespace. It is opened inside and stays there, so that requests need no setns.
+ * Requests run in place: the kernel answers within the call, in microseconds. Those it takes
+ * milliseconds for go through {@link NetlinkSocket.longRequest}.
+ */
+export interface NetlinkSocket {
+  readonly namespace: NetworkNamespace;
+  /** One request and its acknowledgement. `action` ("create veth nsm-1") begins the sentence of an error. */
+  request(action: string, request: Request): Promise<readonly Message[]>;
+  /** The same from a pool thread: the event loop goes on meanwhile, and so do other requests. */
+  longRequest(action: string, request: Request): Promise<readonly Message[]>;
+  /** A request answered by many messages; asked again when the kernel's list changed meanwhile. */
+  dump(action: string, request: Request): Promise<readonly Message[]>;
+  /**
+   * Several messages in one send; the kernel's answer to each, in order. Nothing is thrown for a refusal.
+   * A `quiet` request is acknowledged only when it fails.
+   */
+  batch(action: string, requests: readonly Request[]): Promise<readonly Answer[]>;
+  /** Also done when the namespace is closed. */
+  close(): void;
+}
+
+/** Opens a netlink socket inside a namespace: `netlinkSocket(lab, NETLINK_ROUTE)`. */
+export function netlinkSocket(namespace: NetworkNamespace, protocol: number): NetlinkSocket {
+  const socket = new Socket(namespace, openNetlink(namespace, protocol));
+  namespace.onClose(() => socket.close());
+  return socket;
+}
+
+/** The error for a request that the kernel refused, with the kernel's own words where it has some. */
+export function netlinkRefusal(action: string, namespace: NetworkNamespace, end: Acknowledgement): NsmError {
+  const errno = errnoName(end.errno);
+  const where = `cannot ${action} in ${namespace.name}`;
+  if (errno === "EPERM") return refusal(errno, `${where}: ${remedyFor("CAP_NET_ADMIN")}`);
+  const why = end.text ? `${end.text} (${errno})` : errnoText(errno);
+  // Not a matter of privilege here: the kernel says so when, for example, IPv6 is switched off on a link.
+  if (errno === "EACCES") return new NsmError(Code.FailedPrecondition, `${where}: ${why}`);
+  return refusal(errno, `${where}: ${why}`);
+}
+
+class Socket implements NetlinkSocket {
+  #sequence = 0;
+  /** Answers still being collected. A read may meet that of a long request sent earlier. */
+  readonly #open = new Map<number, { messages: Message[]; end: Acknowledgement | undefined }>();
+  #onPool = 0;
+  #closed = false;
+
+  constructor(
+    readonly namespace: NetworkNamespace,
+    private readonly fd: number,
+  ) {}
+
+  async request(action: string, request: Request): Promise<readonly Message[]> {
+    const [answer] = this.#exchange(action, [request]);
+    return this.#succeeded(action, answer);
+  }
+
+  longRequest(action: string, request: Request): Promise<readonly Message[]> {
+    return onPool(async () => {
+      const { sequences, data } = this.#prepare(action, [request]);
+      this.#onPool++;
+      try {
+        // The pool thread's errno is lost, but a send that failed has no acknowledgement either.
+        await libc().sendAsync(this.fd, data, data.length, 0);
+        return this.#succeeded(action, this.#collect(action, sequences)[0]);
+      } finally {
+        this.#onPool--;
+        this.#release();
+      }
+    });
+  }
+
+  async dump(action: string, request: Request): Promise<readonly Message[]> {
+    for (let attempt = 1; ; attempt++) {
+      const [answer] = this.#exchange(
+        action,
+        [{ ...request, flags: request.flags | NLM_F_DUMP }],
+        endsByItself,
+      );
+      const messages = this.#succeeded(action, answer);
+      if (!messages.some(({ flags }) => flags & NLM_F_DUMP_INTR)) return messages;
+      if (attempt === dumpAttempts) {
+        throw new NsmError(
+          Code.Unavailable,
+          `cannot ${action} in ${this.namespace.name}: it changed during each of ${attempt} readings`,
+        );
+      }
+    }
+  }
+
+  async batch(action: string, requests: readonly Request[]): Promise<readonly Answer[]> {
+    return this.#exchange(action, requests, ({ quiet }) => !quiet);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#release();
+  }
+
+  /** Gives the descriptor back, but not while a pool thread is using its number. */
+  #release(): void {
+    if (!this.#closed || this.#onPool > 0 || this.#released) return;
+    this.#released = true;
+    closeSync(this.fd);
+  }
+  #released = false;
+
+  #exchange(action: string, requests: readonly Request[], acknowledged = always): Answer[] {
+    const { sequences, data } = this.#prepare(action, requests, acknowledged);
+    if (libc().send(this.fd, data, data.length, 0) < 0) {
+      const errno = errnoName(libc().errno());
+      for (const sequence of sequences) this.#open.delete(sequence);
+      throw refusal(errno, `cannot ${action} in ${this.namespace.name}: ${errnoText(errno)}`);
+    }
+    return this.#collect(action, sequences);
+  }
+
+  #prepare(action: string, requests: readonly Request[], acknowledged = always) {
+    if (this.#closed) {
+      throw new NsmError(Code.FailedPrecondition, `cannot ${action}: ${this.namespace.name} is closed here`);
+    }
+    const sequences: number[] = [];
+    const messages = requests.map((request) => {
+      this.#sequence = (this.#sequence + 1) >>> 0;
+      sequences.push(this.#sequence);
+      this.#open.set(this.#sequence, { messages: [], end: undefined });
+      const flags = request.flags | (acknowledged(request) ? NLM_F_ACK : 0);
+      return encodeMessage({ ...request, flags }, this.#sequence);
+    });
+    return { sequences, data: Buffer.concat(messages) };
+  }
+
+  /** The kernel queues its answer within the send call, and continues a dump within recv: this never waits. */
+  #collect(action: string, sequences: readonly number[]): Answer[] {
+    const answers = sequences.map((sequence) => this.#open.get(sequence) ?? { messages: [], end: undefined });
+    try {
+      while (answers.some(({ end }) => !end) && this.#readOnce(action));
+      return answers;
+    } finally {
+      for (const sequence of sequences) this.#open.delete(sequence);
+    }
+  }
+
+  /** Sorts the next datagram into the open answers; false when there is none. */
+  #readOnce(action: string): boolean {
+    const length = libc().recv(this.fd, received, received.length, MSG_DONTWAIT | MSG_TRUNC);
+    if (length < 0) {
+      const errno = errnoName(libc().errno());
+      if (errno === "EAGAIN") return false;
+      throw refusal(errno, `cannot ${action} in ${this.namespace.name}: ${errnoText(errno)}`);
+    }
+    if (length > received.length) {
+      throw new NsmError(Code.Internal, `a netlink answer of ${length} bytes exceeds ${received.length}`);
+    }
+    for (const message of decodeMessages(Buffer.from(received.subarray(0, length)))) {
+      const answer = this.#open.get(message.sequence);
+      if (!answer || answer.end) continue; // left over from a request that was given up
+      answer.end = acknowledgement(message);
+      if (!answer.end) answer.messages.push(message);
+    }
+    return true;
+  }
+
+  #succeeded(action: string, answer: Answer | undefined): readonly Message[] {
+    if (answer?.end?.errno === 0) return answer.messages;
+    if (answer?.end) throw netlinkRefusal(action, this.namespace, answer.end);
+    throw new NsmError(
+      Code.Internal,
+      `cannot ${action} in ${this.namespace.name}: the kernel gave no answer`,
+    );
+  }
+}
+
+const always = (_request: Request): boolean => true;
+/** A dump ends with an acknowledgement of its own; asking for another would leave one in the queue. */
+const endsByItself = (_request: Request): boolean => false;
+
+/** Every read is finished before the next begins, so one buffer serves all sockets. */
+const received = Buffer.alloc(128 << 10);

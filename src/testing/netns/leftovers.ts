@@ -1,0 +1,51 @@
+import { readdirSync, readlinkSync } from "node:fs";
+import { currentNamespace, netlinkIn } from "../../linux/index.js";
+
+/**
+ * What this process holds open that a test could leak: sockets, namespaces, pipes and event descriptors,
+ * as `17 -> net:[4026532233]`. Plain files are left out, since Node opens them as it pleases.
+ */
+export function openDescriptors(): readonly string[] {
+  const found: string[] = [];
+  for (const fd of readdirSync("/proc/self/fd")) {
+    const target = targetOf(fd);
+    if (target && /^(socket|net|pipe|anon_inode):/.test(target)) found.push(`${fd} -> ${target}`);
+  }
+  return found;
+}
+
+/**
+ * Remembers the open descriptors and the links of the namespace this thread stands in; the function it
+ * returns names what has been added since, one sentence each, nothing when all is gone.
+ *
+ * @example
+ * const remaining = await leftovers();
+ * await work();
+ * expect(await remaining()).toEqual([]);
+ */
+export async function leftovers(): Promise<() => Promise<readonly string[]>> {
+  const linksBefore = new Set(await hostLinks());
+  const openBefore = new Set(openDescriptors());
+  return async () => {
+    const open = openDescriptors().filter((descriptor) => !openBefore.has(descriptor));
+    const links = (await hostLinks()).filter((link) => !linksBefore.has(link));
+    return [...open.map((it) => `descriptor ${it}`), ...links.map((it) => `link ${it}`)];
+  };
+}
+
+async function hostLinks(): Promise<readonly string[]> {
+  const host = currentNamespace();
+  try {
+    return (await netlinkIn(host).links()).map(({ name, index }) => `${name} (${index})`);
+  } finally {
+    host.close();
+  }
+}
+
+function targetOf(fd: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined; // the one that listed the directory is closed by now
+  }
+}
