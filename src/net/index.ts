@@ -1,0 +1,29 @@
+/**
+ * Addresses, prefixes, sets and pools of them, and what an IP context means for the two ends of a vWire.
+ *
+ * @packageDocumentation
+ */
+export {
+  addressFromBytes,
+  addressToBytes,
+  bitsOf,
+  formatAddress,
+  parseAddress,
+  sameAddress,
+  type Family,
+  type IpAddress,
+} from "./address.js";
+export { AddressPool } from "./address-pool.js";
+export { AddressSet } from "./address-set.js";
+export {
+  boundsOf,
+  formatPrefix,
+  hostPrefix,
+  networkOf,
+  parsePrefix,
+  parsePrefixOrAddress,
+  prefixHas,
+  type Prefix,
+} from "./prefix.js";
+export { addressesOf, routesOf, type IpRoute, type Side } from "./routes.js";
+export { parseServiceUrl, type ServiceUrl } from "./service-url.js";
