@@ -1,7 +1,6 @@
 import type { Connection, NetworkServiceRequest } from "../api/index.js";
 import {
   Code,
-  codeOf,
   connectionState,
   Context,
   NsmError,
@@ -11,11 +10,11 @@ import {
 } from "../core/index.js";
 import { beginServer } from "../elements/begin/index.js";
 import { updatePath } from "../elements/update-path/index.js";
-import { frozen } from "./frozen.js";
+import { freezing } from "./frozen.js";
 import { sampleRequest } from "./messages.js";
 import { failAfter, failOnce, hold, recorder } from "./probes.js";
 import { run, type Run } from "./run.js";
-import { suite } from "./suite.js";
+import { describeChecks, refusedWith, suite, type Check } from "./suite.js";
 import { virtualClock, type VirtualClock } from "./virtual-clock.js";
 
 /** What a factory may need to make an element for one test. */
@@ -61,7 +60,16 @@ export function describeElement(
   factory: (surroundings: ElementSurroundings) => NetworkServiceElement,
   contract: ElementContract = {},
 ): void {
-  const { describe, test, expect } = suite();
+  describeChecks(`${name} as an element`, elementChecks(name, factory, contract));
+}
+
+/** The checks of {@link describeElement}, to be tried on elements that break them. */
+export function elementChecks(
+  name: string,
+  factory: (surroundings: ElementSurroundings) => NetworkServiceElement,
+  contract: ElementContract = {},
+): readonly Check[] {
+  const { expect } = suite();
   const { behind = [], request: prepare = (sample) => sample, ctx: enrich = (ctx) => ctx } = contract;
 
   /** Runs one test in a program of its own and ends with nothing left. */
@@ -73,13 +81,13 @@ export function describeElement(
       const before = contract.before ?? [updatePath({ name: "hop" }), beginServer(), connectionState()];
       const element = factory({ clock, until: program.signal });
       const ctx = enrich(Context.background({ clock }));
-      const chain = run([before, element, behind, probes], { clock, ctx });
+      const chain = run([before, freezing, element, freezing, behind, probes], { clock, ctx });
       const ask = (patch: Partial<Connection> = {}, signal?: AbortSignal): Promise<Connection> => {
-        const request = frozen(prepare(sampleRequest(clock.now(), patch)));
+        const request = prepare(sampleRequest(clock.now(), patch));
         return signal ? ctx.withSignal(signal, (c) => chain.send(request, c)) : chain.send(request, ctx);
       };
       const again = (connection: Connection): Promise<Connection> =>
-        chain.send(frozen({ ...prepare(sampleRequest(clock.now())), connection }));
+        chain.send({ ...prepare(sampleRequest(clock.now())), connection });
       try {
         await check({ ...chain, ask, again });
         await clock.settle();
@@ -89,48 +97,44 @@ export function describeElement(
       }
     };
 
-  const refused = async (call: Promise<unknown>, code: Code): Promise<void> => {
-    const error: unknown = await call.then(
-      () => expect.fail("the call succeeded although what stands behind the element failed"),
-      (reason: unknown) => reason,
-    );
-    expect(codeOf(error)).toBe(code);
-    if (!contract.wrapsErrors) expect((error as Error).message).toMatch(/^the test fails this /);
-  };
+  const refused = (call: Promise<unknown>, code: Code): Promise<void> =>
+    refusedWith(call, code, contract.wrapsErrors ?? false);
+  const seen = recorder();
+  return [
+    [
+      "is called what its folder is called",
+      async () => {
+        const program = new AbortController();
+        expect(factory({ clock: virtualClock(), until: program.signal }).name).toBe(name);
+        program.abort();
+      },
+    ],
 
-  describe(`${name} as an element`, () => {
-    test("is called what its folder is called", () => {
-      const program = new AbortController();
-      expect(factory({ clock: virtualClock(), until: program.signal }).name).toBe(name);
-      program.abort();
-    });
-
-    test(
+    [
       "passes on what a downstream Request failed with, and holds nothing",
       within([failOnce(Code.ResourceExhausted)], async ({ ask }) => {
         await refused(ask(), Code.ResourceExhausted);
       }),
-    );
+    ],
 
-    test(
+    [
       "passes on what a downstream Close failed with, and holds nothing",
       within([failOnce(Code.Unavailable, "close")], async ({ ask, close }) => {
         await ask();
         await refused(close(), Code.Unavailable);
       }),
-    );
+    ],
 
-    const seen = recorder();
-    test(
+    [
       "lets a Request and its Close through, each once, and holds nothing",
       within([seen], async ({ ask, close }) => {
         await ask();
         await close();
         expect(seen.calls).toEqual(["request", "close"]);
       }),
-    );
+    ],
 
-    test(
+    [
       "answers a refresh like the Request before it",
       within([], async ({ ask, again, close }) => {
         const first = await ask();
@@ -138,21 +142,20 @@ export function describeElement(
         expect(await again(first)).toEqual(first);
         await close();
       }),
-    );
+    ],
 
-    test(
+    [
       "keeps a connection whose refresh failed",
       within([failAfter(1, Code.Unavailable)], async ({ ask, again, close }) => {
         const first = await ask();
         await refused(again(first), Code.Unavailable);
         await close(first);
       }),
-    );
+    ],
 
-    const gate = hold();
-    test(
+    [
       "honours an abort, and holds nothing",
-      within([gate], async ({ ask, clock }) => {
+      within([hold()], async ({ ask, clock }) => {
         const caller = new AbortController();
         const call = ask({}, caller.signal);
         // Whoever rejects early must not be taken for an unhandled rejection.
@@ -161,9 +164,9 @@ export function describeElement(
         caller.abort(new NsmError(Code.Cancelled, "the caller went away"));
         await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
       }),
-    );
+    ],
 
-    test(
+    [
       "keeps connections apart",
       within([], async ({ ask, close }) => {
         const one = await ask({ id: "one" });
@@ -172,6 +175,6 @@ export function describeElement(
         expect(await ask({ id: "two" })).toEqual(two);
         await close(two);
       }),
-    );
-  });
+    ],
+  ];
 }

@@ -1,6 +1,5 @@
 import {
   Code,
-  codeOf,
   Context,
   NsmError,
   registrationState,
@@ -10,10 +9,10 @@ import {
 } from "../core/index.js";
 import type { NetworkServiceEndpoint } from "../api/index.js";
 import type { ElementSurroundings } from "./describe-element.js";
-import { frozen } from "./frozen.js";
+import { freezingRegistry } from "./frozen.js";
 import { failAfter, failOnce, hold, recorder } from "./probes.js";
 import { runRegistry, type RegistryRun } from "./run.js";
-import { suite } from "./suite.js";
+import { describeChecks, refusedWith, suite, type Check } from "./suite.js";
 import { virtualClock } from "./virtual-clock.js";
 
 /** How a registry element is tried. */
@@ -42,7 +41,16 @@ export function describeRegistryElement(
   factory: (surroundings: ElementSurroundings) => ChainElement<EndpointRegistry>,
   contract: RegistryElementContract = {},
 ): void {
-  const { describe, test, expect } = suite();
+  describeChecks(`${name} as a registry element`, registryElementChecks(name, factory, contract));
+}
+
+/** The checks of {@link describeRegistryElement}, to be tried on elements that break them. */
+export function registryElementChecks(
+  name: string,
+  factory: (surroundings: ElementSurroundings) => ChainElement<EndpointRegistry>,
+  contract: RegistryElementContract = {},
+): readonly Check[] {
+  const { expect } = suite();
   const { behind = [], entry = {}, ctx: enrich = (ctx) => ctx } = contract;
 
   const within =
@@ -53,9 +61,11 @@ export function describeRegistryElement(
       const before = contract.before ?? [registrationState()];
       const element = factory({ clock, until: program.signal });
       const ctx = enrich(Context.background({ clock }));
-      const chain = runRegistry([before, element, behind, probes], { clock, ctx });
-      const register: RegistryRun["register"] = (patch, c) =>
-        chain.register(frozen({ ...entry, ...patch }), c);
+      const chain = runRegistry([before, freezingRegistry(), element, freezingRegistry(), behind, probes], {
+        clock,
+        ctx,
+      });
+      const register: RegistryRun["register"] = (patch, c) => chain.register({ ...entry, ...patch }, c);
       try {
         await check({ ...chain, register });
         await clock.settle();
@@ -65,76 +75,71 @@ export function describeRegistryElement(
       }
     };
 
-  const refused = async (call: Promise<unknown>, code: Code): Promise<void> => {
-    const error: unknown = await call.then(
-      () => expect.fail("the call succeeded although what stands behind the element failed"),
-      (reason: unknown) => reason,
-    );
-    expect(codeOf(error)).toBe(code);
-    if (!contract.wrapsErrors) expect((error as Error).message).toMatch(/^the test fails this /);
-  };
+  const refused = (call: Promise<unknown>, code: Code): Promise<void> =>
+    refusedWith(call, code, contract.wrapsErrors ?? false);
+  const seen = recorder();
+  return [
+    [
+      "is called what its folder is called",
+      async () => {
+        const program = new AbortController();
+        expect(factory({ clock: virtualClock(), until: program.signal }).name).toBe(name);
+        program.abort();
+      },
+    ],
 
-  describe(`${name} as a registry element`, () => {
-    test("is called what its folder is called", () => {
-      const program = new AbortController();
-      expect(factory({ clock: virtualClock(), until: program.signal }).name).toBe(name);
-      program.abort();
-    });
-
-    test(
+    [
       "passes on what a Register behind it failed with, and holds nothing",
       within([failOnce(Code.ResourceExhausted, "register")], async ({ register }) => {
         await refused(register(), Code.ResourceExhausted);
       }),
-    );
+    ],
 
-    test(
+    [
       "passes on what an Unregister behind it failed with, and holds nothing",
       within([failOnce(Code.Unavailable, "unregister")], async ({ register, unregister }) => {
         await register();
         await refused(unregister(), Code.Unavailable);
       }),
-    );
+    ],
 
-    test(
+    [
       "passes on what a Find behind it failed with",
       within([failOnce(Code.Unavailable, "find")], async ({ find }) => {
         await refused(find(), Code.Unavailable);
       }),
-    );
+    ],
 
-    const seen = recorder();
-    test(
+    [
       "lets a Register and its Unregister through, each once, and holds nothing",
       within([seen], async ({ register, unregister }) => {
         await register();
         await unregister();
         expect(seen.calls.filter((method) => method !== "find")).toEqual(["register", "unregister"]);
       }),
-    );
+    ],
 
-    test(
+    [
       "answers a refresh like the Register before it",
       within([], async ({ register, unregister }) => {
         const first = await register();
         expect(await register()).toEqual(first);
         await unregister();
       }),
-    );
+    ],
 
-    test(
+    [
       "keeps an entry whose refresh failed",
       within([failAfter(1, Code.Unavailable, "register")], async ({ register, unregister }) => {
         const first = await register();
         await refused(register(), Code.Unavailable);
         await unregister(first);
       }),
-    );
+    ],
 
-    const gate = hold();
-    test(
+    [
       "honours an abort, and holds nothing",
-      within([gate], async ({ register, ctx, clock }) => {
+      within([hold()], async ({ register, ctx, clock }) => {
         const caller = new AbortController();
         const call = ctx.withSignal(caller.signal, (c) => register({}, c));
         call.catch(() => {});
@@ -142,6 +147,6 @@ export function describeRegistryElement(
         caller.abort(new NsmError(Code.Cancelled, "the caller went away"));
         await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
       }),
-    );
-  });
+    ],
+  ];
 }
