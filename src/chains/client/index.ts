@@ -1,0 +1,82 @@
+/**
+ * The chain of a client: what a Request passes before it leaves the process.
+ *
+ * @example
+ * const nsc = client({ name: "nsc-0", url: "unix:///var/lib/networkservicemesh/nsm.io.sock", links, until });
+ * const connection = await nsc.networkService.request(Context.background(), request);
+ *
+ * @packageDocumentation
+ */
+import {
+  chain,
+  connectionState,
+  debugState,
+  type DebugState,
+  type Elements,
+  type Links,
+  type NetworkService,
+  type TraceHook,
+} from "../../core/index.js";
+import { beginClient, type Reselect } from "../../elements/begin/index.js";
+import { clientUrl } from "../../elements/client-url/index.js";
+import { compensate } from "../../elements/compensate/index.js";
+import { connectClient } from "../../elements/connect/index.js";
+import { dial } from "../../elements/dial/index.js";
+import { heal, type HealOptions } from "../../elements/heal/index.js";
+import { refresh } from "../../elements/refresh/index.js";
+import { trimPathClient } from "../../elements/trim-path/index.js";
+import { updatePath } from "../../elements/update-path/index.js";
+import { monitorHub } from "../../outbound/index.js";
+
+/** What a client chain is made of. */
+export interface ClientOptions {
+  /** The name of this process in the path. */
+  readonly name: string;
+  readonly links: Links;
+  /** The program's life: refreshing, watching and healing end with it. */
+  readonly until: AbortSignal;
+  /** Where Requests go. Left out in a chain whose server half chooses (nsmgr, forwarder). */
+  readonly url?: string;
+  /** Between dial and the call: mechanisms, labels, whatever this client adds. */
+  readonly elements?: Elements<NetworkService>;
+  /** Renews the connection before its token expires; a chain inside a server leaves that to the edge. */
+  readonly refresh?: boolean;
+  /** Rebuilds what dies; only the edge does. */
+  readonly heal?: Partial<Omit<HealOptions, "until">> | false;
+  readonly reselect?: Reselect;
+}
+
+/** A client, ready to be called. */
+export interface Client {
+  readonly networkService: NetworkService;
+  debugState(): DebugState;
+}
+
+/** The client's elements, for assembling a chain of one's own. */
+export function clientElements(options: ClientOptions): Elements<NetworkService> {
+  const { name, links, until, url, elements = [] } = options;
+  return [
+    updatePath({ name }),
+    beginClient(options.reselect ? { reselect: options.reselect } : {}),
+    connectionState(),
+    options.refresh === false ? [] : refresh({ until }),
+    url === undefined ? [] : clientUrl(url),
+    options.heal === false ? [] : healing(options),
+    dial({ links }),
+    compensate(),
+    elements,
+    trimPathClient(),
+    connectClient(),
+  ];
+}
+
+function healing({ name, until, heal: own }: ClientOptions): Elements<NetworkService> {
+  const hub = (own !== false && own?.hub) || monitorHub({ scope: "connection", name, until });
+  return [heal({ ...own, hub, until })];
+}
+
+/** The client chain of an edge process. */
+export function client(options: ClientOptions, trace?: TraceHook): Client {
+  const elements = clientElements(options);
+  return { networkService: chain(elements, { trace }), debugState: () => debugState(elements) };
+}

@@ -1,0 +1,12 @@
+/**
+ * The chain of an endpoint: what a Request passes in every process that is called, before the elements that
+ * make it a firewall, a manager or a forwarder.
+ *
+ * @example
+ * const nse = endpoint({ name: "nse-1", tokens: identity.tokens, until, elements: [pointToPointIpam({ prefixes })] });
+ * await grpcServer({ identity, listenOn: ["tcp://127.0.0.1:0"], services: nse });
+ *
+ * @packageDocumentation
+ */
+export { endpoint, type Endpoint, type EndpointOptions } from "./endpoint.js";
+export { serveEndpoint, type ServeEndpointOptions, type ServedEndpoint } from "./serve.js";

@@ -1,0 +1,144 @@
+import { NetworkServiceEndpoint, NetworkServiceEntry, Payload } from "../../api/index.js";
+import {
+  Code,
+  codeOf,
+  Context,
+  explain,
+  logger as loggerKey,
+  silent,
+  systemClock,
+  type Clock,
+  type DebugState,
+  type Elements,
+  type Links,
+  type Logger,
+  type NetworkService,
+} from "../../core/index.js";
+import type { Identity } from "../../identity/index.js";
+import { grpcServer } from "../../inbound/index.js";
+import { grpcLinks } from "../../outbound/index.js";
+import { registryClient } from "../registry-client/index.js";
+import { endpoint } from "./endpoint.js";
+
+/** What an endpoint needs to be found and asked. */
+export interface ServeEndpointOptions {
+  /** Unique among all endpoints: it is registered under this name. */
+  readonly name: string;
+  /** The network services it provides. */
+  readonly services: readonly string[];
+  /** The manager of this node: `unix:///var/lib/networkservicemesh/nsm.io.sock`, `tcp://127.0.0.1:5001`. */
+  readonly connectTo: string;
+  /** Where it serves; the first address is registered. */
+  readonly listenOn: readonly string[];
+  readonly identity: Identity;
+  /** What makes it the endpoint it is. */
+  readonly elements: Elements<NetworkService>;
+  /** Labels it is chosen by, the same for each service. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** `ETHERNET` when left out. */
+  readonly payload?: string;
+  /** Registers the network services as well; true when left out. */
+  readonly registerServices?: boolean;
+  readonly links?: Links;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+/** An endpoint that serves and is registered. */
+export interface ServedEndpoint {
+  readonly listenOn: readonly string[];
+  debugState(): DebugState;
+  /** Takes it out of the registry, then stops serving. */
+  close(): Promise<void>;
+}
+
+/** How long a registration or its removal may take before the program goes on without. */
+const REGISTER_WITHIN_MS = 15_000;
+const UNREGISTER_WITHIN_MS = 3_000;
+
+/**
+ * Runs an endpoint: serves its chain, registers its network services and itself with the manager, and keeps the
+ * registration fresh. A service that somebody else owns is left as it is.
+ *
+ * @throws NsmError what serving or registering failed with; nothing is left behind then.
+ *
+ * @example
+ * const nse = await serveEndpoint({
+ *   name: "nse-1", services: ["my-service"], connectTo, listenOn: ["tcp://127.0.0.1:0"], identity,
+ *   elements: [pointToPointIpam({ prefixes: ["10.0.0.0/24"] }), mechanismsServer({ KERNEL: [kernelServer()] })],
+ * });
+ */
+export async function serveEndpoint(options: ServeEndpointOptions): Promise<ServedEndpoint> {
+  const { name, identity, connectTo, clock = systemClock, logger = silent } = options;
+  const life = new AbortController();
+  const ownLinks = options.links ? undefined : grpcLinks({ identity, clock });
+  const links = options.links ?? ownLinks!;
+  const chain = endpoint({ name, tokens: identity.tokens, until: life.signal, elements: options.elements });
+  const ctx = Context.background({ signal: life.signal, clock }).with(loggerKey, logger);
+  const stopped = (): void => {
+    life.abort();
+    ownLinks?.close();
+  };
+  const server = await grpcServer({
+    identity,
+    listenOn: options.listenOn,
+    services: chain,
+    clock,
+    logger,
+  }).catch((error: unknown) => {
+    stopped();
+    throw error;
+  });
+  const registry = registryClient({ links, url: connectTo, until: life.signal });
+  const entry = endpointEntry(options, server.listenOn[0]!);
+  try {
+    await ctx.withTimeout(REGISTER_WITHIN_MS, async (c) => {
+      if (options.registerServices !== false)
+        await registerServices(c, options, registry.networkServices, logger);
+      await registry.endpoints.register(c, entry);
+    });
+  } catch (error) {
+    stopped();
+    await server.close();
+    throw error;
+  }
+  return {
+    listenOn: server.listenOn,
+    debugState: () => ({ ...chain.debugState(), ...registry.debugState(), ...server.debugState() }),
+    async close() {
+      try {
+        await ctx.withTimeout(UNREGISTER_WITHIN_MS, (c) => registry.endpoints.unregister(c, entry));
+      } catch (error) {
+        logger.warn({ error: explain(error) }, "could not unregister; the registration will expire");
+      }
+      await server.close();
+      stopped();
+    },
+  };
+}
+
+function endpointEntry(options: ServeEndpointOptions, url: string): NetworkServiceEndpoint {
+  const { name, services, labels = {} } = options;
+  return NetworkServiceEndpoint.create({
+    name,
+    networkServiceNames: [...services],
+    networkServiceLabels: Object.fromEntries(services.map((service) => [service, { labels }])),
+    url,
+  });
+}
+
+async function registerServices(
+  ctx: Context,
+  { services, payload = Payload.Ethernet }: ServeEndpointOptions,
+  registry: ReturnType<typeof registryClient>["networkServices"],
+  logger: Logger,
+): Promise<void> {
+  for (const name of services) {
+    try {
+      await registry.register(ctx, NetworkServiceEntry.create({ name, payload }));
+    } catch (error) {
+      if (codeOf(error) !== Code.PermissionDenied) throw error;
+      logger.info({ service: name }, "the network service belongs to somebody else and is left as it is");
+    }
+  }
+}

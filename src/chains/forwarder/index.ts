@@ -1,0 +1,62 @@
+/**
+ * The forwarder of a node: finds the endpoint, asks it for the connection and joins the two sides. What joins
+ * them is given as mechanisms; without any it only negotiates.
+ *
+ * @example
+ * await serveEndpoint({
+ *   name, services: ["forwarder"], labels: { p2p: "true" }, registerServices: false, connectTo, listenOn, identity,
+ *   elements: forwarderElements({ name, ...links.to(connectTo), links, until, mechanisms }),
+ * });
+ *
+ * @packageDocumentation
+ */
+import type {
+  Elements,
+  EndpointRegistry,
+  Links,
+  NetworkService,
+  NetworkServiceRegistry,
+} from "../../core/index.js";
+import { connectServer } from "../../elements/connect/index.js";
+import { discover } from "../../elements/discover/index.js";
+import { mechanismTranslation } from "../../elements/mechanism-translation/index.js";
+import { roundRobin } from "../../elements/round-robin/index.js";
+import { client } from "../client/index.js";
+
+/** The two halves of what a forwarder does between client and endpoint. */
+export interface ForwarderMechanisms {
+  /** Towards the client: chooses the mechanism and wires the client's side. */
+  readonly server: Elements<NetworkService>;
+  /** Towards the endpoint: offers mechanisms and wires the endpoint's side. */
+  readonly client: Elements<NetworkService>;
+}
+
+/** What a forwarder is made of. */
+export interface ForwarderOptions {
+  readonly name: string;
+  /** Where services and endpoints are looked up: the manager's registries. */
+  readonly networkServices: NetworkServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+  readonly links: Links;
+  readonly until: AbortSignal;
+  readonly mechanisms: ForwarderMechanisms;
+}
+
+/** What makes an endpoint a forwarder: the elements for endpoint() or serveEndpoint(). */
+export function forwarderElements(options: ForwarderOptions): Elements<NetworkService> {
+  const { name, networkServices, endpoints, links, until, mechanisms } = options;
+  const onward = client({
+    name,
+    links,
+    until,
+    refresh: false,
+    heal: false,
+    elements: [mechanismTranslation(), mechanisms.client],
+  });
+  return [
+    discover({ networkServices, endpoints }),
+    roundRobin(),
+    mechanisms.server,
+    connectServer(onward.networkService, onward),
+  ];
+}

@@ -1,0 +1,73 @@
+/**
+ * The network service manager of a node: the registry its neighbours talk to, and the hop that finds a forwarder
+ * for every Request.
+ *
+ * @example
+ * const manager = nsmgr({ name: "nsmgr-1", url: "tcp://10.0.0.1:5001", registryUrl: "tcp://10.0.0.9:5002", links, tokens, until });
+ * await grpcServer({ identity, listenOn: ["tcp://10.0.0.1:5001"], services: manager });
+ *
+ * @packageDocumentation
+ */
+import type {
+  DebugState,
+  EndpointRegistry,
+  Links,
+  NetworkServiceRegistry,
+  TraceHook,
+} from "../../core/index.js";
+import { clientInfo } from "../../elements/client-info/index.js";
+import { connectServer } from "../../elements/connect/index.js";
+import { discoverForwarder } from "../../elements/discover-forwarder/index.js";
+import { excludedPrefixes } from "../../elements/excluded-prefixes/index.js";
+import type { TokenGenerator } from "../../identity/index.js";
+import { client } from "../client/index.js";
+import { endpoint, type Endpoint } from "../endpoint/index.js";
+import { nsmgrRegistryChain } from "../registry/index.js";
+
+/** What a manager is made of. */
+export interface NsmgrOptions {
+  readonly name: string;
+  /** Its public address: what it registers the endpoints of its node under. */
+  readonly url: string;
+  /** The registry of the domain; without one the manager keeps its own. */
+  readonly registryUrl?: string | undefined;
+  readonly links: Links;
+  readonly tokens: TokenGenerator;
+  readonly until: AbortSignal;
+  /** The service that forwarders register under; `forwarder` when left out. */
+  readonly forwarderService?: string | undefined;
+  /** A YAML file of prefixes that endpoints must not hand out. */
+  readonly excludedPrefixesFile?: string | undefined;
+  readonly trace?: TraceHook | undefined;
+}
+
+/** A manager's services, ready for a server. */
+export interface Nsmgr extends Endpoint {
+  readonly networkServices: NetworkServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+}
+
+/** See the module's description. */
+export function nsmgr(options: NsmgrOptions): Nsmgr {
+  const { name, url, registryUrl, links, tokens, until, forwarderService = "forwarder", trace } = options;
+  const registries = nsmgrRegistryChain({ url, registryUrl, links, tokens, until });
+  const onward = client({ name, links, until, refresh: false, heal: false });
+  const manager = endpoint({
+    name,
+    tokens,
+    until,
+    trace,
+    elements: [
+      clientInfo(),
+      discoverForwarder({ ...registries.discovery, service: forwarderService, url }),
+      options.excludedPrefixesFile ? excludedPrefixes({ file: options.excludedPrefixesFile, until }) : [],
+      connectServer(onward.networkService, onward),
+    ],
+  });
+  return {
+    ...manager,
+    networkServices: registries.networkServices,
+    endpoints: registries.endpoints,
+    debugState: (): DebugState => ({ ...manager.debugState(), ...registries.debugState() }),
+  };
+}

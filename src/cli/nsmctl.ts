@@ -1,0 +1,47 @@
+import { Command, CommanderError } from "commander";
+import {
+  forwarderProgram,
+  nscProgram,
+  nseProgram,
+  nsmgrProgram,
+  registryProgram,
+  runProgram,
+  type CommonConfig,
+  type Program,
+} from "../programs/index.js";
+
+const programs = [
+  registryProgram,
+  nsmgrProgram,
+  forwarderProgram,
+  nseProgram,
+  nscProgram,
+] as Program<CommonConfig>[];
+
+/** Bad usage, as by convention of the shell. */
+const USAGE = 2;
+
+/** The command line tool. Resolves to the exit code. */
+export async function nsmctl(args: readonly string[]): Promise<number> {
+  let exitCode = 0;
+  const cli = new Command("nsmctl")
+    .description("Network Service Mesh: run its programs, see it work")
+    .exitOverride()
+    .showSuggestionAfterError(false);
+  const run = cli.command("run").description("run one program until it is told to end");
+  for (const program of programs) {
+    const command = run.command(program.name).description(program.summary).allowExcessArguments(false);
+    for (const option of program.options()) command.addOption(option);
+    command.action(async (config: CommonConfig) => {
+      exitCode = await runProgram(program, config);
+    });
+  }
+  try {
+    await cli.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Commander has said what is wrong, or printed the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
+    throw error;
+  }
+}

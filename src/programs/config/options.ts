@@ -1,0 +1,80 @@
+import { Option } from "commander";
+import { duration, labels, oneOf, repeatable } from "./values.js";
+
+/** Flags that every program has. */
+export interface CommonConfig {
+  readonly name: string;
+  readonly listenOn?: readonly string[];
+  readonly identity?: string;
+  readonly insecure?: boolean;
+  readonly logLevel: LogLevel;
+  readonly metrics?: string;
+  readonly maxTokenLifetime: number;
+}
+
+/** What `--log-level` takes. */
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+
+const levels: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "fatal"];
+
+/** The options of every program; `name` and `listenOn` differ in what they default to. */
+export function commonOptions({ name, listenOn }: { name: string; listenOn: string }): Option[] {
+  return [
+    new Option("--name <name>", "name of this process in the path").env("NSM_NAME").default(name),
+    // No default here: a repeatable option would add to it.
+    new Option(
+      "--listen-on <url,…>",
+      `addresses to serve on: unix:///path, tcp://addr:port, port 0 for any (default: ${listenOn})`,
+    )
+      .env("NSM_LISTEN_ON")
+      .argParser(repeatable),
+    new Option("--identity <source>", "spiffe[=SOCKET], or files=DIR with ca.pem, svid.pem, key.pem").env(
+      "NSM_IDENTITY",
+    ),
+    new Option("--insecure", "no TLS and no policies: for trying out only").env("NSM_INSECURE"),
+    new Option("--log-level <level>", levels.join(", "))
+      .env("NSM_LOG_LEVEL")
+      .argParser(oneOf(...levels))
+      .default("info" satisfies LogLevel),
+    new Option("--metrics <addr:port>", "serve Prometheus metrics there").env("NSM_METRICS"),
+    new Option("--max-token-lifetime <duration>", "longest life of a token")
+      .env("NSM_MAX_TOKEN_LIFETIME")
+      .argParser(duration)
+      .default(600_000, "10m"),
+  ];
+}
+
+/** Where a program of a node finds its manager. */
+export function connectToOption(): Option {
+  return new Option("--connect-to <url>", "address of the network service manager")
+    .env("NSM_CONNECT_TO")
+    .default("unix:///var/lib/networkservicemesh/nsm.io.sock");
+}
+
+/** For programs that touch the kernel. */
+export function controlPlaneOnlyOption(): Option {
+  return new Option("--control-plane-only", "negotiate everything, leave the kernel alone").env(
+    "NSM_CONTROL_PLANE_ONLY",
+  );
+}
+
+/** The namespace a program's interfaces go to. */
+export function netnsOption(): Option {
+  return new Option(
+    "--netns <path>",
+    "network namespace of the interfaces, such as /run/netns/x; default: own",
+  ).env("NSM_NETNS");
+}
+
+/** Labels a program is registered with. */
+export function labelsOption(defaults: Record<string, string> = {}): Option {
+  return new Option("--labels <k=v,…>", "labels to register with")
+    .env("NSM_LABELS")
+    .argParser(labels)
+    .default(
+      defaults,
+      Object.entries(defaults)
+        .map(([k, v]) => `${k}=${v}`)
+        .join(",") || "none",
+    );
+}

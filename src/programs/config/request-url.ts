@@ -1,0 +1,55 @@
+import { Code, NsmError } from "../../core/index.js";
+import { Connection, MAX_INTERFACE_NAME, Mechanism, MechanismClass, Parameter } from "../../api/index.js";
+
+/** What a client asks for, as one URL says it. */
+export interface RequestedService {
+  readonly networkService: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly mechanism: Mechanism;
+}
+
+/**
+ * Reads `mechanism://service[@domain]/interface?label=value`. The scheme is the mechanism's type; labels that
+ * occur several times are joined with commas.
+ *
+ * @throws NsmError INVALID_ARGUMENT naming the URL and what is wrong with it.
+ */
+export function requestUrl(text: string): RequestedService {
+  const refuse = (why: string): NsmError =>
+    new NsmError(
+      Code.InvalidArgument,
+      `"${text}" ${why}. Allowed is kernel://SERVICE[@DOMAIN]/INTERFACE?label=value.`,
+    );
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch (error) {
+    throw new NsmError(Code.InvalidArgument, refuse("is no URL").message, { cause: error });
+  }
+  const type = url.protocol.slice(0, -1).toUpperCase();
+  if (type !== "KERNEL") throw refuse(`asks for the mechanism ${type}, which this client does not have`);
+  if (!url.host) throw refuse("names no service");
+  const name = decodeURIComponent(url.pathname.split("/").at(-1) ?? "");
+  if (name.length > MAX_INTERFACE_NAME) {
+    throw refuse(
+      `names the interface "${name}" of ${name.length} characters, ${MAX_INTERFACE_NAME} is the limit`,
+    );
+  }
+  const labels = Object.fromEntries(
+    [...new Set(url.searchParams.keys())].map((key) => [key, url.searchParams.getAll(key).join(",")]),
+  );
+  return {
+    networkService: url.username ? `${decodeURIComponent(url.username)}@${url.host}` : url.host,
+    labels,
+    mechanism: Mechanism.create({
+      cls: MechanismClass.Local,
+      type,
+      parameters: name ? { [Parameter.name]: name } : {},
+    }),
+  };
+}
+
+/** The connection to ask for. */
+export function requestedConnection(id: string, { networkService, labels }: RequestedService): Connection {
+  return Connection.create({ id, networkService, labels });
+}

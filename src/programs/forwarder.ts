@@ -1,0 +1,89 @@
+import { tmpdir } from "node:os";
+import { Option } from "commander";
+import { MechanismType } from "../api/index.js";
+import { serveEndpoint } from "../chains/endpoint/index.js";
+import { forwarderElements, type ForwarderMechanisms } from "../chains/forwarder/index.js";
+import { kernelClient } from "../elements/mechanisms/kernel/index.js";
+import { mechanismsServer } from "../elements/mechanisms/index.js";
+import {
+  commonOptions,
+  connectToOption,
+  controlPlaneOnlyOption,
+  labelsOption,
+  netnsOption,
+  type CommonConfig,
+} from "./config/options.js";
+import type { Program } from "./program.js";
+import { Tokens } from "./tokens.js";
+
+interface ForwarderConfig extends CommonConfig {
+  readonly connectTo: string;
+  readonly labels: Record<string, string>;
+  readonly tunnelIp?: string;
+  readonly netns?: string;
+  readonly stateDir?: string;
+  readonly controlPlaneOnly?: boolean;
+}
+
+/** The service that managers look for forwarders under. */
+const FORWARDER_SERVICE = "forwarder";
+
+/** `nsmctl run forwarder`: makes the cross connects of a node. */
+export const forwarderProgram: Program<ForwarderConfig> = {
+  name: "forwarder",
+  summary: "makes the cross connects of a node",
+  options: () => [
+    ...commonOptions({ name: "forwarder", listenOn: ownSocket("forwarder") }),
+    connectToOption(),
+    labelsOption({ p2p: "true" }),
+    new Option("--tunnel-ip <address>", "the address that tunnels to other nodes start from").env(
+      "NSM_TUNNEL_IP",
+    ),
+    netnsOption(),
+    new Option("--state-dir <dir>", "where the forwarder remembers its links over a restart").env(
+      "NSM_STATE_DIR",
+    ),
+    controlPlaneOnlyOption(),
+  ],
+  async start(app, config) {
+    const links = app.resolve(Tokens.links);
+    const clock = app.resolve(Tokens.clock);
+    const logger = app.resolve(Tokens.logger);
+    const until = app.resolve(Tokens.until);
+    const manager = links.to(config.connectTo);
+    const served = await serveEndpoint({
+      name: config.name,
+      services: [FORWARDER_SERVICE],
+      registerServices: false,
+      labels: config.labels,
+      connectTo: config.connectTo,
+      listenOn: config.listenOn ?? [ownSocket("forwarder")],
+      identity: app.resolve(Tokens.identity),
+      links,
+      clock,
+      logger,
+      elements: [
+        app.resolve(Tokens.extraElements),
+        forwarderElements({
+          name: config.name,
+          networkServices: manager.networkServices,
+          endpoints: manager.endpoints,
+          links,
+          until,
+          mechanisms: controlPlaneMechanisms(),
+        }),
+      ],
+    });
+    return { listenOn: served.listenOn, debugState: () => served.debugState(), stop: () => served.close() };
+  },
+};
+
+/** Agrees on the kernel mechanism with both sides and leaves the kernel alone. */
+function controlPlaneMechanisms(): ForwarderMechanisms {
+  return { server: mechanismsServer({ [MechanismType.Kernel]: [] }), client: kernelClient({}) };
+}
+
+/** A socket of this process, where programs of one machine find it through the registry. */
+export function ownSocket(program: string): string {
+  return `unix://${tmpdir()}/nsm-${program}-${process.pid}/listen.sock`;
+}

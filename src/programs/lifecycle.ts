@@ -1,0 +1,52 @@
+import { explain } from "../core/index.js";
+import type { CommonConfig } from "./config/options.js";
+import { defaultContainer } from "./container.js";
+import { serveMetrics } from "./metrics.js";
+import type { Program, Running } from "./program.js";
+import { Tokens } from "./tokens.js";
+
+/** How long a program may take to close its connections after SIGTERM before it ends all the same. */
+const STOP_WITHIN_MS = 20_000;
+
+/**
+ * Runs a program from configuration to exit: one JSON line `{"ready":true,"listenOn":[…]}` on stdout when it
+ * serves, SIGTERM or SIGINT closes its connections and ends it with code 0, anything that keeps it from
+ * starting is one line on stderr and code 1.
+ */
+export async function runProgram<C extends CommonConfig>(program: Program<C>, config: C): Promise<number> {
+  const life = new AbortController();
+  const signalled = new Promise<void>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve());
+  });
+  try {
+    const app = await defaultContainer(config, life.signal);
+    const running = await program.start(app, config);
+    const metrics = config.metrics === undefined ? undefined : await serveMetrics(config.metrics, running);
+    process.stdout.write(`${JSON.stringify({ ready: true, listenOn: running.listenOn })}\n`);
+    await Promise.race([signalled, failureOf(running)]);
+    await within(STOP_WITHIN_MS, running.stop());
+    await metrics?.close();
+    life.abort();
+    app.resolve(Tokens.links).close();
+    app.resolve(Tokens.identity).close();
+    return 0;
+  } catch (error) {
+    process.stderr.write(`${program.name}: ${explain(error)}\n`);
+    return 1;
+  } finally {
+    life.abort();
+  }
+}
+
+/** Rejects with the program's failure, never resolves. */
+function failureOf({ failed }: Running): Promise<never> {
+  return new Promise((_, reject) => failed?.catch(reject));
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not closed within ${ms} ms`)), ms);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,116 @@
+import { Option } from "commander";
+import { client } from "../../chains/client/index.js";
+import { Context, logger as loggerKey } from "../../core/index.js";
+import { clientInfo } from "../../elements/client-info/index.js";
+import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
+import { grpcServer } from "../../inbound/index.js";
+import {
+  commonOptions,
+  connectToOption,
+  controlPlaneOnlyOption,
+  netnsOption,
+  type CommonConfig,
+} from "../config/options.js";
+import { namespaceUrl } from "../config/namespace-url.js";
+import { requestUrl, type RequestedService } from "../config/request-url.js";
+import { badConfiguration, checked, duration, list } from "../config/values.js";
+import type { Program } from "../program.js";
+import { Tokens } from "../tokens.js";
+import { endpointWatch } from "./endpoint-watch.js";
+import { EventReporter } from "./events.js";
+import { keepConnected } from "./keep-connected.js";
+
+interface NscConfig extends CommonConfig {
+  readonly connectTo: string;
+  readonly request?: readonly RequestedService[];
+  readonly requestTimeout: number;
+  readonly netns?: string;
+  readonly controlPlaneOnly?: boolean;
+}
+
+/** `nsmctl run nsc`: asks for connections and keeps them up. */
+export const nscProgram: Program<NscConfig> = {
+  name: "nsc",
+  summary: "a client that asks for connections and keeps them up",
+  options: () => [
+    ...commonOptions({ name: "nsc", listenOn: "nowhere" }),
+    connectToOption(),
+    new Option("--request <url,…>", "kernel://SERVICE[@DOMAIN]/INTERFACE?label=value; repeatable")
+      .env("NSM_NETWORK_SERVICES")
+      .argParser((text, before: readonly RequestedService[] | undefined) => [
+        ...(before ?? []),
+        ...list(text).map(checked(requestUrl)),
+      ]),
+    new Option("--request-timeout <duration>", "how long one try may take")
+      .env("NSM_REQUEST_TIMEOUT")
+      .argParser(duration)
+      .default(15_000, "15s"),
+    netnsOption(),
+    controlPlaneOnlyOption(),
+  ],
+
+  async start(app, config) {
+    const requests = config.request ?? [];
+    if (requests.length === 0) {
+      throw badConfiguration("--request was not given: name at least one kernel://SERVICE/INTERFACE");
+    }
+    const links = app.resolve(Tokens.links);
+    const until = app.resolve(Tokens.until);
+    const clock = app.resolve(Tokens.clock);
+    const logger = app.resolve(Tokens.logger);
+    const ctx = Context.background({ signal: until, clock }).with(loggerKey, logger);
+    const reporter = new EventReporter((line) => process.stdout.write(line));
+    const wakes = new Map(
+      requests.map(({ networkService }) => [
+        networkService,
+        endpointWatch(ctx, links.to(config.connectTo).endpoints, networkService),
+      ]),
+    );
+    const nsc = client({
+      name: config.name,
+      url: config.connectTo,
+      links,
+      until,
+      elements: [
+        reporter.element(),
+        clientInfo(),
+        app.resolve(Tokens.extraElements),
+        kernelClient({ inodeUrl: namespaceUrl(config.netns) }),
+      ],
+      heal: {
+        wake: ({ networkService }) => wakes.get(networkService)!,
+        onHealing: (connection) => reporter.lost(connection),
+      },
+    });
+    const health = config.listenOn
+      ? await grpcServer({
+          identity: app.resolve(Tokens.identity),
+          listenOn: config.listenOn,
+          services: {},
+          clock,
+          logger,
+        })
+      : undefined;
+    const watches = [...wakes.values()].map((watch) => watch.subscribe());
+
+    const connections = requests.map((requested, i) =>
+      keepConnected(ctx, {
+        networkService: nsc.networkService,
+        reporter,
+        id: `${config.name}-${i}`,
+        requested,
+        tryTimeoutMs: config.requestTimeout,
+      }),
+    );
+    return {
+      listenOn: health?.listenOn ?? [],
+      debugState: () => nsc.debugState(),
+      failed: Promise.all(connections.map(({ established }) => established)).then(() => {}),
+      async stop() {
+        await Promise.all(connections.map((connection) => connection.close()));
+        watches.forEach((watch) => watch.unsubscribe());
+        await health?.close();
+      },
+    };
+  },
+};

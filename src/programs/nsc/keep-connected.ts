@@ -1,0 +1,66 @@
+import { NetworkServiceRequest, type Connection } from "../../api/index.js";
+import { codeOf, isRetryable, type Context, type NetworkService } from "../../core/index.js";
+import { retry } from "../../elements/retry/index.js";
+import { requestedConnection, type RequestedService } from "../config/request-url.js";
+import type { EventReporter } from "./events.js";
+
+/** How long a Close may take when the program is told to end. */
+const CLOSE_WITHIN_MS = 15_000;
+
+/** One connection that a program wants to have. */
+export interface KeptConnection {
+  /** Resolves when it stands for the first time; rejects when it never will. */
+  readonly established: Promise<Connection>;
+  /** Gives up asking, or closes what stands. */
+  close(): Promise<void>;
+}
+
+/** What keepConnected() works with. */
+export interface KeepConnectedOptions {
+  readonly networkService: NetworkService;
+  readonly reporter: EventReporter;
+  readonly id: string;
+  readonly requested: RequestedService;
+  readonly tryTimeoutMs: number;
+}
+
+/** Asks until the connection stands; from then on the client's chain refreshes and heals it. */
+export function keepConnected(ctx: Context, options: KeepConnectedOptions): KeptConnection {
+  const { networkService, reporter, id, requested, tryTimeoutMs } = options;
+  const wanted = requestedConnection(id, requested);
+  const giveUp = new AbortController();
+  const reporting: NetworkService = {
+    async request(c, request) {
+      try {
+        return await networkService.request(c, request);
+      } catch (error) {
+        if (!giveUp.signal.aborted) reporter.failed(wanted, error, isRetryable(codeOf(error)));
+        throw error;
+      }
+    },
+    close: (c, connection) => networkService.close(c, connection),
+  };
+  const request = NetworkServiceRequest.create({
+    connection: wanted,
+    mechanismPreferences: [requested.mechanism],
+  });
+  const service = retry(reporting, { intervalMs: 200, tryTimeoutMs });
+  const established = ctx.withSignal(giveUp.signal, (c) => service.request(c, request));
+  // Whoever closes before it stands has no interest in why it does not.
+  established.catch(() => {});
+
+  return {
+    established,
+    async close() {
+      giveUp.abort();
+      const connection = await established.catch(() => undefined);
+      if (!connection) return;
+      try {
+        await ctx.detached((c) => networkService.close(c, connection), CLOSE_WITHIN_MS);
+        reporter.closed(connection);
+      } catch (error) {
+        reporter.failed(connection, error, false);
+      }
+    },
+  };
+}

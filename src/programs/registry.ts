@@ -1,0 +1,31 @@
+import { Option } from "commander";
+import { registryChain } from "../chains/registry/index.js";
+import { commonOptions, type CommonConfig } from "./config/options.js";
+import { badConfiguration } from "./config/values.js";
+import type { Program } from "./program.js";
+import { serve } from "./serve.js";
+import { Tokens } from "./tokens.js";
+
+interface RegistryConfig extends CommonConfig {
+  readonly store: string;
+}
+
+const DEFAULT_LISTEN_ON = "unix:///listen.on.socket";
+
+/** `nsmctl run registry`: knows the services and endpoints of a domain. */
+export const registryProgram: Program<RegistryConfig> = {
+  name: "registry",
+  summary: "the registry of services and endpoints",
+  options: () => [
+    ...commonOptions({ name: "registry", listenOn: DEFAULT_LISTEN_ON }),
+    new Option("--store <kind>", "where entries are kept: memory").env("NSM_STORE").default("memory"),
+  ],
+  async start(app, config) {
+    if (config.store !== "memory") {
+      throw badConfiguration(`--store was "${config.store}": allowed is memory`);
+    }
+    return serve(app, config.listenOn ?? [DEFAULT_LISTEN_ON], () =>
+      registryChain({ tokens: app.resolve(Tokens.identity).tokens, until: app.resolve(Tokens.until) }),
+    );
+  },
+};
