@@ -1,0 +1,122 @@
+/**
+ * Puts the calls of one name in order: one Register or Unregister at a time, as they came, while other names go
+ * on; Finds never wait. It remembers the last good Register, so that elements behind it can start a Register or
+ * Unregister of their own (`ctx.get(registrationEvents)`): expire, refresh and heal live on that. An Unregister
+ * is about what is remembered, so that what elements added comes back to them; one of an unknown name is passed
+ * on as it is. An Unregister from outside pre-empts an event, never a Register of the user.
+ *
+ * Both registries, both sides. After update-path, before every element that remembers something. Inside another
+ * begin (a client chain at the end of a server chain) it is transparent. Sets `registrationEvents`.
+ * Throws INVALID_ARGUMENT for an empty name.
+ *
+ * @example
+ * endpointRegistryChain([updatePath({ tokens }), begin(), registrationState(), expire(), memoryEndpoints()]);
+ *
+ * @packageDocumentation
+ */
+import {
+  Code,
+  NsmError,
+  registrationEvents,
+  registrationPath,
+  type Context,
+  type RegistrationEvents,
+  type Registry,
+  type RegistryElement,
+  type RegistryEntry,
+} from "../../../core/index.js";
+import { Names, type Life } from "./names.js";
+
+/** What begin needs beside its chain. */
+export interface BeginOptions {
+  /** The program's life: when it is over, events under way end and no more start. */
+  readonly until?: AbortSignal | undefined;
+}
+
+/** See the module's description. */
+export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {}): RegistryElement<E, Q, F> {
+  const names = new Names<E>(until);
+
+  const eventsOf = (id: string, life: Life<E>, next: Registry<E, Q, F>): RegistrationEvents => {
+    const events: RegistrationEvents = {
+      register: (options = {}) =>
+        names.runEvent(id, life, options, async (ctx, { entry, ctx: values }) => {
+          await registerAndRemember(ctx.with(registrationEvents, events), { entry, values, life, next });
+        }),
+      unregister: (options = {}) =>
+        names.runEvent(id, life, options, async (ctx, { entry }, name) => {
+          name.life = undefined;
+          await next.unregister(ctx.with(registrationEvents, nothingMore), entry);
+        }),
+    };
+    return events;
+  };
+
+  return {
+    name: "begin",
+    debugState: () => ({ names: names.size }),
+
+    async register(ctx, entry, next) {
+      if (ctx.get(registrationEvents)) return next.register(ctx, entry);
+      checkName(entry);
+      return names.inTurn(entry.name, async (name) => {
+        ctx.throwIfDone();
+        const life = name.life ?? {};
+        const inner = ctx.with(registrationEvents, eventsOf(entry.name, life, next));
+        const response = await registerAndRemember(inner, { entry, values: ctx, life, next });
+        name.life = life;
+        return response;
+      });
+    },
+
+    async unregister(ctx, entry, next) {
+      if (ctx.get(registrationEvents)) return next.unregister(ctx, entry);
+      checkName(entry);
+      await names.preempting(entry.name, async (name) => {
+        ctx.throwIfDone();
+        const known = name.life?.established?.entry;
+        name.life = undefined;
+        await next.unregister(ctx.with(registrationEvents, nothingMore), known ?? entry);
+      });
+    },
+  };
+}
+
+/** What elements find during an Unregister: nothing more can happen to this registration. */
+const nothingMore: RegistrationEvents = {
+  register: async () => "skipped",
+  unregister: async () => "skipped",
+};
+
+interface Renewal<E, Q, F> {
+  readonly entry: E;
+  /** What later events take over from the call: its values and its time. */
+  readonly values: Context;
+  readonly life: Life<E>;
+  readonly next: Registry<E, Q, F>;
+}
+
+async function registerAndRemember<E extends RegistryEntry, Q, F>(
+  ctx: Context,
+  { entry, values, life, next }: Renewal<E, Q, F>,
+): Promise<E> {
+  const holder = ctx.get(registrationPath);
+  const index = holder?.current.index ?? 0;
+  const response = await next.register(ctx, entry);
+  life.established = {
+    ctx: values,
+    // A repeated registration keeps the caller's name and asks for a lifetime anew.
+    entry: {
+      ...response,
+      name: entry.name,
+      ...("expirationTime" in response && { expirationTime: undefined }),
+    },
+    path: holder && { index, segments: holder.current.segments },
+  };
+  return response;
+}
+
+function checkName({ name }: RegistryEntry): void {
+  if (name === "")
+    throw new NsmError(Code.InvalidArgument, "a registration needs a name, and this one's is empty");
+}

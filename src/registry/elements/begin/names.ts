@@ -1,0 +1,100 @@
+import {
+  Code,
+  NsmError,
+  registrationPath,
+  SerialQueue,
+  type Context,
+  type EventOptions,
+  type EventOutcome,
+  type RegistrationPath,
+} from "../../../core/index.js";
+
+/** What is remembered of the last good Register. */
+export interface Established<E> {
+  /** The Context of the last good Register that came from outside: its values and its time serve the events. */
+  readonly ctx: Context;
+  /** The registration as it is to be repeated. */
+  readonly entry: E;
+  readonly path: RegistrationPath | undefined;
+}
+
+/** One registration, from its first Register to its Unregister. */
+export interface Life<E> {
+  established?: Established<E>;
+}
+
+/** One name: its queue, the registration that stands, and the event under way. */
+export class Name<E> {
+  readonly queue = new SerialQueue();
+  life: Life<E> | undefined;
+  /** How many Unregisters from outside wait for their turn or run. */
+  leaving = 0;
+  event: AbortController | undefined;
+}
+
+/** The names of one begin element. A name without registration is forgotten when its queue is empty. */
+export class Names<E> {
+  private readonly names = new Map<string, Name<E>>();
+
+  constructor(private readonly until: AbortSignal | undefined) {
+    until?.addEventListener("abort", () => this.names.forEach(({ event }) => event?.abort(until.reason)), {
+      once: true,
+    });
+  }
+
+  get size(): number {
+    return this.names.size;
+  }
+
+  /** Runs `work` when the name's earlier calls and events are through. */
+  async inTurn<R>(id: string, work: (name: Name<E>) => Promise<R>): Promise<R> {
+    const name = this.names.get(id) ?? new Name();
+    this.names.set(id, name);
+    try {
+      return await name.queue.run(() => work(name));
+    } finally {
+      if (!name.life && name.queue.idle && this.names.get(id) === name) this.names.delete(id);
+    }
+  }
+
+  /** The same for an Unregister from outside, which does not wait for events that repeat the registration. */
+  preempting<R>(id: string, work: (name: Name<E>) => Promise<R>): Promise<R> {
+    const known = this.names.get(id);
+    if (!known) return this.inTurn(id, work);
+    known.leaving++;
+    known.event?.abort(preempted(id));
+    return this.inTurn(id, work).finally(() => known.leaving--);
+  }
+
+  /**
+   * Queues an event. It is skipped when nobody wants it or its registration is over when its turn comes. It runs
+   * in a Context of its own, with the values and the time of the last good Register.
+   */
+  runEvent(
+    id: string,
+    life: Life<E>,
+    { signal }: EventOptions,
+    work: (ctx: Context, established: Established<E>, name: Name<E>) => Promise<void>,
+  ): Promise<EventOutcome> {
+    return this.inTurn(id, async (name) => {
+      const { established } = life;
+      if (signal?.aborted || this.until?.aborted || name.life !== life || !established) return "skipped";
+      if (name.leaving > 0) throw preempted(id);
+      const event = new AbortController();
+      name.event = event;
+      // The path's holder is written to on the way, so each event has its own.
+      const { ctx, path } = established;
+      const values = path ? ctx.with(registrationPath, { current: path }) : ctx;
+      try {
+        await values.detached((c) => c.withSignal(event.signal, (own) => work(own, established, name)));
+        return "done";
+      } finally {
+        name.event = undefined;
+      }
+    });
+  }
+}
+
+function preempted(id: string): NsmError {
+  return new NsmError(Code.Cancelled, `${id} is being unregistered`);
+}

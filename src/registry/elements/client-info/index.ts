@@ -1,0 +1,42 @@
+/**
+ * Labels an endpoint with where it runs: `nodeName`, `podName` and `clusterName`, from the environment variables
+ * NODE_NAME, POD_NAME and CLUSTER_NAME, in each service that it has labels for. A label that is there is never
+ * overwritten; a variable that is not set adds nothing.
+ *
+ * Registry of endpoints, client or server side. Anywhere before connect or the store.
+ *
+ * @example
+ * endpointRegistryChain([begin(), clientInfo(), dialEndpoints({ links, url })]);
+ *
+ * @packageDocumentation
+ */
+import type { ChainElement, EndpointRegistry } from "../../../core/index.js";
+
+const LABELS = { NODE_NAME: "nodeName", POD_NAME: "podName", CLUSTER_NAME: "clusterName" };
+
+/** Where the names come from. */
+export interface ClientInfoOptions {
+  /** `process.env` when left out; read at every Register. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** See the module's description. */
+export function clientInfo({ env = process.env }: ClientInfoOptions = {}): ChainElement<EndpointRegistry> {
+  return {
+    name: "client-info",
+    register(ctx, endpoint, next) {
+      const own: Record<string, string> = {};
+      for (const [variable, label] of Object.entries(LABELS)) {
+        const value = env[variable];
+        if (value !== undefined && value !== "") own[label] = value;
+      }
+      const networkServiceLabels = Object.fromEntries(
+        Object.entries(endpoint.networkServiceLabels).map(([service, theirs]) => [
+          service,
+          { ...theirs, labels: { ...own, ...theirs.labels } },
+        ]),
+      );
+      return next.register(ctx, { ...endpoint, networkServiceLabels });
+    },
+  };
+}

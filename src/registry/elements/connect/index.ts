@@ -1,0 +1,50 @@
+/**
+ * Hands the calls of a server chain to a client: another registry, or a chain that leads to one. What comes
+ * behind in the server chain is called with the client's answer; when that fails, the client's Register is taken
+ * back. A broken stream of the client is an error of the Find, not its end.
+ *
+ * Both registries, server side, last or before what also wants to see the calls.
+ *
+ * @example
+ * endpointRegistryChain([updatePath({ tokens }), begin(), connect(links.to("tcp://10.0.0.9:5002").endpoints)]);
+ *
+ * @packageDocumentation
+ */
+import { concat, merge } from "rxjs";
+import { Code, log, NsmError, sharedCode, type Registry, type RegistryElement } from "../../../core/index.js";
+import type { WatchableQuery } from "../../kinds/index.js";
+
+/** See the module's description. */
+export function connect<E, Q extends WatchableQuery, F>(client: Registry<E, Q, F>): RegistryElement<E, Q, F> {
+  return {
+    name: "connect",
+
+    async register(ctx, entry, next) {
+      const response = await client.register(ctx, entry);
+      try {
+        return await next.register(ctx, response);
+      } catch (error) {
+        await ctx
+          .detached((c) => client.unregister(c, response))
+          .catch((err: unknown) => log(ctx).warn({ err }, "taking a registration back failed"));
+        throw error;
+      }
+    },
+
+    find(ctx, query, next) {
+      // A watch of the client never ends, so what comes behind must not wait for it.
+      return (query.watch ? merge : concat)(client.find(ctx, query), next.find(ctx, query));
+    },
+
+    async unregister(ctx, entry, next) {
+      const calls = await Promise.allSettled([client.unregister(ctx, entry), next.unregister(ctx, entry)]);
+      const failures: unknown[] = calls.flatMap((call) => (call.status === "rejected" ? [call.reason] : []));
+      if (failures.length === 1) throw failures[0];
+      if (failures.length > 1) {
+        throw new NsmError(sharedCode(failures) ?? Code.Unknown, "both parts of an Unregister failed", {
+          cause: new AggregateError(failures),
+        });
+      }
+    },
+  };
+}

@@ -1,0 +1,116 @@
+/**
+ * Keeps a registration alive on the other side. After each good Register it watches the entry: when the watch
+ * breaks (a hop or the registry itself is gone, and perhaps its memory) or the entry is reported deleted although
+ * nobody here unregistered it, the Register is repeated, with growing pauses, until it works or the registration
+ * ends. A Find with `watch` that breaks is re-opened, and what was deleted meanwhile is reported.
+ *
+ * Both registries, client side. After begin and registration-state. Reads `registrationEvents`.
+ *
+ * @example
+ * endpointRegistryChain([
+ *   begin(), registrationState(), retry(), heal({ kind: endpointKind, until }), dialEndpoints({ links, url }),
+ * ]);
+ *
+ * @packageDocumentation
+ */
+import { catchError, defaultIfEmpty, filter, firstValueFrom, map, of } from "rxjs";
+import {
+  backoff,
+  codeOf,
+  Context,
+  explain,
+  isRetryable,
+  log,
+  logger,
+  registrationEvents,
+  sleep,
+  Slot,
+  type Registry,
+  type RegistryElement,
+  type RegistryEntry,
+} from "../../../core/index.js";
+import { Background } from "../../background.js";
+import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import { persist } from "../../persist.js";
+import { steadyWatch } from "../../steady-watch.js";
+
+/** What heal watches and for how long. */
+export interface HealOptions<E extends RegistryEntry, Q extends WatchableQuery, F> {
+  readonly kind: RegistryKind<E, Q, F>;
+  /** The program's life: when it is over, nothing is watched or repeated any more. */
+  readonly until?: AbortSignal | undefined;
+  /** For the pauses; `Math.random` when left out. */
+  readonly random?: (() => number) | undefined;
+}
+
+const PAUSES = { initialMs: 100, maxMs: 10_000 };
+
+/** See the module's description. */
+export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
+  kind,
+  until,
+  random = Math.random,
+}: HealOptions<E, Q, F>): RegistryElement<E, Q, F> {
+  const watches = new Background("heal", until);
+  const pauses = new Slot<() => number>("heal/pause");
+
+  /** Why the entry may not be registered any more, once that is so; undefined when it cannot be watched. */
+  function lost(ctx: Context, name: string, registry: Registry<E, Q, F>): Promise<string | undefined> {
+    const like = { name } as Partial<E>;
+    return firstValueFrom(
+      registry.find(ctx, kind.query(like, true)).pipe(
+        filter((found) => kind.isDeleted(found) && kind.entry(found)?.name === name),
+        map(() => "it was deleted"),
+        catchError((error: unknown) => of(isRetryable(codeOf(error)) ? explain(error) : undefined)),
+        defaultIfEmpty("the registry ended the watch"),
+      ),
+    );
+  }
+
+  /** A registration that is lost again soon after its repetition waits longer each time. */
+  function pauseOf(ctx: Context, fresh: boolean): () => number {
+    const pause = (fresh ? undefined : pauses.get(ctx)) ?? backoff({ ...PAUSES, random });
+    pauses.set(ctx, pause);
+    return pause;
+  }
+
+  return {
+    name: "heal",
+    needs: ["begin", "registration-state"],
+    debugState: () => ({ watches: watches.size }),
+
+    async register(ctx, entry, next) {
+      const response = await next.register(ctx, entry);
+      const { name } = response;
+      const since = ctx.clock.now();
+      watches.start(ctx, async (signal) => {
+        const own = Context.background({ signal, clock: ctx.clock }).with(logger, ctx.get(logger));
+        const reason = await lost(own, name, next);
+        if (signal.aborted) return;
+        if (reason === undefined) {
+          log(ctx).warn(
+            { entry: name },
+            "the registry lets nobody watch; a lost registration will not be noticed",
+          );
+          return;
+        }
+        log(ctx).info({ entry: name, reason }, "registration lost, registering again");
+        const pause = pauseOf(ctx, ctx.clock.now() - since > PAUSES.maxMs);
+        await sleep(ctx.clock, pause(), signal);
+        const { register } = ctx.get(registrationEvents)!;
+        await persist(() => register({ signal }), { ctx, signal, pause, what: `registering ${name} again` });
+      });
+      return response;
+    },
+
+    find(ctx, query, next) {
+      if (!query.watch) return next.find(ctx, query);
+      return steadyWatch({ kind, registry: next, ctx, asked: kind.asked(query), random });
+    },
+
+    async unregister(ctx, entry, next) {
+      watches.stop(ctx);
+      await next.unregister(ctx, entry);
+    },
+  };
+}

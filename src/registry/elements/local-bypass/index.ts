@@ -1,0 +1,80 @@
+/**
+ * Lets remote peers see the manager's URL where its own endpoints are meant, and local peers the real one: a
+ * Register goes on with the manager's URL and is answered with the real one; a Find shows the real URL of what was
+ * registered here. Entries with the manager's URL that it does not know (registered before it was restarted and
+ * not renewed yet) are not shown; deletions always are.
+ *
+ * Registry of endpoints, in a manager. Before connect or the store. Throws INVALID_ARGUMENT for an endpoint
+ * without a usable URL.
+ *
+ * @example
+ * endpointRegistryChain([updatePath({ tokens }), begin(), localBypass({ url: "tcp://10.0.0.1:5001" }), connect(registry)]);
+ *
+ * @packageDocumentation
+ */
+import { filter, map } from "rxjs";
+import type { NetworkServiceEndpointResponse } from "../../../api/index.js";
+import { Code, NsmError, type ChainElement, type EndpointRegistry } from "../../../core/index.js";
+
+/** Where the manager is. */
+export interface LocalBypassOptions {
+  /** Its public address. */
+  readonly url: string;
+}
+
+/** See the module's description. */
+export function localBypass({ url }: LocalBypassOptions): ChainElement<EndpointRegistry> {
+  /** The real URLs, by endpoint name. */
+  const local = new Map<string, string>();
+
+  const revealed = (found: NetworkServiceEndpointResponse): NetworkServiceEndpointResponse => {
+    const endpoint = found.networkServiceEndpoint;
+    const real = endpoint && local.get(endpoint.name);
+    return real === undefined ? found : { ...found, networkServiceEndpoint: { ...endpoint!, url: real } };
+  };
+
+  return {
+    name: "local-bypass",
+    debugState: () => ({ endpoints: local.size }),
+
+    async register(ctx, endpoint, next) {
+      checkUrl(endpoint.name, endpoint.url);
+      const before = local.get(endpoint.name);
+      // Known before the registry is: a watcher may hear of the endpoint before we are answered.
+      local.set(endpoint.name, endpoint.url);
+      try {
+        const response = await next.register(ctx, { ...endpoint, url });
+        local.set(response.name, endpoint.url);
+        return { ...response, url: endpoint.url };
+      } catch (error) {
+        if (before === undefined) local.delete(endpoint.name);
+        else local.set(endpoint.name, before);
+        throw error;
+      }
+    },
+
+    find: (ctx, query, next) =>
+      next.find(ctx, query).pipe(
+        map(revealed),
+        filter(({ deleted, networkServiceEndpoint }) => deleted || networkServiceEndpoint?.url !== url),
+      ),
+
+    // Also for a name that is not known: whoever registered it may have done so before we were restarted.
+    async unregister(ctx, endpoint, next) {
+      try {
+        await next.unregister(ctx, { ...endpoint, url });
+      } finally {
+        local.delete(endpoint.name);
+      }
+    },
+  };
+}
+
+function checkUrl(name: string, url: string): void {
+  if (!URL.canParse(url)) {
+    throw new NsmError(
+      Code.InvalidArgument,
+      `endpoint ${name} has the URL "${url}"; it must be one, like tcp://10.0.0.1:5001 or unix:///run/nse.sock`,
+    );
+  }
+}

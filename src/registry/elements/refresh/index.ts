@@ -1,0 +1,75 @@
+/**
+ * Renews a registration when two thirds of its remaining lifetime are over. A renewal that fails is tried again
+ * with growing pauses until it works or the registration ends, so an endpoint comes back whenever its registry does.
+ *
+ * Registry of endpoints, client side. After begin and registration-state. Reads `registrationEvents`.
+ * Network services need none: they do not expire.
+ *
+ * @example
+ * endpointRegistryChain([begin(), registrationState(), refresh({ until }), dialEndpoints({ links, url })]);
+ *
+ * @packageDocumentation
+ */
+import { fromTimestamp } from "../../../api/index.js";
+import {
+  backoff,
+  registrationEvents,
+  sleep,
+  type ChainElement,
+  type EndpointRegistry,
+} from "../../../core/index.js";
+import { Background } from "../../background.js";
+import { persist } from "../../persist.js";
+
+const RENEW_AT = 2 / 3;
+// A lifetime that is over on arrival (a clock that is wrong) must not make a loop of it.
+const SHORTEST_WAIT_MS = 1_000;
+const PAUSES = { initialMs: 1_000, maxMs: 30_000 };
+
+/** How long refresh goes on. */
+export interface RefreshOptions {
+  /** The program's life. */
+  readonly until?: AbortSignal | undefined;
+  /** For the pauses after a failure; `Math.random` when left out. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** See the module's description. */
+export function refresh({
+  until,
+  random = Math.random,
+}: RefreshOptions = {}): ChainElement<EndpointRegistry> {
+  const timers = new Background("refresh", until);
+
+  return {
+    name: "refresh",
+    needs: ["begin", "registration-state"],
+    debugState: () => ({ timers: timers.size }),
+
+    async register(ctx, endpoint, next) {
+      const response = await next.register(ctx, endpoint);
+      const { expirationTime } = response;
+      if (!expirationTime) {
+        timers.stop(ctx);
+        return response;
+      }
+      const lifetime = fromTimestamp(expirationTime) - ctx.clock.now();
+      timers.start(ctx, async (signal) => {
+        await sleep(ctx.clock, Math.max(lifetime * RENEW_AT, SHORTEST_WAIT_MS), signal);
+        const { register } = ctx.get(registrationEvents)!;
+        await persist(() => register({ signal }), {
+          ctx,
+          signal,
+          pause: backoff({ ...PAUSES, random }),
+          what: `renewing ${endpoint.name}`,
+        });
+      });
+      return response;
+    },
+
+    async unregister(ctx, endpoint, next) {
+      timers.stop(ctx);
+      await next.unregister(ctx, endpoint);
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * Repeats calls that failed, with growing pauses, until the caller's time is over. A code that says the same call
+ * can never succeed (PERMISSION_DENIED, INVALID_ARGUMENT …) ends it at once. A Find is repeated as long as it has
+ * shown nothing. When the time is over the error has the code of that and the last failure as its cause.
+ *
+ * Both registries, client side. After begin.
+ *
+ * @example
+ * endpointRegistryChain([begin(), retry(), dialEndpoints({ links, url })]);
+ *
+ * @packageDocumentation
+ */
+import { catchError, defer, switchMap, tap, throwError, type Observable } from "rxjs";
+import {
+  backoff,
+  codeOf,
+  isRetryable,
+  NsmError,
+  sleep,
+  type Context,
+  type RegistryElement,
+} from "../../../core/index.js";
+import { delayed } from "../../delayed.js";
+
+/** How often and for how long calls are repeated. */
+export interface RetryOptions {
+  /** The first pause, in milliseconds; 200 when left out. */
+  readonly intervalMs?: number | undefined;
+  /** The longest pause; five seconds when left out. */
+  readonly maxIntervalMs?: number | undefined;
+  /** The time of one Register or Unregister, in milliseconds; 15 seconds when left out. Finds have no limit. */
+  readonly tryTimeoutMs?: number | undefined;
+  readonly random?: (() => number) | undefined;
+}
+
+/** See the module's description. */
+export function retry<E, Q, F>({
+  intervalMs = 200,
+  maxIntervalMs = 5_000,
+  tryTimeoutMs = 15_000,
+  random = Math.random,
+}: RetryOptions = {}): RegistryElement<E, Q, F> {
+  const pauses = (): (() => number) => backoff({ initialMs: intervalMs, maxMs: maxIntervalMs, random });
+
+  async function repeat<R>(ctx: Context, call: (ctx: Context) => Promise<R>): Promise<R> {
+    const pause = pauses();
+    let last: unknown;
+    for (;;) {
+      try {
+        return await ctx.withTimeout(tryTimeoutMs, call);
+      } catch (error) {
+        if (ctx.signal.aborted) throw last === undefined ? error : gaveUp(ctx, last);
+        if (!isRetryable(codeOf(error))) throw error;
+        last = error;
+      }
+      const cause = last;
+      await sleep(ctx.clock, pause(), ctx.signal).catch(() => Promise.reject(gaveUp(ctx, cause)));
+    }
+  }
+
+  return {
+    name: "retry",
+    register: (ctx, entry, next) => repeat(ctx, (c) => next.register(c, entry)),
+    unregister: (ctx, entry, next) => repeat(ctx, (c) => next.unregister(c, entry)),
+    find(ctx, query, next) {
+      const pause = pauses();
+      const attempt = (): Observable<F> => {
+        let shown = false;
+        return next.find(ctx, query).pipe(
+          tap(() => (shown = true)),
+          catchError((error: unknown) => {
+            if (shown || ctx.signal.aborted || !isRetryable(codeOf(error))) return throwError(() => error);
+            return delayed(ctx, pause()).pipe(
+              catchError(() => throwError(() => gaveUp(ctx, error))),
+              switchMap(attempt),
+            );
+          }),
+        );
+      };
+      return defer(attempt);
+    },
+  };
+}
+
+function gaveUp({ signal }: Context, last: unknown): NsmError {
+  return new NsmError(codeOf(signal.reason), "gave up trying, the caller's time is over", { cause: last });
+}

@@ -1,0 +1,29 @@
+/**
+ * Gives network services without a payload the default one. What the caller set is kept.
+ *
+ * Registry of network services, server side. Anywhere before the store.
+ *
+ * @example
+ * networkServiceRegistryChain([updatePath({ tokens }), begin(), setPayload(), memoryNetworkServices()]);
+ *
+ * @packageDocumentation
+ */
+import { Payload } from "../../../api/index.js";
+import type { ChainElement, NetworkServiceRegistry } from "../../../core/index.js";
+
+/** The payload of services that name none. */
+export interface SetPayloadOptions {
+  /** `IP` when left out, as Go registries have it. */
+  readonly payload?: string | undefined;
+}
+
+/** See the module's description. */
+export function setPayload({
+  payload = Payload.Ip,
+}: SetPayloadOptions = {}): ChainElement<NetworkServiceRegistry> {
+  return {
+    name: "set-payload",
+    register: (ctx, service, next) =>
+      next.register(ctx, service.payload === "" ? { ...service, payload } : service),
+  };
+}

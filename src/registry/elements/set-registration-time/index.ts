@@ -1,0 +1,27 @@
+/**
+ * Remembers when an endpoint was registered first: the time the caller gave or now, and that same time in every
+ * refresh, whatever it says. After an Unregister it begins anew.
+ *
+ * Registry of endpoints, server side. After begin and registration-state.
+ *
+ * @example
+ * endpointRegistryChain([updatePath({ tokens }), begin(), registrationState(), setRegistrationTime(), memoryEndpoints()]);
+ *
+ * @packageDocumentation
+ */
+import { toTimestamp, type Timestamp } from "../../../api/index.js";
+import { Slot, type ChainElement, type EndpointRegistry } from "../../../core/index.js";
+
+/** See the module's description. */
+export function setRegistrationTime(): ChainElement<EndpointRegistry> {
+  const first = new Slot<Timestamp>("set-registration-time");
+  return {
+    name: "set-registration-time",
+    needs: ["registration-state"],
+    async register(ctx, endpoint, next) {
+      const time = first.get(ctx) ?? endpoint.initialRegistrationTime ?? toTimestamp(ctx.clock.now());
+      first.set(ctx, time);
+      return next.register(ctx, { ...endpoint, initialRegistrationTime: time });
+    },
+  };
+}

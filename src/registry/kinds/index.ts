@@ -1,0 +1,76 @@
+/**
+ * What differs between the registry of network services and that of endpoints, for elements and stores that
+ * serve both: how a query is made and read, and when an entry answers it.
+ *
+ * @example
+ * heal({ kind: endpointKind, until });
+ * endpointKind.query({ networkServiceNames: ["icmp"] }, true);
+ *
+ * @packageDocumentation
+ */
+import {
+  NetworkServiceEndpoint,
+  NetworkServiceEntry,
+  type NetworkServiceEndpointQuery,
+  type NetworkServiceEndpointResponse,
+  type NetworkServiceQuery,
+  type NetworkServiceResponse,
+} from "../../api/index.js";
+import { matchesEndpointQuery, matchesServiceQuery, type RegistryEntry } from "../../core/index.js";
+
+/** A query of either registry. */
+export interface WatchableQuery {
+  readonly watch: boolean;
+}
+
+/** One of the two registries, as a set of functions over its messages. */
+export interface RegistryKind<E extends RegistryEntry, Q extends WatchableQuery, F> {
+  /** For people: `network service`, `endpoint`. */
+  readonly noun: string;
+  /** A query for what looks like `like`; what `like` leaves out does not count. */
+  query(like: Partial<E>, watch: boolean): Q;
+  /** What a query asks for; undefined asks for everything. */
+  asked(query: Q): E | undefined;
+  found(entry: E, deleted: boolean): F;
+  /** The entry of a response; undefined when a faulty peer sent none. */
+  entry(found: F): E | undefined;
+  isDeleted(found: F): boolean;
+  matches(asked: E | undefined, stored: E): boolean;
+  /** The services an entry belongs to: what it can be looked up by beside its name. */
+  services(entry: E): readonly string[];
+}
+
+/** The registry of network services. */
+export const networkServiceKind: RegistryKind<
+  NetworkServiceEntry,
+  NetworkServiceQuery,
+  NetworkServiceResponse
+> = {
+  noun: "network service",
+  query: (like, watch) => ({ networkService: NetworkServiceEntry.create({ ...like } as object), watch }),
+  asked: (query) => query.networkService,
+  found: (networkService, deleted) => ({ networkService, deleted }),
+  entry: (found) => found.networkService,
+  isDeleted: (found) => found.deleted,
+  matches: matchesServiceQuery,
+  services: () => [],
+};
+
+/** The registry of network service endpoints. */
+export const endpointKind: RegistryKind<
+  NetworkServiceEndpoint,
+  NetworkServiceEndpointQuery,
+  NetworkServiceEndpointResponse
+> = {
+  noun: "endpoint",
+  query: (like, watch) => ({
+    networkServiceEndpoint: NetworkServiceEndpoint.create({ ...like } as object),
+    watch,
+  }),
+  asked: (query) => query.networkServiceEndpoint,
+  found: (networkServiceEndpoint, deleted) => ({ networkServiceEndpoint, deleted }),
+  entry: (found) => found.networkServiceEndpoint,
+  isDeleted: (found) => found.deleted,
+  matches: matchesEndpointQuery,
+  services: (endpoint) => endpoint.networkServiceNames,
+};

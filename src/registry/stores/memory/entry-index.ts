@@ -1,0 +1,57 @@
+import type { RegistryEntry } from "../../../core/index.js";
+
+/** Entries by name, and by the services they belong to. */
+export class EntryIndex<E extends RegistryEntry> {
+  private readonly byName = new Map<string, E>();
+  private readonly byService = new Map<string, Map<string, E>>();
+
+  constructor(private readonly services: (entry: E) => readonly string[]) {}
+
+  get size(): number {
+    return this.byName.size;
+  }
+
+  get(name: string): E | undefined {
+    return this.byName.get(name);
+  }
+
+  /** Stores an entry and returns the one it replaces. */
+  put(entry: E): E | undefined {
+    const before = this.delete(entry.name);
+    this.byName.set(entry.name, entry);
+    for (const service of this.services(entry)) {
+      const all = this.byService.get(service) ?? new Map<string, E>();
+      this.byService.set(service, all.set(entry.name, entry));
+    }
+    return before;
+  }
+
+  /** Removes an entry and returns it. */
+  delete(name: string): E | undefined {
+    const entry = this.byName.get(name);
+    if (!entry) return undefined;
+    this.byName.delete(name);
+    for (const service of this.services(entry)) {
+      const all = this.byService.get(service);
+      all?.delete(name);
+      if (all?.size === 0) this.byService.delete(service);
+    }
+    return entry;
+  }
+
+  /** The entries that match, in the order of their last Register. */
+  matching(asked: E | undefined, matches: (asked: E | undefined, entry: E) => boolean): E[] {
+    return [...this.candidates(asked)].filter((entry) => matches(asked, entry));
+  }
+
+  /** Few entries among which all that can match are. */
+  private candidates(asked: E | undefined): Iterable<E> {
+    if (!asked) return this.byName.values();
+    if (asked.name !== "") {
+      const entry = this.byName.get(asked.name);
+      return entry ? [entry] : [];
+    }
+    const [service] = this.services(asked);
+    return service === undefined ? this.byName.values() : (this.byService.get(service)?.values() ?? []);
+  }
+}

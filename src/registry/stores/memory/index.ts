@@ -1,0 +1,89 @@
+/**
+ * Keeps entries in this process. A Register is stored when what comes behind has taken it; a Find shows what
+ * matches and goes on; a watch shows what matches and then every change: each Register, refreshes included, and
+ * each Unregister with `deleted`. An entry that an update makes stop matching a watch's query is reported to that
+ * watch as deleted, because a watch tells what matches its query; it shows the last state that did.
+ *
+ * Both registries, server side, last (or before a further registry). Entries are indexed by name and service, and
+ * so are watches. Watches never wait for each other.
+ *
+ * @example
+ * const registry = endpointRegistryChain([updatePath({ tokens }), begin(), memoryEndpoints()]);
+ *
+ * @packageDocumentation
+ */
+import { concat, from, merge, Observable } from "rxjs";
+import type {
+  Context,
+  EndpointRegistry,
+  ChainElement,
+  NetworkServiceRegistry,
+  RegistryElement,
+  RegistryEntry,
+} from "../../../core/index.js";
+import {
+  endpointKind,
+  networkServiceKind,
+  type RegistryKind,
+  type WatchableQuery,
+} from "../../kinds/index.js";
+import { EntryIndex } from "./entry-index.js";
+import { Watchers } from "./watchers.js";
+
+/** A store for the registry of network services. */
+export const memoryNetworkServices = (): ChainElement<NetworkServiceRegistry> => memory(networkServiceKind);
+
+/** A store for the registry of endpoints. */
+export const memoryEndpoints = (): ChainElement<EndpointRegistry> => memory(endpointKind);
+
+function memory<E extends RegistryEntry, Q extends WatchableQuery, F>(
+  kind: RegistryKind<E, Q, F>,
+): RegistryElement<E, Q, F> {
+  const entries = new EntryIndex<E>(kind.services);
+  const watchers = new Watchers(kind);
+
+  const watch = (ctx: Context, asked: E | undefined): Observable<F> =>
+    new Observable((subscriber) => {
+      const { signal } = ctx;
+      const abort = (): void => subscriber.error(signal.reason);
+      if (signal.aborted) return abort();
+      signal.addEventListener("abort", abort, { once: true });
+      // In one step, so that no change falls between the two.
+      const matching = entries.matching(asked, kind.matches);
+      const leave = watchers.join(asked, subscriber, matching);
+      return () => {
+        leave();
+        signal.removeEventListener("abort", abort);
+      };
+    });
+
+  return {
+    name: "memory",
+    debugState: () => ({ entries: entries.size, watchers: watchers.size }),
+
+    async register(ctx, entry, next) {
+      const stored = await next.register(ctx, entry);
+      const before = entries.put(stored);
+      watchers.publish(before, stored);
+      return stored;
+    },
+
+    find(ctx, query, next) {
+      const asked = kind.asked(query);
+      if (query.watch) return merge(watch(ctx, asked), next.find(ctx, query));
+      return concat(
+        new Observable<F>((subscriber) => {
+          const matching = entries.matching(asked, kind.matches).map((entry) => kind.found(entry, false));
+          return from(matching).subscribe(subscriber);
+        }),
+        next.find(ctx, query),
+      );
+    },
+
+    async unregister(ctx, entry, next) {
+      const before = entries.delete(entry.name);
+      if (before) watchers.publish(before, undefined);
+      await next.unregister(ctx, entry);
+    },
+  };
+}
