@@ -11,7 +11,7 @@ export interface BackoffOptions {
  * those who failed together do not come back together.
  */
 export function backoff({ initialMs, maxMs, random = Math.random }: BackoffOptions): () => number {
-  let ceiling = initialMs;
+  let ceiling = Math.min(initialMs, maxMs);
   return () => {
     const wait = ceiling * (1 - random() / 2);
     ceiling = Math.min(maxMs, ceiling * 2);

@@ -52,10 +52,7 @@ export class Context {
   }
 
   get<T>(key: ContextKey<T>): T | undefined {
-    for (let at: Context | undefined = this; at; at = at.parent) {
-      if (at.key === key) return at.value as T | undefined;
-    }
-    return undefined;
+    return this.key === key ? (this.value as T | undefined) : this.parent?.get(key);
   }
 
   /** The same Context with one more value; `undefined` hides an earlier one. */

@@ -115,14 +115,24 @@ export function flatten<S>(elements: Elements<S>): readonly ChainElement<S>[] {
   return (elements as readonly unknown[]).flat(Infinity) as ChainElement<S>[];
 }
 
-/** What the elements of a chain hold, by element name. Two elements of one name are added up by their keys. */
-export function debugState<S>(elements: Elements<S>): DebugState {
-  const state: Record<string, number | DebugState> = {};
-  for (const element of flatten(elements)) {
+/** Whatever can be asked what it holds, nested as elements are. */
+type Holders = readonly (Pick<ChainElement<object>, "name" | "debugState"> | Holders)[];
+
+/** What the elements of a chain hold, by element name. Elements of one name are added up. */
+export function debugState(elements: Holders): DebugState {
+  return flatten(elements as Elements<object>).reduce<DebugState>((state, element) => {
     const own = element.debugState ? withoutZeros(element.debugState()) : {};
-    if (Object.keys(own).length > 0) state[element.name] = { ...(state[element.name] as DebugState), ...own };
-  }
-  return state;
+    return Object.keys(own).length > 0 ? sum(state, { [element.name]: own }) : state;
+  }, {});
+}
+
+function sum(a: DebugState, b: DebugState): DebugState {
+  const added = Object.entries(b).map(([name, value]): [string, number | DebugState] => {
+    const other = a[name];
+    if (typeof value === "number") return [name, value + (typeof other === "number" ? other : 0)];
+    return [name, sum(typeof other === "object" ? other : {}, value)];
+  });
+  return { ...a, ...Object.fromEntries(added) };
 }
 
 function withoutZeros(state: DebugState): DebugState {

@@ -1,0 +1,239 @@
+import { EMPTY, lastValueFrom, of, toArray } from "rxjs";
+import { describe, expect, test } from "vitest";
+import { NetworkServiceEndpointQuery } from "../../src/api/index.js";
+import {
+  chain,
+  Code,
+  Context,
+  ContextKey,
+  debugState,
+  endpointRegistryChain,
+  NsmError,
+  type NetworkService,
+  type NetworkServiceElement,
+  type TraceHook,
+} from "../../src/core/index.js";
+import { sampleConnection, sampleEndpoint, sampleRequest } from "../../src/testing/index.js";
+
+const ctx = Context.background();
+const request = sampleRequest(0);
+
+/** Notes when it is entered and left. */
+function noting(notes: string[], name: string, needs: string[] = []): NetworkServiceElement {
+  return {
+    name,
+    needs,
+    async request(c, r, next) {
+      notes.push(`> ${name}`);
+      try {
+        return await next.request(c, r);
+      } finally {
+        notes.push(`< ${name}`);
+      }
+    },
+  };
+}
+
+describe("a chain", () => {
+  test("runs its elements from left to right and unwinds from right to left, nested as deep as one likes", async () => {
+    const notes: string[] = [];
+    const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((name) => noting(notes, name)) as [
+      NetworkServiceElement,
+      NetworkServiceElement,
+      NetworkServiceElement,
+      NetworkServiceElement,
+      NetworkServiceElement,
+    ];
+    await chain([a, [], [b, [[[c]], d]], [[]], e]).request(ctx, request);
+    expect(notes).toEqual(["> a", "> b", "> c", "> d", "> e", "< e", "< d", "< c", "< b", "< a"]);
+  });
+
+  test("stops descending at an error but still unwinds", async () => {
+    const notes: string[] = [];
+    const failure = new NsmError(Code.Aborted, "no further");
+    const elements = [
+      noting(notes, "a"),
+      noting(notes, "b"),
+      { name: "stop", request: () => Promise.reject(failure) },
+      noting(notes, "c"),
+    ];
+    await expect(chain(elements).request(ctx, request)).rejects.toBe(failure);
+    expect(notes).toEqual(["> a", "> b", "< b", "< a"]);
+  });
+
+  test("answers a Request with its own connection when nobody else does, and a Close with nothing", async () => {
+    expect(await chain([]).request(ctx, request)).toBe(request.connection);
+    expect(await chain([[], [[]]]).close(ctx, sampleConnection(0))).toBeUndefined();
+  });
+
+  test("refuses at its end a Request without connection", async () => {
+    await expect(chain([]).request(ctx, { ...request, connection: undefined })).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+    });
+  });
+
+  test("leads past elements that leave a method out", async () => {
+    const closed: string[] = [];
+    const elements: NetworkServiceElement[] = [
+      { name: "nothing" },
+      {
+        name: "closer",
+        close: async (c, connection, next) => (closed.push("closer"), next.close(c, connection)),
+      },
+      noting([], "requester"),
+    ];
+    const linked = chain(elements);
+    expect(await linked.request(ctx, request)).toBe(request.connection);
+    await linked.close(ctx, sampleConnection(0));
+    expect(closed).toEqual(["closer"]);
+  });
+
+  test("calls its tail with what the last element passed on", async () => {
+    const key = new ContextKey<string>("word");
+    const tail: NetworkService = {
+      request: async (c, { connection }) => ({ ...connection!, networkService: c.get(key) ?? "none" }),
+      close: async () => {},
+    };
+    const saying: NetworkServiceElement = {
+      name: "saying",
+      request: (c, r, next) => next.request(c.with(key, "hello"), r),
+    };
+    expect(await chain([saying], { tail }).request(ctx, request)).toMatchObject({ networkService: "hello" });
+  });
+
+  test("keeps an element's methods bound to it", async () => {
+    class Counting {
+      readonly name = "counting";
+      calls = 0;
+      request(c: Context, r: typeof request, next: NetworkService): ReturnType<NetworkService["request"]> {
+        this.calls++;
+        return next.request(c, r);
+      }
+    }
+    const element = new Counting();
+    await chain([element]).request(ctx, request);
+    expect(element.calls).toBe(1);
+  });
+
+  test("is an element's next from beginning to end of its life", async () => {
+    const seen = new Set<NetworkService>();
+    const linked = chain([
+      { name: "a", request: (c, r, next) => (seen.add(next), next.request(c, r)) },
+      { name: "b", close: async () => {} },
+    ]);
+    await linked.request(ctx, request);
+    await linked.request(ctx, request);
+    expect(seen.size).toBe(1);
+  });
+
+  test("links registries with the same runner", async () => {
+    const linked = endpointRegistryChain([
+      { name: "renaming", register: (c, entry, next) => next.register(c, { ...entry, name: "renamed" }) },
+      {
+        name: "finding",
+        find: () => of({ networkServiceEndpoint: sampleEndpoint(0), deleted: false }),
+      },
+    ]);
+    expect(await linked.register(ctx, sampleEndpoint(0))).toMatchObject({ name: "renamed" });
+    const query = NetworkServiceEndpointQuery.create();
+    expect(await lastValueFrom(linked.find(ctx, query).pipe(toArray()))).toHaveLength(1);
+    expect(endpointRegistryChain([]).find(ctx, query)).toBe(EMPTY);
+    await expect(linked.unregister(ctx, sampleEndpoint(0))).resolves.toBeUndefined();
+  });
+});
+
+describe("needs", () => {
+  test("are checked when the chain is built", () => {
+    const notes: string[] = [];
+    expect(() => chain([noting(notes, "refresh", ["begin"])])).toThrow(
+      new NsmError(Code.FailedPrecondition, "refresh needs begin before it; the chain has nothing there"),
+    );
+    expect(() => chain([noting(notes, "refresh", ["begin"]), noting(notes, "begin")])).toThrow(NsmError);
+    expect(() => chain([noting(notes, "beginning"), noting(notes, "refresh", ["begin"])])).toThrow(
+      "refresh needs begin before it; the chain has beginning there",
+    );
+  });
+
+  test("are met by an element of that name, or by one side of it, at any depth", () => {
+    const notes: string[] = [];
+    chain([[noting(notes, "begin")], [[noting(notes, "refresh", ["begin"])]]]);
+    chain([noting(notes, "begin/server"), noting(notes, "refresh", ["begin"])]);
+  });
+});
+
+describe("nest", () => {
+  test("leads through its elements into next", async () => {
+    const notes: string[] = [];
+    const road = chain.nest([noting(notes, "inner"), [noting(notes, "innermost")]]);
+    const choosing: NetworkServiceElement = {
+      name: "choosing",
+      request: (c, r, next) => road(next).request(c, r),
+    };
+    await chain([choosing, noting(notes, "behind")]).request(ctx, request);
+    expect(notes).toEqual(["> inner", "> innermost", "> behind", "< behind", "< innermost", "< inner"]);
+  });
+
+  test("links once for each next", () => {
+    const road = chain.nest([{ name: "any" }]);
+    const [one, two] = [chain([]), chain([{ name: "other" }])];
+    expect(road(one)).toBe(road(one));
+    expect(road(two)).not.toBe(road(one));
+  });
+});
+
+describe("the trace hook", () => {
+  test("sees every call of every element that has the method, and may change the Context", async () => {
+    const depth = new ContextKey<number>("depth");
+    const seen: string[] = [];
+    const trace: TraceHook = ({ element, method, ctx: c, arg, proceed }) => {
+      const level = c.get(depth) ?? 0;
+      seen.push(
+        `${level} ${element}/${method} ${"connection" in (arg as object) ? "request" : "connection"}`,
+      );
+      return proceed(c.with(depth, level + 1));
+    };
+    const linked = chain([noting([], "a"), { name: "silent" }, [noting([], "b")]], { trace });
+    await linked.request(ctx, request);
+    await linked.close(ctx, sampleConnection(0));
+    expect(seen).toEqual(["0 a/request request", "1 b/request request"]);
+  });
+
+  test("gets what the element returned or failed with", async () => {
+    const failure = new NsmError(Code.NotFound, "nowhere");
+    const results: unknown[] = [];
+    const trace: TraceHook = ({ proceed, ctx: c }) => {
+      const result = proceed(c);
+      (result as Promise<unknown>).catch((error: unknown) => results.push(error));
+      return result;
+    };
+    const linked = chain([{ name: "failing", request: () => Promise.reject(failure) }], { trace });
+    await expect(linked.request(ctx, request)).rejects.toBe(failure);
+    expect(results).toEqual([failure]);
+  });
+});
+
+describe("debugState", () => {
+  const holding = (name: string, state: Record<string, number>): NetworkServiceElement => ({
+    name,
+    debugState: () => state,
+  });
+
+  test("is empty when nothing is held", () => {
+    expect(debugState([{ name: "silent" }, [holding("a", { timers: 0 })]])).toEqual({});
+  });
+
+  test("tells what is held by element, without zeros, and adds up elements of one name", () => {
+    const nested: NetworkServiceElement = { name: "c", debugState: () => ({ pool: { taken: 1, free: 0 } }) };
+    const elements = [
+      holding("a", { timers: 1, streams: 0 }),
+      [holding("b", { held: 2 }), [holding("a", { timers: 2, sockets: 1 })]],
+      nested,
+      nested,
+    ];
+    expect(debugState(elements)).toEqual({
+      a: { timers: 3, sockets: 1 },
+      b: { held: 2 },
+      c: { pool: { taken: 2 } },
+    });
+  });
+});
