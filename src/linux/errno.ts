@@ -7,6 +7,8 @@ const names = new Map<number, string>(
 );
 names.set(constants.errno.EOPNOTSUPP, "EOPNOTSUPP");
 
+const texts = new Map(getSystemErrorMap().values());
+
 /** The kernel's refusals, sorted into the codes of this library. What is not listed is INTERNAL. */
 const codes: Readonly<Record<string, Code>> = {
   EPERM: Code.PermissionDenied,
@@ -80,13 +82,8 @@ export function errnoOf(error: unknown): string | undefined {
 
 /** An errno for people: `no such device (ENODEV)`. */
 export function errnoText(name: string): string {
-  const entry = [...getSystemErrorMap().values()].find(([known]) => known === aliasOf(name));
-  return entry ? `${entry[1]} (${name})` : name;
-}
-
-/** libuv knows EOPNOTSUPP by its other name. */
-function aliasOf(name: string): string {
-  return name === "EOPNOTSUPP" ? "ENOTSUP" : name;
+  const text = name === "EOPNOTSUPP" ? "not supported" : texts.get(name);
+  return text === undefined ? name : `${text} (${name})`;
 }
 
 /**

@@ -116,7 +116,9 @@ function open(path: string, flags: number, shown = path): number {
     return openSync(path, flags);
   } catch (error) {
     const errno = errnoOf(error) ?? "EIO";
-    throw refusal(errno, `cannot open the network namespace ${shown}: ${errnoText(errno)}`, error);
+    const hint =
+      errno === "EACCES" ? "; that of a process is open to its own user and to CAP_SYS_PTRACE" : "";
+    throw refusal(errno, `cannot open the network namespace ${shown}: ${errnoText(errno)}${hint}`, error);
   }
 }
 
