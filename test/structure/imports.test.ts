@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const src = fileURLToPath(new URL("../../src", import.meta.url));
+
+/** Which top folders a folder may import from, beside itself. */
+const layers: readonly (readonly string[])[] = [
+  ["api"],
+  ["core"],
+  ["net"],
+  ["linux"],
+  ["identity"],
+  ["inbound", "outbound"],
+  ["elements", "registry"],
+  ["chains"],
+  ["testing", "programs"],
+  ["cli"],
+];
+
+const rank = new Map(layers.flatMap((names, i) => names.map((name) => [name, i] as const)));
+
+function* sources(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* sources(path);
+    else if (path.endsWith(".ts")) yield path;
+  }
+}
+
+interface Import {
+  readonly from: string;
+  readonly specifier: string;
+  readonly dynamic: boolean;
+}
+
+function* imports(): Generator<Import> {
+  for (const file of sources(src)) {
+    const text = readFileSync(file, "utf8");
+    for (const match of text.matchAll(/(?:^|\n)(?:import|export)\s[^;]*?from\s+"([^"]+)"/g)) {
+      yield { from: file, specifier: match[1]!, dynamic: false };
+    }
+    for (const match of text.matchAll(/import\("([^"]+)"\)/g)) {
+      yield { from: file, specifier: match[1]!, dynamic: true };
+    }
+  }
+}
+
+const top = (path: string): string => relative(src, path).split("/")[0]!;
+
+describe("imports", () => {
+  test("point one way: api, core, net, linux, identity, both ends, elements and registry, chains, programs, cli", () => {
+    const wrong = [...imports()]
+      .filter(({ specifier }) => specifier.startsWith("."))
+      .map(({ from, specifier }) => ({ from, to: resolve(dirname(from), specifier) }))
+      .filter(({ from, to }) => {
+        const [own, other] = [rank.get(top(from)), rank.get(top(to))];
+        // index.ts at the top sees everything; nothing sees it.
+        if (own === undefined) return top(from) !== "index.ts";
+        return other === undefined || other > own || (other === own && top(from) !== top(to));
+      })
+      .map(({ from, to }) => `${relative(src, from)} -> ${relative(src, to)}`);
+    expect(wrong).toEqual([]);
+  });
+
+  test("load what only some programs need when they need it", () => {
+    const late = ["koffi", "etcd3", "@kubernetes/client-node", "@open-policy-agent/opa-wasm"];
+    const early = [...imports()]
+      .filter(({ specifier, dynamic }) => !dynamic && late.includes(specifier))
+      .filter(({ from, specifier }) => !onlyTypes(from, specifier))
+      .map(({ from, specifier }) => `${relative(src, from)} imports ${specifier}`);
+    expect(early).toEqual([]);
+  });
+
+  test("keep the container in the programs", () => {
+    const outside = [...imports()]
+      .filter(({ specifier }) => specifier === "tsyringe")
+      .filter(({ from }) => top(from) !== "programs")
+      .map(({ from }) => relative(src, from));
+    expect(outside).toEqual([]);
+  });
+});
+
+function onlyTypes(file: string, specifier: string): boolean {
+  const text = readFileSync(file, "utf8");
+  return !new RegExp(`\\nimport (?!type )[^;]*from "${specifier}"`).test(`\n${text}`);
+}
