@@ -30,6 +30,7 @@ export {
 export { remoteUrl, type Link, type Links } from "./link.js";
 export { log, logger, silent, type Logger } from "./logger.js";
 export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";
+export { labelsMatch, matchEndpoints, matchForwarders, type Labels } from "./matching.js";
 export { peer, type Peer, type Token } from "./peer.js";
 export {
   registrationPath,
