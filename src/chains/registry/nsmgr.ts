@@ -1,0 +1,102 @@
+import {
+  Code,
+  endpointRegistryChain,
+  networkServiceRegistryChain,
+  NsmError,
+  registrationState,
+  type Elements,
+  type EndpointRegistry,
+  type Links,
+  type NetworkServiceRegistry,
+  type TraceHook,
+} from "../../core/index.js";
+import type { TokenGenerator } from "../../identity/index.js";
+import { begin } from "../../registry/elements/begin/index.js";
+import { clientInfo } from "../../registry/elements/client-info/index.js";
+import { dialEndpoints, dialNetworkServices } from "../../registry/elements/dial/index.js";
+import { expire } from "../../registry/elements/expire/index.js";
+import { localBypass } from "../../registry/elements/local-bypass/index.js";
+import { setPayload } from "../../registry/elements/set-payload/index.js";
+import { updatePath } from "../../registry/elements/update-path/index.js";
+import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
+import { heldBy } from "./held.js";
+import type { RegistryServices } from "./registry.js";
+
+/** What a manager's registry is made of. */
+export interface NsmgrRegistryOptions {
+  /** The manager's public address: what its endpoints are registered under. */
+  readonly url: string;
+  readonly tokens: TokenGenerator;
+  /** The domain's registry, reached over `links`; without one the manager keeps its own, in memory. */
+  readonly registryUrl?: string | undefined;
+  readonly links?: Links | undefined;
+  /** The program's life: when it is over, nothing expires any more. */
+  readonly until?: AbortSignal | undefined;
+  /** How long endpoints live at the most, in milliseconds; a minute when left out. */
+  readonly defaultExpirationMs?: number | undefined;
+  /** Where it runs, for the labels of endpoints; `process.env` when left out. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly trace?: TraceHook | undefined;
+}
+
+/** A manager's registries, for its neighbours and for itself. */
+export interface NsmgrRegistry extends RegistryServices {
+  /** For the manager's own Finds. */
+  readonly discovery: {
+    readonly networkServices: NetworkServiceRegistry;
+    readonly endpoints: EndpointRegistry;
+  };
+}
+
+/**
+ * The registry of a manager.
+ *
+ * @example
+ * const registries = nsmgrRegistryChain({ url, registryUrl: "tcp://10.0.0.9:5002", links, tokens, until });
+ * discoverForwarder({ ...registries.discovery, service: "forwarder", url });
+ */
+export function nsmgrRegistryChain(options: NsmgrRegistryOptions): NsmgrRegistry {
+  const { url, tokens, until, env, trace } = options;
+  const upstream = upstreamOf(options);
+  const ownEndpoints: Elements<EndpointRegistry> = [localBypass({ url }), upstream.endpoints];
+  const networkServices: Elements<NetworkServiceRegistry> = [
+    updatePath({ tokens }),
+    begin({ until }),
+    upstream.networkServices,
+  ];
+  const endpoints: Elements<EndpointRegistry> = [
+    updatePath({ tokens }),
+    begin({ until }),
+    registrationState(),
+    clientInfo({ env }),
+    expire({ defaultMs: options.defaultExpirationMs, until }),
+    ownEndpoints,
+  ];
+  return {
+    networkServices: networkServiceRegistryChain(networkServices, { trace }),
+    endpoints: endpointRegistryChain(endpoints, { trace }),
+    discovery: {
+      networkServices: networkServiceRegistryChain([upstream.networkServices], { trace }),
+      endpoints: endpointRegistryChain(ownEndpoints, { trace }),
+    },
+    debugState: () => heldBy({ networkServices, endpoints }),
+  };
+}
+
+/** The ends of both chains: the domain's registry, or stores in this process. */
+function upstreamOf({ registryUrl, links }: NsmgrRegistryOptions): {
+  readonly networkServices: Elements<NetworkServiceRegistry>;
+  readonly endpoints: Elements<EndpointRegistry>;
+} {
+  if (registryUrl === undefined) {
+    return { networkServices: [setPayload(), memoryNetworkServices()], endpoints: [memoryEndpoints()] };
+  }
+  if (!links) {
+    throw new NsmError(
+      Code.InvalidArgument,
+      `the registry at ${registryUrl} cannot be reached without links`,
+    );
+  }
+  const upstream = { links, url: registryUrl };
+  return { networkServices: [dialNetworkServices(upstream)], endpoints: [dialEndpoints(upstream)] };
+}

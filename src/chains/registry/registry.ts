@@ -1,0 +1,74 @@
+import {
+  endpointRegistryChain,
+  networkServiceRegistryChain,
+  registrationState,
+  type DebugState,
+  type Elements,
+  type EndpointRegistry,
+  type NetworkServiceRegistry,
+  type TraceHook,
+} from "../../core/index.js";
+import type { TokenGenerator } from "../../identity/index.js";
+import { begin } from "../../registry/elements/begin/index.js";
+import { expire } from "../../registry/elements/expire/index.js";
+import { setPayload } from "../../registry/elements/set-payload/index.js";
+import { setRegistrationTime } from "../../registry/elements/set-registration-time/index.js";
+import { updatePath } from "../../registry/elements/update-path/index.js";
+import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
+import { heldBy, type RegistryChains } from "./held.js";
+
+/** Where a registry keeps what it knows. */
+export type RegistryStores = RegistryChains;
+
+/** What a registry is made of. */
+export interface RegistryOptions {
+  readonly tokens: TokenGenerator;
+  /** The program's life: when it is over, nothing expires any more. */
+  readonly until?: AbortSignal | undefined;
+  /** How long endpoints live at the most, in milliseconds; a minute when left out. Services do not expire. */
+  readonly defaultExpirationMs?: number | undefined;
+  /** In memory when left out. */
+  readonly stores?: RegistryStores | undefined;
+  readonly trace?: TraceHook | undefined;
+}
+
+/** A registry's services, ready for a server. */
+export interface RegistryServices {
+  readonly networkServices: NetworkServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+  debugState(): DebugState;
+}
+
+/**
+ * The registry of a domain.
+ *
+ * @example
+ * const registry = registryChain({ tokens: identity.tokens, until });
+ * await grpcServer({ identity, listenOn: ["tcp://10.0.0.9:5002"], services: registry });
+ */
+export function registryChain(options: RegistryOptions): RegistryServices {
+  const { tokens, until, trace } = options;
+  const stores = options.stores ?? {
+    networkServices: [memoryNetworkServices()],
+    endpoints: [memoryEndpoints()],
+  };
+  const networkServices: Elements<NetworkServiceRegistry> = [
+    updatePath({ tokens }),
+    begin({ until }),
+    setPayload(),
+    stores.networkServices,
+  ];
+  const endpoints: Elements<EndpointRegistry> = [
+    updatePath({ tokens }),
+    begin({ until }),
+    registrationState(),
+    setRegistrationTime(),
+    expire({ defaultMs: options.defaultExpirationMs, until }),
+    stores.endpoints,
+  ];
+  return {
+    networkServices: networkServiceRegistryChain(networkServices, { trace }),
+    endpoints: endpointRegistryChain(endpoints, { trace }),
+    debugState: () => heldBy({ networkServices, endpoints }),
+  };
+}
