@@ -91,7 +91,7 @@ export async function authority({
   const root = await x509.X509CertificateGenerator.createSelfSigned({
     ...validity({ lifetimeMs }),
     serialNumber: serialNumber(),
-    name: `O=${trustDomain}`,
+    name: subjectOf(trustDomain, "root"),
     keys,
     signingAlgorithm: SIGNING,
     extensions: await authorityExtensions(x509, trustDomain, keys.publicKey),
@@ -133,7 +133,12 @@ function authorityOf(
     async issue(options) {
       const id = SpiffeId.of(trustDomain, options.path);
       const keys = await keyPair(options.key ?? "P-256");
-      const leaf = await sign(keys, `O=${trustDomain}`, options, leafExtensions(x509, id, options));
+      const leaf = await sign(
+        keys,
+        subjectOf(trustDomain, "workload"),
+        options,
+        leafExtensions(x509, id, options),
+      );
       return issued(id, ca, pemOfAll([leaf, ...signer.above]), await pkcs8(keys.privateKey));
     },
     async intermediate() {
@@ -141,7 +146,7 @@ function authorityOf(
       const extensions = await authorityExtensions(x509, trustDomain, keys.publicKey);
       const certificate = await sign(
         keys,
-        `O=${trustDomain}, OU=${serialNumber()}`,
+        subjectOf(trustDomain, serialNumber()),
         { lifetimeMs },
         extensions,
       );
@@ -200,6 +205,12 @@ async function replace(path: string, text: string, mode: number): Promise<void> 
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+// For people; SPIFFE looks at the URI alone. A leaf named like its issuer counts as self-signed, though, and
+// each part may have 64 characters.
+function subjectOf(trustDomain: string, unit: string): string {
+  return `O=${trustDomain.slice(0, 64)}, OU=${unit}`;
 }
 
 interface Validity {

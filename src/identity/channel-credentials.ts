@@ -18,7 +18,9 @@ export type OnPeer = (certificate: X509Certificate, id: SpiffeId) => void;
  * demanded: any id of a trusted domain is let through, and no host name is checked.
  *
  * Credentials of the same generation share one SecureContext, but never a connection: the channels of two
- * calls of this function do not end up in the same subchannel.
+ * calls of this function do not end up in the same subchannel. Give channels to IP addresses the option
+ * `grpc.ssl_target_name_override` (`"localhost"` will do): grpc-js would send the address as server name, which
+ * RFC 6066 forbids and Node warns of.
  *
  * @example
  * let server: X509Certificate | undefined;

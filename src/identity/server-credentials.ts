@@ -79,10 +79,11 @@ function peerOfSession(
   source: X509Source,
   shown: (certificate: X509Certificate | undefined) => X509Svid | undefined,
 ): CallPeer | NsmError {
-  const socket = session.socket as TLSSocket;
-  if (session.destroyed || typeof socket.getPeerCertificate !== "function") {
-    throw new NsmError(Code.Cancelled, "the connection of this call is closed");
+  if (session.destroyed) throw new NsmError(Code.Cancelled, "the connection of this call is closed");
+  if (session.encrypted !== true) {
+    return new NsmError(Code.Unauthenticated, "the caller was refused: it came without TLS");
   }
+  const socket = session.socket as TLSSocket;
   try {
     const chain = peerChain(socket.getPeerCertificate(true));
     const id = verifySvid(chain, source.current().bundles, Date.now());

@@ -1,5 +1,4 @@
-import { constants } from "node:crypto";
-import { X509Certificate } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import {
   createSecureContext,
   type PeerCertificate,
@@ -31,15 +30,28 @@ export function secureContextOf(context: X509Context): SecureContext {
 
 function makeOptions({ svid, bundles }: X509Context): SecureContextOptions {
   return {
-    ca: [...bundles.values()].flatMap((bundle) => bundle.map(pemOf)),
+    ca: [...bundles.values()].flatMap((bundle) => bundle.map(anchorPem)),
     cert: svid.certificates.map(pemOf).join(""),
     key: svid.privateKey.export({ type: "pkcs8", format: "pem" }),
     minVersion: "TLSv1.2",
-    // A bundle may hold an authority that another one signed; for SPIFFE it is an anchor all the same.
-    allowPartialTrustChain: true,
     // A resumed session would show a certificate that nobody has verified since the ticket was made.
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
+}
+
+// X509_CERT_AUX of OpenSSL: trusted for 1.3.6.1.5.5.7.3.1 (server) and .2 (client).
+const TRUSTED_FOR_TLS = Buffer.from("3016301406082b0601050507030106082b06010505070302", "hex");
+
+/**
+ * The certificate as one a chain may end at. A bundle may hold an authority that another one signed; OpenSSL ends
+ * chains only at self-signed certificates or at those marked like this. Node's `allowPartialTrustChain` says
+ * the same, but a server forgets it when its certificate is replaced.
+ */
+function anchorPem(certificate: X509Certificate): string {
+  const lines = Buffer.concat([certificate.raw, TRUSTED_FOR_TLS])
+    .toString("base64")
+    .match(/.{1,64}/g)!;
+  return `-----BEGIN TRUSTED CERTIFICATE-----\n${lines.join("\n")}\n-----END TRUSTED CERTIFICATE-----\n`;
 }
 
 /** The certificates of a peer, leaf first, in the order of who signed whom; none when it showed none. */

@@ -1,0 +1,471 @@
+import type { X509Certificate } from "node:crypto";
+import { readdir, readlink } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { Duplex } from "node:stream";
+import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
+import { credentials, Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { firstValueFrom } from "rxjs";
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { Code } from "../../src/core/index.js";
+import {
+  authority,
+  fileIdentity,
+  heldSource,
+  insecureIdentity,
+  parseToken,
+  spiffeIdentity,
+  tokenFromHeaders,
+  tokenHeaders,
+  verifyToken,
+  type Authority,
+  type CallPeer,
+  type HeldSource,
+  type Identity,
+  type IssuedSvid,
+  type IssueOptions,
+} from "../../src/identity/index.js";
+import {
+  anyClient,
+  asker,
+  contextOf,
+  leafOf,
+  serve,
+  serveInjected,
+  sourceOf,
+  temporaryDirectory,
+  type Answer,
+} from "./support.js";
+
+let org: Authority;
+let net: Authority;
+let serverSvid: IssuedSvid;
+let clientSvid: IssuedSvid;
+let serverSource: HeldSource;
+let clientSource: HeldSource;
+let server: Identity;
+let client: Identity;
+
+beforeAll(async () => {
+  [org, net] = await Promise.all([
+    authority({ trustDomain: "example.org" }),
+    authority({ trustDomain: "example.net" }),
+  ]);
+  [serverSvid, clientSvid] = await Promise.all([
+    org.issue({ path: "/server" }),
+    org.issue({ path: "/client" }),
+  ]);
+});
+
+beforeEach(() => {
+  serverSource = sourceOf(serverSvid);
+  clientSource = sourceOf(clientSvid);
+  server = spiffeIdentity(serverSource);
+  client = spiffeIdentity(clientSource);
+});
+
+/** Answers with the id of the caller. */
+const whoCalls =
+  (identity: Identity): Answer =>
+  (call) =>
+    `${identity.peerOfCall(call)?.id}`;
+
+const print = (certificate: X509Certificate | undefined): string | undefined => certificate?.fingerprint256;
+
+describe("mutual TLS", () => {
+  test.each(["127.0.0.1:0", "unix"])("lets both ends learn who the other is (%s)", async (kind) => {
+    const address = kind === "unix" ? `unix:${join(await temporaryDirectory(), "sock")}` : kind;
+    let seen: CallPeer | undefined;
+    const target = await serve(
+      server.serverCredentials(),
+      (call) => {
+        seen = server.peerOfCall(call);
+        return "";
+      },
+      address,
+    );
+    const learned: [string | undefined, string][] = [];
+    const creds = client.channelCredentials((certificate, id) => learned.push([print(certificate), `${id}`]));
+    await asker(target, creds)();
+    expect(learned).toEqual([[print(leafOf(serverSvid)), "spiffe://example.org/server"]]);
+    expect(`${seen?.id}`).toBe("spiffe://example.org/client");
+    expect(print(seen?.certificate)).toBe(print(leafOf(clientSvid)));
+    expect(seen?.pem).toBe(leafOf(clientSvid).toString());
+  });
+
+  test("works over a stream that the program brings itself", async () => {
+    const injector = serveInjected(server.serverCredentials(), whoCalls(server));
+    const listener = createServer((socket) => {
+      const duplex = new Duplex({
+        read: () => undefined,
+        write: (chunk: Buffer, _encoding, done) => void socket.write(chunk, () => done()),
+        final: (done) => void socket.end(done),
+      });
+      socket.on("data", (chunk) => duplex.push(chunk)).on("end", () => duplex.push(null));
+      socket.on("close", () => duplex.destroy());
+      injector.injectConnection(duplex);
+    });
+    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void listener.close());
+    const { port } = listener.address() as { port: number };
+    expect(await asker(`127.0.0.1:${port}`, client.channelCredentials())()).toBe(
+      "spiffe://example.org/client",
+    );
+  });
+
+  test("knows the server before the first call on a connection makes its token, for that server", async () => {
+    let learned: X509Certificate | undefined;
+    const target = await serve(server.serverCredentials(), (call) => {
+      const token = tokenFromHeaders(call.metadata)!.token;
+      const { sub, aud } = parseToken(token);
+      const signed = verifyToken(token, server.peerOfCall(call)!.certificate);
+      return JSON.stringify({ sub, aud, signed });
+    });
+    const withTokens = credentials.combineChannelCredentials(
+      client.channelCredentials((certificate) => (learned = certificate)),
+      credentials.createFromMetadataGenerator((_options, done) => {
+        const metadata = new Metadata();
+        const token = client.tokens({ address: "", local: true, certificate: learned });
+        for (const [name, value] of Object.entries(tokenHeaders(token))) metadata.set(name, value);
+        done(null, metadata);
+      }),
+    );
+    expect(JSON.parse(await asker(target, withTokens)())).toEqual({
+      sub: "spiffe://example.org/client",
+      aud: ["spiffe://example.org/server"],
+      signed: true,
+    });
+  });
+
+  test("works out the caller once per connection", async () => {
+    const seen: (CallPeer | undefined)[] = [];
+    const target = await serve(server.serverCredentials(), (call) => {
+      seen.push(server.peerOfCall(call));
+      return "";
+    });
+    const first = asker(target, client.channelCredentials());
+    await first();
+    await first();
+    await asker(target, client.channelCredentials())();
+    expect(seen[1]).toBe(seen[0]);
+    expect(seen[2]).not.toBe(seen[0]);
+    expect(seen[2]).toEqual(seen[0]);
+  });
+
+  test("joins two trust domains that trust each other, with intermediates on both sides", async () => {
+    const [here, there] = await Promise.all([org.intermediate(), net.intermediate()]);
+    const [a, b] = await Promise.all([here.issue({ path: "/a" }), there.issue({ path: "/b" })]);
+    const serving = spiffeIdentity(sourceOf(a, { "example.net": net.ca }));
+    const calling = spiffeIdentity(sourceOf(b, { "example.org": org.ca }));
+    const target = await serve(serving.serverCredentials(), whoCalls(serving));
+    let learned = "";
+    const creds = calling.channelCredentials((_certificate, id) => (learned = `${id}`));
+    expect(await asker(target, creds)()).toBe("spiffe://example.net/b");
+    expect(learned).toBe("spiffe://example.org/a");
+  });
+
+  test("ends a chain at any authority of the bundle, after a rotation too", async () => {
+    const lower = await org.intermediate();
+    const [a, b] = await Promise.all([lower.issue({ path: "/a" }), lower.issue({ path: "/b" })]);
+    // The bundle is the intermediate; its own root is nowhere.
+    const anchor = a.svid.slice(a.svid.lastIndexOf("-----BEGIN"));
+    const serving = heldSource(contextOf({ ...a, ca: anchor }));
+    const identity = spiffeIdentity(serving);
+    const calling = spiffeIdentity(sourceOf({ ...b, ca: anchor }));
+    const target = await serve(identity.serverCredentials(), whoCalls(identity));
+    expect(await asker(target, calling.channelCredentials())()).toBe("spiffe://example.org/b");
+    serving.update(contextOf({ ...(await lower.issue({ path: "/a" })), ca: anchor }));
+    expect(await asker(target, calling.channelCredentials())()).toBe("spiffe://example.org/b");
+    identity.close();
+  });
+});
+
+const bad: [string, Omit<IssueOptions, "path">, string][] = [
+  ["that expired", { notBefore: new Date(0) }, "expired"],
+  ["without a SPIFFE id", { uris: [] }, "it names none"],
+  [
+    "with two ids",
+    { uris: ["spiffe://example.org/a", "spiffe://example.org/b"] },
+    'it names "spiffe://example.org/a"',
+  ],
+  ["that claims to be an authority", { ca: true }, "a leaf is wanted"],
+  ["that may sign certificates", { certSign: true }, "keyCertSign"],
+  [
+    "whose id is of a domain its authority is not",
+    { uris: ["spiffe://example.net/a"] },
+    "does not lead to the bundle",
+  ],
+];
+
+describe("a server", () => {
+  test.each(bad)("refuses a client certificate %s", async (_title, options, why) => {
+    const source = sourceOf(serverSvid, { "example.net": net.ca });
+    const identity = spiffeIdentity(source);
+    let answered = false;
+    const target = await serve(identity.serverCredentials(), (call) => {
+      identity.peerOfCall(call);
+      answered = true;
+      return "";
+    });
+    const refused = asker(target, anyClient(await org.issue({ path: "/a", ...options }), org.ca))();
+    if (why === "expired") await expect(refused).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    else {
+      await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
+      await expect(refused).rejects.toThrow(why);
+    }
+    expect(answered).toBe(false);
+  });
+
+  test("refuses the second call of a bad caller for the same reason as the first", async () => {
+    const target = await serve(server.serverCredentials(), whoCalls(server));
+    const call = asker(target, anyClient(await org.issue({ path: "/a", uris: [] }), org.ca));
+    await expect(call()).rejects.toThrow("it names none");
+    await expect(call()).rejects.toThrow("it names none");
+  });
+
+  test("refuses a client of another authority, and one without a certificate, at the handshake", async () => {
+    let calls = 0;
+    const target = await serve(server.serverCredentials(), () => `${++calls}`);
+    const stranger = anyClient(await net.issue({ path: "/client" }), org.ca);
+    await expect(asker(target, stranger)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    const nobody = credentials.createSsl(Buffer.from(org.ca), null, null, {
+      checkServerIdentity: () => undefined,
+    });
+    await expect(asker(target, nobody)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expect(asker(target, credentials.createInsecure())()).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+    });
+    expect(calls).toBe(0);
+  });
+
+  const handshake = async (target: string, options: ConnectionOptions): Promise<TLSSocket> => {
+    const port = Number(target.split(":")[1]);
+    const socket = connect({
+      port,
+      host: "127.0.0.1",
+      ca: org.ca,
+      cert: clientSvid.svid,
+      key: clientSvid.key,
+      checkServerIdentity: () => undefined,
+      ...options,
+    });
+    onTestFinished(() => void socket.destroy());
+    await new Promise<void>((resolve, reject) => {
+      socket.once("secureConnect", resolve).once("error", reject);
+      // A server may refuse without a word.
+      socket.once("close", () => reject(new Error("closed")));
+    });
+    return socket;
+  };
+
+  test("speaks TLS 1.2 and newer only, and picks h2", async () => {
+    const target = await serve(server.serverCredentials(), whoCalls(server));
+    // Only the lowest security level of OpenSSL would speak TLS 1.1 at all.
+    const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" } as const;
+    await expect(handshake(target, old)).rejects.toThrow(/protocol version|closed/);
+    const socket = await handshake(target, { maxVersion: "TLSv1.2", ALPNProtocols: ["h2"] });
+    expect([socket.getProtocol(), socket.alpnProtocol]).toEqual(["TLSv1.2", "h2"]);
+  });
+
+  test.each(["TLSv1.2", "TLSv1.3"] as const)(
+    "verifies every handshake anew: %s sessions are not resumed",
+    async (version) => {
+      const target = await serve(server.serverCredentials(), whoCalls(server));
+      const options = { minVersion: version, maxVersion: version, ALPNProtocols: ["h2"] };
+      const first = await handshake(target, options);
+      const session = first.getSession()!;
+      first.destroy();
+      const second = await handshake(target, { ...options, session });
+      expect(second.isSessionReused()).toBe(false);
+    },
+  );
+});
+
+describe("a client", () => {
+  test.each(bad)("refuses a server certificate %s", async (_title, options, why) => {
+    const issued = await org.issue({ path: "/a", ...options });
+    const pair = { private_key: Buffer.from(issued.key), cert_chain: Buffer.from(issued.svid) };
+    const target = await serve(ServerCredentials.createSsl(Buffer.from(org.ca), [pair], true), () => "");
+    const calling = spiffeIdentity(sourceOf(clientSvid, { "example.net": net.ca }));
+    let learned = false;
+    const refused = asker(
+      target,
+      calling.channelCredentials(() => (learned = true)),
+    )();
+    await expect(refused).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expect(refused).rejects.toThrow(why);
+    expect(learned).toBe(false);
+  });
+
+  test("refuses a server of an authority it does not trust", async () => {
+    const foreign = spiffeIdentity(sourceOf(await net.issue({ path: "/server" }), { "example.org": org.ca }));
+    const target = await serve(foreign.serverCredentials(), whoCalls(foreign));
+    const refused = asker(target, client.channelCredentials())();
+    await expect(refused).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expect(refused).rejects.toThrow("self-signed certificate in certificate chain");
+  });
+
+  test("does not care what host name it dialled", async () => {
+    const target = await serve(server.serverCredentials(), whoCalls(server));
+    const port = target.split(":")[1];
+    expect(await asker(`dns:localhost:${port}`, client.channelCredentials())()).toBe(
+      "spiffe://example.org/client",
+    );
+  });
+
+  test("shows the error of its owner's onPeer as the reason of the failed connection", async () => {
+    const target = await serve(server.serverCredentials(), whoCalls(server));
+    const creds = client.channelCredentials(() => {
+      throw new Error("not that one");
+    });
+    await expect(asker(target, creds)()).rejects.toThrow("the server was refused: not that one");
+  });
+});
+
+describe("rotation", () => {
+  /** Shows the server's token for the caller, as an answer would carry it. */
+  const tokenFor =
+    (identity: Identity): Answer =>
+    (call) =>
+      identity.tokens({ address: "", local: true, certificate: identity.peerOfCall(call)!.certificate })
+        .token;
+
+  test("of a server's files changes what new connections see and leaves the old ones alone", async () => {
+    const directory = await temporaryDirectory();
+    await serverSvid.writeTo(directory);
+    const serving = await fileIdentity(directory);
+    onTestFinished(() => serving.close());
+    const target = await serve(serving.serverCredentials(), tokenFor(serving));
+    const seen: X509Certificate[] = [];
+    const dial = () =>
+      asker(
+        target,
+        client.channelCredentials((certificate) => seen.push(certificate)),
+      );
+    const pooled = dial();
+    await pooled();
+
+    const changed = firstValueFrom(serving.changes);
+    const renewed = await org.issue({ path: "/server" });
+    await renewed.writeTo(directory);
+    await changed;
+
+    const oldToken = await pooled();
+    const newToken = await dial()();
+    expect(seen.map(print)).toEqual([print(leafOf(serverSvid)), print(leafOf(renewed))]);
+    // What the server signs on each connection verifies with the certificate shown on that connection.
+    expect([verifyToken(oldToken, seen[0]!), verifyToken(oldToken, seen[1]!)]).toEqual([true, false]);
+    expect([verifyToken(newToken, seen[0]!), verifyToken(newToken, seen[1]!)]).toEqual([false, true]);
+  });
+
+  test("of a client leaves its old channel with the old certificate and tokens; a new one has the new", async () => {
+    const check: Answer = (call) => {
+      const { certificate } = server.peerOfCall(call)!;
+      return `${print(certificate)} ${verifyToken(call.metadata.get("token")[0] as string, certificate)}`;
+    };
+    const target = await serve(server.serverCredentials(), check);
+    const dial = async (): Promise<() => Promise<string>> => {
+      let learned: X509Certificate | undefined;
+      const call = asker(
+        target,
+        client.channelCredentials((certificate) => (learned = certificate)),
+      );
+      const ask = (): Promise<string> => {
+        const metadata = new Metadata();
+        metadata.set("token", client.tokens({ address: "", local: true, certificate: learned }).token);
+        return call(metadata);
+      };
+      await ask();
+      return ask;
+    };
+    const pooled = await dial();
+    const renewed = await org.issue({ path: "/client" });
+    clientSource.update(contextOf(renewed));
+    const fresh = await dial();
+    expect(await pooled()).toBe(`${print(leafOf(clientSvid))} true`);
+    expect(await fresh()).toBe(`${print(leafOf(renewed))} true`);
+  });
+
+  test("of the authority is done by trusting both for a while", async () => {
+    const target = await serve(server.serverCredentials(), whoCalls(server));
+    const next = await authority({ trustDomain: "example.org" });
+    const newcomer = await next.issue({ path: "/new" });
+    const both = `${org.ca}\n${next.ca}`;
+    const calling = spiffeIdentity(sourceOf({ ...newcomer, ca: both }));
+    await expect(asker(target, calling.channelCredentials())()).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+    });
+    serverSource.update(contextOf({ ...serverSvid, ca: both }));
+    expect(await asker(target, calling.channelCredentials())()).toBe("spiffe://example.org/new");
+    expect(await asker(target, client.channelCredentials())()).toBe("spiffe://example.org/client");
+  });
+
+  test("reports each change once and ends with the identity", () => {
+    const events: string[] = [];
+    client.changes.subscribe({ next: () => events.push(`${client.id}`), complete: () => events.push("end") });
+    clientSource.update(contextOf(serverSvid));
+    clientSource.update(clientSource.current());
+    client.close();
+    clientSource.update(contextOf(clientSvid));
+    expect(events).toEqual(["spiffe://example.org/server", "end"]);
+  });
+});
+
+describe("an insecure identity", () => {
+  test("has neither TLS nor peers, but tokens", async () => {
+    const nobody = insecureIdentity();
+    const target = await serve(nobody.serverCredentials(), whoCalls(nobody));
+    expect(await asker(target, nobody.channelCredentials())()).toBe("undefined");
+    expect(nobody.id).toBeUndefined();
+    expect(parseToken(nobody.tokens(undefined).token)).toMatchObject({ alg: "HS256", sub: "", aud: [] });
+    let ended = false;
+    nobody.changes.subscribe({ complete: () => (ended = true) });
+    nobody.close();
+    expect(ended).toBe(true);
+  });
+});
+
+describe("peerOfCall", () => {
+  test("fails closed when grpc-js hides the connection", () => {
+    const call = { metadata: new Metadata(), getPeer: () => "" };
+    expect(() => server.peerOfCall(call)).toThrow(expect.objectContaining({ code: Code.Internal }));
+  });
+
+  test("refuses a call whose connection is gone", () => {
+    const call = { metadata: new Metadata(), getPeer: () => "", call: { stream: {} } };
+    expect(() => server.peerOfCall(call)).toThrow(expect.objectContaining({ code: Code.Cancelled }));
+  });
+
+  test("refuses a call that came without TLS", async () => {
+    const target = await serve(ServerCredentials.createInsecure(), whoCalls(server));
+    const refused = asker(target, credentials.createInsecure())();
+    await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
+    await expect(refused).rejects.toThrow("it came without TLS");
+  });
+});
+
+/** The sockets this process has open, as the kernel counts them: Node does not list those it may exit with. */
+async function openSockets(): Promise<string[]> {
+  const links = (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ""));
+  return (await Promise.all(links)).filter((link) => link.startsWith("socket:"));
+}
+
+test("closing clients and servers leaves no socket", async () => {
+  const before = new Set(await openSockets());
+  const opened = async (): Promise<string[]> => (await openSockets()).filter((socket) => !before.has(socket));
+  const listening = new Server();
+  const port = await new Promise<number>((resolve, reject) =>
+    listening.bindAsync("127.0.0.1:0", server.serverCredentials(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+  const call = asker(`127.0.0.1:${port}`, client.channelCredentials());
+  await expect(call()).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
+  expect(await opened()).toHaveLength(3);
+  call.close();
+  await new Promise<void>((resolve, reject) =>
+    listening.tryShutdown((error) => (error ? reject(error) : resolve())),
+  );
+  // The kernel is told a turn of the event loop after the callbacks.
+  await vi.waitFor(async () => expect(await opened()).toEqual([]));
+});
