@@ -1,3 +1,4 @@
+import { Code, codeOf, NsmError } from "../../core/index.js";
 import { attributes, bytes, u32 } from "../netlink/attributes.js";
 import { type Message, NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/message.js";
 import type { NetlinkSocket } from "../netlink/socket.js";
@@ -62,7 +63,15 @@ export function addresses(socket: NetlinkSocket, links: Links): Addresses {
       const header = addressHeader(ip, await linkIndex(links, link));
       const attributes = [bytes(IFA_LOCAL, ip.bytes), bytes(IFA_ADDRESS, ip.bytes)];
       const action = `take the address ${address} from link ${link}`;
-      await socket.request(action, { type: RTM_DELADDR, flags: 0, header, attributes });
+      try {
+        await socket.request(action, { type: RTM_DELADDR, flags: 0, header, attributes });
+      } catch (error) {
+        // "Address not available" says that an address cannot be given; here, that it never was.
+        if (codeOf(error) !== Code.InvalidArgument) throw error;
+        throw new NsmError(Code.NotFound, `link ${link} does not have the address ${address}`, {
+          cause: error,
+        });
+      }
     },
     async addresses(link) {
       const header = Buffer.alloc(8);
