@@ -32,12 +32,11 @@ func runForwarder(ctx context.Context, stop <-chan struct{}, o *options) error {
 	if err != nil {
 		return err
 	}
-	endpoints := endpointRegistry(ctx, s, manager)
 	crossConnect := endpoint.NewServer(ctx, s.tokens,
 		endpoint.WithName(o.name),
 		endpoint.WithAuthorizeServer(s.authorizeServer()),
 		endpoint.WithAdditionalFunctionality(
-			discover.NewServer(serviceRegistry(ctx, s, manager), endpoints),
+			discover.NewServer(serviceRegistry(ctx, s, manager), endpointRegistry(ctx, s, manager)),
 			roundrobin.NewServer(),
 			mechanisms.NewServer(map[string]networkservice.NetworkServiceServer{
 				kernel.MECHANISM: null.NewServer(),
@@ -60,14 +59,14 @@ func runForwarder(ctx context.Context, stop <-chan struct{}, o *options) error {
 	if len(o.labels) == 0 {
 		o.labels["p2p"] = "true"
 	}
-	registered, err := endpoints.Register(ctx, &registryapi.NetworkServiceEndpoint{
+	registered, err := register(ctx, s, manager, &registryapi.NetworkServiceEndpoint{
 		Name:                o.name,
 		NetworkServiceNames: []string{"forwarder"},
 		NetworkServiceLabels: map[string]*registryapi.NetworkServiceLabels{
 			"forwarder": {Labels: o.labels},
 		},
 		Url: l.publicURL(),
-	})
+	}, o.requestTimeout)
 	if err != nil {
 		return err
 	}
@@ -75,5 +74,5 @@ func runForwarder(ctx context.Context, stop <-chan struct{}, o *options) error {
 	if err := until(stop, failed); err != nil {
 		return err
 	}
-	return unregister(endpoints, registered)
+	return registered.end()
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
@@ -54,7 +56,13 @@ func newSecurity(o *options) (*security, error) {
 		server.MinVersion = tls.VersionTLS12
 		client := tlsconfig.MTLSClientConfig(svid, bundle, tlsconfig.AuthorizeAny())
 		client.MinVersion = tls.VersionTLS12
-		s.tokens = spiffejwt.TokenGeneratorFunc(svid, o.maxTokenLifetime)
+		signer := *svid
+		if o.forgeTokens {
+			if signer.PrivateKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+				return nil, err
+			}
+		}
+		s.tokens = spiffejwt.TokenGeneratorFunc(&signer, o.maxTokenLifetime)
 		s.serving = grpcfd.TransportCredentials(credentials.NewTLS(server))
 		dialing = grpcfd.TransportCredentials(credentials.NewTLS(client))
 	default:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"sync"
@@ -32,6 +33,7 @@ func runClient(ctx context.Context, stop <-chan struct{}, o *options) error {
 	if err != nil {
 		return err
 	}
+	observer := &clientObserver{known: map[string]bool{}, healing: map[string]bool{}}
 	nsc := retry.NewClient(client.NewClient(ctx,
 		client.WithName(o.name),
 		client.WithClientURL(manager),
@@ -39,7 +41,7 @@ func runClient(ctx context.Context, stop <-chan struct{}, o *options) error {
 		client.WithDialTimeout(o.dialTimeout),
 		client.WithHealClient(heal.NewClient(ctx)),
 		client.WithAdditionalFunctionality(
-			&clientObserver{},
+			observer,
 			mechanisms.NewClient(map[string]networkservice.NetworkServiceClient{
 				kernel.MECHANISM: kernelelement.NewClient(),
 			}),
@@ -65,6 +67,8 @@ func runClient(ctx context.Context, stop <-chan struct{}, o *options) error {
 		conn, err := nsc.Request(requestCtx, request)
 		cancel()
 		if err != nil {
+			// The retry only tells that its time is over.
+			err = errors.Join(observer.lastError(), err)
 			printEvent("failed", request.GetConnection(), err)
 			return fmt.Errorf("--request %s: %w", text, err)
 		}
@@ -108,6 +112,13 @@ type clientObserver struct {
 	mu      sync.Mutex
 	known   map[string]bool
 	healing map[string]bool
+	failure error
+}
+
+func (c *clientObserver) lastError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failure
 }
 
 func (c *clientObserver) Request(ctx context.Context, request *networkservice.NetworkServiceRequest, opts ...grpc.CallOption) (*networkservice.Connection, error) {
@@ -117,18 +128,18 @@ func (c *clientObserver) Request(ctx context.Context, request *networkservice.Ne
 	if repair && !c.healing[id] {
 		printEvent("healing", request.GetConnection(), nil)
 	}
-	if c.healing == nil {
-		c.healing, c.known = map[string]bool{}, map[string]bool{}
-	}
 	c.healing[id] = c.healing[id] || repair
 	c.mu.Unlock()
 
 	conn, err := next.Client(ctx).Request(ctx, request, opts...)
-	if err != nil {
-		return nil, err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err != nil {
+		if ctx.Err() == nil {
+			c.failure = err
+		}
+		return nil, err
+	}
 	event := "established"
 	if c.known[id] {
 		event = "updated"

@@ -71,13 +71,12 @@ func runEndpoint(ctx context.Context, stop <-chan struct{}, o *options) error {
 	for _, service := range o.services {
 		offered[service] = &registryapi.NetworkServiceLabels{Labels: o.labels}
 	}
-	endpoints := endpointRegistry(ctx, s, manager)
-	registered, err := endpoints.Register(ctx, &registryapi.NetworkServiceEndpoint{
+	registered, err := register(ctx, s, manager, &registryapi.NetworkServiceEndpoint{
 		Name:                 o.name,
 		NetworkServiceNames:  o.services,
 		NetworkServiceLabels: offered,
 		Url:                  l.publicURL(),
-	})
+	}, o.requestTimeout)
 	if err != nil {
 		return err
 	}
@@ -85,7 +84,7 @@ func runEndpoint(ctx context.Context, stop <-chan struct{}, o *options) error {
 	if err := until(stop, failed); err != nil {
 		return err
 	}
-	return unregister(endpoints, registered)
+	return registered.end()
 }
 
 func registerService(ctx context.Context, client registryapi.NetworkServiceRegistryClient, name, payload string, limit time.Duration) error {

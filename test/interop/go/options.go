@@ -24,6 +24,7 @@ type options struct {
 	insecure         bool
 	identity         string
 	policies         bool
+	forgeTokens      bool
 	maxTokenLifetime time.Duration
 	logLevel         string
 
@@ -58,6 +59,7 @@ func parseOptions(program string, args []string) (*options, error) {
 	flags.BoolVar(&o.insecure, "insecure", false, "no TLS, unsigned identity")
 	flags.StringVar(&o.identity, "identity", "", "files=DIR with ca.pem, svid.pem and key.pem")
 	flags.BoolVar(&o.policies, "policies", true, "check tokens with the default policies (with --identity only)")
+	flags.BoolVar(&o.forgeTokens, "forge-tokens", false, "sign tokens with a key that is not the certificate's")
 	flags.DurationVar(&o.maxTokenLifetime, "max-token-lifetime", 10*time.Minute, "life of a token")
 	flags.StringVar(&o.logLevel, "log-level", "panic", "panic, fatal, error, warn, info, debug or trace")
 
