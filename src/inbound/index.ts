@@ -1,0 +1,19 @@
+/**
+ * Where calls come in: serves a process's services to others, over gRPC or whatever delivers bytes.
+ *
+ * @packageDocumentation
+ */
+export { answerStream, answerUnary, type Answer, type Sink, type StreamAnswer } from "./answer.js";
+export {
+  handlersOf,
+  type Handler,
+  type Handlers,
+  type StreamHandler,
+  type UnaryHandler,
+} from "./handlers.js";
+export { HealthBook } from "./health.js";
+export type { IncomingCall } from "./incoming.js";
+export { decodePath, encodePath, MAX_PATH_LENGTH, PATH_HEADER } from "./path-header.js";
+export type { QueueRules } from "./reader-queue.js";
+export type { Services } from "./services.js";
+export { statusOf, type WireStatus } from "./wire-status.js";

@@ -1,0 +1,64 @@
+import {
+  ConnectionEventType,
+  type ConnectionEvent,
+  type HealthCheckResponse,
+  type NetworkServiceEndpointResponse,
+  type NetworkServiceResponse,
+} from "../api/index.js";
+import type { QueueRules } from "./reader-queue.js";
+
+/** How many connections one message tells of at most: far below the 4 MiB that peers take. */
+const MAX_CONNECTIONS = 100;
+
+/**
+ * Events of a monitor, by connection. A large initial set goes out as one INITIAL_STATE_TRANSFER and UPDATEs
+ * behind it: a peer with many connections would exceed what a message may be.
+ */
+export const connectionEvents: QueueRules<ConnectionEvent> = {
+  key: (event) => (isChange(event) ? Object.keys(event.connections)[0] : undefined),
+  gone: ({ type }) => type === ConnectionEventType.DELETE,
+  split(event) {
+    const entries = Object.entries(event.connections);
+    if (isChange(event)) {
+      return entries.length === 1 ? [event] : entries.map((entry) => ({ ...event, connections: one(entry) }));
+    }
+    if (entries.length <= MAX_CONNECTIONS) return [event];
+    return [
+      { ...event, connections: Object.fromEntries(entries.slice(0, MAX_CONNECTIONS)) },
+      ...entries
+        .slice(MAX_CONNECTIONS)
+        .map((entry) => ({ type: ConnectionEventType.UPDATE, connections: one(entry) })),
+    ];
+  },
+  join(first, second) {
+    if (!isChange(first) || first.type !== second.type) return undefined;
+    const ids = Object.keys(first.connections);
+    if (ids.length >= MAX_CONNECTIONS || Object.keys(second.connections).some((id) => ids.includes(id))) {
+      return undefined;
+    }
+    return { ...first, connections: { ...first.connections, ...second.connections } };
+  },
+};
+
+function isChange({ type }: ConnectionEvent): boolean {
+  return type === ConnectionEventType.UPDATE || type === ConnectionEventType.DELETE;
+}
+
+function one<T>([id, connection]: [string, T]): { [id: string]: T } {
+  return { [id]: connection };
+}
+
+/** What a Find says, by name of the network service. */
+export const foundNetworkServices: QueueRules<NetworkServiceResponse> = {
+  key: ({ networkService }) => networkService?.name,
+  gone: ({ deleted }) => deleted,
+};
+
+/** What a Find says, by name of the endpoint. */
+export const foundEndpoints: QueueRules<NetworkServiceEndpointResponse> = {
+  key: ({ networkServiceEndpoint }) => networkServiceEndpoint?.name,
+  gone: ({ deleted }) => deleted,
+};
+
+/** Health has one subject. */
+export const healthChanges: QueueRules<HealthCheckResponse> = { key: () => "", gone: () => false };

@@ -1,0 +1,31 @@
+import type { Observable } from "rxjs";
+import { ContextKey, type Context, type Peer } from "../core/index.js";
+
+/** How messages of one method become bytes and back; generated. */
+export interface Method<Q, A> {
+  readonly path: string;
+  requestSerialize(message: Q): Buffer;
+  responseDeserialize(bytes: Buffer): A;
+}
+
+/** What every kind of link can do: calls of one answer and of many. */
+export interface Caller {
+  /** Whether the registration path goes along in the headers is up to the caller of this. */
+  unary<Q, A>(ctx: Context, method: Method<Q, A>, message: Q, options?: UnaryOptions): Promise<A>;
+  /** Each subscription is a call of its own; unsubscribing cancels it. */
+  stream<Q, A>(ctx: Context, method: Method<Q, A>, message: Q): Observable<A>;
+}
+
+/** What goes along with a call of one answer. */
+export interface UnaryOptions {
+  /** Sends `registrationPath` of the Context and replaces it by what the answer says. */
+  readonly carriesPath?: boolean;
+}
+
+/** Where a link puts who answered. */
+export interface ServerPeerHolder {
+  current?: Peer | undefined;
+}
+
+/** Put a holder in, and after the call it says who the server was. For policies that check answers. */
+export const serverPeer = new ContextKey<ServerPeerHolder>("server-peer");

@@ -1,0 +1,17 @@
+/**
+ * Where calls go out: the services of other processes as links, over gRPC or, within one process, over memory.
+ *
+ * @packageDocumentation
+ */
+export { serverPeer, type ServerPeerHolder } from "./caller.js";
+export type { Health, HealthLink, HealthLinks } from "./link.js";
+export {
+  memoryNetwork,
+  type MemoryCaller,
+  type MemoryListener,
+  type MemoryNetwork,
+  type MemoryNetworkOptions,
+  type MemoryParty,
+  type MemoryServer,
+} from "./memory.js";
+export type { Delay, MemoryFaults, Undo, Where } from "./memory-faults.js";

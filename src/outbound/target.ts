@@ -1,0 +1,44 @@
+import { Code, NsmError } from "../core/index.js";
+
+// sun_path is 108 bytes with the terminating zero.
+const MAX_SOCKET_PATH = 107;
+const HOST = String.raw`(\[[0-9a-fA-F:.%\w]+\]|[^:/\[\]\s]+)`;
+const TCP = new RegExp(`^${HOST}?:(\\d+)$`);
+const NAME_AND_PORT = /^[A-Za-z_][\w.-]*:\d+$/;
+
+/**
+ * The gRPC target of an address: `tcp://host:port`, `unix:///path`, `unix:path`, or a dial target such as
+ * `registry:5002` or `dns:///registry:5002`.
+ *
+ * Source: NSM protocol, URLs and listening.
+ *
+ * @throws NsmError INVALID_ARGUMENT naming the value and what is allowed
+ */
+export function targetOf(url: string): string {
+  if (url.startsWith("tcp://")) {
+    const [, host, port] = TCP.exec(url.slice("tcp://".length)) ?? [];
+    if (!validPort(port)) throw notAnAddress(url, "it must be tcp://host:port");
+    // No host means this one, as in Go.
+    return `dns:${host ?? "localhost"}:${port}`;
+  }
+  if (url.startsWith("unix:")) {
+    const path = url.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+    if (path === "" || path.startsWith("//")) throw notAnAddress(url, "it must be unix:///path or unix:path");
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+      throw notAnAddress(url, `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes`);
+    }
+    return `unix:${path}`;
+  }
+  if (/^(dns|ipv4|ipv6):./.test(url)) return url;
+  if (NAME_AND_PORT.test(url) && validPort(url.slice(url.lastIndexOf(":") + 1))) return `dns:${url}`;
+  const hint = TCP.test(url) ? `; did you mean tcp://${url}?` : "";
+  throw notAnAddress(url, `it must be tcp://host:port, unix:///path or name:port${hint}`);
+}
+
+function validPort(port: string | undefined): boolean {
+  return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
+}
+
+function notAnAddress(url: string, rule: string): NsmError {
+  return new NsmError(Code.InvalidArgument, `"${url}" is not an address to dial: ${rule}`);
+}
