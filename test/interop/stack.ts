@@ -9,6 +9,12 @@ export function allBy(maker: Maker, exceptions: Partial<Makers> = {}): Makers {
   return { registry: maker, nsmgr: maker, forwarder: maker, nse: maker, nsc: maker, ...exceptions };
 }
 
+/**
+ * A client whose connection is refreshed within seconds. A Go manager closes a connection as long before its
+ * expiry as its first Request had time, so that time has to be the shorter one.
+ */
+export const shortLife = ["--max-token-lifetime", "5s", "--request-timeout", "3s"] as const;
+
 /** Registry, manager and forwarder, and the endpoints and clients that a test adds to them. */
 export class Stack {
   readonly #hosts = new Map<Program, RunningProcess>();
@@ -45,15 +51,6 @@ export class Stack {
 
   nsc(service: string, args: readonly string[] = []): Promise<RunningProcess> {
     return this.#guest("nsc", "nsc", `nsc.${service}`, ["--request", `kernel://${service}/nsm-1`, ...args]);
-  }
-
-  /** Life of a client's token, and limit of a Request, so that a refresh comes within seconds. */
-  get shortLife(): readonly string[] {
-    // A Go manager closes a connection as long before its expiry as a Request may take. Our client keeps its
-    // default of 15 s for that, so its tokens have to live longer.
-    return this.makers.nsc === "go"
-      ? ["--max-token-lifetime", "5s", "--request-timeout", "3s"]
-      : ["--max-token-lifetime", "20s"];
   }
 
   /** Watches the connections of an endpoint as the process before it may: as the forwarder. */
