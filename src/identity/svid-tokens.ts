@@ -1,6 +1,7 @@
 import { sign } from "node:crypto";
 import { toTimestamp } from "../api/index.js";
 import { systemClock, type Clock } from "../core/index.js";
+import { BoundedMap } from "./bounded-map.js";
 import { spiffeIdOf, validUntil } from "./certificate.js";
 import { svidShownTo } from "./tls-context.js";
 import { issuedToken, reusable, type IssuedToken } from "./token-cache.js";
@@ -36,7 +37,7 @@ const MOST_AUDIENCES = 1_024;
  */
 export function svidTokens(options: SvidTokensOptions): TokenGenerator {
   const { source, clock = systemClock, maxLifetimeMs = DEFAULT_TOKEN_LIFETIME_MS } = options;
-  const cache = new WeakMap<X509Svid, Map<string, IssuedToken>>();
+  const cache = new WeakMap<X509Svid, BoundedMap<string, IssuedToken>>();
 
   const issue = (svid: X509Svid, audience: string, now: number): IssuedToken => {
     const expires = Math.min(now + maxLifetimeMs, svid.expires.getTime());
@@ -59,13 +60,10 @@ export function svidTokens(options: SvidTokensOptions): TokenGenerator {
     const audience = theirs ? spiffeIdOf(theirs).toString() : "";
 
     let tokens = cache.get(svid);
-    if (tokens === undefined) cache.set(svid, (tokens = new Map()));
+    if (tokens === undefined) cache.set(svid, (tokens = new BoundedMap(MOST_AUDIENCES)));
     let issued = tokens.get(audience);
     if (!reusable(issued, now)) {
       issued = issue(svid, audience, now);
-      // Deleted first, so that the map stays in the order of signing and the oldest goes.
-      tokens.delete(audience);
-      if (tokens.size >= MOST_AUDIENCES) tokens.delete(tokens.keys().next().value!);
       tokens.set(audience, issued);
     }
     const limit = theirs ? validUntil(theirs) : Infinity;

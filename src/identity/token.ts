@@ -50,8 +50,8 @@ const JWT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)$/;
 export function parseToken(text: string): TokenClaims {
   const parts = JWT.exec(text);
   if (parts === null) throw malformed("it has not three base64url parts with dots between");
-  const { alg } = jsonObject(parts[1]!, "header");
-  const { sub = "", aud = [], exp } = jsonObject(parts[2]!, "claims");
+  const { alg } = jsonObject(parts[1]!, "header is");
+  const { sub = "", aud = [], exp } = jsonObject(parts[2]!, "claims are");
   if (typeof alg !== "string") throw malformed('its header has no "alg"');
   if (typeof sub !== "string") throw malformed('its "sub" is not a text');
   const audience = Array.isArray(aud) ? (aud as unknown[]) : [aud];
@@ -66,12 +66,12 @@ function jsonObject(part: string, name: string): Record<string, unknown> {
     value = JSON.parse(Buffer.from(part, "base64url").toString("utf8"));
   } catch {
     // The parser's message quotes what it read.
-    throw malformed(`its ${name} are not JSON`);
+    throw malformed(`its ${name} not JSON`);
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }
-  throw malformed(`its ${name} are not a JSON object`);
+  throw malformed(`its ${name} not a JSON object`);
 }
 
 function malformed(what: string): NsmError {

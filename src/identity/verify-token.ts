@@ -1,4 +1,5 @@
 import { verify, X509Certificate, type KeyObject } from "node:crypto";
+import { BoundedMap } from "./bounded-map.js";
 import { publicKeyOf } from "./certificate.js";
 import { parseToken } from "./token.js";
 
@@ -6,7 +7,7 @@ import { parseToken } from "./token.js";
 const MOST_TOKENS_PER_KEY = 64;
 
 // By the object that holds the key, so that what was verified is forgotten with the TLS session it came from.
-const verified = new WeakMap<KeyObject | X509Certificate, Set<string>>();
+const verified = new WeakMap<KeyObject | X509Certificate, BoundedMap<string, true>>();
 
 /**
  * Whether the token has a valid ES256 signature by this key; other ways of signing are refused, and an expiry is
@@ -17,11 +18,12 @@ const verified = new WeakMap<KeyObject | X509Certificate, Set<string>>();
  * if (!verifyToken(segment.token, peer.certificate)) throw new NsmError(Code.PermissionDenied, "…");
  */
 export function verifyToken(token: string, signer: KeyObject | X509Certificate): boolean {
-  const remembered = verified.get(signer);
-  if (remembered?.has(token)) return true;
+  let tokens = verified.get(signer);
+  if (tokens?.get(token)) return true;
   const key = signer instanceof X509Certificate ? publicKeyOf(signer) : signer;
   if (!validSignature(token, key)) return false;
-  remember(signer, remembered, token);
+  if (tokens === undefined) verified.set(signer, (tokens = new BoundedMap(MOST_TOKENS_PER_KEY)));
+  tokens.set(token, true);
   return true;
 }
 
@@ -40,10 +42,4 @@ function algorithmOf(token: string): string | undefined {
     // What is not a token has no signature either: the verdict is no.
     return undefined;
   }
-}
-
-function remember(signer: KeyObject | X509Certificate, tokens: Set<string> | undefined, token: string): void {
-  if (tokens === undefined) verified.set(signer, (tokens = new Set()));
-  if (tokens.size >= MOST_TOKENS_PER_KEY) tokens.delete(tokens.values().next().value!);
-  tokens.add(token);
 }

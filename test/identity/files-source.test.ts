@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } fr
 import { join } from "node:path";
 import { firstValueFrom } from "rxjs";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { Code, explain, systemClock, type Clock, type NsmError } from "../../src/core/index.js";
+import { Code, explain, type Clock, type NsmError } from "../../src/core/index.js";
 import {
   authority,
   filesSource,
@@ -388,35 +388,20 @@ describe("filesSource", () => {
   });
 
   test("leaves no watch and no timer when closed, and may be closed twice", async () => {
-    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
     const directory = await temporaryDirectory();
     await (await org.issue({ path: "/a" })).writeTo(directory);
-    const before = { watches: await inotifyWatches(), timers: timers() };
-    let armed = 0;
-    const clock: Clock = {
-      now: () => systemClock.now(),
-      after(ms, callback) {
-        armed++;
-        const cancel = systemClock.after(ms, callback);
-        return () => {
-          armed--;
-          cancel();
-        };
-      },
-    };
+    const before = await inotifyWatches();
+    const clock = handClock();
     const source = await filesSource(directory, { clock });
     let completed = false;
     source.changes.subscribe({ next: () => expect.fail("it changed"), complete: () => (completed = true) });
-    expect(armed).toBe(1);
-    expect({ watches: await inotifyWatches(), timers: timers() }).toEqual({
-      watches: before.watches + 1,
-      timers: before.timers + 1,
-    });
+    expect(clock.armed).toBe(1);
+    expect(await inotifyWatches()).toBe(before + 1);
 
     source.close();
     expect(completed).toBe(true);
-    expect({ watches: await inotifyWatches(), timers: timers() }).toEqual(before);
-    expect(armed).toBe(0);
+    expect(await inotifyWatches()).toBe(before);
+    expect(clock.armed).toBe(0);
     source.close();
   });
 });
