@@ -1,0 +1,316 @@
+import { describe, expect, test } from "vitest";
+import { NetworkServiceLabels, type NetworkServiceEndpoint } from "../../../src/api/index.js";
+import {
+  Code,
+  Context,
+  ContextKey,
+  registrationPath,
+  type ChainElement,
+  type EndpointRegistry,
+} from "../../../src/core/index.js";
+import { begin } from "../../../src/registry/elements/begin/index.js";
+import {
+  checkContext,
+  describeRegistryElement,
+  failAfter,
+  hold,
+  recorder,
+  runRegistry,
+  sampleEndpoint,
+  virtualClock,
+} from "../../../src/testing/index.js";
+import { breaker, changing, grabEvents } from "../support.js";
+
+describeRegistryElement("begin", () => begin(), { before: [] });
+
+const colour = new ContextKey<string>("colour");
+
+describe("begin", () => {
+  test("runs the calls of one name one after the other and those of other names beside them", async () => {
+    const gate = hold();
+    const seen = recorder();
+    const { register, unregister, clock, leftovers } = runRegistry([begin(), seen, gate]);
+    const calls = [register({ name: "one" }), register({ name: "one" }), register({ name: "two" })];
+    await clock.settle();
+    expect(seen.args<NetworkServiceEndpoint>("register").map(({ name }) => name)).toEqual(["one", "two"]);
+    gate.release();
+    await Promise.all(calls);
+    expect(seen.calls).toEqual(["register", "register", "register"]);
+    await unregister(sampleEndpoint(0, { name: "one" }));
+    await unregister(sampleEndpoint(0, { name: "two" }));
+    expect(leftovers()).toEqual({});
+  });
+
+  test("keeps a thousand calls over twenty names apart, and in the order they came", async () => {
+    const inside = new Set<string>();
+    const order = new Map<string, number[]>();
+    const once: ChainElement<EndpointRegistry> = {
+      name: "once",
+      async register(_ctx, endpoint) {
+        expect(inside.has(endpoint.name), `${endpoint.name} is inside twice`).toBe(false);
+        inside.add(endpoint.name);
+        for (let turn = Math.floor(Math.random() * 5); turn >= 0; turn--) await Promise.resolve();
+        inside.delete(endpoint.name);
+        const calls = order.get(endpoint.name) ?? [];
+        order.set(endpoint.name, [...calls, Number(endpoint.url)]);
+        return endpoint;
+      },
+      async unregister(_ctx, endpoint) {
+        expect(inside.has(endpoint.name), `${endpoint.name} is inside twice`).toBe(false);
+        await Promise.resolve();
+      },
+    };
+    // A client chain's begin within a server chain's.
+    const { register, unregister, leftovers } = runRegistry([begin(), begin(), once]);
+    await Promise.all(
+      Array.from({ length: 1000 }, (_, i) =>
+        i % 3 === 2
+          ? unregister(sampleEndpoint(0, { name: `nse-${i % 20}` }))
+          : register({ name: `nse-${i % 20}`, url: String(i) }),
+      ),
+    );
+    for (const calls of order.values()) expect(calls).toEqual([...calls].sort((a, b) => a - b));
+    await Promise.all(
+      Array.from({ length: 20 }, (_, i) => unregister(sampleEndpoint(0, { name: `nse-${i}` }))),
+    );
+    expect(leftovers()).toEqual({});
+  });
+
+  test("refuses an empty name", async () => {
+    const seen = recorder();
+    const { register, unregister, leftovers } = runRegistry([begin(), seen]);
+    await expect(register({ name: "" })).rejects.toMatchObject({ code: Code.InvalidArgument });
+    await expect(unregister(sampleEndpoint(0, { name: "" }))).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+    });
+    expect(seen.calls).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("unregisters what is remembered: what elements added comes back to them", async () => {
+    const labels = { icmp: NetworkServiceLabels.create({ labels: { added: "yes" } }) };
+    const seen = recorder();
+    const add = changing({ asked: (endpoint) => ({ ...endpoint, networkServiceLabels: labels }) });
+    const { register, unregister } = runRegistry([begin(), add, seen]);
+    await register();
+    await unregister(sampleEndpoint(0));
+    expect(seen.args<NetworkServiceEndpoint>("unregister")[0]!.networkServiceLabels).toEqual(labels);
+  });
+
+  test("passes an Unregister of an unknown name on as it is", async () => {
+    const seen = recorder();
+    const { unregister, leftovers } = runRegistry([begin(), seen]);
+    const stranger = sampleEndpoint(0, { name: "stranger" });
+    await unregister(stranger);
+    expect(seen.args("unregister")).toEqual([stranger]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("repeats a Register by the caller's name, without its lifetime", async () => {
+    const seen = recorder();
+    const grabbed = grabEvents();
+    const elsewhere = changing({ answer: (endpoint) => ({ ...endpoint, name: "other", url: "tcp://b:1" }) });
+    const { register, unregister, leftovers } = runRegistry([begin(), grabbed, seen, elsewhere]);
+    await register({ name: "mine" });
+    expect(await grabbed.events.register()).toBe("done");
+    expect(seen.args("register")[1]).toMatchObject({
+      name: "mine",
+      url: "tcp://b:1",
+      expirationTime: undefined,
+    });
+    await unregister(sampleEndpoint(0, { name: "mine" }));
+    expect(leftovers()).toEqual({});
+  });
+
+  test("forgets the registration after an Unregister event, also when that fails", async () => {
+    const grabbed = grabEvents();
+    const broken = breaker();
+    const { register, leftovers } = runRegistry([begin(), grabbed, broken]);
+    await register();
+    broken.on = true;
+    await expect(grabbed.events.unregister()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(await grabbed.events.register()).toBe("skipped");
+    expect(leftovers()).toEqual({});
+  });
+
+  test("skips an event that nobody wants when its turn comes", async () => {
+    const gate = hold();
+    gate.release();
+    const grabbed = grabEvents();
+    const seen = recorder();
+    const { register, unregister, clock } = runRegistry([begin(), grabbed, seen, gate]);
+    await register();
+    gate.hold();
+    const refresh = register();
+    const unwanted = new AbortController();
+    const event = grabbed.events.register({ signal: unwanted.signal });
+    await clock.settle();
+    unwanted.abort();
+    gate.release();
+    await refresh;
+    expect(await event).toBe("skipped");
+    expect(seen.calls).toEqual(["register", "register"]);
+    await unregister();
+  });
+
+  test("skips events of a registration that was followed by another", async () => {
+    const grabbed = grabEvents();
+    const { register, unregister } = runRegistry([begin(), grabbed]);
+    await register();
+    const former = grabbed.events;
+    await unregister();
+    await register();
+    expect(await former.unregister()).toBe("skipped");
+    expect(await grabbed.events.register()).toBe("done");
+    await unregister();
+    expect(await grabbed.events.register()).toBe("skipped");
+  });
+
+  test("leaves a working registration when a Register meets an Unregister event", async () => {
+    const gate = hold();
+    gate.release();
+    const grabbed = grabEvents();
+    const seen = recorder();
+    const { register, unregister, clock, leftovers } = runRegistry([begin(), grabbed, seen, gate]);
+    await register();
+    gate.hold();
+    const event = grabbed.events.unregister();
+    const again = register();
+    await clock.settle();
+    gate.release();
+    expect(await event).toBe("done");
+    await again;
+    expect(seen.calls).toEqual(["register", "unregister", "register"]);
+    expect(await grabbed.events.register()).toBe("done");
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("gives events the values of the last Register that worked", async () => {
+    const colours: (string | undefined)[] = [];
+    const grabbed = grabEvents();
+    const broken = breaker();
+    const look = checkContext((ctx) => void colours.push(ctx.get(colour)));
+    const { register, unregister, ctx } = runRegistry([begin(), grabbed, look, broken]);
+    await register({}, ctx.with(colour, "red"));
+    broken.on = true;
+    await expect(register({}, ctx.with(colour, "green"))).rejects.toThrow();
+    broken.on = false;
+    await grabbed.events.register();
+    await register({}, ctx.with(colour, "blue"));
+    await grabbed.events.register();
+    expect(colours).toEqual(["red", "green", "red", "blue", "blue"]);
+    await unregister();
+  });
+
+  test("gives events as much time as the Register had, counted anew", async () => {
+    const remaining: (number | undefined)[] = [];
+    const grabbed = grabEvents();
+    const look = checkContext((ctx) => void remaining.push(ctx.remainingMs));
+    const { register, ctx, clock, leftovers } = runRegistry([begin(), grabbed, look]);
+    await ctx.withTimeout(3_000, (c) => register({}, c));
+    await clock.advance(60_000);
+    await grabbed.events.register();
+    await clock.advance(60_000);
+    await grabbed.events.unregister();
+    expect(remaining).toEqual([3_000, 3_000, 3_000]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("gives each event a path of its own, at this hop's place", async () => {
+    const grabbed = grabEvents();
+    const holders: unknown[] = [];
+    const onward: ChainElement<EndpointRegistry> = {
+      name: "onward",
+      async register(ctx, endpoint) {
+        const holder = ctx.get(registrationPath)!;
+        holders.push(holder, holder.current);
+        holder.current = { index: 7, segments: [...holder.current.segments, { token: "further" }] };
+        return endpoint;
+      },
+    };
+    const { register, unregister, ctx } = runRegistry([begin(), grabbed, onward]);
+    const own = { current: { index: 1, segments: [{ token: "a" }, { token: "b" }] } };
+    await register({}, ctx.with(registrationPath, own));
+    await grabbed.events.register();
+    expect(holders[2]).not.toBe(own);
+    expect(holders[3]).toEqual({
+      index: 1,
+      segments: [{ token: "a" }, { token: "b" }, { token: "further" }],
+    });
+    await unregister();
+  });
+
+  test("ends a Register event for an Unregister from outside, and keeps others from starting", async () => {
+    const gate = hold();
+    gate.release();
+    const grabbed = grabEvents();
+    const seen = recorder();
+    const { register, unregister, clock, leftovers } = runRegistry([begin(), grabbed, seen, gate]);
+    await register();
+    gate.hold();
+    const running = grabbed.events.register().catch((error: unknown) => error);
+    const queued = grabbed.events.register().catch((error: unknown) => error);
+    await clock.settle();
+    const leaving = unregister();
+    await clock.settle();
+    expect(await running).toMatchObject({ code: Code.Cancelled });
+    expect(await queued).toMatchObject({ code: Code.Cancelled });
+    gate.release();
+    await leaving;
+    expect(seen.calls).toEqual(["register", "register", "unregister"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("keeps what was registered when a refresh fails", async () => {
+    const grabbed = grabEvents();
+    const seen = recorder();
+    const { register, unregister } = runRegistry([
+      begin(),
+      grabbed,
+      seen,
+      failAfter(1, Code.Unavailable, "register"),
+    ]);
+    await register({ url: "tcp://first:1" });
+    await expect(register({ url: "tcp://second:1" })).rejects.toMatchObject({ code: Code.Unavailable });
+    await unregister(sampleEndpoint(0));
+    expect(seen.args<NetworkServiceEndpoint>("unregister")[0]!.url).toBe("tcp://first:1");
+  });
+
+  test("does not start for a caller who has gone while it waited", async () => {
+    const gate = hold();
+    const seen = recorder();
+    const { register, unregister, ctx, clock, leftovers } = runRegistry([begin(), seen, gate]);
+    const first = register();
+    const caller = new AbortController();
+    const second = ctx.withSignal(caller.signal, (c) => register({}, c)).catch((error: unknown) => error);
+    await clock.settle();
+    caller.abort(new Error("gone"));
+    gate.release();
+    await first;
+    expect(await second).toMatchObject({ message: "gone" });
+    expect(seen.calls).toEqual(["register"]);
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("ends events under way, and starts none, when the program's life is over", async () => {
+    const program = new AbortController();
+    const gate = hold();
+    gate.release();
+    const grabbed = grabEvents();
+    const clock = virtualClock();
+    const { register } = runRegistry([begin({ until: program.signal }), grabbed, gate], {
+      clock,
+      ctx: Context.background({ clock }),
+    });
+    await register();
+    gate.hold();
+    const running = grabbed.events.register().catch((error: unknown) => error);
+    await clock.settle();
+    program.abort(new Error("over"));
+    expect(await running).toMatchObject({ message: "over" });
+    expect(await grabbed.events.register()).toBe("skipped");
+    expect(clock.timers).toBe(0);
+  });
+});

@@ -1,0 +1,83 @@
+import type { Observable } from "rxjs";
+import type { NetworkServiceEndpoint } from "../../src/api/index.js";
+import {
+  Code,
+  NsmError,
+  registrationEvents,
+  type ChainElement,
+  type EndpointRegistry,
+  type RegistrationEvents,
+} from "../../src/core/index.js";
+
+/** Hands the events of the last Register out to the test. */
+export interface EventsGrabber extends ChainElement<EndpointRegistry> {
+  readonly events: RegistrationEvents;
+}
+
+export function grabEvents(): EventsGrabber {
+  let events: RegistrationEvents | undefined;
+  const element: ChainElement<EndpointRegistry> = {
+    name: "grab-events",
+    register(ctx, endpoint, next) {
+      events = ctx.get(registrationEvents);
+      return next.register(ctx, endpoint);
+    },
+  };
+  return Object.defineProperty(element as EventsGrabber, "events", { get: () => events });
+}
+
+/** Fails Register and Unregister while `on`. */
+export function breaker(code: Code = Code.Unavailable): ChainElement<EndpointRegistry> & { on: boolean } {
+  const check = (): void => {
+    if (element.on) throw new NsmError(code, "the breaker is on");
+  };
+  const element: ChainElement<EndpointRegistry> & { on: boolean } = {
+    name: "breaker",
+    on: false,
+    async register(ctx, endpoint, next) {
+      check();
+      return next.register(ctx, endpoint);
+    },
+    async unregister(ctx, endpoint, next) {
+      check();
+      await next.unregister(ctx, endpoint);
+    },
+  };
+  return element;
+}
+
+/** An element that changes what passes on a Register, on the way in and on the way back. */
+export function changing(change: {
+  readonly asked?: (endpoint: NetworkServiceEndpoint) => NetworkServiceEndpoint;
+  readonly answer?: (endpoint: NetworkServiceEndpoint) => NetworkServiceEndpoint;
+}): ChainElement<EndpointRegistry> {
+  const { asked = (e) => e, answer = (e) => e } = change;
+  return {
+    name: "changing",
+    register: async (ctx, endpoint, next) => answer(await next.register(ctx, asked(endpoint))),
+  };
+}
+
+/** What a stream showed, and how it ended: `undefined` while it goes on. */
+export interface Listener<F> {
+  readonly seen: F[];
+  readonly end: { readonly error?: unknown } | undefined;
+  stop(): void;
+}
+
+export function listen<F>(stream: Observable<F>): Listener<F> {
+  const seen: F[] = [];
+  let end: { readonly error?: unknown } | undefined;
+  const subscription = stream.subscribe({
+    next: (found) => seen.push(found),
+    error: (error: unknown) => (end = { error }),
+    complete: () => (end = {}),
+  });
+  return {
+    seen,
+    get end() {
+      return end;
+    },
+    stop: () => subscription.unsubscribe(),
+  };
+}
