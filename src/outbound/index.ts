@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { serverPeer, type ServerPeerHolder } from "./caller.js";
+export { grpcLinks, type GrpcLinks, type GrpcLinksOptions } from "./grpc.js";
 export type { Health, HealthLink, HealthLinks } from "./link.js";
 export {
   memoryNetwork,
@@ -15,3 +16,5 @@ export {
   type MemoryServer,
 } from "./memory.js";
 export type { Delay, MemoryFaults, Undo, Where } from "./memory-faults.js";
+export { monitorHub, type MonitorHub, type MonitorHubOptions } from "./monitor-hub.js";
+export { INITIAL_TRANSFER_LIMIT, type OwnSegment, type Sighting } from "./monitor-stream.js";

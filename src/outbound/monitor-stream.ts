@@ -1,0 +1,226 @@
+import { defer, Subscription } from "rxjs";
+import {
+  ConnectionEventType,
+  MonitorScopeSelector,
+  PathSegment,
+  pathOf,
+  State,
+  type Connection,
+  type ConnectionEvent,
+} from "../api/index.js";
+import { Code, codeOf, type CancelTimer, type Context, type Link } from "../core/index.js";
+
+/** What a peer says about one connection. */
+export interface Sighting {
+  /** As the peer told it last; undefined when the peer told nothing, because it or the connection is gone. */
+  readonly connection: Connection | undefined;
+  /** DOWN for a deleted connection, and for a peer or a connection that was lost. Never RESELECT_REQUESTED. */
+  readonly state: State;
+}
+
+/** A segment of our own, by which a peer knows the connection that went through us to it. */
+export interface OwnSegment {
+  /** Its place on the path. */
+  readonly index: number;
+  readonly name: string;
+  readonly id: string;
+}
+
+/** Somebody who wants to hear about one connection. */
+export interface Follower {
+  readonly segment: OwnSegment;
+  readonly see: (sighting: Sighting) => void;
+}
+
+/** What a stream asks for and whom it tells when it is over. */
+export interface MonitorStreamOptions {
+  readonly ctx: Context;
+  readonly link: Link;
+  /** Our name, and the id of one connection's segment unless all are wanted. */
+  readonly name: string;
+  readonly id?: string | undefined;
+  /** Whether the peer has answered such a stream before. */
+  readonly accepted?: boolean;
+  /** The stream cannot be had (any more); it does nothing from here on. */
+  readonly onLost: (stream: MonitorStream, error: unknown) => void;
+}
+
+/**
+ * How many connections our monitor puts into the initial transfer; the rest follows as updates. A transfer with
+ * fewer is complete, whoever sent it.
+ */
+export const INITIAL_TRANSFER_LIMIT = 500;
+
+/** How long the rest of a large initial set may take before what is missing counts as lost. */
+const INITIAL_SET_MS = 500;
+/** A stream that breaks sooner than this after it was opened anew is not opened again. */
+const SHORTEST_LIFE_MS = 1_000;
+/** How many events about connections that nobody follows yet are remembered. */
+const MAX_EARLY = 1_024;
+
+/** A stream of a peer's connection events, shared by all who follow connections in it. */
+export class MonitorStream {
+  private readonly followers = new Map<string, { readonly all: Set<Follower>; last?: Sighting }>();
+  // An event may overtake the answer to the Request that it is about: kept for whoever follows then.
+  private readonly early = new Map<string, Sighting>();
+  // Who followed before the stream was opened and was not in what it showed.
+  private missing = new Set<Follower>();
+  private subscription = new Subscription();
+  private cancelDeadline: CancelTimer | undefined;
+  private openedAnew = false;
+  private acceptedAt: number | undefined;
+  private over = false;
+  /** Whether the peer has ever answered with an initial transfer. */
+  accepted: boolean;
+
+  constructor(readonly options: MonitorStreamOptions) {
+    this.accepted = options.accepted ?? false;
+  }
+
+  get following(): readonly Follower[] {
+    return [...this.followers.values()].flatMap(({ all }) => [...all]);
+  }
+
+  get remembered(): number {
+    return this.early.size;
+  }
+
+  /** Tells the follower what is known already, then everything that comes. */
+  attach(follower: Follower): void {
+    const { id } = follower.segment;
+    const entry = this.followers.get(id) ?? { all: new Set(), ...this.takeEarly(id) };
+    entry.all.add(follower);
+    this.followers.set(id, entry);
+    if (entry.last) follower.see(entry.last);
+  }
+
+  detach(follower: Follower): void {
+    const { id } = follower.segment;
+    const entry = this.followers.get(id);
+    entry?.all.delete(follower);
+    this.missing.delete(follower);
+    // With the last follower goes what was known: whoever follows this id again has made a new connection of it.
+    if (entry?.all.size === 0) this.followers.delete(id);
+  }
+
+  open(): void {
+    const { ctx, link, name, id } = this.options;
+    const subscription = new Subscription();
+    this.subscription = subscription;
+    this.acceptedAt = undefined;
+    this.missing = new Set(this.following);
+    const selector = MonitorScopeSelector.create({
+      pathSegments: [PathSegment.create({ name, id: id ?? "" })],
+    });
+    subscription.add(
+      defer(() => link.monitor.monitorConnections(ctx, selector)).subscribe({
+        next: (event) => this.receive(event),
+        error: (error: unknown) => this.ended(error),
+        complete: () => this.ended(undefined),
+      }),
+    );
+  }
+
+  close(): void {
+    this.over = true;
+    this.cancelDeadline?.();
+    this.subscription.unsubscribe();
+    this.early.clear();
+  }
+
+  private takeEarly(id: string): { last?: Sighting } {
+    const last = this.early.get(id);
+    this.early.delete(id);
+    return last ? { last } : {};
+  }
+
+  private receive(event: ConnectionEvent): void {
+    const connections = Object.values(event.connections);
+    for (const connection of connections) this.receiveOne(event.type, connection);
+    if (event.type !== ConnectionEventType.INITIAL_STATE_TRANSFER || this.over) return;
+    this.accepted = true;
+    this.acceptedAt = this.options.ctx.clock.now();
+    if (connections.length < INITIAL_TRANSFER_LIMIT) return this.reportMissing();
+    this.cancelDeadline = this.options.ctx.clock.after(INITIAL_SET_MS, () => this.reportMissing());
+  }
+
+  private receiveOne(type: ConnectionEventType, connection: Connection): void {
+    const deleted = type === ConnectionEventType.DELETE;
+    const sighting = { connection, state: deleted ? State.DOWN : stateOf(connection) };
+    for (const [index, id] of this.ownSegments(connection)) {
+      const entry = this.followers.get(id);
+      if (entry) {
+        entry.last = sighting;
+        for (const follower of [...entry.all]) {
+          if (follower.segment.index !== index) continue;
+          this.missing.delete(follower);
+          follower.see(sighting);
+        }
+      } else if (!deleted || this.early.has(id)) {
+        // A connection deleted that nobody follows any more is one that we closed ourselves.
+        this.remember(id, sighting);
+      }
+    }
+  }
+
+  /** Ours is the segment before the peer's, or the peer's when it goes by our name. */
+  private *ownSegments(connection: Connection): Iterable<readonly [index: number, id: string]> {
+    const { index, pathSegments } = pathOf(connection);
+    for (const at of [index - 1, index]) {
+      const segment = pathSegments[at];
+      if (segment?.name === this.options.name) yield [at, segment.id];
+    }
+  }
+
+  private remember(id: string, sighting: Sighting): void {
+    this.early.delete(id);
+    this.early.set(id, sighting);
+    if (this.early.size > MAX_EARLY) this.early.delete(this.early.keys().next().value!);
+  }
+
+  private reportMissing(): void {
+    this.cancelDeadline?.();
+    const missing = [...this.missing];
+    this.missing.clear();
+    for (const follower of missing) this.lose(follower);
+  }
+
+  /** Tells a follower that its connection is gone, if it still wants to know. */
+  private lose(follower: Follower): void {
+    const entry = this.followers.get(follower.segment.id);
+    if (!entry?.all.has(follower)) return;
+    entry.last = { connection: entry.last?.connection, state: State.DOWN };
+    follower.see(entry.last);
+  }
+
+  private ended(error: unknown): void {
+    if (this.over) return;
+    this.cancelDeadline?.();
+    this.subscription.unsubscribe();
+    const now = this.options.ctx.clock.now();
+    const lived = this.acceptedAt === undefined ? 0 : now - this.acceptedAt;
+    const final = error !== undefined && isFinal(codeOf(error));
+    if (!final && (!this.openedAnew || lived >= SHORTEST_LIFE_MS)) {
+      this.openedAnew = true;
+      this.open();
+      return;
+    }
+    this.over = true;
+    this.options.onLost(this, error);
+  }
+
+  /** Tells all followers that their connections are gone. */
+  loseAll(): void {
+    for (const follower of this.following) this.lose(follower);
+  }
+}
+
+/** Whether asking again is of no use. */
+function isFinal(code: Code): boolean {
+  return code === Code.PermissionDenied || code === Code.Unimplemented;
+}
+
+/** RESELECT_REQUESTED stays in the monitor of a Go peer after a heal that went well. */
+function stateOf({ state }: Connection): State {
+  return state === State.RESELECT_REQUESTED ? State.UP : state;
+}
