@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { pino } from "pino";
 import { container, instanceCachingFactory, type DependencyContainer } from "tsyringe";
-import { systemClock, type Logger } from "../core/index.js";
+import { explain, systemClock, type Logger } from "../core/index.js";
 import { fileIdentity, insecureIdentity, type Identity } from "../identity/index.js";
 import { grpcLinks } from "../outbound/index.js";
 import type { CommonConfig } from "./config/options.js";
@@ -51,7 +51,12 @@ async function openIdentity(config: CommonConfig, logger: Logger): Promise<Ident
   const [kind, argument] = splitOnce(config.identity ?? "");
   if (kind === "files") {
     if (!argument) throw badConfiguration("--identity files names no directory: give files=DIR");
-    return fileIdentity(argument, { clock: systemClock, maxLifetimeMs, logger });
+    return fileIdentity(argument, {
+      clock: systemClock,
+      maxLifetimeMs,
+      onProblem: (problem) =>
+        logger.warn({ error: explain(problem) }, "keeping the certificates that were read before"),
+    });
   }
   if (config.identity !== undefined) {
     throw badConfiguration(`--identity was "${config.identity}": allowed is files=DIR`);

@@ -14,6 +14,7 @@ import {
   type CommonConfig,
 } from "./config/options.js";
 import type { Program } from "./program.js";
+import { transport } from "./serve.js";
 import { Tokens } from "./tokens.js";
 
 interface ForwarderConfig extends CommonConfig {
@@ -59,7 +60,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
       connectTo: config.connectTo,
       listenOn: config.listenOn ?? [ownSocket("forwarder")],
       identity: app.resolve(Tokens.identity),
-      links,
+      transport: transport(app),
       clock,
       logger,
       elements: [
@@ -80,7 +81,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
 
 /** Agrees on the kernel mechanism with both sides and leaves the kernel alone. */
 function controlPlaneMechanisms(): ForwarderMechanisms {
-  return { server: mechanismsServer({ [MechanismType.Kernel]: [] }), client: kernelClient({}) };
+  return { server: [mechanismsServer({ [MechanismType.Kernel]: [] })], client: [kernelClient()] };
 }
 
 /** A socket of this process, where programs of one machine find it through the registry. */

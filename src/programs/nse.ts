@@ -17,6 +17,7 @@ import { badConfiguration, bool, oneOf, repeatable, repeatableGroups } from "./c
 import { namespaceUrl } from "./config/namespace-url.js";
 import { ownSocket } from "./forwarder.js";
 import type { Program, Running } from "./program.js";
+import { transport } from "./serve.js";
 import { Tokens } from "./tokens.js";
 import type { DependencyContainer } from "tsyringe";
 
@@ -78,7 +79,7 @@ export async function startEndpoint(
     connectTo: config.connectTo,
     listenOn: config.listenOn ?? [ownSocket(config.name)],
     identity: app.resolve(Tokens.identity),
-    links: app.resolve(Tokens.links),
+    transport: transport(app),
     clock: app.resolve(Tokens.clock),
     logger: app.resolve(Tokens.logger),
     elements: [

@@ -1,5 +1,6 @@
 import type { DependencyContainer } from "tsyringe";
 import type { DebugState } from "../core/index.js";
+import type { Transport } from "../chains/endpoint/index.js";
 import { grpcServer, type Services } from "../inbound/index.js";
 import type { Running } from "./program.js";
 import { Tokens } from "./tokens.js";
@@ -27,5 +28,20 @@ export async function serve(
     listenOn: server.listenOn,
     stop: () => server.close(),
     debugState: () => ({ ...served!.debugState(), ...server.debugState() }),
+  };
+}
+
+/** gRPC as the container has it. */
+export function transport(app: DependencyContainer): Transport {
+  return {
+    links: app.resolve(Tokens.links),
+    serve: (listenOn, services) =>
+      grpcServer({
+        identity: app.resolve(Tokens.identity),
+        listenOn,
+        services,
+        clock: app.resolve(Tokens.clock),
+        logger: app.resolve(Tokens.logger),
+      }),
   };
 }

@@ -70,8 +70,8 @@ export function clientElements(options: ClientOptions): Elements<NetworkService>
   ];
 }
 
-function healing({ name, until, heal: own }: ClientOptions): Elements<NetworkService> {
-  const hub = (own !== false && own?.hub) || monitorHub({ scope: "connection", name, until });
+function healing({ until, heal: own }: ClientOptions): Elements<NetworkService> {
+  const hub = (own !== false && own?.hub) || monitorHub({ scope: "connection", until });
   return [heal({ ...own, hub, until })];
 }
 

@@ -40,7 +40,7 @@ export interface Endpoint {
 /** An endpoint, a manager or a forwarder: all are endpoints to those who call them. */
 export function endpoint(options: EndpointOptions): Endpoint {
   const { name, tokens, until, elements, trace } = options;
-  const hub = monitorHub({ scope: "segment", name, until });
+  const hub = monitorHub({ scope: "segment", until });
   const connections = monitor({ hub, until });
   const list: Elements<NetworkService> = [
     updatePath({ name }),

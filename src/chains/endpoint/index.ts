@@ -9,4 +9,10 @@
  * @packageDocumentation
  */
 export { endpoint, type Endpoint, type EndpointOptions } from "./endpoint.js";
-export { serveEndpoint, type ServeEndpointOptions, type ServedEndpoint } from "./serve.js";
+export {
+  serveEndpoint,
+  type ServedEndpoint,
+  type ServeEndpointOptions,
+  type Serving,
+  type Transport,
+} from "./serve.js";

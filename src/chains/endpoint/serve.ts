@@ -18,7 +18,7 @@ import type { Identity } from "../../identity/index.js";
 import { grpcServer } from "../../inbound/index.js";
 import { grpcLinks } from "../../outbound/index.js";
 import { registryClient } from "../registry-client/index.js";
-import { endpoint } from "./endpoint.js";
+import { endpoint, type Endpoint } from "./endpoint.js";
 
 /** What an endpoint needs to be found and asked. */
 export interface ServeEndpointOptions {
@@ -39,9 +39,23 @@ export interface ServeEndpointOptions {
   readonly payload?: string;
   /** Registers the network services as well; true when left out. */
   readonly registerServices?: boolean;
-  readonly links?: Links;
+  /** Over what it calls and is called, when not over gRPC. */
+  readonly transport?: Transport;
   readonly clock?: Clock;
   readonly logger?: Logger;
+}
+
+/** A way for processes to reach one another. */
+export interface Transport {
+  readonly links: Links;
+  serve(listenOn: readonly string[], services: Endpoint): Promise<Serving>;
+}
+
+/** Services that can be reached. */
+export interface Serving {
+  readonly listenOn: readonly string[];
+  debugState(): DebugState;
+  close(): Promise<void>;
 }
 
 /** An endpoint that serves and is registered. */
@@ -71,21 +85,15 @@ const UNREGISTER_WITHIN_MS = 3_000;
 export async function serveEndpoint(options: ServeEndpointOptions): Promise<ServedEndpoint> {
   const { name, identity, connectTo, clock = systemClock, logger = silent } = options;
   const life = new AbortController();
-  const ownLinks = options.links ? undefined : grpcLinks({ identity, clock });
-  const links = options.links ?? ownLinks!;
+  const own = options.transport ? undefined : grpcTransport(options);
+  const { links, serve } = options.transport ?? own!;
   const chain = endpoint({ name, tokens: identity.tokens, until: life.signal, elements: options.elements });
   const ctx = Context.background({ signal: life.signal, clock }).with(loggerKey, logger);
   const stopped = (): void => {
     life.abort();
-    ownLinks?.close();
+    own?.links.close();
   };
-  const server = await grpcServer({
-    identity,
-    listenOn: options.listenOn,
-    services: chain,
-    clock,
-    logger,
-  }).catch((error: unknown) => {
+  const server = await serve(options.listenOn, chain).catch((error: unknown) => {
     stopped();
     throw error;
   });
@@ -114,6 +122,16 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
       await server.close();
       stopped();
     },
+  };
+}
+
+/** gRPC under the endpoint's own identity. */
+function grpcTransport({ identity, clock, logger }: ServeEndpointOptions): Transport {
+  const links = grpcLinks({ identity, ...(clock && { clock }) });
+  return {
+    links,
+    serve: (listenOn, services) =>
+      grpcServer({ identity, listenOn, services, ...(clock && { clock }), ...(logger && { logger }) }),
   };
 }
 
