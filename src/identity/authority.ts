@@ -1,24 +1,7 @@
 import { randomBytes, webcrypto } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import type * as X509 from "@peculiar/x509";
+import { issuedSvid, type IssuedSvid } from "./issued-svid.js";
 import { checkedTrustDomain, SpiffeId } from "./spiffe-id.js";
-
-/** A workload's certificate, its key and the bundle to verify it with, as PEM. */
-export interface IssuedSvid {
-  readonly id: SpiffeId;
-  /** The trust domain's root. */
-  readonly ca: string;
-  /** Leaf first, then the intermediates up to the root, which is left out. */
-  readonly svid: string;
-  /** PKCS#8. */
-  readonly key: string;
-  /**
-   * Writes ca.pem, svid.pem and key.pem (readable by the owner only) into `directory`, which is made when
-   * missing: what filesSource() reads. Each file is replaced in one step.
-   */
-  writeTo(directory: string): Promise<void>;
-}
 
 /** The kinds of keys a certificate can be made for; peers verify tokens of P-256 only. */
 export type KeyKind = "P-256" | "P-384" | "RSA";
@@ -139,7 +122,7 @@ function authorityOf(
         options,
         leafExtensions(x509, id, options),
       );
-      return issued(id, ca, pemOfAll([leaf, ...signer.above]), await pkcs8(keys.privateKey));
+      return issuedSvid(id, ca, pemOfAll([leaf, ...signer.above]), await pkcs8(keys.privateKey));
     },
     async intermediate() {
       const keys = await keyPair("P-256");
@@ -179,32 +162,6 @@ async function authorityExtensions(
     new x509.SubjectAlternativeNameExtension([{ type: "url", value: SpiffeId.of(trustDomain).toString() }]),
     await x509.SubjectKeyIdentifierExtension.create(publicKey),
   ];
-}
-
-function issued(id: SpiffeId, ca: string, svid: string, key: string): IssuedSvid {
-  return {
-    id,
-    ca,
-    svid,
-    key,
-    async writeTo(directory) {
-      await mkdir(directory, { recursive: true });
-      await replace(join(directory, "ca.pem"), ca, 0o644);
-      await replace(join(directory, "key.pem"), key, 0o600);
-      await replace(join(directory, "svid.pem"), svid, 0o644);
-    },
-  };
-}
-
-async function replace(path: string, text: string, mode: number): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
-  try {
-    await writeFile(temporary, text, { mode, flag: "wx" });
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
 }
 
 // For people; SPIFFE looks at the URI alone. A leaf named like its issuer counts as self-signed, though, and

@@ -8,7 +8,6 @@ export {
   authority,
   type Authority,
   type AuthorityOptions,
-  type IssuedSvid,
   type IssueOptions,
   type KeyKind,
 } from "./authority.js";
@@ -31,6 +30,7 @@ export {
   type SpiffeIdentityOptions,
 } from "./identity.js";
 export { insecureTokens, type InsecureTokensOptions } from "./insecure-tokens.js";
+export type { IssuedSvid } from "./issued-svid.js";
 export { serverTls, type CallPeer, type ServerCall, type ServerTls } from "./server-credentials.js";
 export { SpiffeId } from "./spiffe-id.js";
 export { DEFAULT_TOKEN_LIFETIME_MS, svidTokens, type SvidTokensOptions } from "./svid-tokens.js";

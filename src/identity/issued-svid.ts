@@ -1,0 +1,47 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { SpiffeId } from "./spiffe-id.js";
+
+/** A workload's certificate, its key and the bundle to verify it with, as PEM. */
+export interface IssuedSvid {
+  readonly id: SpiffeId;
+  /** The trust domain's root. */
+  readonly ca: string;
+  /** Leaf first, then the intermediates up to the root, which is left out. */
+  readonly svid: string;
+  /** PKCS#8. */
+  readonly key: string;
+  /**
+   * Writes ca.pem, svid.pem and key.pem (readable by the owner only) into `directory`, which is made when
+   * missing: what filesSource() reads. Each file is replaced in one step.
+   */
+  writeTo(directory: string): Promise<void>;
+}
+
+/** What an authority hands out; the texts are PEM. */
+export function issuedSvid(id: SpiffeId, ca: string, svid: string, key: string): IssuedSvid {
+  return {
+    id,
+    ca,
+    svid,
+    key,
+    async writeTo(directory) {
+      await mkdir(directory, { recursive: true });
+      await replace(join(directory, "ca.pem"), ca, 0o644);
+      await replace(join(directory, "key.pem"), key, 0o600);
+      await replace(join(directory, "svid.pem"), svid, 0o644);
+    },
+  };
+}
+
+async function replace(path: string, text: string, mode: number): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    await writeFile(temporary, text, { mode, flag: "wx" });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
