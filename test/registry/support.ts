@@ -2,6 +2,7 @@ import type { Observable } from "rxjs";
 import type { NetworkServiceEndpoint } from "../../src/api/index.js";
 import {
   Code,
+  Context,
   NsmError,
   registrationEvents,
   type ChainElement,
@@ -79,5 +80,15 @@ export function listen<F>(stream: Observable<F>): Listener<F> {
       return end;
     },
     stop: () => subscription.unsubscribe(),
+  };
+}
+
+/** A registry whose calls arrive as from another process: with none of the caller's values. */
+export function elsewhere(registry: EndpointRegistry): EndpointRegistry {
+  const fresh = ({ signal, clock }: Context): Context => Context.background({ signal, clock });
+  return {
+    register: (ctx, endpoint) => registry.register(fresh(ctx), endpoint),
+    find: (ctx, query) => registry.find(fresh(ctx), query),
+    unregister: (ctx, endpoint) => registry.unregister(fresh(ctx), endpoint),
   };
 }

@@ -1,0 +1,205 @@
+import { describe, expect, test } from "vitest";
+import { fromTimestamp, toTimestamp, type NetworkServiceEndpoint } from "../../../src/api/index.js";
+import {
+  Code,
+  ContextKey,
+  endpointRegistryChain,
+  peer,
+  registrationState,
+  type Context,
+} from "../../../src/core/index.js";
+import { begin } from "../../../src/registry/elements/begin/index.js";
+import { connect } from "../../../src/registry/elements/connect/index.js";
+import { expire } from "../../../src/registry/elements/expire/index.js";
+import { ownTokenExpiry } from "../../../src/registry/elements/update-path/index.js";
+import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
+import {
+  checkContext,
+  describeRegistryElement,
+  recorder,
+  runRegistry,
+  sampleEndpoint,
+  virtualClock,
+} from "../../../src/testing/index.js";
+import { breaker, changing, elsewhere, grabEvents } from "../support.js";
+
+describeRegistryElement("expire", ({ until }) => expire({ until }), {
+  before: [begin(), registrationState()],
+});
+
+const unset = { expirationTime: undefined };
+const chain = (...rest: Parameters<typeof runRegistry>[0]) =>
+  runRegistry([begin(), registrationState(), ...rest]);
+
+const withTokens = (ctx: Context, ownMs: number, peerMs: number): Context =>
+  ctx.with(ownTokenExpiry, toTimestamp(ctx.clock.now() + ownMs)).with(peer, {
+    address: "a",
+    local: true,
+    token: { token: "t", expires: toTimestamp(ctx.clock.now() + peerMs) },
+  });
+
+describe("expire", () => {
+  test("lets an endpoint without tokens live for the default time, and removes it in time", async () => {
+    const { register, find, clock, leftovers } = chain(expire(), memoryEndpoints());
+    const { expirationTime } = await register(unset);
+    expect(fromTimestamp(expirationTime!)).toBe(clock.now() + 60_000);
+    await clock.advance(59_999);
+    expect(await find()).toHaveLength(1);
+    await clock.advance(1);
+    expect(await find()).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each([
+    ["the own token", 20_000, 30_000, undefined, 20_000],
+    ["the caller's token", 30_000, 20_000, undefined, 20_000],
+    ["the default", 90_000, 90_000, undefined, 60_000],
+    ["what the caller asked for", 30_000, 30_000, 10_000, 10_000],
+    ["not a later wish", 30_000, 30_000, 40_000, 30_000],
+  ])("takes the earliest time: %s", async (_what, own, theirs, asked, lifetime) => {
+    const seen = recorder();
+    const { register, unregister, ctx, clock, leftovers } = chain(expire(), seen);
+    const start = clock.now();
+    const expirationTime = asked === undefined ? undefined : toTimestamp(start + asked);
+    const answer = await register({ expirationTime }, withTokens(ctx, own, theirs));
+    expect(fromTimestamp(answer.expirationTime!)).toBe(start + lifetime);
+    expect(seen.args<NetworkServiceEndpoint>("register")[0]!.expirationTime).toEqual(answer.expirationTime);
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("keeps its time in the answer of a hop that says later, and takes an earlier one", async () => {
+    const times = { answer: 300_000 };
+    const answering = changing({
+      answer: (endpoint) => ({ ...endpoint, expirationTime: toTimestamp(start + times.answer) }),
+    });
+    const { register, unregister, find, clock } = chain(expire(), answering, memoryEndpoints());
+    const start = clock.now();
+    expect(fromTimestamp((await register(unset)).expirationTime!)).toBe(start + 60_000);
+    times.answer = 10_000;
+    expect(fromTimestamp((await register(unset)).expirationTime!)).toBe(start + 10_000);
+    await clock.advance(10_000);
+    expect(await find()).toEqual([]);
+    await unregister(sampleEndpoint(0));
+  });
+
+  test("removes earlier by the time the Register had left", async () => {
+    const { register, find, ctx, clock, leftovers } = chain(expire(), memoryEndpoints());
+    await ctx.withTimeout(15_000, (c) => register(unset, c));
+    await clock.advance(44_999);
+    expect(await find()).toHaveLength(1);
+    await clock.advance(1);
+    expect(await find()).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("leaves a client that renews at two thirds its time, however long the Register might have taken", async () => {
+    const { register, find, ctx, clock } = chain(expire(), memoryEndpoints());
+    await ctx.withTimeout(300_000, (c) => register(unset, c));
+    await clock.advance(44_999);
+    expect(await find()).toHaveLength(1);
+    await clock.advance(1);
+    expect(await find()).toEqual([]);
+  });
+
+  test("gives a registration whose time is over on arrival a second, not none", async () => {
+    const { register, find, clock, leftovers } = chain(expire(), memoryEndpoints());
+    await register({ expirationTime: toTimestamp(clock.now() - 5_000) });
+    await clock.advance(999);
+    expect(await find()).toHaveLength(1);
+    await clock.advance(1);
+    expect(await find()).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("never removes what is renewed at two thirds of its time", async () => {
+    const seen = recorder();
+    const { register, unregister, clock, leftovers } = chain(expire(), seen);
+    for (let i = 0; i < 50; i++) {
+      await register(unset);
+      await clock.advance(40_000);
+    }
+    expect(seen.calls).not.toContain("unregister");
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("leaves nothing behind after two hundred quick renewals", async () => {
+    const { register, find, clock, leftovers } = chain(expire(), memoryEndpoints());
+    for (let i = 0; i < 200; i++) await register(unset);
+    expect(clock.timers).toBe(1);
+    await clock.advance(60_000);
+    expect(await find()).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("expires what only fails to be renewed", async () => {
+    const broken = breaker();
+    const { register, find, clock } = chain(
+      expire(),
+      memoryEndpoints(),
+      // Behind the store: what fails here is not stored.
+      broken,
+    );
+    await register(unset);
+    broken.on = true;
+    for (let i = 0; i < 5; i++) {
+      await clock.advance(10_000);
+      await expect(register(unset)).rejects.toMatchObject({ code: Code.Unavailable });
+    }
+    expect(await find()).toHaveLength(1);
+    broken.on = false;
+    await clock.advance(10_000);
+    expect(await find()).toEqual([]);
+  });
+
+  test("stops its timer for an Unregister that fails, and a hop further on still removes", async () => {
+    const broken = breaker();
+    const further = endpointRegistryChain([begin(), registrationState(), expire(), memoryEndpoints()]);
+    const { register, unregister, find, clock, leftovers } = chain(
+      expire(),
+      broken,
+      connect(elsewhere(further)),
+    );
+    await register(unset);
+    broken.on = true;
+    await expect(unregister()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(clock.timers).toBe(1);
+    broken.on = false;
+    expect(await find()).toHaveLength(1);
+    await clock.advance(60_000);
+    expect(await find()).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("unregisters with the values of the last Register", async () => {
+    const colour = new ContextKey<string>("colour");
+    const seen: (string | undefined)[] = [];
+    const look = checkContext((ctx, method) => {
+      if (method === "unregister") seen.push(ctx.get(colour));
+    });
+    const { register, ctx, clock } = chain(expire(), look);
+    await register(unset, ctx.with(colour, "red"));
+    await register(unset, ctx.with(colour, "blue"));
+    await clock.advance(60_000);
+    expect(seen).toEqual(["blue"]);
+  });
+
+  test("removes nothing any more when the program's life is over", async () => {
+    const program = new AbortController();
+    const seen = recorder();
+    const clock = virtualClock();
+    const grabbed = grabEvents();
+    const { register } = runRegistry(
+      [begin(), registrationState(), expire({ until: program.signal }), grabbed, seen],
+      { clock },
+    );
+    await register(unset);
+    program.abort();
+    expect(clock.timers).toBe(0);
+    await register(unset);
+    await clock.advance(60_000);
+    expect(clock.timers).toBe(0);
+    expect(seen.calls).not.toContain("unregister");
+  });
+});

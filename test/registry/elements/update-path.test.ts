@@ -1,0 +1,154 @@
+import { describe, expect, test } from "vitest";
+import { toTimestamp, type NetworkServiceEndpoint } from "../../../src/api/index.js";
+import {
+  Code,
+  peer,
+  registrationPath,
+  type ChainElement,
+  type Context,
+  type EndpointRegistry,
+  type RegistrationPath,
+} from "../../../src/core/index.js";
+import { insecureTokens, type TokenGenerator } from "../../../src/identity/index.js";
+import { ownTokenExpiry, updatePath } from "../../../src/registry/elements/update-path/index.js";
+import { checkContext, describeRegistryElement, failOnce, runRegistry } from "../../../src/testing/index.js";
+
+const id = (name: string): string => `spiffe://example.org/${name}`;
+const tokensOf = (name: string): TokenGenerator => insecureTokens({ subject: id(name) });
+const tokenOf = (name: string): string => tokensOf(name)(undefined).token;
+const calledBy = (ctx: Context, name: string, token = tokenOf(name)): Context =>
+  ctx.with(peer, { address: name, local: true, token: { token, expires: toTimestamp(0) } });
+
+describeRegistryElement("update-path", () => updatePath({ tokens: tokensOf("hop") }), {
+  ctx: (ctx) => calledBy(ctx, "client"),
+});
+
+/** Shows the path and the ids that arrive here. */
+function look(): ChainElement<EndpointRegistry> & { path?: RegistrationPath; ids?: readonly string[] } {
+  const element: ReturnType<typeof look> = {
+    name: "look",
+    register(ctx, endpoint, next) {
+      element.path = ctx.get(registrationPath)!.current;
+      element.ids = endpoint.pathIds;
+      return next.register(ctx, endpoint);
+    },
+    unregister(ctx, endpoint, next) {
+      element.path = ctx.get(registrationPath)!.current;
+      element.ids = endpoint.pathIds;
+      return next.unregister(ctx, endpoint);
+    },
+  };
+  return element;
+}
+
+const tokensIn = (path: RegistrationPath | undefined): string[] =>
+  path!.segments.map(({ token }) => JSON.parse(atob(token.split(".")[1]!)).sub as string);
+
+describe("update-path", () => {
+  test("starts a path with the caller and itself", async () => {
+    const seen = look();
+    const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
+    const holder = { current: { index: 0, segments: [] } };
+    await register({}, calledBy(ctx, "client").with(registrationPath, holder));
+    expect(seen.path!.index).toBe(1);
+    expect(tokensIn(seen.path)).toEqual([id("client"), id("hop")]);
+    expect(seen.ids).toEqual([id("client"), id("hop")]);
+    expect(holder.current).toEqual({ index: 0, segments: seen.path!.segments });
+  });
+
+  test("continues a path, and gives the index back as it came", async () => {
+    const seen = look();
+    const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("registry") }), seen]);
+    const holder = {
+      current: { index: 1, segments: [{ token: tokenOf("client") }, { token: tokenOf("placeholder") }] },
+    };
+    const entry = { pathIds: [id("client"), id("nsmgr")] };
+    await register(entry, calledBy(ctx, "nsmgr").with(registrationPath, holder));
+    expect(seen.path!.index).toBe(2);
+    expect(tokensIn(seen.path)).toEqual([id("client"), id("nsmgr"), id("registry")]);
+    expect(seen.ids).toEqual([id("client"), id("nsmgr"), id("registry")]);
+    expect(holder.current.index).toBe(1);
+    expect(holder.current.segments).toHaveLength(3);
+  });
+
+  test("overwrites the tokens and ids of the call before, and keeps what lies further on", async () => {
+    const seen = look();
+    const { register, unregister, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
+    const names = ["client", "old", "older", "far"];
+    const holder = { current: { index: 1, segments: names.map((name) => ({ token: tokenOf(name) })) } };
+    const from = calledBy(ctx, "nsmgr").with(registrationPath, holder);
+    const entry = await register({ pathIds: names.map(id) }, from);
+    const expected = ["client", "nsmgr", "hop", "far"].map(id);
+    expect(tokensIn(seen.path)).toEqual(expected);
+    expect(seen.ids).toEqual(expected);
+    await unregister(entry, from);
+    expect(tokensIn(seen.path)).toEqual(expected);
+    expect(holder.current.index).toBe(1);
+  });
+
+  test("refuses an index that is no place of the path, and leaves the path alone", async () => {
+    const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") })]);
+    for (const index of [2, -1, 0.5]) {
+      const path = { index, segments: [{ token: tokenOf("a") }, { token: tokenOf("b") }] };
+      const holder = { current: path };
+      await expect(register({}, calledBy(ctx, "b").with(registrationPath, holder))).rejects.toMatchObject({
+        code: Code.InvalidArgument,
+      });
+      expect(holder.current).toBe(path);
+    }
+  });
+
+  test("leaves the caller's path alone when the call fails", async () => {
+    const { register, ctx } = runRegistry([
+      updatePath({ tokens: tokensOf("hop") }),
+      failOnce(Code.Unavailable, "register"),
+    ]);
+    const path = { index: 0, segments: [{ token: tokenOf("client") }] };
+    const holder = { current: path };
+    await expect(register({}, calledBy(ctx, "client").with(registrationPath, holder))).rejects.toThrow();
+    expect(holder.current).toBe(path);
+  });
+
+  test("writes an empty id for a caller whose token cannot be read", async () => {
+    const seen = look();
+    const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
+    await register({}, calledBy(ctx, "client", "no token"));
+    expect(seen.ids).toEqual(["", id("hop")]);
+    await register({}, ctx);
+    expect(seen.ids).toEqual(["", id("hop")]);
+    expect(seen.path!.segments[0]).toEqual({ token: "" });
+  });
+
+  test("makes its token for the caller, and says when it runs out", async () => {
+    const expires = toTimestamp(1234);
+    const asked: unknown[] = [];
+    const expiries: unknown[] = [];
+    const tokens: TokenGenerator = (to) => {
+      asked.push(to?.address);
+      return { token: tokenOf("hop"), expires };
+    };
+    const { register, ctx } = runRegistry([
+      updatePath({ tokens }),
+      checkContext((c) => void expiries.push(c.get(ownTokenExpiry))),
+    ]);
+    await register({}, calledBy(ctx, "client"));
+    expect(asked).toEqual(["client"]);
+    expect(expiries).toEqual([expires]);
+  });
+
+  test("fails a call when there is no token to show", async () => {
+    const tokens: TokenGenerator = () => {
+      throw new Error("no certificate");
+    };
+    const { register, unregister } = runRegistry([updatePath({ tokens })]);
+    await expect(register()).rejects.toThrow("no certificate");
+    await expect(unregister()).rejects.toThrow("no certificate");
+  });
+
+  test("does not write to the entry it was given", async () => {
+    const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") })]);
+    const pathIds: NetworkServiceEndpoint["pathIds"] = Object.freeze([]);
+    const answer = await register({ pathIds }, calledBy(ctx, "client"));
+    expect(answer.pathIds).toEqual([id("client"), id("hop")]);
+  });
+});
