@@ -11,6 +11,7 @@ export {
   type StreamHandler,
   type UnaryHandler,
 } from "./handlers.js";
+export { grpcServer, type GrpcServerOptions, type Server } from "./grpc-server.js";
 export { HealthBook } from "./health.js";
 export type { IncomingCall } from "./incoming.js";
 export { decodePath, encodePath, MAX_PATH_LENGTH, PATH_HEADER } from "./path-header.js";

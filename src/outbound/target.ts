@@ -35,6 +35,11 @@ export function targetOf(url: string): string {
   throw notAnAddress(url, `it must be tcp://host:port, unix:///path or name:port${hint}`);
 }
 
+/** Whether a target lies on this machine, as far as its text tells. */
+export function isLocalTarget(target: string): boolean {
+  return /^unix:|^(dns|ipv4|ipv6):(\/\/\/)?(localhost|127(\.\d+){3}|\[::1\]):/.test(target);
+}
+
 function validPort(port: string | undefined): boolean {
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
 }

@@ -1,0 +1,154 @@
+import { Metadata, type Server as GrpcServer } from "@grpc/grpc-js";
+import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import { Code, NsmError, type Clock, type Logger, type Peer } from "../core/index.js";
+import { tokenFromHeaders, type Identity } from "../identity/index.js";
+import { answerStream, answerUnary, type StreamAnswer } from "./answer.js";
+import type { Handlers, StreamHandler, UnaryHandler } from "./handlers.js";
+import type { IncomingCall } from "./incoming.js";
+import { PATH_HEADER } from "./path-header.js";
+import { statusOf, type WireStatus } from "./wire-status.js";
+
+type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+type StreamCall = ServerWritableStream<Buffer, Buffer>;
+type AnyCall = UnaryCall | StreamCall;
+
+/** What calls are answered with. */
+export interface GrpcCallsOptions {
+  readonly identity: Pick<Identity, "peerOfCall">;
+  readonly handlers: Handlers;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const same = (bytes: Buffer): Buffer => bytes;
+
+/** The calls of a gRPC server that are under way. */
+export class GrpcCalls {
+  private readonly streams = new Set<StreamAnswer>();
+  private unary = 0;
+
+  constructor(private readonly options: GrpcCallsOptions) {}
+
+  get unaryCount(): number {
+    return this.unary;
+  }
+
+  get streamCount(): number {
+    return this.streams.size;
+  }
+
+  /** Answers the calls of that server from now on. */
+  register(server: GrpcServer): void {
+    for (const [method, handler] of this.options.handlers) {
+      if (handler.kind === "unary") {
+        server.register(method, this.answerUnary(method, handler), same, same, "unary");
+      } else {
+        server.register(method, this.answerStream(method, handler), same, same, "serverStream");
+      }
+    }
+  }
+
+  /** Ends all streams: nobody waits for their end. */
+  endStreams(status: WireStatus): void {
+    for (const stream of [...this.streams]) stream.stop(status);
+  }
+
+  private answerUnary(method: string, handler: UnaryHandler) {
+    return (call: UnaryCall, callback: sendUnaryData<Buffer>): void => {
+      void this.unaryCall(method, handler, call, callback);
+    };
+  }
+
+  private async unaryCall(
+    method: string,
+    handler: UnaryHandler,
+    call: UnaryCall,
+    callback: sendUnaryData<Buffer>,
+  ): Promise<void> {
+    this.unary++;
+    const life = callLife(call);
+    try {
+      const answer = await answerUnary(handler, method, this.incoming(call, life.signal), call.request);
+      life.done();
+      if ("status" in answer) return callback(answer.status);
+      if (answer.path !== undefined) {
+        const headers = new Metadata();
+        headers.set(PATH_HEADER, answer.path);
+        call.sendMetadata(headers);
+      }
+      callback(null, answer.message);
+    } catch (error) {
+      callback(statusOf(error));
+    } finally {
+      life.done();
+      this.unary--;
+    }
+  }
+
+  private answerStream(method: string, handler: StreamHandler) {
+    return (call: StreamCall): void => {
+      const life = callLife(call);
+      let answer: StreamAnswer | undefined;
+      let ended = false;
+      const end = (outcome?: WireStatus): void => {
+        ended = true;
+        life.done();
+        if (answer) this.streams.delete(answer);
+        // What the stream emits as an error becomes its status, behind what was written before.
+        if (outcome) call.emit("error", outcome);
+        else call.end();
+      };
+      try {
+        const incoming = this.incoming(call, life.signal);
+        const write = (message: Buffer): boolean => call.write(message);
+        answer = answerStream(handler, method, incoming, call.request, { write, end });
+        if (!ended) this.streams.add(answer);
+        call.on("drain", () => answer?.drained());
+      } catch (error) {
+        end(statusOf(error));
+      }
+    };
+  }
+
+  private incoming(call: AnyCall, signal: AbortSignal): IncomingCall {
+    const deadline = Number(call.getDeadline());
+    return {
+      signal,
+      clock: this.options.clock,
+      remainingMs: Number.isFinite(deadline) ? deadline - Date.now() : undefined,
+      peer: this.peerOf(call),
+      path: call.metadata.get(PATH_HEADER).at(-1)?.toString(),
+      logger: this.options.logger,
+    };
+  }
+
+  private peerOf(call: AnyCall): Peer {
+    const known = this.options.identity.peerOfCall(call);
+    const remote = call.getPeer();
+    const address = remote === "unknown" ? "unix" : remote;
+    return {
+      address,
+      local: /^(unix$|127\.|::1:|::ffff:127\.)/.test(address),
+      certificate: known?.certificate,
+      spiffeId: known?.id.toString(),
+      token: tokenFromHeaders(call.metadata),
+    };
+  }
+}
+
+/** A signal that aborts when the caller hangs up or its time is over, before the call is done. */
+function callLife(call: AnyCall): { readonly signal: AbortSignal; done(): void } {
+  const controller = new AbortController();
+  let done = false;
+  // Also emitted when a call ends well.
+  call.once("cancelled", () => {
+    if (done) return;
+    const late = Number(call.getDeadline()) <= Date.now();
+    controller.abort(
+      late
+        ? new NsmError(Code.DeadlineExceeded, "the caller's time is over")
+        : new NsmError(Code.Cancelled, "the caller hung up"),
+    );
+  });
+  return { signal: controller.signal, done: () => (done = true) };
+}

@@ -1,0 +1,149 @@
+import { chmod, lstat, mkdir, unlink } from "node:fs/promises";
+import {
+  connect,
+  createServer,
+  type AddressInfo,
+  type ListenOptions,
+  type Server,
+  type Socket,
+} from "node:net";
+import { dirname } from "node:path";
+import { Code, NsmError } from "../core/index.js";
+
+// sun_path is 108 bytes with the terminating zero.
+const MAX_SOCKET_PATH = 107;
+const TCP = /^tcp:\/\/(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/[\]\s]*)):(\d+)$/;
+
+/** A socket that takes connections. */
+export interface Listener {
+  /** The real address: a port 0 has become a number, and any address is written as none, `tcp://:5001`. */
+  readonly url: string;
+  /** Takes no more connections, and removes the socket file. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens on `tcp://host:port`, `tcp://:port` or `unix:///path`. For a unix socket its folder is created, a
+ * socket that a dead process left there is replaced, and everybody on the machine may connect.
+ *
+ * Source: NSM protocol, URLs and listening.
+ *
+ * @throws NsmError INVALID_ARGUMENT for what is no such address or is on none of this machine's interfaces,
+ * ALREADY_EXISTS when somebody else listens there, PERMISSION_DENIED, FAILED_PRECONDITION when the path is
+ * a file that is no socket; each names the address
+ */
+export async function listen(url: string, onConnection: (socket: Socket) => void): Promise<Listener> {
+  const server = createServer(onConnection);
+  const path = socketPath(url);
+  if (path === undefined) {
+    const host = await bind(server, url, tcpAddress(url));
+    const { port } = server.address() as AddressInfo;
+    return { url: `tcp://${host}:${port}`, close: () => closed(server) };
+  }
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await removeStale(url, path);
+  } catch (error) {
+    throw cannotListen(url, error);
+  }
+  await bind(server, url, { path });
+  try {
+    await chmod(path, 0o777);
+  } catch (error) {
+    await closed(server);
+    throw cannotListen(url, error);
+  }
+  return { url, close: () => closed(server) };
+}
+
+function socketPath(url: string): string | undefined {
+  if (!url.startsWith("unix:")) return undefined;
+  const path = url.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+  if (path === "" || path.startsWith("//")) throw notAnAddress(url, "it must be unix:///path or unix:path");
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
+    throw notAnAddress(url, `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes`);
+  }
+  return path;
+}
+
+function tcpAddress(url: string): ListenOptions & { readonly text: string } {
+  const [, v6, name, port] = TCP.exec(url) ?? [];
+  if (port === undefined || Number(port) > 65_535) {
+    throw notAnAddress(url, "it must be tcp://host:port, tcp://:port or unix:///path");
+  }
+  const host = v6 ?? name ?? "";
+  const any = host === "" || host === "0.0.0.0" || host === "::";
+  return { port: Number(port), text: any ? "" : v6 ? `[${v6}]` : host, ...(host !== "" && { host }) };
+}
+
+function notAnAddress(url: string, rule: string): NsmError {
+  return new NsmError(Code.InvalidArgument, `"${url}" is not an address to listen on: ${rule}`);
+}
+
+function bind(
+  server: Server,
+  url: string,
+  options: ListenOptions & { readonly text?: string },
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const refused = (error: Error): void => reject(cannotListen(url, error));
+    server.once("error", refused);
+    server.listen(options, () => {
+      server.removeListener("error", refused);
+      resolve(options.text ?? "");
+    });
+  });
+}
+
+/** A socket file that nobody listens on any more is in the way of the next one. */
+async function removeStale(url: string, path: string): Promise<void> {
+  const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (!found) return;
+  if (!found.isSocket()) {
+    throw new NsmError(Code.FailedPrecondition, `cannot listen on ${url}: there is a file that is no socket`);
+  }
+  if (await answers(path)) throw inUse(url);
+  await unlink(path);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    // Only this says that nobody is there; any other error may be a server that has no time now.
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED"));
+  });
+}
+
+function cannotListen(url: string, error: unknown): NsmError {
+  if (error instanceof NsmError) return error;
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "EADDRINUSE":
+      return inUse(url, error);
+    case "EACCES":
+    case "EPERM":
+      return new NsmError(Code.PermissionDenied, `cannot listen on ${url}: not allowed`, { cause: error });
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return new NsmError(Code.InvalidArgument, `cannot listen on ${url}: this machine has no such address`, {
+        cause: error,
+      });
+    default:
+      return new NsmError(Code.FailedPrecondition, `cannot listen on ${url}`, { cause: error });
+  }
+}
+
+function inUse(url: string, cause?: unknown): NsmError {
+  return new NsmError(Code.AlreadyExists, `cannot listen on ${url}: the address is in use`, { cause });
+}
+
+function closed(server: Server): Promise<void> {
+  // The callback waits for all connections; the socket itself is gone when this returns.
+  return new Promise((resolve) => server.close(() => resolve()));
+}

@@ -1,0 +1,131 @@
+import type { CallOptions, ServiceError } from "@grpc/grpc-js";
+import { Observable } from "rxjs";
+import {
+  asNsmError,
+  Code,
+  codeOf,
+  NsmError,
+  registrationPath,
+  type Context,
+  type RegistrationPathHolder,
+} from "../core/index.js";
+import { decodePath, encodePath, PATH_HEADER } from "../inbound/index.js";
+import { serverPeer, type Caller, type Method } from "./caller.js";
+import type { ChannelPool } from "./channel-pool.js";
+import type { PooledChannel } from "./grpc-channel.js";
+import { callAborted, callFailed } from "./wire-error.js";
+
+/** Calls one target over gRPC. */
+export function grpcCaller(pool: ChannelPool): Caller {
+  const { url } = pool;
+
+  const failure = (ctx: Context, method: string, error: ServiceError): NsmError => {
+    if (pool.closed) return callFailed(method, url, Code.Cancelled, "the links of this process were closed");
+    if (ctx.signal.aborted) return callAborted(method, url, asNsmError(ctx.signal.reason));
+    return callFailed(method, url, codeOf(error), plain(error.details ?? error.message));
+  };
+  const optionsOf = (ctx: Context, channel: PooledChannel): CallOptions => {
+    const remaining = ctx.remainingMs;
+    return {
+      // gRPC goes by the wall's clock, the Context by its own.
+      ...(remaining !== undefined && { deadline: Date.now() + remaining }),
+      ...(channel.callCredentials && { credentials: channel.callCredentials }),
+    };
+  };
+  const acquire = (ctx: Context, method: string): PooledChannel => {
+    if (ctx.signal.aborted) throw callAborted(method, url, asNsmError(ctx.signal.reason));
+    const channel = pool.current();
+    if (!channel) throw callFailed(method, url, Code.Cancelled, "the links of this process were closed");
+    return channel;
+  };
+  const tellPeer = (ctx: Context, channel: PooledChannel): void => {
+    const holder = ctx.get(serverPeer);
+    if (holder) holder.current = channel.peer;
+  };
+
+  return {
+    async unary<Q, A>(
+      ctx: Context,
+      method: Method<Q, A>,
+      message: Q,
+      { carriesPath = false } = {},
+    ): Promise<A> {
+      const holder: RegistrationPathHolder | undefined = carriesPath ? ctx.get(registrationPath) : undefined;
+      const path = carriesPath ? encodePath(holder?.current ?? { index: 0, segments: [] }) : undefined;
+      const channel = acquire(ctx, method.path);
+      const metadata = channel.metadata();
+      if (path !== undefined) metadata.set(PATH_HEADER, path);
+      return new Promise<A>((resolve, reject) => {
+        let returned: string | undefined;
+        const call = channel.client.makeUnaryRequest(
+          method.path,
+          method.requestSerialize,
+          method.responseDeserialize,
+          message,
+          metadata,
+          optionsOf(ctx, channel),
+          (error, answer) => {
+            ctx.signal.removeEventListener("abort", abort);
+            channel.ended(call);
+            tellPeer(ctx, channel);
+            if (error) return reject(failure(ctx, method.path, error));
+            const known = returned === undefined ? undefined : decodePath(returned);
+            if (holder && known) holder.current = known;
+            resolve(answer!);
+          },
+        );
+        if (carriesPath) {
+          call.once("metadata", (headers) => (returned = headers.get(PATH_HEADER).at(-1)?.toString()));
+        }
+        const abort = (): void => {
+          call.cancel();
+          reject(callAborted(method.path, url, asNsmError(ctx.signal.reason)));
+        };
+        ctx.signal.addEventListener("abort", abort, { once: true });
+        channel.began(call);
+      });
+    },
+
+    stream: <Q, A>(ctx: Context, method: Method<Q, A>, message: Q) =>
+      new Observable<A>((subscriber) => {
+        const channel = acquire(ctx, method.path);
+        const call = channel.client.makeServerStreamRequest(
+          method.path,
+          method.requestSerialize,
+          method.responseDeserialize,
+          message,
+          channel.metadata(),
+          optionsOf(ctx, channel),
+        );
+        const abort = (): void => {
+          call.cancel();
+          subscriber.error(callAborted(method.path, url, asNsmError(ctx.signal.reason)));
+        };
+        ctx.signal.addEventListener("abort", abort, { once: true });
+        channel.began(call);
+        let failed: ServiceError | undefined;
+        call.on("data", (answer: A) => {
+          tellPeer(ctx, channel);
+          subscriber.next(answer);
+        });
+        // Told at once, while messages may still wait to be read; "end" comes behind them.
+        call.on("error", (error: ServiceError) => (failed = error));
+        call.on("end", () => {
+          if (failed) subscriber.error(failure(ctx, method.path, failed));
+          else subscriber.complete();
+        });
+        call.on("status", () => {
+          ctx.signal.removeEventListener("abort", abort);
+          channel.ended(call);
+        });
+        return () => call.cancel();
+      }),
+  };
+}
+
+// grpc-js says when and in which of its parts; people want to know why.
+function plain(details: string): string {
+  return details
+    .replace(/^No connection established\. Last error: (Error: )?/, "not reachable: ")
+    .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");
+}
