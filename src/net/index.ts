@@ -26,4 +26,3 @@ export {
   type Prefix,
 } from "./prefix.js";
 export { addressesOf, routesOf, type IpRoute, type Side } from "./routes.js";
-export { parseServiceUrl, type ServiceUrl } from "./service-url.js";
