@@ -1,0 +1,40 @@
+/**
+ * Labels a connection with where its client runs: `nodeName`, `podName` and `clusterName` from the environment
+ * variables NODE_NAME, POD_NAME and CLUSTER_NAME. What is labelled already stays; a variable that is not set or
+ * empty gives no label. Selectors of a network service may then say `{{.nodeName}}`.
+ *
+ * Both sides, one element; anywhere before discover() and discoverForwarder().
+ *
+ * @example
+ * chain([updatePath({ name: "nsmgr" }), beginServer(), connectionState(), clientInfo(), discoverForwarder(…)]);
+ *
+ * @packageDocumentation
+ */
+import { connectionOf, patchConnection } from "../../api/index.js";
+import type { NetworkServiceElement } from "../../core/index.js";
+
+/** Where the labels come from. */
+export interface ClientInfoOptions {
+  /** `process.env` when left out. */
+  readonly env?: { readonly [name: string]: string | undefined };
+}
+
+const sources = [
+  ["nodeName", "NODE_NAME"],
+  ["podName", "POD_NAME"],
+  ["clusterName", "CLUSTER_NAME"],
+] as const;
+
+/** See the module's description. */
+export function clientInfo({ env = process.env }: ClientInfoOptions = {}): NetworkServiceElement {
+  const info = Object.fromEntries(
+    sources.flatMap(([label, variable]) => (env[variable] ? [[label, env[variable]]] : [])),
+  );
+  return {
+    name: "client-info",
+    request(ctx, request, next) {
+      const { labels } = connectionOf(request);
+      return next.request(ctx, patchConnection(request, { labels: { ...info, ...labels } }));
+    },
+  };
+}

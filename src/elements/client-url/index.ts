@@ -1,0 +1,22 @@
+/**
+ * Says where Requests and Closes go next. Both sides, one element; before dial().
+ *
+ * Sets `remoteUrl` in the Context, whatever it was; without a URL it hides an earlier one, so that discover()
+ * looks for itself.
+ *
+ * @example
+ * chain([updatePath({ name: "nsc" }), beginClient(), connectionState(), clientUrl("tcp://10.0.0.1:5001"),
+ *   dial({ links }), connectClient()]);
+ *
+ * @packageDocumentation
+ */
+import { remoteUrl, type NetworkServiceElement } from "../../core/index.js";
+
+/** See the module's description. Whether the URL leads anywhere shows when it is dialled. */
+export function clientUrl(url: string | undefined): NetworkServiceElement {
+  return {
+    name: "client-url",
+    request: (ctx, request, next) => next.request(ctx.with(remoteUrl, url), request),
+    close: (ctx, connection, next) => next.close(ctx.with(remoteUrl, url), connection),
+  };
+}
