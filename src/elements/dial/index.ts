@@ -1,0 +1,88 @@
+/**
+ * Chooses the link to the next hop. Client side; after connectionState() and whatever sets `remoteUrl`, before
+ * connectClient().
+ *
+ * Reads `remoteUrl` and fills `peerLink`, which connectClient(), monitor() and heal() use. Links are pooled, so
+ * this costs nothing. When a refresh leads elsewhere, the connection is closed at the old next hop first; that
+ * may fail, it is gone perhaps.
+ *
+ * @example
+ * chain([updatePath({ name }), beginClient(), connectionState(), clientUrl(url), dial({ links }), connectClient()]);
+ *
+ * @packageDocumentation
+ */
+import { connectionOf, type Connection } from "../../api/index.js";
+import {
+  Code,
+  log,
+  NsmError,
+  remoteUrl,
+  Slot,
+  type Context,
+  type Link,
+  type Links,
+  type NetworkService,
+  type NetworkServiceElement,
+} from "../../core/index.js";
+
+/** The link to the next hop of a connection: handed over by dial(). */
+export const peerLink = new Slot<Link>("peer-link");
+
+/** Where the links come from. */
+export interface DialOptions {
+  readonly links: Links;
+}
+
+/** See the module's description. Fails with UNAVAILABLE for an address nobody can have. */
+export function dial({ links }: DialOptions): NetworkServiceElement {
+  const linkTo = (url: string): Link => {
+    try {
+      return links.to(url);
+    } catch (cause) {
+      throw new NsmError(Code.Unavailable, `the next hop's address "${url}" is of no use`, { cause });
+    }
+  };
+
+  return {
+    name: "dial",
+    needs: ["connection-state"],
+
+    async request(ctx, request, next) {
+      const url = ctx.get(remoteUrl);
+      const known = peerLink.get(ctx);
+      if (!url || known?.url === url) return next.request(ctx, request);
+
+      const link = linkTo(url);
+      if (known) await closeQuietly(ctx, connectionOf(request), next);
+      peerLink.set(ctx, link);
+      try {
+        ctx.throwIfDone();
+        return await next.request(ctx, request);
+      } catch (error) {
+        if (!known) peerLink.take(ctx);
+        throw error;
+      }
+    },
+
+    async close(ctx, connection, next) {
+      const url = ctx.get(remoteUrl);
+      // A next hop that was found anew may have moved since the last Request.
+      if (url) peerLink.set(ctx, linkTo(url));
+      try {
+        await next.close(ctx, connection);
+      } finally {
+        peerLink.take(ctx);
+      }
+    },
+  };
+}
+
+/** Takes half of the time that is left at most: an old next hop that is silent must not use up the new one's. */
+async function closeQuietly(ctx: Context, connection: Connection, next: NetworkService): Promise<void> {
+  const { remainingMs } = ctx;
+  try {
+    await ctx.detached((c) => next.close(c, connection), remainingMs && Math.max(0, remainingMs / 2));
+  } catch (error) {
+    log(ctx).warn({ err: error, connection: connection.id }, "close at the earlier next hop failed");
+  }
+}

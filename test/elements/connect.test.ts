@@ -1,0 +1,167 @@
+import { describe, expect, test } from "vitest";
+import { PathSegment, type Connection } from "nsm-sdk/api";
+import {
+  chain,
+  Code,
+  connectionState,
+  debugState,
+  NsmError,
+  remoteUrl,
+  type NetworkService,
+} from "nsm-sdk/core";
+import { beginClient, beginServer } from "nsm-sdk/elements/begin";
+import { clientUrl } from "nsm-sdk/elements/client-url";
+import { connectClient, connectServer } from "nsm-sdk/elements/connect";
+import { dial } from "nsm-sdk/elements/dial";
+import { updatePath } from "nsm-sdk/elements/update-path";
+import {
+  describeElement,
+  failAfter,
+  failOnce,
+  recorder,
+  run,
+  sampleRequest,
+  type Recorder,
+} from "nsm-sdk/testing";
+import { fakeLinks } from "./support/links.js";
+
+describeElement("connect/server", () => connectServer(chain([])));
+
+/** A service that can be watched and made to fail. */
+function service(...elements: Parameters<typeof chain>[0]): { client: NetworkService; seen: Recorder } {
+  const seen = recorder();
+  return { client: chain([seen, ...elements]), seen };
+}
+
+describe("connect/server", () => {
+  test("sends the request on unchanged and goes on with the answer", async () => {
+    const answer = { labels: { from: "client" } };
+    const seen = recorder();
+    const client: NetworkService = {
+      request: async (_ctx, request) => ({ ...request.connection!, ...answer }),
+      close: async () => {},
+    };
+    const { clock, send } = run([connectionState(), connectServer(client), seen]);
+    const request = sampleRequest(clock.now());
+    expect(await send(request)).toEqual({ ...request.connection, ...answer });
+    expect(seen.requests).toEqual([{ ...request, connection: { ...request.connection, ...answer } }]);
+  });
+
+  test("what the next elements refuse is closed at the client side", async () => {
+    const { client, seen } = service();
+    const { request, leftovers } = run([
+      connectionState(),
+      connectServer(client),
+      failOnce(Code.ResourceExhausted),
+    ]);
+    await expect(request()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(seen.calls).toEqual(["request", "close"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("the refusal is reported even when that close fails", async () => {
+    const { client } = service(failOnce(Code.Unavailable, "close"));
+    const { request } = run([connectionState(), connectServer(client), failOnce(Code.ResourceExhausted)]);
+    await expect(request()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  });
+
+  test("a refresh that is refused leaves the connection standing", async () => {
+    const { client, seen } = service();
+    const { request, refresh } = run([connectionState(), connectServer(client), failAfter(1, Code.Internal)]);
+    await request();
+    await expect(refresh()).rejects.toMatchObject({ code: Code.Internal });
+    expect(seen.calls).toEqual(["request", "request"]);
+  });
+
+  test("close reaches both sides, whichever fails", async () => {
+    const behind = recorder();
+    const { client, seen } = service(failOnce(Code.Unavailable, "close"));
+    const { request, close } = run([connectionState(), connectServer(client), behind]);
+    await request();
+    await expect(close()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect([seen.closes.length, behind.closes.length]).toEqual([1, 1]);
+  });
+
+  test("when both sides fail to close, the server's code counts and both errors are there", async () => {
+    const { client } = service(failOnce(Code.Unavailable, "close"));
+    const { request, close } = run([
+      connectionState(),
+      connectServer(client),
+      failOnce(Code.Internal, "close"),
+    ]);
+    await request();
+    const error = await close().catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: Code.Internal });
+    const { errors } = (error as NsmError).cause as AggregateError;
+    expect(errors).toMatchObject([{ code: Code.Unavailable }, { code: Code.Internal }]);
+  });
+
+  test("a hundred connections at once are counted exactly", async () => {
+    const next = fakeLinks();
+    const elements = [
+      updatePath({ name: "hop" }),
+      beginClient(),
+      connectionState(),
+      clientUrl("tcp://a"),
+      dial(next),
+      connectClient(),
+    ];
+    const client = chain(elements);
+    const { clock, send, close, leftovers } = run([
+      updatePath({ name: "hop" }),
+      beginServer(),
+      connectionState(),
+      connectServer(client, { debugState: () => debugState(elements) }),
+    ]);
+    const request = (i: number): Promise<Connection> => send(sampleRequest(clock.now(), { id: `id-${i}` }));
+    const ids = Array.from({ length: 100 }, (_, i) => i);
+    await Promise.all(ids.map(request));
+    const connections = await Promise.all(ids.map(request));
+    await Promise.all(connections.map((connection) => close(connection)));
+    const count = (method: string): number => next.arrivals.filter((call) => call.method === method).length;
+    expect([count("request"), count("close")]).toEqual([200, 100]);
+    expect(new Set(next.arrivals.map(({ connection }) => connection.id)).size).toBe(100);
+    expect(leftovers()).toEqual({});
+  });
+});
+
+describe("connect/client", () => {
+  const elements = (next = fakeLinks()) => [connectionState(), dial(next), connectClient()];
+
+  test("answers with what the next hop answered, and fails with what it failed with", async () => {
+    const next = fakeLinks();
+    const { ctx, request } = run(elements(next));
+    const to = ctx.with(remoteUrl, "tcp://a");
+    expect(await request({ labels: { a: "1" } }, to)).toMatchObject({ labels: { a: "1" } });
+    next.onCall(() => {
+      throw new NsmError(Code.ResourceExhausted, "full");
+    });
+    await expect(request({}, to)).rejects.toMatchObject({ code: Code.ResourceExhausted, message: "full" });
+  });
+
+  test("a request that does not know where to go says so", async () => {
+    await expect(run(elements()).request()).rejects.toMatchObject({ code: Code.FailedPrecondition });
+  });
+
+  test("closing what goes on to a hop that is not registered any more is NOT_FOUND and names the hop", async () => {
+    const { close, clock } = run(elements());
+    const { connection } = sampleRequest(clock.now());
+    const path = connection!.path!;
+    const onward = {
+      ...connection!,
+      path: { ...path, pathSegments: [...path.pathSegments, PathSegment.create({ name: "nse-1" })] },
+    };
+    await expect(close(onward)).rejects.toMatchObject({
+      code: Code.NotFound,
+      message: expect.stringContaining('"nse-1"') as string,
+    });
+  });
+
+  test("closing what never went on is done", async () => {
+    await expect(run(elements()).close()).resolves.toBeUndefined();
+  });
+
+  test("must stand behind dial()", () => {
+    expect(() => chain([connectionState(), connectClient()])).toThrow("connect/client needs dial before it");
+  });
+});

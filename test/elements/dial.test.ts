@@ -1,0 +1,157 @@
+import { describe, expect, test } from "vitest";
+import { Code, connectionState, NsmError, remoteUrl } from "nsm-sdk/core";
+import { connectClient } from "nsm-sdk/elements/connect";
+import { dial, peerLink } from "nsm-sdk/elements/dial";
+import { checkContext, describeElement, run } from "nsm-sdk/testing";
+import { fakeLinks } from "./support/links.js";
+
+describeElement("dial", () => dial({ links: fakeLinks().links }), {
+  ctx: (ctx) => ctx.with(remoteUrl, "tcp://a"),
+});
+
+describe("dial", () => {
+  /** A client chain, and how to call it towards a URL. */
+  function client() {
+    const next = fakeLinks();
+    const bench = run([connectionState(), dial({ links: next.links }), connectClient()]);
+    const to = (url: string) => bench.ctx.with(remoteUrl, url);
+    return { ...bench, next, to };
+  }
+
+  test("calls the next hop that the Context names, and hands its link over", async () => {
+    const next = fakeLinks();
+    const links: unknown[] = [];
+    const look = checkContext((ctx) => void links.push(peerLink.get(ctx)?.url));
+    const { ctx, request, close, leftovers } = run([connectionState(), dial(next), look, connectClient()]);
+    await request({}, ctx.with(remoteUrl, "tcp://a"));
+    await close(undefined, ctx);
+    expect(next.calls).toEqual(["request tcp://a", "close tcp://a"]);
+    expect(links).toEqual(["tcp://a", "tcp://a"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("passes when nothing says where to go", async () => {
+    const { request } = run([connectionState(), dial(fakeLinks())]);
+    await expect(request()).resolves.toMatchObject({ networkService: "icmp" });
+  });
+
+  test("closes at the old next hop before it asks the new one", async () => {
+    const { request, refresh, close, next, to, leftovers } = client();
+    await request({}, to("tcp://a"));
+    await refresh({}, to("tcp://a"));
+    await refresh({}, to("tcp://b"));
+    await close();
+    expect(next.calls).toEqual([
+      "request tcp://a",
+      "request tcp://a",
+      "close tcp://a",
+      "request tcp://b",
+      "close tcp://b",
+    ]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("asks the new next hop although the old one cannot be closed", async () => {
+    const { request, refresh, next, to } = client();
+    next.onCall(({ method }) => {
+      if (method === "close") throw new NsmError(Code.Unavailable, "gone");
+    });
+    await request({}, to("tcp://a"));
+    await expect(refresh({}, to("tcp://b"))).resolves.toBeDefined();
+    expect(next.calls.at(-1)).toBe("request tcp://b");
+  });
+
+  test("a silent old next hop takes half of the time at most", async () => {
+    const { ctx, request, refresh, next, to, clock, leftovers, close } = client();
+    await request({}, to("tcp://a"));
+    let asked: number | undefined;
+    next.onCall(async ({ method }, { signal }) => {
+      if (method === "request") asked = clock.now();
+      else
+        await new Promise((_, reject) =>
+          signal.addEventListener("abort", () => reject(signal.reason as Error)),
+        );
+    });
+    const started = clock.now();
+    const done = ctx.withTimeout(10_000, (c) => refresh({}, c.with(remoteUrl, "tcp://b")));
+    await clock.advance(10_000);
+    await done;
+    expect(asked! - started).toBe(5_000);
+    next.onCall(() => {});
+    await close();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("with no time left nothing reaches the new next hop, and a later request does", async () => {
+    const { request, refresh, next, to } = client();
+    await request({}, to("tcp://a"));
+    const over = AbortSignal.abort(new NsmError(Code.DeadlineExceeded, "too late"));
+    const refused = to("tcp://b").withSignal(over, (c) => refresh({}, c));
+    await expect(refused).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    expect(next.calls).not.toContain("request tcp://b");
+    await refresh({}, to("tcp://b"));
+    expect(next.calls.at(-1)).toBe("request tcp://b");
+  });
+
+  test("a first request that fails is forgotten: the next one closes nothing", async () => {
+    const { request, next, to, leftovers } = client();
+    next.onCall(({ url }) => {
+      if (url === "tcp://a") throw new NsmError(Code.Unavailable, "refused");
+    });
+    await expect(request({}, to("tcp://a"))).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(leftovers()).toEqual({});
+    await request({}, to("tcp://b"));
+    expect(next.calls).toEqual(["request tcp://a", "request tcp://b"]);
+  });
+
+  test("within one request each candidate starts afresh", async () => {
+    const next = fakeLinks();
+    next.onCall(({ url }) => {
+      if (url === "tcp://a") throw new NsmError(Code.Unavailable, "refused");
+    });
+    const twoCandidates = {
+      name: "two-candidates",
+      request: (ctx, request, rest) =>
+        rest
+          .request(ctx.with(remoteUrl, "tcp://a"), request)
+          .catch(() => rest.request(ctx.with(remoteUrl, "tcp://b"), request)),
+    } satisfies Parameters<typeof run>[0][number];
+    const { request } = run([connectionState(), twoCandidates, dial(next), connectClient()]);
+    await request();
+    expect(next.calls).toEqual(["request tcp://a", "request tcp://b"]);
+  });
+
+  test("a next hop that comes back is asked again", async () => {
+    const { request, refresh, next, to } = client();
+    await request({}, to("tcp://a"));
+    let up = false;
+    next.onCall(() => {
+      if (!up) throw new NsmError(Code.Unavailable, "down");
+    });
+    await expect(refresh({}, to("tcp://a"))).rejects.toMatchObject({ code: Code.Unavailable });
+    up = true;
+    await refresh({}, to("tcp://a"));
+    expect(next.calls).toEqual(["request tcp://a", "request tcp://a", "request tcp://a"]);
+  });
+
+  test("closes where the Context says, for a next hop that has moved", async () => {
+    const { request, close, next, to } = client();
+    const connection = await request({}, to("tcp://a"));
+    await close(connection, to("tcp://moved"));
+    expect(next.calls.at(-1)).toBe("close tcp://moved");
+  });
+
+  test("closes a connection it does not know where the Context says", async () => {
+    const { close, next, to } = client();
+    await close(undefined, to("tcp://a"));
+    expect(next.calls).toEqual(["close tcp://a"]);
+  });
+
+  test("an address nobody can have is a next hop that cannot be reached", async () => {
+    const { request, to } = client();
+    await expect(request({}, to("nowhere"))).rejects.toMatchObject({
+      code: Code.Unavailable,
+      message: expect.stringContaining('"nowhere"') as string,
+    });
+  });
+});
