@@ -18,7 +18,7 @@ import type {
 import { clientInfo } from "../../elements/client-info/index.js";
 import { connectServer } from "../../elements/connect/index.js";
 import { discoverForwarder } from "../../elements/discover-forwarder/index.js";
-import { excludedPrefixes } from "../../elements/excluded-prefixes/index.js";
+import { excludedPrefixesServer } from "../../elements/excluded-prefixes/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { client } from "../client/index.js";
 import { endpoint, type Endpoint } from "../endpoint/index.js";
@@ -60,7 +60,7 @@ export function nsmgr(options: NsmgrOptions): Nsmgr {
     elements: [
       clientInfo(),
       discoverForwarder({ ...registries.discovery, service: forwarderService, url }),
-      options.excludedPrefixesFile ? excludedPrefixes({ file: options.excludedPrefixesFile, until }) : [],
+      options.excludedPrefixesFile ? excludedPrefixesServer({ file: options.excludedPrefixesFile }) : [],
       connectServer(onward.networkService, onward),
     ],
   });
