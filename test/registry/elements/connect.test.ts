@@ -1,0 +1,89 @@
+import { Subject, throwError, type Observable } from "rxjs";
+import { describe, expect, test } from "vitest";
+import type { NetworkServiceEndpointResponse } from "../../../src/api/index.js";
+import { Code, endpointRegistryChain, NsmError, type EndpointRegistry } from "../../../src/core/index.js";
+import { connect } from "../../../src/registry/elements/connect/index.js";
+import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
+import { describeRegistryElement, failOnce, recorder, runRegistry } from "../../../src/testing/index.js";
+import { changing, listen } from "../support.js";
+
+const nowhere = (): EndpointRegistry => endpointRegistryChain([]);
+const watchAll = { networkServiceEndpoint: undefined, watch: true };
+
+describeRegistryElement("connect", () => connect(nowhere()));
+
+describe("connect", () => {
+  test("hands the client's answer to what comes behind, and an Unregister to both", async () => {
+    const near = recorder();
+    const far = recorder();
+    const client = endpointRegistryChain([
+      far,
+      changing({ answer: (endpoint) => ({ ...endpoint, url: "tcp://far:1" }) }),
+    ]);
+    const { register, unregister } = runRegistry([connect(client), near]);
+    await register();
+    expect(near.args("register")).toMatchObject([{ url: "tcp://far:1" }]);
+    await unregister();
+    expect(far.calls).toEqual(["register", "unregister"]);
+    expect(near.calls).toEqual(["register", "unregister"]);
+  });
+
+  test("takes the client's Register back when what comes behind refuses", async () => {
+    const far = recorder();
+    const { register, leftovers } = runRegistry([
+      connect(endpointRegistryChain([far])),
+      failOnce(Code.PermissionDenied, "register"),
+    ]);
+    await expect(register()).rejects.toMatchObject({ code: Code.PermissionDenied });
+    expect(far.calls).toEqual(["register", "unregister"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("tells both of an Unregister even when one fails, and says what failed", async () => {
+    const near = recorder();
+    const failing = endpointRegistryChain([failOnce(Code.Unavailable, "unregister")]);
+    const one = runRegistry([connect(failing), near]);
+    await expect(one.unregister()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(near.calls).toEqual(["unregister"]);
+
+    const alsoFailing = endpointRegistryChain([failOnce(Code.Unavailable, "unregister")]);
+    const two = runRegistry([connect(alsoFailing), failOnce(Code.Unavailable, "unregister")]);
+    const error = await two.unregister().catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: Code.Unavailable });
+    expect(((error as NsmError).cause as AggregateError).errors).toHaveLength(2);
+  });
+
+  test("shows what the client finds, all of it, and then what lies behind", async () => {
+    const far = memoryEndpoints();
+    const behind = runRegistry([far]);
+    for (let i = 0; i < 500; i++) await behind.register({ name: `far-${i}` });
+    const near = memoryEndpoints();
+    await runRegistry([near]).register({ name: "near" });
+    const { find } = runRegistry([connect(endpointRegistryChain([far])), near]);
+    const names = (await find()).map(({ networkServiceEndpoint }) => networkServiceEndpoint!.name);
+    expect(names).toHaveLength(501);
+    expect(names.at(-1)).toBe("near");
+  });
+
+  test("makes a broken stream of the client an error, not an end", async () => {
+    const down: Observable<NetworkServiceEndpointResponse> = throwError(
+      () => new NsmError(Code.Unavailable, "down"),
+    );
+    const { find } = runRegistry([connect({ ...nowhere(), find: () => down })]);
+    await expect(find()).rejects.toMatchObject({ code: Code.Unavailable });
+  });
+
+  test("shows what lies behind beside a watch of the client, and breaks with it", async () => {
+    const stream = new Subject<NetworkServiceEndpointResponse>();
+    const store = memoryEndpoints();
+    const elements = [connect({ ...nowhere(), find: () => stream }), store];
+    const { ctx, register, unregister, leftovers } = runRegistry(elements);
+    await register();
+    const reader = listen(endpointRegistryChain(elements).find(ctx, watchAll));
+    expect(reader.seen).toHaveLength(1);
+    stream.error(new NsmError(Code.Unavailable, "the connection was cut"));
+    expect(reader.end).toMatchObject({ error: { code: Code.Unavailable } });
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+});

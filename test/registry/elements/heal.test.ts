@@ -1,0 +1,289 @@
+import { merge, mergeMap, NEVER, Subject, throwError, type Observable } from "rxjs";
+import { describe, expect, test } from "vitest";
+import type { NetworkServiceEndpointQuery, NetworkServiceEndpointResponse } from "../../../src/api/index.js";
+import {
+  Code,
+  endpointRegistryChain,
+  NsmError,
+  registrationState,
+  type ChainElement,
+  type EndpointRegistry,
+} from "../../../src/core/index.js";
+import { begin } from "../../../src/registry/elements/begin/index.js";
+import { heal } from "../../../src/registry/elements/heal/index.js";
+import { endpointKind } from "../../../src/registry/kinds/index.js";
+import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
+import {
+  describeRegistryElement,
+  recorder,
+  runRegistry,
+  sampleEndpoint,
+  virtualClock,
+} from "../../../src/testing/index.js";
+import { breaker, elsewhere, listen } from "../support.js";
+
+const random = (): number => 0;
+
+/** Watches that stay open and show nothing, so that only the calls are seen. */
+const silentWatch: ChainElement<EndpointRegistry> = {
+  name: "silent-watch",
+  find: (ctx, query, next) => (query.watch ? NEVER : next.find(ctx, query)),
+};
+
+describeRegistryElement("heal", ({ until }) => heal({ kind: endpointKind, until }), {
+  before: [begin(), registrationState()],
+  behind: [silentWatch],
+});
+
+/** A registry that can lose its memory, and its streams with it. */
+function losable() {
+  const clock = virtualClock();
+  const seen = recorder();
+  const broken = breaker();
+  let store = memoryEndpoints();
+  const down = new Subject<void>();
+  const chain = (): EndpointRegistry => elsewhere(endpointRegistryChain([store]));
+  const connection: ChainElement<EndpointRegistry> = {
+    name: "connection",
+    register: (ctx, endpoint) => chain().register(ctx, endpoint),
+    unregister: (ctx, endpoint) => chain().unregister(ctx, endpoint),
+    find(ctx, query): Observable<NetworkServiceEndpointResponse> {
+      if (broken.on) return throwError(() => new NsmError(Code.Unavailable, "nobody listens"));
+      const gone = down.pipe(mergeMap(() => throwError(() => new NsmError(Code.Unavailable, "gone"))));
+      const found = chain().find(ctx, query);
+      return query.watch ? merge(found, gone) : found;
+    },
+  };
+  const program = new AbortController();
+  const bench = runRegistry(
+    [
+      begin({ until: program.signal }),
+      registrationState(),
+      heal({ kind: endpointKind, until: program.signal, random }),
+      seen,
+      broken,
+      connection,
+    ],
+    { clock },
+  );
+  return {
+    ...bench,
+    seen,
+    program,
+    /** Nobody listens until `restart`. */
+    kill() {
+      broken.on = true;
+      down.next();
+    },
+    restart() {
+      store = memoryEndpoints();
+      broken.on = false;
+    },
+    tail: endpointRegistryChain([broken, connection]),
+    direct: () => endpointRegistryChain([store]),
+    registers: () => seen.calls.filter((method) => method === "register").length,
+  };
+}
+
+const watchAll: NetworkServiceEndpointQuery = { networkServiceEndpoint: undefined, watch: true };
+
+describe("heal", () => {
+  test("registers again when the registry was lost, and goes on watching", async () => {
+    const registry = losable();
+    const { register, unregister, find, clock, leftovers } = registry;
+    await register();
+    for (let i = 0; i < 3; i++) {
+      await clock.advance(60_000);
+      registry.kill();
+      await clock.advance(30_000);
+      registry.restart();
+      expect(await find()).toEqual([]);
+      await clock.advance(10_000);
+      expect(await find()).toHaveLength(1);
+    }
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("waits longer from try to try", async () => {
+    const registry = losable();
+    const { register, unregister, clock } = registry;
+    await register();
+    await clock.advance(60_000);
+    registry.kill();
+    // After 0.1, 0.2, 0.4 and 0.8 s.
+    await clock.advance(1_500);
+    expect(registry.registers()).toBe(1 + 4);
+    registry.restart();
+    await clock.advance(1_600);
+    await unregister();
+  });
+
+  test("registers again when somebody else unregistered the entry", async () => {
+    const registry = losable();
+    const { register, unregister, find, ctx, clock, leftovers } = registry;
+    await register();
+    await registry.direct().unregister(ctx, sampleEndpoint(0));
+    expect(await find()).toEqual([]);
+    await clock.advance(100);
+    expect(await find()).toHaveLength(1);
+    await unregister();
+    expect(await find()).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("waits longer each time when somebody unregisters it again and again", async () => {
+    const registry = losable();
+    const { register, unregister, ctx, clock, leftovers } = registry;
+    await register();
+    const foe = registry
+      .direct()
+      .find(ctx, watchAll)
+      .subscribe(({ deleted, networkServiceEndpoint }) => {
+        if (!deleted) void registry.direct().unregister(ctx, networkServiceEndpoint!);
+      });
+    await clock.advance(60_000);
+    // 0.1 + 0.2 + … + 6.4 s, then every 10 s.
+    expect(registry.registers()).toBeLessThan(14);
+    foe.unsubscribe();
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("leaves the entry alone that its own user unregistered", async () => {
+    const registry = losable();
+    const { register, unregister, clock, leftovers } = registry;
+    await register();
+    await unregister();
+    await clock.advance(60_000);
+    expect(registry.seen.calls).toEqual(["register", "find", "unregister"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("stops trying when the entry is unregistered meanwhile", async () => {
+    const registry = losable();
+    const { register, unregister, clock, leftovers } = registry;
+    await register();
+    registry.kill();
+    await clock.advance(5_000);
+    await expect(unregister()).rejects.toMatchObject({ code: Code.Unavailable });
+    const tries = registry.registers();
+    await clock.advance(60_000);
+    expect(registry.registers()).toBe(tries);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("stops trying when the program's life is over", async () => {
+    const registry = losable();
+    const { register, clock } = registry;
+    await register();
+    registry.kill();
+    await clock.advance(5_000);
+    registry.program.abort();
+    await clock.settle();
+    expect(clock.timers).toBe(0);
+  });
+
+  test("keeps watching when a refresh fails", async () => {
+    const registry = losable();
+    const { register, unregister, ctx, clock, find, leftovers } = registry;
+    await register();
+    const refusing = new AbortController();
+    refusing.abort(new NsmError(Code.Cancelled, "gone"));
+    await expect(ctx.withSignal(refusing.signal, (c) => register({}, c))).rejects.toThrow("gone");
+    await registry.direct().unregister(ctx, sampleEndpoint(0));
+    await clock.advance(100);
+    expect(await find()).toHaveLength(1);
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("does not try again and again where nobody may watch", async () => {
+    const forbidding: ChainElement<EndpointRegistry> = {
+      name: "forbidding",
+      find: () => throwError(() => new NsmError(Code.PermissionDenied, "no")),
+    };
+    const seen = recorder();
+    const { register, unregister, clock, leftovers } = runRegistry([
+      begin(),
+      registrationState(),
+      heal({ kind: endpointKind, random }),
+      seen,
+      forbidding,
+    ]);
+    await register();
+    await clock.advance(60_000);
+    expect(seen.calls).toEqual(["register", "find"]);
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+});
+
+describe("a watching Find through heal", () => {
+  test("survives a restart of the registry, and tells what was deleted meanwhile", async () => {
+    const registry = losable();
+    const { ctx, clock, leftovers } = registry;
+    const chain = endpointRegistryChain([finds(heal({ kind: endpointKind, random }))], {
+      tail: registry.tail,
+    });
+    await registry.direct().register(ctx, sampleEndpoint(0, { name: "old" }));
+    await registry.direct().register(ctx, sampleEndpoint(0, { name: "both" }));
+    const reader = listen(chain.find(ctx, watchAll));
+    await clock.settle();
+    registry.kill();
+    await clock.advance(1_000);
+    registry.restart();
+    await registry.direct().register(ctx, sampleEndpoint(0, { name: "both" }));
+    await registry.direct().register(ctx, sampleEndpoint(0, { name: "new" }));
+    await clock.advance(5_000);
+    expect(story(reader.seen)).toEqual(["+old", "+both", "+both", "+new", "-old"]);
+    await registry.direct().unregister(ctx, sampleEndpoint(0, { name: "new" }));
+    expect(story(reader.seen).at(-1)).toBe("-new");
+    expect(reader.end).toBeUndefined();
+    reader.stop();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("ends with the reason of its call", async () => {
+    const registry = losable();
+    const { ctx, clock } = registry;
+    const caller = new AbortController();
+    registry.kill();
+    await ctx.withSignal(caller.signal, async (c) => {
+      const chain = endpointRegistryChain([finds(heal({ kind: endpointKind, random }))], {
+        tail: registry.tail,
+      });
+      const reader = listen(chain.find(c, watchAll));
+      await clock.advance(1_000);
+      caller.abort(new NsmError(Code.Cancelled, "enough"));
+      await clock.settle();
+      expect(reader.end).toMatchObject({ error: { code: Code.Cancelled } });
+    });
+    expect(clock.timers).toBe(0);
+  });
+
+  test("ends with a code that says it can never work", async () => {
+    const tail: EndpointRegistry = {
+      register: async (_ctx, endpoint) => endpoint,
+      unregister: async () => {},
+      find: () => throwError(() => new NsmError(Code.PermissionDenied, "no")),
+    };
+    const { ctx, clock } = runRegistry([]);
+    const chain = endpointRegistryChain([finds(heal({ kind: endpointKind, random }))], { tail });
+    const reader = listen(chain.find(ctx, watchAll));
+    await clock.settle();
+    expect(reader.end).toMatchObject({ error: { code: Code.PermissionDenied } });
+    expect(clock.timers).toBe(0);
+  });
+});
+
+/** For Finds only: without what heal needs for a Register. */
+function finds({ find }: ChainElement<EndpointRegistry>): ChainElement<EndpointRegistry> {
+  return { name: "heal", find: find! };
+}
+
+function story(seen: readonly NetworkServiceEndpointResponse[]): string[] {
+  return seen.map(
+    ({ deleted, networkServiceEndpoint }) => `${deleted ? "-" : "+"}${networkServiceEndpoint!.name}`,
+  );
+}
