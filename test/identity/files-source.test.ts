@@ -367,6 +367,7 @@ describe("filesSource", () => {
     const parent = await temporaryDirectory();
     const directory = join(parent, "identity");
     await (await org.issue({ path: "/a" })).writeTo(directory);
+    const watches = await inotifyWatches();
     const clock = handClock();
     const source = await opened(directory, { clock, onProblem: () => undefined });
 
@@ -385,6 +386,7 @@ describe("filesSource", () => {
     await third.writeTo(directory);
     await changedAgain;
     expect(shown(source)).toBe(printOf(third));
+    expect(await inotifyWatches()).toBe(watches + 1);
   });
 
   test("leaves no watch and no timer when closed, and may be closed twice", async () => {

@@ -109,6 +109,8 @@ export function serveInjected(serverCredentials: ServerCredentials, answer: Answ
 
 export interface Asker {
   (metadata?: Metadata, options?: CallOptions): Promise<string>;
+  /** Connects without a call. */
+  ready(): Promise<void>;
   close(): void;
 }
 
@@ -131,7 +133,11 @@ export function asker(target: string, channelCredentials: ChannelCredentials): A
         (error, value) => (error ? reject(error) : resolve(value!)),
       ),
     );
-  return Object.assign(call, { close: () => client.close() });
+  const ready = (): Promise<void> =>
+    new Promise((resolve, reject) =>
+      client.waitForReady(Date.now() + 5_000, (error) => (error ? reject(error) : resolve())),
+    );
+  return Object.assign(call, { ready, close: () => client.close() });
 }
 
 /** A client that shows any certificate, also those that our own code would not load. */
