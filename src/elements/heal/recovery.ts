@@ -37,7 +37,8 @@ async function tryUntilItStands(ctx: Context, options: RecoveryOptions): Promise
   let reselect = options.loss === "data plane" || !liveness;
   while (!signal.aborted) {
     try {
-      await sleep(clock, budget.take(clock), signal);
+      const waitMs = budget.take(clock);
+      if (waitMs > 0) await sleep(clock, waitMs, signal);
       if (!reselect && liveness) reselect = !(await isAlive(ctx, liveness, connection));
       await events.request({ signal, reselect });
       return;

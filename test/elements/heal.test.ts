@@ -1,0 +1,283 @@
+import { Subject } from "rxjs";
+import { describe, expect, test } from "vitest";
+import { State, type Connection } from "../../src/api/index.js";
+import {
+  Code,
+  connectionState,
+  NsmError,
+  type Link,
+  type NetworkServiceElement,
+} from "../../src/core/index.js";
+import { beginClient } from "../../src/elements/begin/index.js";
+import { peerLink } from "../../src/elements/dial/index.js";
+import { heal, HealBudget, type HealOptions } from "../../src/elements/heal/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
+import type { MonitorHub, Sighting } from "../../src/outbound/index.js";
+import { describeElement, recorder, run, virtualClock } from "../../src/testing/index.js";
+
+/** A next hop whose monitor the test speaks for. */
+function fakeHub(): MonitorHub & { lose(): void; readonly followers: number } {
+  const followed = new Set<Subject<Sighting>>();
+  return {
+    follow: () => {
+      const sightings = new Subject<Sighting>();
+      followed.add(sightings);
+      return sightings;
+    },
+    debugState: () => ({}),
+    lose() {
+      for (const sightings of [...followed]) sightings.next({ connection: undefined, state: State.DOWN });
+    },
+    get followers() {
+      return [...followed].filter(({ observed }) => observed).length;
+    },
+  };
+}
+
+/** What dial() would have done. */
+const dialled: NetworkServiceElement = {
+  name: "dialled",
+  request(ctx, request, next) {
+    peerLink.set(ctx, { url: "tcp://nsmgr:1" } as Link);
+    return next.request(ctx, request);
+  },
+};
+
+/** A next hop that refuses while it is down. */
+function nextHop(): NetworkServiceElement & { down: boolean; tries: number } {
+  const element = {
+    name: "next-hop",
+    down: false,
+    tries: 0,
+    request: async (ctx, request, next) => {
+      element.tries++;
+      if (element.down) throw new NsmError(Code.Unavailable, "nobody is there");
+      return next.request(ctx, request);
+    },
+  } as NetworkServiceElement & { down: boolean; tries: number };
+  return element;
+}
+
+function setUp(options: Partial<HealOptions> = {}) {
+  const hub = fakeHub();
+  const program = new AbortController();
+  const seen = recorder();
+  const hop = nextHop();
+  const clock = virtualClock();
+  const chain = run(
+    [
+      updatePath({ name: "nsc" }),
+      beginClient(),
+      connectionState(),
+      heal({ hub, until: program.signal, random: () => 0, ...options }),
+      dialled,
+      seen,
+      hop,
+    ],
+    { clock },
+  );
+  return { ...chain, hub, program, seen, hop };
+}
+
+describeElement("heal", ({ until }) => heal({ hub: fakeHub(), until }), {
+  before: [updatePath({ name: "nsc" }), beginClient(), connectionState()],
+  behind: [dialled],
+});
+
+describe("heal", () => {
+  test("asks for any endpoint when the control plane is lost and nothing tells about packets", async () => {
+    const { request, close, hub, seen, clock, leftovers } = setUp();
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    hub.lose();
+    await clock.settle();
+    expect(seen.closes).toHaveLength(1);
+    expect(seen.requests[1]!.connection).toMatchObject({
+      networkServiceEndpointName: "",
+      state: State.RESELECT_REQUESTED,
+    });
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("watches again after it has healed", async () => {
+    const { request, close, hub, seen, clock, leftovers } = setUp();
+    const connection = await request();
+    for (let round = 0; round < 3; round++) {
+      hub.lose();
+      await clock.settle();
+    }
+    expect(seen.requests).toHaveLength(4);
+    expect(hub.followers).toBe(1);
+    await close(connection);
+    expect(hub.followers).toBe(0);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("tries with growing pauses until it works, closing once", async () => {
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp();
+    const connection = await request();
+    hop.down = true;
+    hub.lose();
+    await clock.advance(60_000);
+    const tries = hop.tries;
+    expect(tries).toBeLessThan(45);
+    hop.down = false;
+    await clock.advance(2_000);
+    expect(hop.tries).toBe(tries + 1);
+    expect(seen.closes).toHaveLength(1);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("stops at once when the user closes while it waits for the next try", async () => {
+    const { request, close, hub, hop, clock, leftovers } = setUp();
+    const connection = await request();
+    hop.down = true;
+    hub.lose();
+    await clock.advance(10_000);
+    await close(connection);
+    await clock.settle();
+    expect(leftovers()).toEqual({});
+    const { tries } = hop;
+    await clock.advance(60_000);
+    expect(hop.tries).toBe(tries);
+  });
+
+  test("stops when the program ends", async () => {
+    const { request, hub, hop, program, clock } = setUp();
+    await request();
+    hop.down = true;
+    hub.lose();
+    await clock.advance(1_000);
+    program.abort();
+    await clock.settle();
+    expect(clock.timers).toBe(0);
+  });
+
+  test("tries at once when it is woken", async () => {
+    const wake = new Subject<void>();
+    const { request, close, hub, hop, clock, leftovers } = setUp({ wake: () => wake });
+    const connection = await request();
+    hop.down = true;
+    hub.lose();
+    await clock.advance(60_000);
+    hop.down = false;
+    const { tries } = hop;
+    wake.next();
+    await clock.settle();
+    expect(hop.tries).toBe(tries + 1);
+    expect(wake.observed).toBe(false);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("keeps to the endpoint while packets still pass, and lets go of it when they do not", async () => {
+    let alive = true;
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp({
+      liveness: { check: async () => alive, intervalMs: 600_000 },
+    });
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    hop.down = true;
+    hub.lose();
+    await clock.advance(1_000);
+    const kept = seen.requests.slice(1).map((r) => r.connection!.networkServiceEndpointName);
+    expect(new Set(kept)).toEqual(new Set(["nse-1"]));
+    expect(seen.closes).toHaveLength(0);
+    alive = false;
+    await clock.advance(5_000);
+    expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("");
+    expect(seen.closes).toHaveLength(1);
+    hop.down = false;
+    await clock.advance(5_000);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("notices by itself that packets do not pass any more", async () => {
+    let alive = true;
+    const lost: [Connection, string][] = [];
+    const { request, close, seen, clock, leftovers } = setUp({
+      liveness: { check: async () => alive },
+      onHealing: (connection, loss) => lost.push([connection, loss]),
+    });
+    const connection = await request();
+    await clock.advance(10_000);
+    expect(seen.requests).toHaveLength(1);
+    alive = false;
+    await clock.advance(200);
+    expect(lost.map(([, loss]) => loss)).toEqual(["data plane"]);
+    alive = true;
+    await clock.advance(200);
+    expect(seen.requests).toHaveLength(2);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("takes a liveness check that does not answer in time for a no", async () => {
+    const lost: string[] = [];
+    const { request, close, clock, leftovers } = setUp({
+      liveness: {
+        check: (ctx) =>
+          new Promise((_, reject) =>
+            ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason as Error), { once: true }),
+          ),
+        timeoutMs: 300,
+      },
+      onHealing: (_connection, loss) => lost.push(loss),
+    });
+    const connection = await request();
+    await clock.advance(200 + 299);
+    expect(lost).toEqual([]);
+    await clock.advance(1);
+    expect(lost).toEqual(["data plane"]);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("goes on watching what stands when a refresh fails", async () => {
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp();
+    const connection = await request();
+    hop.down = true;
+    await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(hub.followers).toBe(1);
+    hop.down = false;
+    hub.lose();
+    await clock.settle();
+    expect(seen.requests).toHaveLength(3);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("leaves healing to the user's own Request when that comes first", async () => {
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp();
+    const connection = await request();
+    hop.down = true;
+    hub.lose();
+    await clock.advance(30_000);
+    hop.down = false;
+    const asked = seen.requests.length;
+    await request();
+    await clock.advance(60_000);
+    expect(seen.requests).toHaveLength(asked + 1);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+});
+
+describe("the heal budget", () => {
+  test("lets a burst through and spreads what comes after it", () => {
+    const clock = virtualClock();
+    const budget = new HealBudget({ burst: 2, perSecond: 10 });
+    expect([budget.take(clock), budget.take(clock)]).toEqual([0, 0]);
+    expect([budget.take(clock), budget.take(clock)]).toEqual([100, 200]);
+  });
+
+  test("fills up again with time, never beyond its burst", async () => {
+    const clock = virtualClock();
+    const budget = new HealBudget({ burst: 2, perSecond: 10 });
+    budget.take(clock);
+    budget.take(clock);
+    await clock.advance(60_000);
+    expect([budget.take(clock), budget.take(clock), budget.take(clock)]).toEqual([0, 0, 100]);
+  });
+});
