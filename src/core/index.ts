@@ -53,3 +53,4 @@ export {
   type RegistryEntry,
 } from "./services.js";
 export { connectionState, registrationState, Slot } from "./state.js";
+export { TimerSlot } from "./timer-slot.js";

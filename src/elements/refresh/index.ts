@@ -1,0 +1,94 @@
+/**
+ * Asks for a connection again before the first token on its path expires. A refresh that fails is tried again
+ * after 200 ms, then with growing pauses of 10 s at most, until it succeeds, the connection is closed or the
+ * program ends.
+ *
+ * Client side. After begin and connection-state. Reads `connectionEvents`. NSM protocol, refresh: at a third of
+ * the remaining time for a path of one segment, else at 0.2 to 0.4 of it, the later the further down the path.
+ *
+ * @example
+ * chain([updatePath({ name }), beginClient(), connectionState(), refresh({ until }), dial({ links }), connectClient()]);
+ *
+ * @packageDocumentation
+ */
+import { fromTimestamp, pathOf, type Connection } from "../../api/index.js";
+import {
+  backoff,
+  connectionEvents,
+  explain,
+  log,
+  sleep,
+  TimerSlot,
+  type ConnectionEvents,
+  type Context,
+  type NetworkServiceElement,
+} from "../../core/index.js";
+
+/** How long connections are refreshed. */
+export interface RefreshOptions {
+  /** Ends all refreshing: the program's life. */
+  readonly until?: AbortSignal;
+  /** For the pauses between tries; seed it in tests. */
+  readonly random?: () => number;
+}
+
+const RETRY = { initialMs: 200, maxMs: 10_000 };
+/** A token that is expired as it comes means that clocks disagree: refreshing in a hot loop would not help. */
+const EXPIRED_DELAY_MS = 1_000;
+
+/** See the module's description. */
+export function refresh({ until, random = Math.random }: RefreshOptions = {}): NetworkServiceElement {
+  const timer = new TimerSlot("refresh", until);
+
+  return {
+    name: "refresh",
+    needs: ["begin", "connection-state"],
+    debugState: () => ({ timers: timer.size }),
+
+    async request(ctx, request, next) {
+      const response = await next.request(ctx, request);
+      const delay = refreshDelay(response, ctx.clock.now());
+      const events = ctx.get(connectionEvents)!;
+      if (delay === undefined) timer.cancel(ctx);
+      else timer.arm(ctx, delay, (signal) => retried(ctx, events, response.id, random, signal));
+      return response;
+    },
+
+    async close(ctx, connection, next) {
+      timer.cancel(ctx);
+      await next.close(ctx, connection);
+    },
+  };
+}
+
+/** Milliseconds until the refresh; undefined when no segment says that it expires. */
+function refreshDelay(connection: Connection, now: number): number | undefined {
+  const { index, pathSegments } = pathOf(connection);
+  const expiries = pathSegments.flatMap(({ expires }) => (expires ? [fromTimestamp(expires)] : []));
+  if (expiries.length === 0) return undefined;
+  const left = Math.min(...expiries) - now;
+  const count = pathSegments.length;
+  return left > 0 ? left * (count === 1 ? 1 / 3 : 0.2 + (0.2 * index) / count) : EXPIRED_DELAY_MS;
+}
+
+/** A good refresh passes through the element again, which arms the next timer and so ends this. */
+async function retried(
+  ctx: Context,
+  events: ConnectionEvents,
+  id: string,
+  random: () => number,
+  signal: AbortSignal,
+): Promise<void> {
+  const nextWait = backoff({ ...RETRY, random });
+  while (!signal.aborted) {
+    try {
+      await events.request({ signal });
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      const waitMs = Math.round(nextWait());
+      log(ctx).warn({ connection: id, waitMs, error: explain(error) }, "refresh failed, trying again");
+      await sleep(ctx.clock, waitMs, signal);
+    }
+  }
+}

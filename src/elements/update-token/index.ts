@@ -1,0 +1,41 @@
+/**
+ * Writes tokens into the path: the caller's into its segment, as it came in the headers of the call, and one for
+ * the caller into our own. Request and Close alike, so that tokens are always the latest.
+ *
+ * Server side. After update-path and begin, before authorize and timeout. Reads `peer`. NSM protocol, path and
+ * segment rules.
+ *
+ * @example
+ * chain([updatePath({ name }), beginServer(), updateToken({ tokens: identity.tokens }), connectionState()]);
+ *
+ * @packageDocumentation
+ */
+import { connectionOf, patchSegment, pathOf, type Connection } from "../../api/index.js";
+import { log, peer, type Context, type NetworkServiceElement } from "../../core/index.js";
+import type { TokenGenerator } from "../../identity/index.js";
+
+/** Where our own tokens come from. */
+export interface UpdateTokenOptions {
+  readonly tokens: TokenGenerator;
+}
+
+/** See the module's description. A caller without token is logged; whether it may pass is for policies to say. */
+export function updateToken({ tokens }: UpdateTokenOptions): NetworkServiceElement {
+  const signed = (ctx: Context, connection: Connection): Connection => {
+    const caller = ctx.get(peer);
+    const { index } = pathOf(connection);
+    if (caller && !caller.token) {
+      log(ctx).warn({ connection: connection.id, peer: caller.address }, "the caller sent no token");
+    }
+    const received = caller?.token ? patchSegment(connection, index - 1, caller.token) : connection;
+    return patchSegment(received, index, tokens(caller));
+  };
+
+  return {
+    name: "update-token",
+    needs: ["update-path"],
+    request: async (ctx, request, next) =>
+      next.request(ctx, { ...request, connection: signed(ctx, connectionOf(request)) }),
+    close: async (ctx, connection, next) => next.close(ctx, signed(ctx, connection)),
+  };
+}

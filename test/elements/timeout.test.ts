@@ -1,0 +1,197 @@
+import { describe, expect, test } from "vitest";
+import { patchSegment, toTimestamp, type Connection } from "../../src/api/index.js";
+import {
+  Code,
+  connectionState,
+  Context,
+  logger,
+  silent,
+  type NetworkServiceElement,
+} from "../../src/core/index.js";
+import { beginServer } from "../../src/elements/begin/index.js";
+import { timeout } from "../../src/elements/timeout/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
+import {
+  describeElement,
+  failAfter,
+  failOnce,
+  hold,
+  recorder,
+  run,
+  sampleConnection,
+  virtualClock,
+  type Run,
+} from "../../src/testing/index.js";
+
+describeElement("timeout", () => timeout());
+
+const LIFE = 60_000;
+
+function server(
+  ...behind: NetworkServiceElement[]
+): Run & { ask(lifeMs?: number, ctx?: Context): Promise<Connection> } {
+  const chain = run([updatePath({ name: "nse" }), beginServer(), connectionState(), timeout(), ...behind]);
+  const ask = (lifeMs = LIFE, ctx = chain.ctx): Promise<Connection> => {
+    const now = chain.clock.now();
+    const connection = patchSegment(sampleConnection(now), 0, { expires: toTimestamp(now + lifeMs) });
+    return chain.send({ connection, mechanismPreferences: [] }, ctx);
+  };
+  return { ...chain, ask };
+}
+
+describe("timeout", () => {
+  test("closes a connection when its caller's token expires, not before", async () => {
+    const seen = recorder();
+    const { ask, clock, leftovers } = server(seen);
+    await ask();
+    await clock.advance(LIFE - 1);
+    expect(seen.calls).toEqual(["request"]);
+    await clock.advance(1);
+    expect(seen.calls).toEqual(["request", "close"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("closes earlier by the time the Request had, so that the Close comes through with live tokens", async () => {
+    const seen = recorder();
+    const { ask, clock, ctx } = server(seen);
+    await ctx.withTimeout(15_000, (c) => ask(LIFE, c));
+    await clock.advance(LIFE - 15_001);
+    expect(seen.closes).toHaveLength(0);
+    await clock.advance(1);
+    expect(seen.closes).toHaveLength(1);
+  });
+
+  test("leaves a connection two thirds of its token's life, however long the Request might have taken", async () => {
+    const seen = recorder();
+    const { ask, clock, ctx } = server(seen);
+    await ctx.withTimeout(10 * LIFE, (c) => ask(LIFE, c));
+    await clock.advance((LIFE * 2) / 3 - 1);
+    expect(seen.closes).toHaveLength(0);
+    await clock.advance(1);
+    expect(seen.closes).toHaveLength(1);
+  });
+
+  test("counts from the last good refresh", async () => {
+    const seen = recorder();
+    const { ask, clock } = server(seen);
+    await ask();
+    await clock.advance(LIFE / 2);
+    await ask();
+    await clock.advance(LIFE - 1);
+    expect(seen.closes).toHaveLength(0);
+    await clock.advance(1);
+    expect(seen.closes).toHaveLength(1);
+  });
+
+  test("closes at the old time when a refresh fails", async () => {
+    const seen = recorder();
+    const { ask, clock, leftovers } = server(seen, failAfter(1, Code.Unavailable));
+    await ask();
+    await clock.advance(LIFE / 2);
+    await expect(ask()).rejects.toMatchObject({ code: Code.Unavailable });
+    await clock.advance(LIFE / 2);
+    expect(seen.calls).toEqual(["request", "request", "close"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("does not close what was closed, nor what is refreshed just then", async () => {
+    const gate = hold();
+    gate.release();
+    const seen = recorder();
+    const { ask, close, clock, leftovers } = server(seen, gate);
+    await ask();
+    gate.hold();
+    const refreshed = ask(2 * LIFE);
+    // Expires while the refresh is under way: the Close waits for its turn, and then nobody wants it any more.
+    await clock.advance(LIFE);
+    gate.release();
+    await refreshed;
+    await clock.settle();
+    expect(seen.calls).toEqual(["request", "request"]);
+    await close();
+    await clock.advance(3 * LIFE);
+    expect(seen.calls).toEqual(["request", "request", "close"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("makes a later Close one of an unknown connection", async () => {
+    const seen = recorder();
+    const { ask, close, clock } = server(seen);
+    await ask();
+    await clock.advance(LIFE);
+    await close();
+    expect(seen.closes).toHaveLength(1);
+  });
+
+  test("survives a token that is expired as it comes", async () => {
+    const seen = recorder();
+    const { ask, clock, leftovers } = server(seen);
+    await ask(0);
+    await clock.advance(0);
+    await ask(-1_000);
+    await clock.advance(0);
+    expect(seen.calls).toEqual(["request", "close", "request", "close"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("refuses, before anything is set up, a caller whose segment does not say when it expires", async () => {
+    const seen = recorder();
+    const { request, clock, send, leftovers } = server(seen);
+    const connection = patchSegment(sampleConnection(clock.now()), 0, { expires: undefined });
+    await expect(request({ path: connection.path })).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+      message: `the segment of "client" does not say when the caller's token expires`,
+    });
+    await expect(
+      send({ connection: { ...connection, path: undefined }, mechanismPreferences: [] }),
+    ).rejects.toThrow("there is no segment that says when the caller's token expires");
+    expect(seen.calls).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("logs a Close that fails, and forgets the connection all the same", async () => {
+    const warnings: string[] = [];
+    const { ask, clock, ctx, leftovers } = server(failOnce(Code.Unavailable, "close"));
+    await ask(LIFE, ctx.with(logger, { ...silent, warn: (_fields, message) => void warnings.push(message) }));
+    await clock.advance(LIFE);
+    expect(warnings).toEqual(["timeout failed"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("holds nothing after a thousand connections that are requested and closed at once", async () => {
+    const seen = recorder();
+    const clock = virtualClock();
+    const { request, close, leftovers } = run(
+      [updatePath({ name: "nse" }), beginServer(), connectionState(), timeout(), seen],
+      { clock },
+    );
+    const ids = Array.from({ length: 1_000 }, (_, i) => `id-${i % 20}`);
+    await Promise.all(
+      ids.map(async (id) => {
+        const expired = patchSegment(sampleConnection(0, { id }), 0, { expires: toTimestamp(clock.now()) });
+        const connection = await request({ id, path: expired.path });
+        await close(connection);
+      }),
+    );
+    await clock.advance(0);
+    expect(leftovers()).toEqual({});
+    expect(seen.closes.length).toBeGreaterThanOrEqual(20);
+  });
+
+  test("ends its timers, and closes nothing, when the program ends", async () => {
+    const program = new AbortController();
+    const seen = recorder();
+    const { request, clock, leftovers } = run([
+      updatePath({ name: "nse" }),
+      beginServer(),
+      connectionState(),
+      timeout({ until: program.signal }),
+      seen,
+    ]);
+    await request();
+    program.abort();
+    expect(clock.timers).toBe(0);
+    expect(leftovers()).not.toHaveProperty("timeout");
+    expect(seen.calls).toEqual(["request"]);
+  });
+});
