@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { Server as GrpcServer, type ConnectionInjector } from "@grpc/grpc-js";
+import { Server as GrpcServer, type ConnectionInjector, type ServerOptions } from "@grpc/grpc-js";
 import { Code, silent, systemClock, type Clock, type DebugState, type Logger } from "../core/index.js";
 import type { Identity } from "../identity/index.js";
 import { GrpcCalls } from "./grpc-calls.js";
@@ -35,6 +35,13 @@ export interface Server {
 
 const DEFAULT_GRACE_MS = 5_000;
 
+const SERVER_OPTIONS: ServerOptions = {
+  "grpc.enable_channelz": 0,
+  // Finds a client that vanished without a word, so that its streams do not stay for ever.
+  "grpc.keepalive_time_ms": 20_000,
+  "grpc.keepalive_timeout_ms": 10_000,
+};
+
 /**
  * Serves over gRPC, with `grpc.health.v1` beside what is given. Each call gets a Context that ends with its
  * caller and its deadline and knows who calls; what the services throw goes to the caller as code and sentence.
@@ -55,38 +62,36 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const door = new Door();
   const listeners = await listenAll(options.listenOn, (socket) => door.enter(socket));
   const listenOn = listeners.map(({ url }) => url);
+  const stopListening = (): Promise<unknown> => Promise.all(listeners.map((listener) => listener.close()));
 
-  const grpc = new GrpcServer({
-    "grpc.enable_channelz": 0,
-    // Finds a client that vanished without a word, so that its streams do not stay for ever.
-    "grpc.keepalive_time_ms": 20_000,
-    "grpc.keepalive_timeout_ms": 10_000,
-  });
-  const handlers = handlersOf(
-    typeof options.services === "function" ? options.services(listenOn) : options.services,
-  );
+  let services: Services;
+  try {
+    services = typeof options.services === "function" ? options.services(listenOn) : options.services;
+  } catch (error) {
+    const stopped = stopListening();
+    door.breakAll();
+    await stopped;
+    throw error;
+  }
+  const handlers = handlersOf(services);
   const health = new HealthBook(handlers);
-  const calls = new GrpcCalls({
-    identity,
-    clock,
-    logger,
-    handlers: new Map([...handlers, ...health.handlers()]),
-  });
+  const all = new Map([...handlers, ...health.handlers()]);
+  const calls = new GrpcCalls({ identity, clock, logger, handlers: all });
+  const grpc = new GrpcServer(SERVER_OPTIONS);
   calls.register(grpc);
-  door.open(grpc.createConnectionInjector(identity.serverCredentials()));
-  const changes = identity.changes.subscribe(() =>
-    door.open(grpc.createConnectionInjector(identity.serverCredentials())),
-  );
+  const open = (): void => door.open(grpc.createConnectionInjector(identity.serverCredentials()));
+  open();
+  const changes = identity.changes.subscribe(open);
 
   const shutDown = async (): Promise<void> => {
     changes.unsubscribe();
     health.setAll(false);
-    const unbound = Promise.all(listeners.map((listener) => listener.close()));
+    const stopped = stopListening();
     calls.endStreams({ code: Code.Unavailable, details: "the server is shutting down" });
     // Without channelz, grpc-js does not know its sessions well enough to break them; their sockets are ours.
     grpc.tryShutdown(() => {});
     const cancelTimer = clock.after(graceMs, () => door.breakAll());
-    await unbound;
+    await stopped;
     cancelTimer();
   };
   let closing: Promise<void> | undefined;

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { notAnAddress, unixPath, type AddressUse } from "./address.js";
 export { answerStream, answerUnary, type Answer, type Sink, type StreamAnswer } from "./answer.js";
 export {
   handlersOf,

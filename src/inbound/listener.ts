@@ -9,9 +9,8 @@ import {
 } from "node:net";
 import { dirname } from "node:path";
 import { Code, NsmError } from "../core/index.js";
+import { notAnAddress, unixPath } from "./address.js";
 
-// sun_path is 108 bytes with the terminating zero.
-const MAX_SOCKET_PATH = 107;
 const TCP = /^tcp:\/\/(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/[\]\s]*)):(\d+)$/;
 
 /** A socket that takes connections. */
@@ -34,7 +33,7 @@ export interface Listener {
  */
 export async function listen(url: string, onConnection: (socket: Socket) => void): Promise<Listener> {
   const server = createServer(onConnection);
-  const path = socketPath(url);
+  const path = unixPath(url, "listen on");
   if (path === undefined) {
     const host = await bind(server, url, tcpAddress(url));
     const { port } = server.address() as AddressInfo;
@@ -56,28 +55,14 @@ export async function listen(url: string, onConnection: (socket: Socket) => void
   return { url, close: () => closed(server) };
 }
 
-function socketPath(url: string): string | undefined {
-  if (!url.startsWith("unix:")) return undefined;
-  const path = url.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
-  if (path === "" || path.startsWith("//")) throw notAnAddress(url, "it must be unix:///path or unix:path");
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
-    throw notAnAddress(url, `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes`);
-  }
-  return path;
-}
-
 function tcpAddress(url: string): ListenOptions & { readonly text: string } {
   const [, v6, name, port] = TCP.exec(url) ?? [];
   if (port === undefined || Number(port) > 65_535) {
-    throw notAnAddress(url, "it must be tcp://host:port, tcp://:port or unix:///path");
+    throw notAnAddress(url, "listen on", "it must be tcp://host:port, tcp://:port or unix:///path");
   }
   const host = v6 ?? name ?? "";
   const any = host === "" || host === "0.0.0.0" || host === "::";
   return { port: Number(port), text: any ? "" : v6 ? `[${v6}]` : host, ...(host !== "" && { host }) };
-}
-
-function notAnAddress(url: string, rule: string): NsmError {
-  return new NsmError(Code.InvalidArgument, `"${url}" is not an address to listen on: ${rule}`);
 }
 
 function bind(

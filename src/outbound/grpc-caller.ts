@@ -127,5 +127,6 @@ export function grpcCaller(pool: ChannelPool): Caller {
 function plain(details: string): string {
   return details
     .replace(/^No connection established\. Last error: (Error: )?/, "not reachable: ")
+    .replace(/\. Resolution note: $/, "")
     .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");
 }

@@ -1,7 +1,5 @@
-import { Code, NsmError } from "../core/index.js";
+import { notAnAddress, unixPath } from "../inbound/index.js";
 
-// sun_path is 108 bytes with the terminating zero.
-const MAX_SOCKET_PATH = 107;
 const HOST = String.raw`(\[[0-9a-fA-F:.%\w]+\]|[^:/\[\]\s]+)`;
 const TCP = new RegExp(`^${HOST}?:(\\d+)$`);
 const NAME_AND_PORT = /^[A-Za-z_][\w.-]*:\d+$/;
@@ -17,22 +15,16 @@ const NAME_AND_PORT = /^[A-Za-z_][\w.-]*:\d+$/;
 export function targetOf(url: string): string {
   if (url.startsWith("tcp://")) {
     const [, host, port] = TCP.exec(url.slice("tcp://".length)) ?? [];
-    if (!validPort(port)) throw notAnAddress(url, "it must be tcp://host:port");
+    if (!validPort(port)) throw notAnAddress(url, "dial", "it must be tcp://host:port");
     // No host means this one, as in Go.
     return `dns:${host ?? "localhost"}:${port}`;
   }
-  if (url.startsWith("unix:")) {
-    const path = url.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
-    if (path === "" || path.startsWith("//")) throw notAnAddress(url, "it must be unix:///path or unix:path");
-    if (Buffer.byteLength(path) > MAX_SOCKET_PATH) {
-      throw notAnAddress(url, `the path of a unix socket has at most ${MAX_SOCKET_PATH} bytes`);
-    }
-    return `unix:${path}`;
-  }
+  const path = unixPath(url, "dial");
+  if (path !== undefined) return `unix:${path}`;
   if (/^(dns|ipv4|ipv6):./.test(url)) return url;
   if (NAME_AND_PORT.test(url) && validPort(url.slice(url.lastIndexOf(":") + 1))) return `dns:${url}`;
   const hint = TCP.test(url) ? `; did you mean tcp://${url}?` : "";
-  throw notAnAddress(url, `it must be tcp://host:port, unix:///path or name:port${hint}`);
+  throw notAnAddress(url, "dial", `it must be tcp://host:port, unix:///path or name:port${hint}`);
 }
 
 /** Whether a target lies on this machine, as far as its text tells. */
@@ -42,8 +34,4 @@ export function isLocalTarget(target: string): boolean {
 
 function validPort(port: string | undefined): boolean {
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
-}
-
-function notAnAddress(url: string, rule: string): NsmError {
-  return new NsmError(Code.InvalidArgument, `"${url}" is not an address to dial: ${rule}`);
 }

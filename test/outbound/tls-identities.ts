@@ -1,0 +1,41 @@
+import {
+  authority,
+  heldSource,
+  spiffeIdentity,
+  type Authority,
+  type HeldSource,
+  type Identity,
+} from "../../src/identity/index.js";
+import { contextOf } from "../identity/support.js";
+
+let shared: Promise<Authority> | undefined;
+
+/** The one authority of these tests: making keys takes time. */
+export function testAuthority(): Promise<Authority> {
+  return (shared ??= authority({ trustDomain: "example.org" }));
+}
+
+/** An identity that can be given a new certificate. */
+export interface Renewable {
+  readonly identity: Identity;
+  readonly source: HeldSource;
+  renew(options?: { lifetimeMs?: number }): Promise<void>;
+}
+
+/** A process `spiffe://example.org/<name>`. */
+export async function renewable(name: string, options: { lifetimeMs?: number } = {}): Promise<Renewable> {
+  const ca = await testAuthority();
+  const issue = async (again: { lifetimeMs?: number }) =>
+    contextOf(await ca.issue({ path: `/${name}`, ...again }));
+  const source = heldSource(await issue(options));
+  return {
+    identity: spiffeIdentity(source),
+    source,
+    renew: async (again = {}) => source.update(await issue(again)),
+  };
+}
+
+/** Identities for a kit of links. */
+export function tlsIdentities(): { identityOf(name: string): Promise<Identity> } {
+  return { identityOf: async (name) => (await renewable(name)).identity };
+}
