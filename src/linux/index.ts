@@ -1,6 +1,6 @@
 /**
  * The kernel behind small interfaces: network namespaces, and the links, addresses, routes, rules and
- * neighbours in them. In process, without any program or privilege beyond what the kernel itself asks for.
+ * neighbours and the packet filter in them. In process, without any program or privilege beyond what the kernel itself asks for.
  * Importing this needs no native module; using it loads koffi.
  *
  * @packageDocumentation
@@ -20,6 +20,18 @@ export type { ListedRoute, Route, Routes } from "./rtnetlink/routes.js";
 export type { PortRange, Rule, Rules } from "./rtnetlink/rules.js";
 export type { ListedNeighbor, Neighbor, Neighbors, NeighborState } from "./rtnetlink/neighbors.js";
 export type { Scope } from "./rtnetlink/scope.js";
+
+// The packet filter
+export { nftablesIn, type CounterValue, type Nftables } from "./nftables/nftables.js";
+export type { Chain, Hook, Table } from "./nftables/table.js";
+export { rule, type FilterRule } from "./nftables/rule.js";
+export { etherType, icmp, icmpv6, ip, ip6, meta, sctp, tcp, udp } from "./nftables/fields.js";
+export type { Port, Protocol } from "./nftables/fields.js";
+export { accept, counter, ctState, drop, jump, leave, limit, reject } from "./nftables/statements.js";
+export type { ConnectionState } from "./nftables/statements.js";
+export type { Field } from "./nftables/field.js";
+export type { Statement } from "./nftables/statement.js";
+export type { Family } from "./nftables/wire.js";
 
 // For those who add system calls of their own
 export { errnoName, errnoText, SystemCallError } from "./errno.js";

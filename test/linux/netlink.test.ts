@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   attributeList,
   attributes,
@@ -61,20 +61,32 @@ test("a message carries its length, type, flags and sequence number", () => {
   expect(attributes(message!.data.subarray(4)).get(4)?.readUInt32LE()).toBe(1500);
 });
 
-test("an acknowledgement gives the errno, and the kernel's words whether or not the request is repeated", () => {
+describe("an acknowledgement", () => {
   const errno = Buffer.alloc(4);
   errno.writeInt32LE(-17);
-  const request = encodeMessage({ type: 16, flags: 0, header: Buffer.alloc(16) }, 1);
-  const words = text(1, "File exists");
+  const sent = encodeMessage(
+    { type: 16, flags: 0, header: Buffer.alloc(16), attributes: [u32(4, 1500), nested(18, text(1, "veth"))] },
+    1,
+  );
   const end = (flags: number, ...data: Buffer[]) =>
-    acknowledgement({ type: 2, flags, sequence: 1, data: Buffer.concat(data) });
+    acknowledgement({ type: 2, flags, sequence: 1, data: Buffer.concat(data) }, sent);
 
-  expect(end(0x300, errno, request.subarray(0, 16), words)).toEqual({ errno: 17, text: "File exists" });
-  expect(end(0x200, errno, request, words)).toEqual({ errno: 17, text: "File exists" });
-  expect(end(0x100, errno, request.subarray(0, 16))).toEqual({ errno: 17, text: undefined });
-});
+  test("gives the errno, and the kernel's words whether or not it repeats the request", () => {
+    const words = text(1, "File exists");
+    const said = { errno: 17, text: "File exists", near: undefined };
+    expect(end(0x300, errno, sent.subarray(0, 16), words)).toEqual(said);
+    expect(end(0x200, errno, sent, words)).toEqual(said);
+    expect(end(0x100, errno, sent.subarray(0, 16))).toEqual({ ...said, text: undefined });
+  });
 
-test("the end of a dump is its acknowledgement, other messages are none", () => {
-  expect(acknowledgement({ type: 3, flags: 2, sequence: 1, data: Buffer.alloc(4) })?.errno).toBe(0);
-  expect(acknowledgement({ type: 16, flags: 2, sequence: 1, data: Buffer.alloc(16) })).toBeUndefined();
+  test("names what the kernel stumbled over, also inside a list, but not a number", () => {
+    const at = (offset: number) => end(0x300, errno, sent.subarray(0, 16), u32(2, offset))?.near;
+    expect([at(32), at(40), at(44), at(9999)]).toEqual([undefined, "veth", "veth", undefined]);
+  });
+
+  test("ends a dump too; other messages end nothing", () => {
+    const message = (type: number, data: Buffer) => ({ type, flags: 2, sequence: 1, data });
+    expect(acknowledgement(message(3, Buffer.alloc(4)), sent)?.errno).toBe(0);
+    expect(acknowledgement(message(16, Buffer.alloc(16)), sent)).toBeUndefined();
+  });
 });

@@ -15,8 +15,9 @@ export function align4(length: number): number {
 
 /** An attribute of raw bytes. */
 export function bytes(type: number, value: Uint8Array): Attribute {
-  const attribute = Buffer.alloc(align4(4 + value.length));
-  attribute.writeUInt16LE(4 + value.length, 0);
+  const end = 4 + value.length;
+  const attribute = Buffer.allocUnsafe(align4(end)).fill(0, end); // from Node's pool: rules are made of hundreds
+  attribute.writeUInt16LE(end, 0);
   attribute.writeUInt16LE(type, 2);
   attribute.set(value, 4);
   return attribute;
@@ -28,7 +29,7 @@ export const u16 = (type: number, value: number): Attribute =>
   bytes(type, Buffer.of(value & 255, value >>> 8));
 
 export function u32(type: number, value: number): Attribute {
-  const data = Buffer.alloc(4);
+  const data = Buffer.allocUnsafe(4);
   data.writeUInt32LE(value >>> 0);
   return bytes(type, data);
 }
@@ -38,13 +39,13 @@ export function be16(type: number, value: number): Attribute {
 }
 
 export function be32(type: number, value: number): Attribute {
-  const data = Buffer.alloc(4);
+  const data = Buffer.allocUnsafe(4);
   data.writeUInt32BE(value >>> 0);
   return bytes(type, data);
 }
 
 export function be64(type: number, value: bigint | number): Attribute {
-  const data = Buffer.alloc(8);
+  const data = Buffer.allocUnsafe(8);
   data.writeBigUInt64BE(BigInt(value));
   return bytes(type, data);
 }

@@ -1,4 +1,4 @@
-import { align4, type Attribute, attributes, textOf } from "./attributes.js";
+import { align4, type Attribute, attributeList, attributes, textOf } from "./attributes.js";
 
 /** Flags of a request (include/uapi/linux/netlink.h). */
 export const NLM_F_REQUEST = 0x1;
@@ -18,6 +18,7 @@ const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const HEADER = 16;
 const NLMSGERR_ATTR_MSG = 1;
+const NLMSGERR_ATTR_OFFS = 2;
 
 /** A request before it has its sequence number: type, flags, the fixed header of its family, attributes. */
 export interface Request {
@@ -37,10 +38,14 @@ export interface Message {
   readonly data: Buffer;
 }
 
-/** What an acknowledgement says: errno 0 is success; `text` is the kernel's extended-ack sentence, if it gave one. */
+/** What an acknowledgement says. */
 export interface Acknowledgement {
+  /** 0 is success. */
   readonly errno: number;
+  /** The kernel's sentence about it (its "extended ack"), if it gave one. */
   readonly text: string | undefined;
+  /** The name, in the part of the request that the kernel stumbled over, if it pointed at one. */
+  readonly near: string | undefined;
 }
 
 export function encodeMessage(request: Request, sequence: number): Buffer {
@@ -71,15 +76,29 @@ export function decodeMessages(datagram: Buffer): Message[] {
   return messages;
 }
 
-/** What a message says about the end of its request, or undefined when it is part of the answer. */
-export function acknowledgement({ type, flags, data }: Message): Acknowledgement | undefined {
+/** What a message says about the end of the request that was `sent`, or undefined when it is part of the answer. */
+export function acknowledgement({ type, flags, data }: Message, sent: Buffer): Acknowledgement | undefined {
   if (type !== NLMSG_ERROR && type !== NLMSG_DONE) return undefined;
-  if (data.length < 4) return { errno: 0, text: undefined };
+  const errno = data.length < 4 ? 0 : Math.abs(data.readInt32LE(0));
+  if (!(flags & NLM_F_ACK_TLVS)) return { errno, text: undefined, near: undefined };
   // The end of a dump has its attributes right after the errno; an error repeats the request in between.
   let at = 4;
   if (type === NLMSG_ERROR) at += flags & NLM_F_CAPPED ? HEADER : align4(data.readUInt32LE(4));
-  const extended = flags & NLM_F_ACK_TLVS ? attributes(data.subarray(at)).get(NLMSGERR_ATTR_MSG) : undefined;
-  return { errno: Math.abs(data.readInt32LE(0)), text: extended && textOf(extended) };
+  const extended = attributes(data.subarray(at));
+  const [words, offset] = [extended.get(NLMSGERR_ATTR_MSG), extended.get(NLMSGERR_ATTR_OFFS)];
+  return {
+    errno,
+    text: words && textOf(words),
+    near: offset && nameIn(sent.subarray(offset.readUInt32LE())),
+  };
+}
+
+/** The first text in an attribute, or in the attributes it holds. */
+function nameIn(data: Buffer): string | undefined {
+  const [first] = attributeList(data);
+  if (!first || first.value.length === 0) return undefined;
+  const text = textOf(first.value);
+  return /^[ -~]{2,}$/.test(text) ? text : nameIn(first.value);
 }
 
 function padded(header: Buffer): Buffer {

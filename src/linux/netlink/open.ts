@@ -10,6 +10,8 @@ const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
@@ -24,11 +26,14 @@ export function openNetlink(namespace: NetworkNamespace, protocol: number): numb
     for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK]) {
       check("setsockopt", c.setsockopt(fd, SOL_NETLINK, option, Buffer.of(1, 0, 0, 0), 4));
     }
-    // A table of thousands of rules needs more than the default, which remains where these are not allowed.
+    // A table of thousands of rules needs more than the default. Only root may go beyond the system's limit;
+    // in a user namespace it is what can be had.
     const size = Buffer.alloc(4);
-    size.writeUInt32LE(4 << 20);
-    c.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4);
-    c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4);
+    size.writeUInt32LE(16 << 20);
+    if (c.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4) < 0)
+      c.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, size, 4);
+    if (c.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4) < 0)
+      c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, size, 4);
     return fd;
   } catch (error) {
     closeSync(fd);

@@ -19,6 +19,8 @@ import { openNetlink } from "./open.js";
 import { onPool } from "./pool-share.js";
 
 const dumpAttempts = 5;
+/** Of so many messages the kernel makes short work; thousands of rules take it a second. */
+const shortBatch = 200;
 
 /** How the kernel answered one request. Without an end it said nothing (more) about it. */
 export interface Answer {
@@ -41,6 +43,7 @@ export interface NetlinkSocket {
   dump(action: string, request: Request): Promise<readonly Message[]>;
   /**
    * Several messages in one send; the kernel's answer to each, in order. Nothing is thrown for a refusal.
+   * Many of them are sent from a pool thread.
    * A `quiet` request is acknowledged only when it fails.
    */
   batch(action: string, requests: readonly Request[]): Promise<readonly Answer[]>;
@@ -60,16 +63,23 @@ export function netlinkRefusal(action: string, namespace: NetworkNamespace, end:
   const errno = errnoName(end.errno);
   const where = `cannot ${action} in ${namespace.name}`;
   if (errno === "EPERM") return refusal(errno, `${where}: ${remedyFor("CAP_NET_ADMIN")}`);
-  const why = end.text ? `${end.text} (${errno})` : errnoText(errno);
+  const near = end.near === undefined ? "" : ` at "${end.near}"`;
+  const why = (end.text ? `${end.text} (${errno})` : errnoText(errno)) + near;
   // Not a matter of privilege here: the kernel says so when, for example, IPv6 is switched off on a link.
   if (errno === "EACCES") return new NsmError(Code.FailedPrecondition, `${where}: ${why}`);
   return refusal(errno, `${where}: ${why}`);
 }
 
+interface OpenAnswer {
+  readonly sent: Buffer;
+  readonly messages: Message[];
+  end: Acknowledgement | undefined;
+}
+
 class Socket implements NetlinkSocket {
   #sequence = 0;
   /** Answers still being collected. A read may meet that of a long request sent earlier. */
-  readonly #open = new Map<number, { messages: Message[]; end: Acknowledgement | undefined }>();
+  readonly #open = new Map<number, OpenAnswer>();
   #onPool = 0;
   #closed = false;
 
@@ -83,19 +93,9 @@ class Socket implements NetlinkSocket {
     return this.#succeeded(action, answer);
   }
 
-  longRequest(action: string, request: Request): Promise<readonly Message[]> {
-    return onPool(async () => {
-      const { sequences, data } = this.#prepare(action, [request]);
-      this.#onPool++;
-      try {
-        // The pool thread's errno is lost, but a send that failed has no acknowledgement either.
-        await libc().sendAsync(this.fd, data, data.length, 0);
-        return this.#succeeded(action, this.#collect(action, sequences)[0]);
-      } finally {
-        this.#onPool--;
-        this.#release();
-      }
-    });
+  async longRequest(action: string, request: Request): Promise<readonly Message[]> {
+    const [answer] = await this.#exchangeOnPool(action, [request]);
+    return this.#succeeded(action, answer);
   }
 
   async dump(action: string, request: Request): Promise<readonly Message[]> {
@@ -117,7 +117,10 @@ class Socket implements NetlinkSocket {
   }
 
   async batch(action: string, requests: readonly Request[]): Promise<readonly Answer[]> {
-    return this.#exchange(action, requests, ({ quiet }) => !quiet);
+    const loud = ({ quiet }: Request) => !quiet;
+    return requests.length > shortBatch
+      ? this.#exchangeOnPool(action, requests, loud)
+      : this.#exchange(action, requests, loud);
   }
 
   close(): void {
@@ -143,6 +146,21 @@ class Socket implements NetlinkSocket {
     return this.#collect(action, sequences);
   }
 
+  #exchangeOnPool(action: string, requests: readonly Request[], acknowledged = always): Promise<Answer[]> {
+    return onPool(async () => {
+      const { sequences, data } = this.#prepare(action, requests, acknowledged);
+      this.#onPool++;
+      try {
+        // The pool thread's errno is lost, but a send that failed has no acknowledgement either.
+        await libc().sendAsync(this.fd, data, data.length, 0);
+        return this.#collect(action, sequences);
+      } finally {
+        this.#onPool--;
+        this.#release();
+      }
+    });
+  }
+
   #prepare(action: string, requests: readonly Request[], acknowledged = always) {
     if (this.#closed) {
       throw new NsmError(Code.FailedPrecondition, `cannot ${action}: ${this.namespace.name} is closed here`);
@@ -151,16 +169,17 @@ class Socket implements NetlinkSocket {
     const messages = requests.map((request) => {
       this.#sequence = (this.#sequence + 1) >>> 0;
       sequences.push(this.#sequence);
-      this.#open.set(this.#sequence, { messages: [], end: undefined });
       const flags = request.flags | (acknowledged(request) ? NLM_F_ACK : 0);
-      return encodeMessage({ ...request, flags }, this.#sequence);
+      const sent = encodeMessage({ ...request, flags }, this.#sequence);
+      this.#open.set(this.#sequence, { sent, messages: [], end: undefined });
+      return sent;
     });
     return { sequences, data: Buffer.concat(messages) };
   }
 
   /** The kernel queues its answer within the send call, and continues a dump within recv: this never waits. */
   #collect(action: string, sequences: readonly number[]): Answer[] {
-    const answers = sequences.map((sequence) => this.#open.get(sequence) ?? { messages: [], end: undefined });
+    const answers = sequences.map((sequence) => this.#open.get(sequence)!);
     try {
       while (answers.some(({ end }) => !end) && this.#readOnce(action));
       return answers;
@@ -183,7 +202,7 @@ class Socket implements NetlinkSocket {
     for (const message of decodeMessages(Buffer.from(received.subarray(0, length)))) {
       const answer = this.#open.get(message.sequence);
       if (!answer || answer.end) continue; // left over from a request that was given up
-      answer.end = acknowledgement(message);
+      answer.end = acknowledgement(message, answer.sent);
       if (!answer.end) answer.messages.push(message);
     }
     return true;

@@ -49,9 +49,10 @@ export function linkRemoval(socket: NetlinkSocket): (index: number) => Promise<v
     }));
     const answers = await socket.batch("mark links for removal", requests);
     return removals.filter(({ index, failed }, i) => {
-      const end = answers[i]?.end ?? { errno: 0, text: undefined };
-      if (end.errno !== 0) failed(netlinkRefusal(`delete link ${index}`, socket.namespace, end));
-      return end.errno === 0;
+      const end = answers[i]?.end;
+      if (!end || end.errno === 0) return true;
+      failed(netlinkRefusal(`delete link ${index}`, socket.namespace, end));
+      return false;
     });
   }
 

@@ -1,0 +1,125 @@
+import { Code, NsmError } from "../../core/index.js";
+import type { NetworkNamespace } from "../namespace.js";
+import { attributes, be32, text, textOf } from "../netlink/attributes.js";
+import type { Acknowledgement, Message } from "../netlink/message.js";
+import { NETLINK_NETFILTER } from "../netlink/open.js";
+import { netlinkRefusal, type NetlinkSocket, netlinkSocket } from "../netlink/socket.js";
+import { decodeChain, replacement, type Step, type Table, tableStep } from "./table.js";
+import { type Family, familyOf, NFT_MSG, nftMessage, transaction } from "./wire.js";
+
+const CHAIN_TABLE = 1;
+const TABLE_NAME = 1;
+const OBJECT = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4 } as const;
+const COUNTER = { BYTES: 1, PACKETS: 2 } as const;
+const OBJECT_COUNTER = 1;
+
+/** What a named counter has seen. */
+export interface CounterValue {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** The packet filter of one namespace. */
+export interface Nftables {
+  /**
+   * Makes a table as described, whatever it was before, at one moment: no packet meets half of it, and none
+   * of the old and the new. Known connections stay known, and counters of the same name keep their count.
+   * When the kernel refuses any part, the old table remains and the error names the part.
+   */
+  replaceTable(table: Table): Promise<void>;
+  /** NOT_FOUND when there is none. */
+  deleteTable(family: Family, name: string): Promise<void>;
+  tables(): Promise<readonly { family: Family; name: string }[]>;
+  /** The named counters of a table, in no particular order; none when there is no such table. */
+  counters(family: Family, table: string): Promise<ReadonlyMap<string, CounterValue>>;
+}
+
+const opened = new WeakMap<NetworkNamespace, Nftables>();
+
+/**
+ * The packet filter of a namespace. Opened at the first call, the same at the next, and closed with the
+ * namespace.
+ *
+ * @example
+ * await nftablesIn(endpoint).replaceTable({
+ *   family: "inet",
+ *   name: "firewall",
+ *   counters: ["web"],
+ *   chains: [{ name: "in", hook: { name: "input", policy: "drop" }, rules: [
+ *     rule([ctState("established", "related"), accept()]),
+ *     rule([tcp("dport").eq(80), counter("web"), accept()]),
+ *   ] }],
+ * });
+ */
+export function nftablesIn(namespace: NetworkNamespace): Nftables {
+  const known = opened.get(namespace);
+  if (known && !namespace.closed) return known;
+  const made = nftables(netlinkSocket(namespace, NETLINK_NETFILTER));
+  opened.set(namespace, made);
+  return made;
+}
+
+function nftables(socket: NetlinkSocket): Nftables {
+  async function commit(action: string, steps: readonly Step[]): Promise<void> {
+    // The last one is acknowledged also when all went well: silence would not tell.
+    const requests = steps.map(({ request }, i) => ({ ...request, quiet: i < steps.length - 1 }));
+    const answers = await socket.batch(action, transaction(requests));
+    for (const [i, { end }] of answers.entries()) {
+      if (!end || end.errno === 0) continue;
+      throw refused(action, steps[i - 1], end); // the first message only opens the transaction
+    }
+    if (answers.at(-2)?.end) return;
+    throw new NsmError(
+      Code.Internal,
+      `cannot ${action} in ${socket.namespace.name}: the kernel gave no answer`,
+    );
+  }
+
+  function refused(action: string, step: Step | undefined, end: Acknowledgement): NsmError {
+    const error = netlinkRefusal(step ? `${action}: ${step.subject}` : action, socket.namespace, end);
+    // Counters and chains were checked before, so what it did not find is the code for this statement.
+    if (!step?.rule || error.code !== Code.NotFound) return error;
+    return new NsmError(Code.Unimplemented, `this kernel cannot do that in such a table: ${error.message}`);
+  }
+
+  async function chainsOf(family: Family, table: string): Promise<ReadonlyMap<string, string>> {
+    const request = nftMessage(NFT_MSG.GETCHAIN, family, [text(CHAIN_TABLE, table)]);
+    const listed = (await socket.dump(`list the chains of table ${table}`, request)).map(decodeChain);
+    return new Map(listed.filter((chain) => chain.table === table).map(({ name, key }) => [name, key]));
+  }
+
+  const operations: Nftables = {
+    async replaceTable(table) {
+      const { family, name } = table;
+      const [chains, counters] = [await chainsOf(family, name), await operations.counters(family, name)];
+      const existing = { chains, counters: new Set(counters.keys()) };
+      await commit(`set up nftables table ${name}`, replacement(table, existing));
+    },
+    deleteTable: (family, name) =>
+      commit(`delete nftables table ${name}`, [tableStep(NFT_MSG.DELTABLE, family, name)]),
+    async tables() {
+      const listed = await socket.dump("list nftables tables", nftMessage(NFT_MSG.GETTABLE, undefined, []));
+      return listed.flatMap(({ data }) => {
+        const [family, name] = [familyOf(data[0]!), attributes(data.subarray(4)).get(TABLE_NAME)];
+        return family && name ? [{ family, name: textOf(name) }] : [];
+      });
+    },
+    async counters(family, table) {
+      const filter = [text(OBJECT.TABLE, table), be32(OBJECT.TYPE, OBJECT_COUNTER)];
+      const request = nftMessage(NFT_MSG.GETOBJ, family, filter);
+      const listed = await socket.dump(`list the counters of table ${table}`, request);
+      return new Map(listed.map(decodeCounter));
+    },
+  };
+  return operations;
+}
+
+function decodeCounter({ data }: Message): [string, CounterValue] {
+  const found = attributes(data.subarray(4));
+  const counts = attributes(found.get(OBJECT.DATA) ?? Buffer.alloc(0));
+  const count = (type: number) => Number(counts.get(type)?.readBigUInt64BE() ?? 0n);
+  return [
+    textOf(found.get(OBJECT.NAME) ?? Buffer.alloc(0)),
+    { packets: count(COUNTER.PACKETS), bytes: count(COUNTER.BYTES) },
+  ];
+}

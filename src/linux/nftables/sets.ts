@@ -1,0 +1,79 @@
+import { type Attribute, be32, bytes, nested, text } from "../netlink/attributes.js";
+import { NLM_F_CREATE, type Request } from "../netlink/message.js";
+import { type Interval, successor } from "./intervals.js";
+import { dataValue, expression, type Family, NFT_MSG, nftMessage, register } from "./wire.js";
+
+const SET = { TABLE: 1, NAME: 2, FLAGS: 3, KEY_TYPE: 4, KEY_LEN: 5, DESC: 9, ID: 10, USERDATA: 13 } as const;
+const DESC_SIZE = 1;
+/** For nft(8) alone, which would print the values backwards: type, length, byte order of the values. */
+const hostOrder = Buffer.of(0, 4, 1, 0, 0, 0);
+const bigEndian = Buffer.of(0, 4, 2, 0, 0, 0);
+const ELEMENTS = { TABLE: 1, SET: 2, LIST: 3, SET_ID: 4 } as const;
+const ELEM = { KEY: 1, FLAGS: 3 } as const;
+const LOOKUP = { SET: 1, SREG: 2, SET_ID: 4, FLAGS: 5 } as const;
+const LIST_ELEM = 1;
+const ANONYMOUS = 1;
+const CONSTANT = 2;
+const INTERVAL = 4;
+const INTERVAL_END = 1;
+const INVERTED = 1;
+
+/** The kernel puts a number in place of %d; within the transaction the set is known by its id. */
+const name = "__set%d";
+/** The list of one message must stay below the 64 KiB that an attribute can hold. */
+const elementsPerMessage = 1000;
+
+/** Values that a rule looks up, gone with the rule. */
+export interface AnonymousSet {
+  readonly intervals: readonly Interval[];
+  /** nft's number for what the values are (7 IPv4, 8 IPv6, 13 port …): how it prints them. */
+  readonly keyType: number;
+  readonly hostOrder: boolean;
+}
+
+/** The step of a rule that asks whether the register's value is (or is not) in the set. */
+export function lookup(setId: number, inverted: boolean): Attribute {
+  const flags = inverted ? [be32(LOOKUP.FLAGS, INVERTED)] : [];
+  const set = [text(LOOKUP.SET, name), be32(LOOKUP.SREG, register), be32(LOOKUP.SET_ID, setId)];
+  return expression("lookup", ...set, ...flags);
+}
+
+/** The messages that make the set; they come before the rule that looks it up. */
+export function setMessages(family: Family, table: string, id: number, set: AnonymousSet): Request[] {
+  const exact = set.intervals.every(({ first, last }) => first.equals(last));
+  const elements = set.intervals.flatMap((interval) =>
+    exact ? [element(interval.first)] : bounds(interval),
+  );
+  const make = nftMessage(
+    NFT_MSG.NEWSET,
+    family,
+    [
+      text(SET.TABLE, table),
+      text(SET.NAME, name),
+      be32(SET.FLAGS, ANONYMOUS | CONSTANT | (exact ? 0 : INTERVAL)),
+      be32(SET.KEY_TYPE, set.keyType),
+      be32(SET.KEY_LEN, set.intervals[0]!.first.length),
+      be32(SET.ID, id),
+      nested(SET.DESC, be32(DESC_SIZE, elements.length)),
+      bytes(SET.USERDATA, set.hostOrder ? hostOrder : bigEndian),
+    ],
+    NLM_F_CREATE,
+  );
+  const messages = [make];
+  for (let i = 0; i < elements.length; i += elementsPerMessage) {
+    const list = nested(ELEMENTS.LIST, ...elements.slice(i, i + elementsPerMessage));
+    const to = [text(ELEMENTS.TABLE, table), text(ELEMENTS.SET, name), be32(ELEMENTS.SET_ID, id)];
+    messages.push(nftMessage(NFT_MSG.NEWSETELEM, family, [...to, list], NLM_F_CREATE));
+  }
+  return messages;
+}
+
+/** An interval is two elements: where it begins and, unless it reaches the end, where it is over. */
+function bounds({ first, last }: Interval): Attribute[] {
+  const end = successor(last);
+  return end ? [element(first), element(end, INTERVAL_END)] : [element(first)];
+}
+
+function element(key: Buffer, flags = 0): Attribute {
+  return nested(LIST_ELEM, dataValue(ELEM.KEY, key), ...(flags ? [be32(ELEM.FLAGS, flags)] : []));
+}

@@ -1,0 +1,78 @@
+import { Code, NsmError } from "../../core/index.js";
+import { be32, be64, text, u8 } from "../netlink/attributes.js";
+import { assertRange } from "../rtnetlink/link-name.js";
+import { and, comparison } from "./field.js";
+import { plain, type Statement } from "./statement.js";
+import { expression, register, verdict } from "./wire.js";
+
+const CT = { DREG: 1, KEY: 2, STATE: 0 } as const;
+const COUNTER = { BYTES: 1, PACKETS: 2 } as const;
+const OBJREF = { TYPE: 1, NAME: 2 } as const;
+const OBJECT_COUNTER = 1;
+const LIMIT = { RATE: 1, UNIT: 2, BURST: 3, TYPE: 4, FLAGS: 5 } as const;
+const REJECT = { TYPE: 1, CODE: 2, TCP_RESET: 1, ICMPX: 2 } as const;
+
+const states = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
+/** What the kernel knows about the connection a packet belongs to. */
+export type ConnectionState = keyof typeof states;
+
+/**
+ * The packet's connection is in one of these states. Works in an inet or bridge table, not in netdev ones,
+ * which see packets before their connection is looked up.
+ */
+export function ctState(...wanted: readonly ConnectionState[]): Statement {
+  if (wanted.length === 0)
+    throw new NsmError(Code.InvalidArgument, "ctState() without a state could never match");
+  const mask = Buffer.alloc(4);
+  mask.writeUInt32LE(wanted.reduce((bits, state) => bits | states[state], 0));
+  const load = expression("ct", be32(CT.KEY, CT.STATE), be32(CT.DREG, register));
+  return plain(load, and(mask), comparison(Buffer.alloc(4), true));
+}
+
+/** Counts the packets that come this far; with a name in a counter that can be read: see `Nftables.counters`. */
+export function counter(name?: string): Statement {
+  if (name === undefined)
+    return plain(expression("counter", be64(COUNTER.BYTES, 0), be64(COUNTER.PACKETS, 0)));
+  const step = expression("objref", be32(OBJREF.TYPE, OBJECT_COUNTER), text(OBJREF.NAME, name));
+  return { ...plain(step), uses: { counter: name } };
+}
+
+const seconds = { second: 1, minute: 60, hour: 3600, day: 86_400 } as const;
+
+/** Matches at most so many packets per unit of time, after a first burst (default 5) of them at once. */
+export function limit(options: { packets: number; per: keyof typeof seconds; burst?: number }): Statement {
+  const { packets, per, burst = 5 } = options;
+  return plain(
+    expression(
+      "limit",
+      be64(LIMIT.RATE, assertRange("packet rate", packets, 1, 0xffffffff)),
+      be64(LIMIT.UNIT, seconds[per]),
+      be32(LIMIT.BURST, assertRange("burst", burst, 0, 0xffffffff)),
+      be32(LIMIT.TYPE, 0),
+      be32(LIMIT.FLAGS, 0),
+    ),
+  );
+}
+
+/** Lets the packet pass this chain; a later chain of the same hook may still drop it. */
+export const accept = (): Statement => plain(verdict(1));
+/** Drops the packet without a word. */
+export const drop = (): Statement => plain(verdict(0));
+/** Goes on with another chain of the table, and comes back if that does not decide. */
+export const jump = (chain: string): Statement => ({ ...plain(verdict(-3, chain)), uses: { chain } });
+/** Ends this chain: goes on behind the jump that led here, or with the policy. */
+export const leave = (): Statement => plain(verdict(-5));
+
+const unreachable = { "no-route": 0, port: 1, host: 2, prohibited: 3 } as const;
+
+/**
+ * Drops the packet and tells its sender: by default that this is administratively prohibited, in the ICMP
+ * of the packet's IP version; `"tcp-reset"` refuses TCP as a closed port does, and matches TCP only.
+ */
+export function reject(how: keyof typeof unreachable | "tcp-reset" = "prohibited"): Statement {
+  if (how === "tcp-reset") {
+    const step = expression("reject", be32(REJECT.TYPE, REJECT.TCP_RESET), u8(REJECT.CODE, 0));
+    return { requires: [{ transport: 6 }], encode: () => [step] };
+  }
+  return plain(expression("reject", be32(REJECT.TYPE, REJECT.ICMPX), u8(REJECT.CODE, unreachable[how])));
+}
