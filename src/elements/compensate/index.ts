@@ -1,0 +1,62 @@
+/**
+ * Closes what may have come about although the answer was lost. When the first Request of a connection ends in a
+ * code that says nothing about what the next hop did (time over, cancelled, link lost, unknown), a Close follows
+ * it: segment ids are derived, so the next hop knows what is meant although its segment is not in the path.
+ *
+ * Client side; after dial(), so that every candidate of round-robin is covered while its link is known. A
+ * connection that other hops may hold on purpose (a refresh, a heal that keeps its endpoint) is left alone.
+ *
+ * @example
+ * chain([updatePath({ name }), beginClient(), connectionState(), dial({ links }), compensate(), connectClient()]);
+ *
+ * @packageDocumentation
+ */
+import { connectionOf, nextSegment, State, type Connection } from "../../api/index.js";
+import { Code, codeOf, log, Slot, type NetworkServiceElement } from "../../core/index.js";
+
+/** How long the Close may take. */
+export interface CompensateOptions {
+  /** Milliseconds, 5,000 when left out. The connection's next Request waits that long at most. */
+  readonly timeoutMs?: number;
+}
+
+const ambiguous = new Set<Code>([
+  Code.DeadlineExceeded,
+  Code.Unavailable,
+  Code.Cancelled,
+  Code.Unknown,
+  Code.Internal,
+]);
+
+/** See the module's description. */
+export function compensate({ timeoutMs = 5_000 }: CompensateOptions = {}): NetworkServiceElement {
+  const answered = new Slot<true>("compensate");
+
+  return {
+    name: "compensate",
+    needs: ["connection-state"],
+
+    async request(ctx, request, next) {
+      const connection = connectionOf(request);
+      try {
+        const response = await next.request(ctx, request);
+        answered.set(ctx, true);
+        return response;
+      } catch (error) {
+        if (!answered.get(ctx) && isNew(connection) && ambiguous.has(codeOf(error))) {
+          await ctx
+            .detached((c) => next.close(c, connection), timeoutMs)
+            .catch((cause: unknown) =>
+              log(ctx).debug({ err: cause, connection: connection.id }, "close after a lost answer failed"),
+            );
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+/** Whether no hop behind this one can hold the connection on purpose. */
+function isNew(connection: Connection): boolean {
+  return nextSegment(connection) === undefined || connection.state === State.RESELECT_REQUESTED;
+}

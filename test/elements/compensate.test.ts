@@ -1,0 +1,89 @@
+import { describe, expect, test } from "vitest";
+import { PathSegment, State } from "nsm-sdk/api";
+import { Code, codeName, connectionState, type NetworkServiceElement } from "nsm-sdk/core";
+import { compensate } from "nsm-sdk/elements/compensate";
+import { describeElement, failAfter, failOnce, hold, recorder, run, sampleConnection } from "nsm-sdk/testing";
+
+/** A next hop that never saw the Request says yes to its Close. */
+function answersUnknownCloses(): NetworkServiceElement {
+  const known = new Set<string>();
+  return {
+    name: "answers-unknown-closes",
+    async request(ctx, request, next) {
+      const response = await next.request(ctx, request);
+      known.add(response.id);
+      return response;
+    },
+    close: async (ctx, connection, next) =>
+      known.delete(connection.id) ? next.close(ctx, connection) : undefined,
+  };
+}
+
+describeElement("compensate", () => compensate(), { behind: [answersUnknownCloses()] });
+
+describe("compensate", () => {
+  const chainWith = (...behind: NetworkServiceElement[]) => {
+    const seen = recorder();
+    return { seen, ...run([connectionState(), compensate(), seen, ...behind]) };
+  };
+
+  test.each(
+    [Code.DeadlineExceeded, Code.Unavailable, Code.Cancelled, Code.Unknown, Code.Internal].map(
+      (code) => [codeName(code), code] as const,
+    ),
+  )("a first request that ended in %s is closed, as it was sent", async (_name, code) => {
+    const { seen, request, leftovers } = chainWith(failOnce(code));
+    await expect(request({ labels: { a: "1" } })).rejects.toMatchObject({ code });
+    expect(seen.calls).toEqual(["request", "close"]);
+    expect(seen.closes).toEqual([seen.requests[0]!.connection]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each(
+    [Code.NotFound, Code.PermissionDenied, Code.InvalidArgument, Code.ResourceExhausted].map(
+      (code) => [codeName(code), code] as const,
+    ),
+  )("%s says that nothing came about: nothing is closed", async (_name, code) => {
+    const { seen, request } = chainWith(failOnce(code));
+    await expect(request()).rejects.toMatchObject({ code });
+    expect(seen.calls).toEqual(["request"]);
+  });
+
+  test("a refresh that fails leaves the connection standing", async () => {
+    const { seen, request, refresh } = chainWith(failAfter(1, Code.Unavailable));
+    await request();
+    await expect(refresh()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(seen.calls).toEqual(["request", "request"]);
+  });
+
+  test("what other hops may hold on purpose is left alone, unless they were told to choose anew", async () => {
+    const { clock, seen, request } = chainWith(failAfter(0, Code.Unavailable));
+    const { path } = sampleConnection(clock.now());
+    const onward = {
+      ...path!,
+      pathSegments: [...path!.pathSegments, PathSegment.create({ name: "nsmgr", id: "m" })],
+    };
+    await expect(request({ path: onward })).rejects.toThrow();
+    expect(seen.closes).toEqual([]);
+    await expect(request({ path: onward, state: State.RESELECT_REQUESTED })).rejects.toThrow();
+    expect(seen.closes).toHaveLength(1);
+  });
+
+  test("a Close that fails does not hide what the request failed with", async () => {
+    const { request } = chainWith(failOnce(Code.Unavailable), failOnce(Code.Internal, "close"));
+    await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+  });
+
+  test("a silent next hop is given five seconds", async () => {
+    const gate = hold();
+    const { ctx, clock, request, leftovers } = chainWith(gate);
+    const started = clock.now();
+    let failed: number | undefined;
+    const call = ctx.withTimeout(60_000, (c) => request({}, c)).finally(() => (failed = clock.now()));
+    call.catch(() => {});
+    await clock.advance(120_000);
+    await expect(call).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    expect(failed! - started).toBe(65_000);
+    expect(leftovers()).toEqual({});
+  });
+});
