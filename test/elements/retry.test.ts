@@ -1,0 +1,122 @@
+import { describe, expect, test } from "vitest";
+import { chain, Code, codeName, Context, explain, NsmError, type NetworkService } from "nsm-sdk/core";
+import { retry } from "nsm-sdk/elements/retry";
+import { failAfter, hold, recorder, sampleConnection, sampleRequest, virtualClock } from "nsm-sdk/testing";
+
+const noChance = () => 0; // waits at their full length
+
+/** A service that fails so many calls of each method. */
+function failing(times: number, code: Code = Code.Unavailable): { service: NetworkService; calls: number[] } {
+  const calls = [0, 0];
+  const fail = (method: 0 | 1): void => {
+    if (calls[method]!++ < times) throw new NsmError(code, `try ${calls[method]} failed`);
+  };
+  const service: NetworkService = {
+    async request(_ctx, request) {
+      fail(0);
+      return request.connection!;
+    },
+    close: async () => fail(1),
+  };
+  return { service, calls };
+}
+
+function bench() {
+  const clock = virtualClock();
+  const ctx = Context.background({ clock });
+  return { clock, ctx, request: sampleRequest(clock.now()), connection: sampleConnection(clock.now()) };
+}
+
+describe("retry", () => {
+  test("five failures and a success are six calls, for Request and Close", async () => {
+    const { clock, ctx, request, connection } = bench();
+    const { service, calls } = failing(5);
+    const patient = retry(service);
+    const done = Promise.all([patient.request(ctx, request), patient.close(ctx, connection)]);
+    await clock.advance(60_000);
+    await expect(done).resolves.toEqual([connection, undefined]);
+    expect(calls).toEqual([6, 6]);
+    expect(clock.timers).toBe(0);
+  });
+
+  test("waits double up to their limit", async () => {
+    const { clock, ctx, request } = bench();
+    const at: number[] = [];
+    const patient = retry(
+      {
+        request: async () => {
+          at.push(clock.now());
+          throw new NsmError(Code.NotFound, "not yet");
+        },
+        close: async () => {},
+      },
+      { intervalMs: 100, maxIntervalMs: 350, random: noChance },
+    );
+    const done = ctx.withTimeout(1_500, (c) => patient.request(c, request)).catch(() => {});
+    await clock.advance(2_000);
+    await done;
+    expect(at.map((time) => time - at[0]!)).toEqual([0, 100, 300, 650, 1_000, 1_350]);
+  });
+
+  test("each try has its own time, within the caller's", async () => {
+    const { clock, ctx, request } = bench();
+    const left: (number | undefined)[] = [];
+    const gate = hold();
+    const look: NetworkService = {
+      request(c, asked) {
+        left.push(c.remainingMs);
+        return chain([gate]).request(c, asked);
+      },
+      close: async () => {},
+    };
+    const patient = retry(look, { intervalMs: 200, tryTimeoutMs: 1_000, random: noChance });
+    const done = ctx.withTimeout(2_000, (c) => patient.request(c, request));
+    done.catch(() => {});
+    await clock.advance(2_000);
+    expect(left).toEqual([1_000, 800]);
+    await expect(done).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    expect(clock.timers).toBe(0);
+  });
+
+  test.each(
+    [Code.InvalidArgument, Code.PermissionDenied, Code.Unauthenticated, Code.Unimplemented].map(
+      (code) => [codeName(code), code] as const,
+    ),
+  )("%s will not go away: it is thrown at once", async (_name, code) => {
+    const { ctx, request, connection } = bench();
+    const { service, calls } = failing(Infinity, code);
+    await expect(retry(service).request(ctx, request)).rejects.toMatchObject({
+      code,
+      message: "try 1 failed",
+    });
+    await expect(retry(service).close(ctx, connection)).rejects.toMatchObject({ code });
+    expect(calls).toEqual([1, 1]);
+  });
+
+  test("when the time is over the error says what the last try failed with", async () => {
+    const { clock, ctx, request } = bench();
+    const { service } = failing(Infinity);
+    const done = ctx.withTimeout(350, (c) => retry(service, { random: noChance }).request(c, request));
+    done.catch(() => {});
+    await clock.advance(350);
+    const error: unknown = await done.catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: Code.DeadlineExceeded });
+    expect(explain(error)).toBe("gave up after 2 tries: try 2 failed");
+    expect(clock.timers).toBe(0);
+  });
+
+  test("a caller who goes away is not asked for", async () => {
+    const { clock, ctx, request } = bench();
+    const seen = recorder();
+    const caller = new AbortController();
+    const patient = retry(chain([seen, failAfter(0, Code.Unavailable)]));
+    const done = ctx.withSignal(caller.signal, (c) => patient.request(c, request));
+    done.catch(() => {});
+    await clock.settle();
+    caller.abort(new NsmError(Code.Cancelled, "changed my mind"));
+    await expect(done).rejects.toMatchObject({ code: Code.Cancelled });
+    await clock.advance(60_000);
+    expect(seen.calls).toEqual(["request"]);
+    expect(clock.timers).toBe(0);
+  });
+});
