@@ -1,0 +1,51 @@
+import { lastValueFrom, toArray } from "rxjs";
+import {
+  fromTimestamp,
+  NetworkServiceEndpoint,
+  NetworkServiceEntry,
+  type NetworkServiceEndpointQuery,
+} from "../../api/index.js";
+import type { Context, EndpointRegistry, NetworkServiceRegistry } from "../../core/index.js";
+
+/** The registered endpoints that answer the query at this moment. */
+export async function findEndpoints(
+  ctx: Context,
+  registry: EndpointRegistry,
+  query: Partial<NetworkServiceEndpoint>,
+): Promise<readonly NetworkServiceEndpoint[]> {
+  const asked: NetworkServiceEndpointQuery = {
+    networkServiceEndpoint: { ...NetworkServiceEndpoint.create(), ...query },
+    watch: false,
+  };
+  const found = await lastValueFrom(registry.find(ctx, asked).pipe(toArray()));
+  return found.flatMap(({ networkServiceEndpoint: endpoint, deleted }) =>
+    endpoint && !deleted ? [endpoint] : [],
+  );
+}
+
+/** The endpoint of exactly that name. */
+export async function findEndpoint(
+  ctx: Context,
+  registry: EndpointRegistry,
+  name: string,
+): Promise<NetworkServiceEndpoint | undefined> {
+  return (await findEndpoints(ctx, registry, { name })).find((endpoint) => endpoint.name === name);
+}
+
+/** The network service of exactly that name, and that payload unless it is empty. */
+export async function findNetworkService(
+  ctx: Context,
+  registry: NetworkServiceRegistry,
+  name: string,
+  payload = "",
+): Promise<NetworkServiceEntry | undefined> {
+  const query = { networkService: NetworkServiceEntry.create({ name, payload }), watch: false };
+  const found = await lastValueFrom(registry.find(ctx, query).pipe(toArray()));
+  return found.find(({ networkService, deleted }) => networkService?.name === name && !deleted)
+    ?.networkService;
+}
+
+/** Whether the registration still holds; one without expiration always does. */
+export function isAlive(ctx: Context, { expirationTime }: NetworkServiceEndpoint): boolean {
+  return expirationTime === undefined || fromTimestamp(expirationTime) > ctx.clock.now();
+}

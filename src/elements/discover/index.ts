@@ -1,0 +1,102 @@
+/**
+ * Asks the registry who can provide what a connection asks for. Server side; before roundRobin().
+ *
+ * A connection that names its endpoint gets that endpoint's URL as `remoteUrl`. Any other gets the `candidates`
+ * that the network service's matches choose for its labels, and the service's payload. A URL that is in the
+ * Context already decides. Nothing is waited for: who wants to wait asks again (retry()).
+ *
+ * @example
+ * chain([..., discover({ networkServices, endpoints }), roundRobin(), connectServer(client)]);
+ *
+ * @packageDocumentation
+ */
+import {
+  connectionOf,
+  patchConnection,
+  type Connection,
+  type NetworkServiceEndpoint,
+} from "../../api/index.js";
+import {
+  Code,
+  ContextKey,
+  log,
+  matchEndpoints,
+  NsmError,
+  remoteUrl,
+  type Context,
+  type EndpointRegistry,
+  type NetworkServiceElement,
+  type NetworkServiceRegistry,
+} from "../../core/index.js";
+import { findEndpoint, findEndpoints, findNetworkService, isAlive } from "./find.js";
+
+/** The endpoints that may serve the connection, in the order of the service's routes. Set by discover(). */
+export const candidates = new ContextKey<readonly NetworkServiceEndpoint[]>("candidates");
+
+/** Whom to ask. */
+export interface DiscoverOptions {
+  readonly networkServices: NetworkServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+}
+
+/** See the module's description. Fails with NOT_FOUND for an unknown service or endpoint, or without candidates. */
+export function discover({ networkServices, endpoints }: DiscoverOptions): NetworkServiceElement {
+  /** Where the named endpoint listens; undefined when it is not registered. */
+  const urlOf = async (
+    ctx: Context,
+    { networkServiceEndpointName: name }: Connection,
+  ): Promise<string | undefined> => (await findEndpoint(ctx, endpoints, name))?.url;
+
+  return {
+    name: "discover",
+
+    async request(ctx, request, next) {
+      if (ctx.get(remoteUrl)) return next.request(ctx, request);
+      const connection = connectionOf(request);
+
+      if (connection.networkServiceEndpointName) {
+        const url = await urlOf(ctx, connection);
+        if (url === undefined) {
+          throw new NsmError(
+            Code.NotFound,
+            `endpoint "${connection.networkServiceEndpointName}" is not registered`,
+          );
+        }
+        return next.request(ctx.with(remoteUrl, url), request);
+      }
+
+      const { networkService: name, payload, labels } = connection;
+      const service = await findNetworkService(ctx, networkServices, name, payload);
+      if (!service) {
+        const wanted = payload ? ` with payload ${payload}` : "";
+        throw new NsmError(Code.NotFound, `network service "${name}"${wanted} is not registered`);
+      }
+      const providers = await findEndpoints(ctx, endpoints, { networkServiceNames: [name] });
+      const found = matchEndpoints(
+        labels,
+        service,
+        providers.filter((endpoint) => isAlive(ctx, endpoint)),
+      );
+      if (found.length === 0) {
+        throw new NsmError(
+          Code.NotFound,
+          `no endpoint of network service "${name}" fits: ${providers.length} registered, labels ${JSON.stringify(labels)}`,
+        );
+      }
+      return next.request(
+        ctx.with(candidates, found),
+        patchConnection(request, { payload: service.payload }),
+      );
+    },
+
+    async close(ctx, connection, next) {
+      if (ctx.get(remoteUrl) || !connection.networkServiceEndpointName) return next.close(ctx, connection);
+      const url = await urlOf(ctx, connection).catch((error: unknown) => {
+        // A registry that is down must not keep a connection alive: dial() still knows the link.
+        log(ctx).warn({ err: error, connection: connection.id }, "endpoint lookup for a close failed");
+        return undefined;
+      });
+      return next.close(url === undefined ? ctx : ctx.with(remoteUrl, url), connection);
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import { describe, expect, test } from "vitest";
+import { Code, NsmError, remoteUrl, type Context } from "nsm-sdk/core";
+import { candidates } from "nsm-sdk/elements/discover";
+import { roundRobin } from "nsm-sdk/elements/round-robin";
+import { checkContext, describeElement, failOnce, hold, recorder, run } from "nsm-sdk/testing";
+import { endpoint } from "./support/registries.js";
+
+const offering = (ctx: Context, ...names: string[]): Context =>
+  ctx.with(
+    candidates,
+    names.map((name) => endpoint(name)),
+  );
+
+describeElement("round-robin", () => roundRobin(), { ctx: (ctx) => offering(ctx, "a") });
+
+describe("round-robin", () => {
+  function bench(...behind: Parameters<typeof run>[0]) {
+    const seen = recorder();
+    const urls: (string | undefined)[] = [];
+    const look = checkContext((ctx) => void urls.push(ctx.get(remoteUrl)));
+    const asked = () => seen.requests.map(({ connection }) => connection!.networkServiceEndpointName);
+    return { urls, seen, asked, ...run([roundRobin(), look, seen, ...behind]) };
+  }
+  const refuse = (...names: string[]) =>
+    checkContext((_ctx, _method, arg) => {
+      const name = (arg as { connection: { networkServiceEndpointName: string } }).connection
+        .networkServiceEndpointName;
+      if (names.includes(name)) throw new NsmError(Code.ResourceExhausted, `${name} is full`);
+    });
+
+  test("each request starts one further on", async () => {
+    const { ctx, request, asked, urls } = bench();
+    for (let i = 0; i < 4; i++) await request({}, offering(ctx, "a", "b", "c"));
+    expect(asked()).toEqual(["a", "b", "c", "a"]);
+    expect(urls).toEqual(["tcp://a", "tcp://b", "tcp://c", "tcp://a"]);
+  });
+
+  test("services take turns of their own, and go on when endpoints disappear", async () => {
+    const { ctx, request, asked } = bench();
+    await request({ networkService: "one" }, offering(ctx, "a", "b", "c"));
+    await request({ networkService: "two" }, offering(ctx, "x", "y"));
+    await request({ networkService: "one" }, offering(ctx, "a", "b", "c"));
+    await request({ networkService: "one" }, offering(ctx, "a"));
+    await request({ networkService: "two" }, offering(ctx, "x", "y"));
+    expect(asked()).toEqual(["a", "x", "b", "a", "y"]);
+  });
+
+  test("asks the next candidate when one refuses, with nothing left of the first try", async () => {
+    const { ctx, request, seen, asked } = bench(refuse("a"));
+    const response = await request({ labels: { own: "1" } }, offering(ctx, "a", "b"));
+    expect(response.networkServiceEndpointName).toBe("b");
+    expect(asked()).toEqual(["a", "b"]);
+    const [first, second] = seen.requests.map(({ connection }) => ({
+      ...connection,
+      networkServiceEndpointName: "",
+    }));
+    expect(second).toEqual(first);
+  });
+
+  test("a failing candidate does not move the turn of others", async () => {
+    const { ctx, request, asked } = bench(refuse("a"));
+    await request({}, offering(ctx, "a", "b", "c"));
+    await request({}, offering(ctx, "a", "b", "c"));
+    expect(asked()).toEqual(["a", "b", "b"]);
+  });
+
+  test("asks an endpoint once that fits two routes", async () => {
+    const { ctx, request, asked } = bench(refuse("a", "b"));
+    await expect(request({}, offering(ctx, "a", "b", "a"))).rejects.toThrow();
+    expect(asked()).toEqual(["a", "b"]);
+  });
+
+  test("when all refuse for one reason its code is kept, with every error as cause", async () => {
+    const { ctx, request } = bench(refuse("a", "b"));
+    const error = await request({}, offering(ctx, "a", "b")).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      code: Code.ResourceExhausted,
+      message: 'none of 2 endpoints of network service "icmp" took the connection',
+    });
+    const { errors } = (error as NsmError).cause as AggregateError;
+    expect(errors.map((each: Error) => each.message)).toEqual(["a is full", "b is full"]);
+  });
+
+  test("when they refuse for different reasons it is UNAVAILABLE", async () => {
+    const { ctx, request } = bench(failOnce(Code.NotFound), refuse("b"));
+    await expect(request({}, offering(ctx, "a", "b"))).rejects.toMatchObject({ code: Code.Unavailable });
+  });
+
+  test("a caller who went away is not served by the next candidate", async () => {
+    const { ctx, clock, request, asked, leftovers } = bench(hold());
+    const caller = new AbortController();
+    const call = offering(ctx, "a", "b").withSignal(caller.signal, (c) => request({}, c));
+    call.catch(() => {});
+    await clock.settle();
+    caller.abort(new NsmError(Code.Cancelled, "gone"));
+    await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
+    expect(asked()).toEqual(["a"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("passes without candidates, and when a URL is there", async () => {
+    const { ctx, request, urls, asked } = bench();
+    await request();
+    await request({}, offering(ctx, "a").with(remoteUrl, "tcp://given"));
+    expect(urls).toEqual([undefined, "tcp://given"]);
+    expect(asked()).toEqual(["", ""]);
+  });
+});
