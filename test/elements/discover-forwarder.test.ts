@@ -1,0 +1,206 @@
+import { describe, expect, test } from "vitest";
+import { PathSegment, State, type NetworkServiceEndpoint } from "nsm-sdk/api";
+import { Code, connectionState, NsmError, remoteUrl, type Labels } from "nsm-sdk/core";
+import { beginServer } from "nsm-sdk/elements/begin";
+import { discoverForwarder } from "nsm-sdk/elements/discover-forwarder";
+import { updatePath } from "nsm-sdk/elements/update-path";
+import { checkContext, describeElement, run, sampleConnection } from "nsm-sdk/testing";
+import { registries, service, endpoint, type Registries } from "./support/registries.js";
+
+const url = "tcp://nsmgr";
+const forwarder = (name: string, labels?: Labels): NetworkServiceEndpoint => ({
+  ...endpoint(name, { of: "forwarder", ...(labels ? { labels } : {}) }),
+  url: `${url}/${name}`,
+});
+
+describeElement("discover-forwarder", () =>
+  discoverForwarder({ ...registries([service("icmp")], [forwarder("f")]), url }),
+);
+
+describe("discover-forwarder", () => {
+  /** A manager's chain; `tried` are the forwarders asked, in order, and `down` those that refuse. */
+  function manager(known: Registries) {
+    const tried: string[] = [];
+    const closed: (string | undefined)[] = [];
+    const down = new Map<string, Code>();
+    const forward = checkContext((ctx, method) => {
+      const name = ctx.get(remoteUrl)?.slice(url.length + 1);
+      if (method === "close") return void closed.push(name);
+      tried.push(name!);
+      const code = down.get(name!);
+      if (code !== undefined) throw new NsmError(code, `${name} refuses`);
+    });
+    const elements = [
+      updatePath({ name: "nsmgr" }),
+      beginServer(),
+      connectionState(),
+      discoverForwarder({ ...known, url }),
+      forward,
+    ];
+    return { tried, closed, down, ...run(elements) };
+  }
+  const many = (n: number) => Array.from({ length: n }, (_, i) => forwarder(`f${i}`));
+
+  /** A connection as a client brings it that was here before: with the next hop in its path. */
+  function beenTo(name: string, now: number) {
+    const { path } = sampleConnection(now);
+    return {
+      path: {
+        index: 0,
+        pathSegments: [
+          ...path!.pathSegments,
+          PathSegment.create({ name: "nsmgr", id: "m" }),
+          PathSegment.create({ name, id: "f" }),
+        ],
+      },
+    };
+  }
+
+  test("chooses by what the service's match wants of a forwarder", async () => {
+    const fwds = [forwarder("p2p", { p2p: "true" }), forwarder("p2mp", { p2mp: "true" }), forwarder("bare")];
+    const wantsP2mp = manager(
+      registries([service("icmp", { metadata: { labels: { p2mp: "true" } } })], fwds),
+    );
+    await wantsP2mp.request();
+    expect(wantsP2mp.tried).toEqual(["p2mp"]);
+
+    const wantsNothing = manager(registries([service("icmp", { metadata: {} })], fwds));
+    await wantsNothing.request();
+    expect(wantsNothing.tried).toEqual(["p2p"]);
+  });
+
+  test("any forwarder will do for a service without matches", async () => {
+    const { request, tried } = manager(registries([service("icmp")], [forwarder("bare")]));
+    await request();
+    expect(tried).toEqual(["bare"]);
+  });
+
+  test("only forwarders that are registered through this manager and still alive are asked", async () => {
+    const { clock } = run([]);
+    const foreign = { ...forwarder("foreign"), url: "tcp://other-nsmgr/foreign" };
+    const expired = {
+      ...forwarder("expired"),
+      expirationTime: { seconds: clock.now() / 1000 - 1, nanos: 0 },
+    };
+    const { request, tried } = manager(registries([service("icmp")], [foreign, expired, forwarder("own")]));
+    await request();
+    expect(tried).toEqual(["own"]);
+  });
+
+  test("tries all in turn within one request", async () => {
+    const { request, tried, down } = manager(registries([service("icmp")], many(10)));
+    for (let i = 0; i < 5; i++) down.set(`f${i}`, Code.Unavailable);
+    await request();
+    expect(tried).toEqual(["f0", "f1", "f2", "f3", "f4", "f5"]);
+  });
+
+  test("keeps to the chosen one on refresh, and only to that one", async () => {
+    const { request, refresh, tried, down } = manager(registries([service("icmp")], many(3)));
+    await request();
+    await refresh();
+    down.set("f0", Code.Internal);
+    await expect(refresh()).rejects.toMatchObject({ code: Code.Internal, message: "f0 refuses" });
+    expect(tried).toEqual(["f0", "f0", "f0"]);
+  });
+
+  test("a new connection after a close may take another", async () => {
+    const { request, close, tried, closed } = manager(registries([service("icmp")], many(2)));
+    await request();
+    await close();
+    await request();
+    expect(tried).toEqual(["f0", "f1"]);
+    expect(closed).toEqual(["f0"]);
+  });
+
+  test("a reselect takes another, although the one in use is registered", async () => {
+    const { request, refresh, tried } = manager(registries([service("icmp")], many(2)));
+    const { clock } = run([]);
+    await request(beenTo("f1", clock.now()));
+    await refresh({ state: State.RESELECT_REQUESTED });
+    expect(tried).toEqual(["f1", "f0"]);
+  });
+
+  test("a reselect comes back to the one in use when there is no other", async () => {
+    const { request, refresh, tried } = manager(registries([service("icmp")], many(1)));
+    await request();
+    await refresh({ state: State.RESELECT_REQUESTED });
+    expect(tried).toEqual(["f0", "f0"]);
+  });
+
+  test("after a restart of the manager a refresh goes to the forwarder in the path", async () => {
+    for (let round = 0; round < 10; round++) {
+      const { request, tried, clock } = manager(registries([service("icmp")], many(round + 3)));
+      await request(beenTo("f2", clock.now()));
+      expect(tried).toEqual(["f2"]);
+    }
+  });
+
+  test("the chosen one is gone: a refresh says so, a reselect finds another", async () => {
+    const known = registries([service("icmp")], many(2));
+    const { request, refresh, tried } = manager(known);
+    await request();
+    known.known.shift();
+    await expect(refresh()).rejects.toMatchObject({
+      code: Code.NotFound,
+      message: 'forwarder "f0", which carries the connection, is not registered any more',
+    });
+    await refresh({ state: State.RESELECT_REQUESTED });
+    expect(tried).toEqual(["f0", "f1"]);
+  });
+
+  test("no forwarder, or no such service, is NOT_FOUND", async () => {
+    const { request } = manager(registries([service("icmp", {})], [forwarder("bare")]));
+    await expect(request()).rejects.toMatchObject({
+      code: Code.NotFound,
+      message: 'none of 1 registered forwarders fits network service "icmp"',
+    });
+    await expect(request({ networkService: "unknown" })).rejects.toMatchObject({
+      code: Code.NotFound,
+      message: 'network service "unknown" is not registered',
+    });
+  });
+
+  test("when all refuse for one reason its code is kept, else it is UNAVAILABLE", async () => {
+    const { request, down } = manager(registries([service("icmp")], many(2)));
+    down.set("f0", Code.ResourceExhausted).set("f1", Code.ResourceExhausted);
+    await expect(request()).rejects.toMatchObject({
+      code: Code.ResourceExhausted,
+      message: "none of 2 forwarders took the connection",
+    });
+    down.set("f1", Code.NotFound);
+    await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+  });
+
+  test("a service that changes what it wants gets another forwarder after a close", async () => {
+    const known = registries(
+      [service("icmp", { metadata: { labels: { p2mp: "true" } } })],
+      [forwarder("p2p", { p2p: "true" }), forwarder("p2mp", { p2mp: "true" })],
+    );
+    const { request, close, tried } = manager(known);
+    await request();
+    await close();
+    known.services[0] = service("icmp", {});
+    await request();
+    expect(tried).toEqual(["p2mp", "p2p"]);
+  });
+
+  test("close goes on without a URL when the forwarder or the registry is gone", async () => {
+    const known = registries([service("icmp")], many(1));
+    const { request, close, closed, leftovers } = manager(known);
+    await request();
+    known.known.pop();
+    await close();
+    known.known.push(forwarder("f0"));
+    await request();
+    known.fail(new NsmError(Code.Unavailable, "registry down"));
+    await close();
+    expect(closed).toEqual([undefined, undefined]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("closing a connection that is not known here goes to the forwarder in its path", async () => {
+    const { close, closed, clock } = manager(registries([service("icmp")], many(2)));
+    await close(sampleConnection(clock.now(), beenTo("f1", clock.now())));
+    expect(closed).toEqual(["f1"]);
+  });
+});
