@@ -23,13 +23,13 @@ export interface IdentityFiles {
  * each names the file
  */
 export async function readIdentityFiles(directory: string, now: number): Promise<IdentityFiles> {
-  const [ca, svid, key] = ["ca.pem", "svid.pem", "key.pem"].map((name) => join(directory, name)) as [
-    string,
-    string,
-    string,
-  ];
-  const texts = await Promise.all([ca, svid, key].map(read));
-  const [caText, svidText, keyText] = texts as [string, string, string];
+  const ca = join(directory, "ca.pem");
+  const svid = join(directory, "svid.pem");
+  const key = join(directory, "key.pem");
+  // One after the other, so that of several missing files it is always the same one that is named.
+  const caText = await read(ca);
+  const svidText = await read(svid);
+  const keyText = await read(key);
 
   const bundle = inFile(ca, Code.InvalidArgument, () => authorities(caText));
   const certificates = inFile(svid, Code.InvalidArgument, () => parseCertificates(svidText));
@@ -37,7 +37,7 @@ export async function readIdentityFiles(directory: string, now: number): Promise
   const own = inFile(key, Code.InvalidArgument, () => x509Svid(certificates, privateKey(keyText)));
   const bundles = new Map([[id.trustDomain, bundle]]);
   inFile(svid, Code.FailedPrecondition, () => verifySvid(certificates, bundles, now));
-  return { context: { svid: own, bundles }, contents: texts.join("\0") };
+  return { context: { svid: own, bundles }, contents: [caText, svidText, keyText].join("\0") };
 }
 
 async function read(path: string): Promise<string> {

@@ -1,12 +1,11 @@
 import type { X509Certificate } from "node:crypto";
-import { readdir, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { credentials, Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { credentials, Metadata, ServerCredentials, status } from "@grpc/grpc-js";
 import { firstValueFrom } from "rxjs";
-import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { Code } from "../../src/core/index.js";
 import {
   authority,
@@ -458,30 +457,4 @@ describe("peerOfCall", () => {
     await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
     await expect(refused).rejects.toThrow("it came without TLS");
   });
-});
-
-/** The sockets this process has open, as the kernel counts them: Node does not list those it may exit with. */
-async function openSockets(): Promise<string[]> {
-  const links = (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ""));
-  return (await Promise.all(links)).filter((link) => link.startsWith("socket:"));
-}
-
-test("closing clients and servers leaves no socket", async () => {
-  const before = new Set(await openSockets());
-  const opened = async (): Promise<string[]> => (await openSockets()).filter((socket) => !before.has(socket));
-  const listening = new Server();
-  const port = await new Promise<number>((resolve, reject) =>
-    listening.bindAsync("127.0.0.1:0", server.serverCredentials(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    ),
-  );
-  const call = asker(`127.0.0.1:${port}`, client.channelCredentials());
-  await expect(call()).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
-  expect(await opened()).toHaveLength(3);
-  call.close();
-  await new Promise<void>((resolve, reject) =>
-    listening.tryShutdown((error) => (error ? reject(error) : resolve())),
-  );
-  // The kernel is told a turn of the event loop after the callbacks.
-  await vi.waitFor(async () => expect(await opened()).toEqual([]));
 });
