@@ -1,4 +1,4 @@
-import { nextSegment, type Connection } from "../../api/index.js";
+import { connectionOf, nextSegment, type Connection } from "../../api/index.js";
 import {
   connectionEvents,
   type ConnectionEvents,
@@ -8,6 +8,7 @@ import {
   type NetworkService,
 } from "../../core/index.js";
 import type { Entries, Entry } from "./entries.js";
+import { assertSameOrigin } from "./origin.js";
 
 /**
  * A Close from outside. It pre-empts events under way, always closes what was established last whatever the
@@ -25,10 +26,12 @@ export async function closeFromOutside(
     if (nextSegment(connection)) await next.close(ctx.with(connectionEvents, closedEvents), connection);
     return;
   }
+  if (entry.established) assertSameOrigin(ctx, connection, connectionOf(entry.established.request));
   entry.preemptEvents();
   const closed = await entry.queue.run(async () => {
     const { established } = entry;
     if (!established || entries.get(connection.id) !== entry) return false;
+    assertSameOrigin(ctx, connection, connectionOf(established.request));
     entry.established = undefined;
     entries.delete(entry);
     await next.close(ctx.with(connectionEvents, closedEvents), established.request.connection!);

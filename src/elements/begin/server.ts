@@ -7,6 +7,7 @@ import {
 } from "../../core/index.js";
 import { closeEvent, closeFromOutside } from "./close.js";
 import { closeQuietly, Entries, type Entry } from "./entries.js";
+import { assertSameOrigin } from "./origin.js";
 
 /** begin() for a chain that is called from outside the process. */
 export function beginServer(): NetworkServiceElement {
@@ -35,6 +36,7 @@ export function beginServer(): NetworkServiceElement {
       const connection = connectionOf(request);
       return entries.run(connection.id, async (entry) => {
         ctx.throwIfDone();
+        if (entry.established) assertSameOrigin(ctx, connection, connectionOf(entry.established.request));
         const inner = ctx.with(connectionEvents, eventsOf(entry, next));
         if (entry.established && connection.state === State.RESELECT_REQUESTED) {
           const { established } = entry;
