@@ -1,7 +1,7 @@
 import { Client, credentials, Metadata, type CallCredentials, type ChannelOptions } from "@grpc/grpc-js";
 import type { Clock, Peer, Token } from "../core/index.js";
 import { tokenHeaders, validUntil, type Identity } from "../identity/index.js";
-import { isLocalTarget } from "./target.js";
+import { isAddressTarget, isLocalTarget } from "./target.js";
 
 const CHANNEL_OPTIONS: ChannelOptions = {
   // The default keeps a channel failing for a second after its peer is back.
@@ -51,7 +51,11 @@ export class PooledChannel {
       // What the peer signs later, it may sign with a newer key than the one this connection knows.
       this.freshUntil = now + (validUntil(certificate) - now) / 2;
     });
-    this.client = new Client(target, channelCredentials, CHANNEL_OPTIONS);
+    this.client = new Client(target, channelCredentials, {
+      ...CHANNEL_OPTIONS,
+      // TLS may not name an address as the server wanted, and nobody looks at this name.
+      ...(isAddressTarget(target) && { "grpc.ssl_target_name_override": "localhost" }),
+    });
     // The generator runs when a connection is there, so the server is known by then.
     this.callCredentials =
       identity.id &&

@@ -32,6 +32,11 @@ export function isLocalTarget(target: string): boolean {
   return /^unix:|^(dns|ipv4|ipv6):(\/\/\/)?(localhost|127(\.\d+){3}|\[::1\]):/.test(target);
 }
 
+/** Whether a target is an IP address and a port. */
+export function isAddressTarget(target: string): boolean {
+  return /^(dns|ipv4|ipv6):(\/\/\/)?(\[|\d+(\.\d+){3}:)/.test(target);
+}
+
 function validPort(port: string | undefined): boolean {
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
 }

@@ -1,0 +1,170 @@
+import { concat, NEVER, of, type Subscription } from "rxjs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  Connection,
+  ConnectionEvent,
+  MonitorScopeSelector,
+  NetworkServiceRequest,
+} from "../../src/api/index.js";
+import { Code, codeOf, Context, explain, peer, type Peer } from "../../src/core/index.js";
+import { insecureIdentity, parseToken, verifyToken } from "../../src/identity/index.js";
+import { grpcServer, type Server } from "../../src/inbound/index.js";
+import { grpcLinks, serverPeer, type GrpcLinks } from "../../src/outbound/index.js";
+import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
+import { openSockets, socketsDownTo } from "./grpc-kit.js";
+import { renewable, type Renewable } from "./tls-identities.js";
+
+const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
+
+describe("links with mutual TLS", () => {
+  let before: number;
+  let clock: VirtualClock;
+  let nsc: Renewable;
+  let nsmgr: Renewable;
+  let links: GrpcLinks;
+  let server: Server;
+  let callers: Peer[];
+  let ctx: Context;
+
+  const start = async (lifetimes: { server?: number } = {}): Promise<void> => {
+    nsc = await renewable("nsc");
+    nsmgr = await renewable("nsmgr", lifetimes.server === undefined ? {} : { lifetimeMs: lifetimes.server });
+    links = grpcLinks({ identity: nsc.identity, clock });
+    server = await grpcServer({
+      identity: nsmgr.identity,
+      listenOn: ["tcp://127.0.0.1:0"],
+      graceMs: 0,
+      services: {
+        networkService: {
+          request: async (c, { connection }) => {
+            callers.push(c.get(peer)!);
+            return connection!;
+          },
+          close: async () => {},
+        },
+        monitor: { monitorConnections: () => concat(of(ConnectionEvent.create()), NEVER) },
+      },
+    });
+  };
+
+  beforeEach(() => {
+    before = openSockets();
+    clock = virtualClock(Date.now());
+    callers = [];
+    ctx = Context.background();
+  });
+
+  afterEach(async () => {
+    links.close();
+    await server.close();
+    nsc.identity.close();
+    nsmgr.identity.close();
+    await socketsDownTo(before);
+    expect(clock.timers).toBe(0);
+  });
+
+  /** One Request; answers who each side was to the other. */
+  const call = async (): Promise<{ caller: Peer; called: Peer }> => {
+    const holder: { current?: Peer | undefined } = {};
+    await links.to(server.listenOn[0]!).networkService.request(ctx.with(serverPeer, holder), request);
+    return { caller: callers.at(-1)!, called: holder.current! };
+  };
+
+  /** A monitor stream that has told something, and what became of it. */
+  const stream = async (): Promise<{ subscription: Subscription; outcome: () => string }> => {
+    let outcome = "open";
+    const { monitor } = links.to(server.listenOn[0]!);
+    const subscription = await new Promise<Subscription>((resolve) => {
+      const opened: Subscription = monitor.monitorConnections(ctx, MonitorScopeSelector.create()).subscribe({
+        next: () => queueMicrotask(() => resolve(opened)),
+        error: (error: unknown) => (outcome = explain(error)),
+        complete: () => (outcome = "complete"),
+      });
+    });
+    return { subscription, outcome: () => outcome };
+  };
+
+  test("each side knows the other's id and certificate", async () => {
+    await start();
+    const { caller, called } = await call();
+    expect(caller.spiffeId).toBe("spiffe://example.org/nsc");
+    expect(caller.certificate?.raw).toEqual(nsc.source.current().svid.certificates[0]!.raw);
+    expect(called.spiffeId).toBe("spiffe://example.org/nsmgr");
+    expect(called.certificate?.raw).toEqual(nsmgr.source.current().svid.certificates[0]!.raw);
+  });
+
+  test("already the first call carries a token for the server, signed with the shown key", async () => {
+    await start();
+    const { caller } = await call();
+    expect(parseToken(caller.token!.token)).toMatchObject({
+      sub: "spiffe://example.org/nsc",
+      aud: ["spiffe://example.org/nsmgr"],
+    });
+    expect(verifyToken(caller.token!.token, caller.certificate!)).toBe(true);
+  });
+
+  test("all calls and streams to one target share a connection", async () => {
+    await start();
+    const first = await call();
+    const { subscription } = await stream();
+    const second = await call();
+    expect(second.caller.address).toBe(first.caller.address);
+    subscription.unsubscribe();
+  });
+
+  test("when the own certificate changes, calls move to a new connection and streams stay", async () => {
+    await start();
+    const old = await call();
+    const { subscription, outcome } = await stream();
+    await nsc.renew();
+    const fresh = await call();
+    expect(fresh.caller.address).not.toBe(old.caller.address);
+    expect(fresh.caller.certificate?.raw).toEqual(nsc.source.current().svid.certificates[0]!.raw);
+    expect(verifyToken(fresh.caller.token!.token, fresh.caller.certificate!)).toBe(true);
+    expect(outcome()).toBe("open");
+
+    const both = openSockets();
+    subscription.unsubscribe();
+    await socketsDownTo(both - 1);
+    expect((await call()).caller.address).toBe(fresh.caller.address);
+  });
+
+  test("a connection is left at half of the life the server's certificate had", async () => {
+    await start({ server: 3_600_000 });
+    const old = await call();
+    await clock.advance(1_700_000);
+    expect((await call()).caller.address).toBe(old.caller.address);
+    const { subscription, outcome } = await stream();
+    await clock.advance(200_000);
+    expect((await call()).caller.address).not.toBe(old.caller.address);
+    expect(outcome()).toBe("open");
+    subscription.unsubscribe();
+  });
+
+  test("when the server's certificate changes, its clients come again and their streams stay", async () => {
+    await start();
+    const old = await call();
+    const { subscription, outcome } = await stream();
+    await nsmgr.renew();
+    let fresh = await call();
+    // The GOAWAY may meet a call that is on its way; that one still succeeds on the old connection.
+    while (fresh.caller.address === old.caller.address) fresh = await call();
+    expect(fresh.called.certificate?.raw).toEqual(nsmgr.source.current().svid.certificates[0]!.raw);
+    expect(outcome()).toBe("open");
+    expect(verifyToken(fresh.caller.token!.token, fresh.caller.certificate!)).toBe(true);
+    subscription.unsubscribe();
+  });
+
+  test("a client without certificate, and one that speaks no TLS, get no call through", async () => {
+    await start();
+    const plain = grpcLinks({ identity: insecureIdentity() });
+    const error: unknown = await plain
+      .to(server.listenOn[0]!)
+      .networkService.request(ctx, request)
+      .catch((caught: unknown) => caught);
+    plain.close();
+    expect(codeOf(error)).toBe(Code.Unavailable);
+    expect(callers).toEqual([]);
+    await call();
+  });
+});
