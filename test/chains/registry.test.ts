@@ -1,0 +1,380 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fromTimestamp, toTimestamp } from "../../src/api/index.js";
+import {
+  Code,
+  endpointRegistryChain,
+  registrationPath,
+  type ChainElement,
+  type EndpointRegistry,
+} from "../../src/core/index.js";
+import { insecureTokens } from "../../src/identity/index.js";
+import { begin } from "../../src/registry/elements/begin/index.js";
+import { dialEndpoints } from "../../src/registry/elements/dial/index.js";
+import { updatePath } from "../../src/registry/elements/update-path/index.js";
+import { memoryEndpoints } from "../../src/registry/stores/memory/index.js";
+import { listen } from "../registry/support.js";
+import { idOf, ns, nse, REGISTRY, services, story, world, type World } from "./registry-world.js";
+
+const watch = (like?: Parameters<typeof nse>[1]) => ({
+  networkServiceEndpoint: like
+    ? nse("", { networkServiceNames: [], networkServiceLabels: {}, url: "", ...like })
+    : undefined,
+  watch: true,
+});
+
+let w: World;
+beforeEach(() => void (w = world()));
+afterEach(async () => {
+  w.killAll();
+  w.network.faults.clear();
+  await w.clock.settle();
+  expect(w.leftovers()).toEqual({});
+});
+
+describe("a registry and its client", () => {
+  test("keep an endpoint as long as its client lives, and forget it when it is unregistered", async () => {
+    const registry = w.registry();
+    const client = w.client("nse-1", REGISTRY);
+    const answer = await client.endpoints.register(w.ctx, nse("nse-1"));
+    expect(fromTimestamp(answer.expirationTime!)).toBe(w.clock.now() + 60_000);
+    expect(answer.pathIds).toEqual([idOf("nse-1"), idOf("registry")]);
+    const registered = w.clock.now();
+    for (let hour = 0; hour < 3; hour++) {
+      await w.clock.advance(3_600_000);
+      const [stored] = await w.found(registry.endpoints, { name: "nse-1" });
+      expect(fromTimestamp(stored!.initialRegistrationTime!)).toBe(registered);
+    }
+    await client.endpoints.unregister(w.ctx, nse("nse-1"));
+    expect(await w.found(registry.endpoints)).toEqual([]);
+    await w.clock.settle();
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("lose an endpoint within its minute when it dies, and tell those who watch", async () => {
+    w.registry();
+    const client = w.client("nse-1", REGISTRY);
+    const reader = listen(w.client("nsc", REGISTRY).endpoints.find(w.ctx, watch()));
+    await client.endpoints.register(w.ctx, nse("nse-1"));
+    client.kill();
+    await w.clock.advance(44_000);
+    expect(story(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001"]);
+    await w.clock.advance(16_000);
+    expect(story(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001", "-nse-1 tcp://nse-1:6001"]);
+    reader.stop();
+    await w.clock.settle();
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("give a service without payload IP", async () => {
+    const registry = w.registry();
+    const client = w.client("nse-1", REGISTRY);
+    await client.networkServices.register(w.ctx, ns("icmp"));
+    expect(await services(w.ctx, client.networkServices)).toMatchObject([{ name: "icmp", payload: "IP" }]);
+    await client.networkServices.unregister(w.ctx, ns("icmp"));
+    expect(await services(w.ctx, registry.networkServices)).toEqual([]);
+    await w.clock.settle();
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("find each other again after the registry has lost everything", async () => {
+    const first = w.registry();
+    const client = w.client("nse-1", REGISTRY);
+    const nsc = w.client("nsc", REGISTRY);
+    await client.networkServices.register(w.ctx, ns("icmp"));
+    await client.endpoints.register(w.ctx, nse("nse-1"));
+    const reader = listen(nsc.endpoints.find(w.ctx, watch()));
+    await w.clock.settle();
+    first.kill();
+    await w.clock.advance(20_000);
+    const second = w.registry();
+    expect(await w.found(second.endpoints)).toEqual([]);
+    await w.clock.advance(15_000);
+    expect(await w.found(second.endpoints)).toMatchObject([{ name: "nse-1" }]);
+    expect(await services(w.ctx, second.networkServices)).toMatchObject([{ name: "icmp" }]);
+    await w.clock.advance(600_000);
+    await client.endpoints.unregister(w.ctx, nse("nse-1"));
+    await w.clock.settle();
+    expect(story(reader.seen).at(-1)).toBe("-nse-1 tcp://nse-1:6001");
+    expect(reader.end).toBeUndefined();
+    reader.stop();
+  });
+
+  test("register once when the answer to the first Register is lost", async () => {
+    const registry = w.registry();
+    const client = w.client("nse-1", REGISTRY);
+    w.network.faults.dropResponses({ method: "Register", times: 1 });
+    const answer = client.endpoints.register(w.ctx, nse("nse-1"));
+    await w.clock.advance(1_000);
+    expect((await answer).name).toBe("nse-1");
+    expect(await w.found(registry.endpoints)).toHaveLength(1);
+    await client.endpoints.unregister(w.ctx, nse("nse-1"));
+  });
+
+  test("say what the last failure was when there is no registry", async () => {
+    const client = w.client("nse-1", REGISTRY);
+    const call = w.ctx
+      .withTimeout(5_000, (c) => client.endpoints.register(c, nse("nse-1")))
+      .catch((error: unknown) => error);
+    await w.clock.advance(5_000);
+    expect(await call).toMatchObject({ code: Code.DeadlineExceeded, cause: { code: Code.Unavailable } });
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("refuse an endpoint without a name, at once and for good", async () => {
+    w.registry();
+    const client = w.client("nse-1", REGISTRY);
+    await expect(client.endpoints.register(w.ctx, nse(""))).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+    });
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("show more endpoints than any buffer of theirs would hold", async () => {
+    const registry = w.registry();
+    const manager = w.nsmgr("nsmgr-1");
+    for (let i = 0; i < 500; i++) await registry.endpoints.register(w.ctx, nse(`nse-${i}`));
+    expect(await w.found(manager.discovery.endpoints, { networkServiceNames: ["icmp"] })).toHaveLength(500);
+  });
+});
+
+describe("a manager's registry", () => {
+  test("shows its node the real URLs and the domain its own", async () => {
+    const registry = w.registry();
+    const near = w.nsmgr("nsmgr-1");
+    const far = w.nsmgr("nsmgr-2");
+    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
+    const answer = await client.endpoints.register(w.ctx, nse("nse-1"));
+    expect(answer.url).toBe("tcp://nse-1:6001");
+    expect(answer.pathIds).toEqual([idOf("nse-1"), idOf("nsmgr-1"), idOf("registry")]);
+    const seenAs = async (endpoints: EndpointRegistry): Promise<string[]> =>
+      (await w.found(endpoints, { name: "nse-1" })).map(({ url }) => url);
+    expect(await seenAs(registry.endpoints)).toEqual(["tcp://nsmgr-1:5001"]);
+    expect(await seenAs(far.endpoints)).toEqual(["tcp://nsmgr-1:5001"]);
+    expect(await seenAs(near.endpoints)).toEqual(["tcp://nse-1:6001"]);
+    expect(await seenAs(near.discovery.endpoints)).toEqual(["tcp://nse-1:6001"]);
+    await client.endpoints.unregister(w.ctx, nse("nse-1"));
+    expect(await seenAs(far.endpoints)).toEqual([]);
+    await w.clock.settle();
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("passes the path on: everybody's token in its place, and the index back as it came", async () => {
+    w.registry();
+    w.nsmgr("nsmgr-1");
+    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
+    const holder = { current: { index: 0, segments: [] as { token: string }[] } };
+    const ctx = w.ctx.with(registrationPath, holder);
+    const subjects = (): string[] =>
+      holder.current.segments.map(({ token }) => JSON.parse(atob(token.split(".")[1]!)).sub as string);
+    await client.endpoints.register(ctx, nse("nse-1"));
+    expect(holder.current.index).toBe(0);
+    expect(subjects()).toEqual(["nse-1", "nsmgr-1", "registry"].map(idOf));
+    await client.endpoints.register(ctx, nse("nse-1"));
+    expect(subjects()).toEqual(["nse-1", "nsmgr-1", "registry"].map(idOf));
+    await client.endpoints.unregister(ctx, nse("nse-1"));
+    expect(holder.current.index).toBe(0);
+    expect(holder.current.segments).toHaveLength(3);
+  });
+
+  test("works without a registry behind it", async () => {
+    const manager = w.nsmgr("nsmgr-1", { withRegistry: false });
+    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
+    await client.networkServices.register(w.ctx, ns("icmp"));
+    await client.endpoints.register(w.ctx, nse("nse-1"));
+    expect(await services(w.ctx, manager.discovery.networkServices)).toMatchObject([{ payload: "IP" }]);
+    for (const like of [{ networkServiceNames: ["icmp"] }, { url: "tcp://nsmgr-1:5001" }]) {
+      expect(await w.found(manager.discovery.endpoints, like)).toMatchObject([{ url: "tcp://nse-1:6001" }]);
+    }
+    client.kill();
+    await w.clock.advance(60_000);
+    expect(await w.found(manager.discovery.endpoints)).toEqual([]);
+    await manager.networkServices.unregister(w.ctx, ns("icmp"));
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("finds the forwarders of its node by its own URL", async () => {
+    w.registry();
+    const near = w.nsmgr("nsmgr-1");
+    w.nsmgr("nsmgr-2");
+    const forwarder = { networkServiceNames: ["forwarder"], networkServiceLabels: {} };
+    const one = w.client("fwd-1", "tcp://nsmgr-1:5001");
+    const two = w.client("fwd-2", "tcp://nsmgr-2:5001");
+    await one.endpoints.register(w.ctx, nse("fwd-1", forwarder));
+    await two.endpoints.register(w.ctx, nse("fwd-2", forwarder));
+    const query = { networkServiceNames: ["forwarder"], url: "tcp://nsmgr-1:5001" };
+    expect(await w.found(near.discovery.endpoints, query)).toMatchObject([
+      { name: "fwd-1", url: "tcp://fwd-1:6001" },
+    ]);
+  });
+
+  test("lets an endpoint that died vanish from the registry too", async () => {
+    const registry = w.registry();
+    w.nsmgr("nsmgr-1");
+    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
+    await w.ctx.withTimeout(15_000, (c) => client.endpoints.register(c, nse("nse-1")));
+    client.kill();
+    await w.clock.advance(44_999);
+    expect(await w.found(registry.endpoints)).toHaveLength(1);
+    await w.clock.advance(1);
+    expect(await w.found(registry.endpoints)).toEqual([]);
+    await w.clock.advance(15_000);
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("is the only one an endpoint has to find again after a restart", async () => {
+    const registry = w.registry();
+    const first = w.nsmgr("nsmgr-1");
+    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
+    const reader = listen(w.client("nsc", "tcp://nsmgr-1:5001").endpoints.find(w.ctx, watch()));
+    await client.networkServices.register(w.ctx, ns("icmp"));
+    await client.endpoints.register(w.ctx, nse("nse-1"));
+    await w.clock.settle();
+    first.kill();
+    await w.clock.advance(2_000);
+    const second = w.nsmgr("nsmgr-1");
+    // Either nothing or the valid URL.
+    expect(await w.found(second.endpoints)).toEqual([]);
+    await w.clock.advance(10_000);
+    expect(await w.found(second.endpoints)).toMatchObject([{ url: "tcp://nse-1:6001" }]);
+    expect(await w.found(registry.endpoints)).toHaveLength(1);
+    const other = w.client("nse-2", "tcp://nsmgr-1:5001");
+    await other.endpoints.register(w.ctx, nse("nse-2"));
+    await w.clock.settle();
+    expect(story(reader.seen).at(-1)).toBe("+nse-2 tcp://nse-2:6001");
+    expect(new Set(story(reader.seen).filter((line) => line.startsWith("+")))).toEqual(
+      new Set(["+nse-1 tcp://nse-1:6001", "+nse-2 tcp://nse-2:6001"]),
+    );
+    reader.stop();
+  });
+
+  test("passes on what was registered through it before a restart is to go", async () => {
+    const registry = w.registry();
+    const first = w.nsmgr("nsmgr-1");
+    await first.networkServices.register(w.ctx, ns("icmp"));
+    await first.endpoints.register(w.ctx, nse("nse-1"));
+    first.kill();
+    const second = w.nsmgr("nsmgr-1");
+    await second.networkServices.unregister(w.ctx, ns("icmp"));
+    await second.endpoints.unregister(w.ctx, nse("nse-1"));
+    expect(await services(w.ctx, registry.networkServices)).toEqual([]);
+    expect(await w.found(registry.endpoints)).toEqual([]);
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("says that the registry is down, and not that nothing is found", async () => {
+    const manager = w.nsmgr("nsmgr-1");
+    await expect(w.found(manager.endpoints)).rejects.toMatchObject({ code: Code.Unavailable });
+    await expect(manager.endpoints.register(w.ctx, nse("nse-1"))).rejects.toMatchObject({
+      code: Code.Unavailable,
+    });
+    expect(w.leftovers()).toEqual({});
+  });
+
+  test("keeps a refused Register from leaving anything anywhere", async () => {
+    const registry = w.registry();
+    const manager = w.nsmgr("nsmgr-1");
+    await expect(manager.endpoints.register(w.ctx, nse("nse-1", { url: "" }))).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+    });
+    expect(await w.found(registry.endpoints)).toEqual([]);
+    expect(w.leftovers()).toEqual({});
+  });
+});
+
+describe("a watch over several hops", () => {
+  const urlOf = (hop: number): string => `tcp://hop-${hop}:5001`;
+
+  /** `length` servers in a row, the last with a store. */
+  function row(length: number): { kill(): void }[] {
+    return Array.from({ length }, (_, hop) => {
+      const tokens = insecureTokens({ clock: w.clock, subject: idOf(`hop-${hop}`) });
+      const links = w.network.links({ name: `hop-${hop}`, tokens });
+      const end: ChainElement<EndpointRegistry> =
+        hop === length - 1 ? memoryEndpoints() : dialEndpoints({ links, url: urlOf(hop + 1) });
+      const endpoints = endpointRegistryChain([updatePath({ tokens }), begin(), end]);
+      const server = w.network.listen(urlOf(hop), { endpoints });
+      return {
+        kill() {
+          server.close();
+          links.close();
+        },
+      };
+    });
+  }
+
+  const every = Array.from({ length: 9 }, (_, i) => i + 2).flatMap((length) =>
+    Array.from({ length }, (_, killed) => [length, killed] as const),
+  );
+
+  test.each(every)("of %i servers ends with an error when server %i is killed", async (length, killed) => {
+    const hops = row(length);
+    const links = w.network.links({ name: "client" });
+    const chain = endpointRegistryChain([dialEndpoints({ links, url: urlOf(0) })]);
+    const reader = listen(chain.find(w.ctx, watch()));
+    await chain.register(w.ctx, nse("nse-1"));
+    await w.clock.settle();
+    expect(story(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001"]);
+    hops[killed]!.kill();
+    await w.clock.settle();
+    await w.clock.settle();
+    expect(reader.end?.error).toBeDefined();
+    hops.forEach((hop) => hop.kill());
+    expect(w.network.debugState()).toMatchObject({ calls: 0, listeners: 0 });
+  });
+
+  test("ends with an error when a server ends the stream as if all were well", async () => {
+    w.network.listen(urlOf(0), { endpoints: endpointRegistryChain([]) });
+    const links = w.network.links({ name: "client" });
+    const reader = listen(
+      endpointRegistryChain([dialEndpoints({ links, url: urlOf(0) })]).find(w.ctx, watch()),
+    );
+    await w.clock.settle();
+    expect(reader.end).toMatchObject({ error: { code: Code.Unavailable } });
+  });
+});
+
+describe("registrations in a bad network", () => {
+  test("all stand or all are gone in the end, and nothing is left behind", async () => {
+    const registry = w.registry();
+    const manager = w.nsmgr("nsmgr-1");
+    w.network.faults.dropResponses({ chance: 0.1 });
+    w.network.faults.cancelCalls({ chance: 0.05 });
+    w.network.faults.delay({ ms: 5, jitterMs: 50 });
+    const clients = Array.from({ length: 20 }, (_, i) => w.client(`nse-${i}`, "tcp://nsmgr-1:5001"));
+    const each = async (call: (client: (typeof clients)[number]) => Promise<unknown>): Promise<void> => {
+      const all = Promise.all(clients.map(call));
+      let done = false;
+      void all.then(() => (done = true));
+      for (let i = 0; i < 100 && !done; i++) await w.clock.advance(1_000);
+      await all;
+    };
+    for (let round = 0; round < 5; round++) {
+      await each((client) => client.endpoints.register(w.ctx, nse(client.name)));
+      await each((client) => client.endpoints.register(w.ctx, nse(client.name)));
+      expect(await w.found(registry.endpoints)).toHaveLength(20);
+      await w.clock.advance(300_000);
+      expect(await w.found(registry.endpoints)).toHaveLength(20);
+      await each((client) => client.endpoints.unregister(w.ctx, nse(client.name)));
+      expect(await w.found(registry.endpoints)).toEqual([]);
+      await w.clock.advance(60_000);
+      expect(w.leftovers()).toEqual({});
+    }
+    expect(manager.debugState()).toEqual({});
+  });
+
+  test("end in time when a manager is cut off from the registry", async () => {
+    const registry = w.registry();
+    w.nsmgr("nsmgr-1");
+    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
+    await client.endpoints.register(
+      w.ctx,
+      nse("nse-1", { expirationTime: toTimestamp(w.clock.now() + 30_000) }),
+    );
+    const heals = w.network.faults.cut({ from: "nsmgr-1", to: REGISTRY });
+    await w.clock.advance(30_000);
+    expect(await w.found(registry.endpoints)).toEqual([]);
+    heals();
+    await w.clock.advance(30_000);
+    expect(await w.found(registry.endpoints)).toHaveLength(1);
+  });
+});
