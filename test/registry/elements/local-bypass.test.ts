@@ -41,6 +41,16 @@ describe("local-bypass", () => {
     await unregister();
   });
 
+  test("does not take a URL that begins like its own for its own", async () => {
+    const store = memoryEndpoints();
+    const { find } = runRegistry([localBypass({ url: MANAGER }), store]);
+    const remote = runRegistry([store]);
+    await remote.register({ url: `${MANAGER}0` });
+    expect(await find({ url: MANAGER })).toEqual([]);
+    expect(urlsOf(await find())).toEqual([`${MANAGER}0`]);
+    await remote.unregister();
+  });
+
   test("shows what other managers registered as it is", async () => {
     const store = memoryEndpoints();
     const { find } = runRegistry([localBypass({ url: MANAGER }), store]);

@@ -53,11 +53,15 @@ export function localBypass({ url }: LocalBypassOptions): ChainElement<EndpointR
       }
     },
 
-    find: (ctx, query, next) =>
-      next.find(ctx, query).pipe(
+    find(ctx, query, next) {
+      // A query matches any URL that contains its own, also that of port 50010 for port 5001.
+      const onlyOwn = query.networkServiceEndpoint?.url === url;
+      return next.find(ctx, query).pipe(
+        filter((found) => !onlyOwn || found.networkServiceEndpoint?.url === url),
         map(revealed),
         filter(({ deleted, networkServiceEndpoint }) => deleted || networkServiceEndpoint?.url !== url),
-      ),
+      );
+    },
 
     // Also for a name that is not known: whoever registered it may have done so before we were restarted.
     async unregister(ctx, endpoint, next) {
