@@ -1,0 +1,121 @@
+import {
+  connectionOf,
+  currentSegment,
+  Parameter,
+  patchConnection,
+  patchSegment,
+  pathOf,
+  type Connection,
+  type Mechanism,
+  type NetworkServiceRequest,
+} from "../../api/index.js";
+import {
+  chain,
+  Code,
+  debugState,
+  NsmError,
+  sharedCode,
+  type Elements,
+  type NetworkService,
+  type NetworkServiceElement,
+} from "../../core/index.js";
+
+/** The elements for each type of mechanism, by the name of the type; an empty list takes it as it is. */
+export interface MechanismChains {
+  readonly [type: string]: NetworkServiceElement | Elements<NetworkService>;
+}
+
+/** The endpoint's side of a hop: chooses a mechanism among those the client prefers. After begin and IPAM. */
+export function mechanismsServer(chains: MechanismChains): NetworkServiceElement {
+  return mechanisms("server", chains, (request, mechanism) => patchConnection(request, { mechanism }));
+}
+
+/** The client's side of a hop: offers one mechanism after the other. Before connectClient(). */
+export function mechanismsClient(chains: MechanismChains): NetworkServiceElement {
+  return mechanisms("client", chains, (request, mechanism) => ({
+    ...request,
+    mechanismPreferences: [mechanism],
+  }));
+}
+
+/** Both sides. A type that has no elements here fails with INVALID_ARGUMENT. */
+function mechanisms(
+  side: "server" | "client",
+  chains: MechanismChains,
+  ask: (request: NetworkServiceRequest, mechanism: Mechanism) => NetworkServiceRequest,
+): NetworkServiceElement {
+  const roads = new Map(
+    Object.entries(chains).map(([type, elements]) => [type, chain.nest([elements].flat())]),
+  );
+  const unsupported = (what: string): NsmError =>
+    new NsmError(Code.InvalidArgument, `${what}; supported: ${[...roads.keys()].join(", ") || "none"}`);
+
+  const roadOf = ({ type }: Mechanism): ((next: NetworkService) => NetworkService) => {
+    const road = roads.get(type);
+    if (!road) throw unsupported(`mechanism "${type}" is not supported`);
+    return road;
+  };
+
+  /** The first preference that works. */
+  async function firstThatWorks(
+    request: NetworkServiceRequest,
+    attempt: (mechanism: Mechanism) => Promise<Connection>,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    const offered = request.mechanismPreferences;
+    const usable = offered.filter(({ type }) => roads.has(type));
+    if (usable.length === 0) {
+      const types = offered.map(({ type }) => `"${type}"`).join(", ");
+      throw unsupported(
+        types ? `none of the mechanisms ${types} is supported` : "the request offers no mechanism",
+      );
+    }
+    const failures: unknown[] = [];
+    for (const mechanism of usable) {
+      try {
+        return await attempt(mechanism);
+      } catch (error) {
+        failures.push(error);
+        if (signal.aborted) break;
+      }
+    }
+    if (failures.length === 1) throw failures[0];
+    throw new NsmError(
+      sharedCode(failures) ?? Code.Unavailable,
+      `none of ${failures.length} mechanisms worked: ${usable.map(({ type }) => type).join(", ")}`,
+      { cause: new AggregateError(failures) },
+    );
+  }
+
+  return {
+    name: `mechanisms/${side}`,
+    debugState: () => debugState(Object.values(chains).flat()),
+
+    async request(ctx, request, next) {
+      const chosen = connectionOf(request).mechanism;
+      const response = chosen
+        ? await roadOf(chosen)(next).request(ctx, request)
+        : await firstThatWorks(
+            request,
+            (mechanism) => roadOf(mechanism)(next).request(ctx, ask(request, mechanism)),
+            ctx.signal,
+          );
+      return withMetric(response, `${side}_interface`);
+    },
+
+    async close(ctx, connection, next) {
+      // None was chosen: a Close after a lost answer, or from a hop that has forgotten.
+      const road = connection.mechanism ? roadOf(connection.mechanism)(next) : next;
+      await road.close(ctx, connection);
+    },
+  };
+}
+
+/** The connection with the interface's name in its own segment's metrics, unless it is there. */
+function withMetric(connection: Connection, metric: string): Connection {
+  const { mechanism } = connection;
+  const metrics = currentSegment(connection)?.metrics;
+  if (!mechanism || !metrics || Object.hasOwn(metrics, metric)) return connection;
+  const value = `${mechanism.type}/${mechanism.parameters[Parameter.name] || "unknown"}`;
+  return patchSegment(connection, pathOf(connection).index, { metrics: { ...metrics, [metric]: value } });
+}

@@ -1,0 +1,245 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { currentSegment, Mechanism } from "nsm-sdk/api";
+import { Code, connectionState, NsmError, Slot, type NetworkServiceElement } from "nsm-sdk/core";
+import { mechanismsClient, mechanismsServer } from "nsm-sdk/elements/mechanisms";
+import { offerMechanism } from "nsm-sdk/elements/mechanisms/offer";
+import {
+  checkContext,
+  describeElement,
+  hold,
+  recorder,
+  run,
+  sampleRequest,
+  type Recorder,
+} from "nsm-sdk/testing";
+
+const mechanism = (type: string, parameters: Record<string, string> = {}): Mechanism =>
+  Mechanism.create({ cls: "LOCAL", type, parameters });
+
+describeElement("mechanisms/server", () => mechanismsServer({ KERNEL: [] }));
+describeElement("mechanisms/client", () => mechanismsClient({ KERNEL: [] }));
+describeElement("mechanisms/offer", () => offerMechanism(mechanism("KERNEL")));
+
+const failWith = (code: Code, message: string) =>
+  checkContext((_ctx, method) => {
+    if (method === "request") throw new NsmError(code, message);
+  });
+
+/** What a chain is asked for with these preferences. */
+function asking(elements: Parameters<typeof run>[0]) {
+  const bench = run(elements);
+  const ask = (types: readonly string[], chosen?: Mechanism) =>
+    bench.send({
+      ...sampleRequest(bench.clock.now(), chosen ? { mechanism: chosen } : {}),
+      mechanismPreferences: types.map((type) => mechanism(type, { name: `${type.toLowerCase()}-0` })),
+    });
+  return { ...bench, ask };
+}
+
+describe("mechanisms/server", () => {
+  const watched = () => {
+    const seen: { [type: string]: Recorder } = { MEMIF: recorder(), KERNEL: recorder(), VXLAN: recorder() };
+    return { seen, counts: () => Object.values(seen).map(({ requests }) => requests.length) };
+  };
+
+  test("the first preference that is supported wins, in whatever order they come", () => {
+    const supported = ["MEMIF", "KERNEL", "VXLAN"];
+    const offers = fc
+      .shuffledSubarray([...supported, "VFIO", "IPSEC"])
+      .filter((types) => types.some((type) => supported.includes(type)));
+    return fc.assert(
+      fc.asyncProperty(offers, async (types) => {
+        const { seen } = watched();
+        const behind = recorder();
+        const { ask } = asking([mechanismsServer(seen), behind]);
+        const wins = types.find((type) => supported.includes(type))!;
+        const response = await ask(types);
+        expect(response.mechanism?.type).toBe(wins);
+        expect(seen[wins]!.requests[0]!.connection!.mechanism).toEqual(
+          mechanism(wins, { name: `${wins.toLowerCase()}-0` }),
+        );
+        expect(Object.values(seen).flatMap(({ calls }) => calls)).toEqual(["request"]);
+        expect(behind.calls).toEqual(["request"]);
+      }),
+    );
+  });
+
+  test("a mechanism that is chosen already stays, whatever is preferred", async () => {
+    const { seen, counts } = watched();
+    const { ask, close, leftovers } = asking([mechanismsServer(seen)]);
+    await ask(["MEMIF"], mechanism("KERNEL"));
+    await close();
+    expect(counts()).toEqual([0, 1, 0]);
+    expect(seen["KERNEL"]!.closes).toHaveLength(1);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("what is not supported is INVALID_ARGUMENT, with what was asked for and what is supported", async () => {
+    const { seen, counts } = watched();
+    const { ask, request, close } = asking([mechanismsServer(seen)]);
+    const refused = (message: string) => ({ code: Code.InvalidArgument, message });
+    const supported = "supported: MEMIF, KERNEL, VXLAN";
+    await expect(ask(["VFIO", "IPSEC"])).rejects.toMatchObject(
+      refused(`none of the mechanisms "VFIO", "IPSEC" is supported; ${supported}`),
+    );
+    await expect(ask([])).rejects.toMatchObject(refused(`the request offers no mechanism; ${supported}`));
+    const notSupported = refused(`mechanism "toString" is not supported; ${supported}`);
+    await expect(ask(["KERNEL"], mechanism("toString"))).rejects.toMatchObject(notSupported);
+    const connection = { ...(await request()), mechanism: mechanism("toString") };
+    await expect(close(connection)).rejects.toMatchObject(notSupported);
+    expect(counts()).toEqual([0, 1, 0]);
+  });
+
+  test("mechanisms that fail are passed over until one works", async () => {
+    const working = recorder();
+    const { ask } = asking([
+      mechanismsServer({
+        MEMIF: failWith(Code.Internal, "no memif"),
+        KERNEL: [failWith(Code.Internal, "no veth")],
+        VXLAN: working,
+      }),
+    ]);
+    expect((await ask(["MEMIF", "KERNEL", "VXLAN"])).mechanism?.type).toBe("VXLAN");
+    expect(working.requests).toHaveLength(1);
+  });
+
+  test("when all fail for one reason its code is kept, with every error as cause", async () => {
+    const { ask } = asking([
+      mechanismsServer({
+        MEMIF: failWith(Code.Internal, "no memif"),
+        KERNEL: failWith(Code.Internal, "no veth"),
+      }),
+    ]);
+    const error = await ask(["MEMIF", "KERNEL"]).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({
+      code: Code.Internal,
+      message: "none of 2 mechanisms worked: MEMIF, KERNEL",
+    });
+    const { errors } = (error as NsmError).cause as AggregateError;
+    expect(errors.map(({ message }: Error) => message)).toEqual(["no memif", "no veth"]);
+  });
+
+  test("a caller who went away is not served by the next mechanism", async () => {
+    const { seen } = watched();
+    const {
+      ctx,
+      clock,
+      send,
+      request: _request,
+      leftovers,
+    } = asking([mechanismsServer({ ...seen, MEMIF: hold() })]);
+    const caller = new AbortController();
+    const request = {
+      ...sampleRequest(clock.now()),
+      mechanismPreferences: [mechanism("MEMIF"), mechanism("KERNEL")],
+    };
+    const call = ctx.withSignal(caller.signal, (c) => send(request, c));
+    call.catch(() => {});
+    await clock.settle();
+    caller.abort(new NsmError(Code.Cancelled, "gone"));
+    await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
+    expect(seen["KERNEL"]!.calls).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("a Close without a mechanism goes past all of them", async () => {
+    const { seen, counts } = watched();
+    const behind = recorder();
+    const { close } = asking([mechanismsServer(seen), behind]);
+    await close();
+    expect(behind.closes).toHaveLength(1);
+    expect(counts()).toEqual([0, 0, 0]);
+  });
+
+  test("shows what the elements of its mechanisms hold", async () => {
+    let held = 0;
+    const holder: NetworkServiceElement = {
+      name: "holder",
+      debugState: () => ({ things: held }),
+      async request(ctx, request, next) {
+        held++;
+        return next.request(ctx, request);
+      },
+      async close(ctx, connection, next) {
+        held--;
+        return next.close(ctx, connection);
+      },
+    };
+    const { ask, close, debugState, leftovers } = asking([mechanismsServer({ KERNEL: [[holder]] })]);
+    await ask(["KERNEL"]);
+    expect(debugState()).toEqual({ "mechanisms/server": { holder: { things: 1 } } });
+    await close();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("names the interface in the own segment's metrics, once", async () => {
+    const { ask, refresh } = asking([mechanismsServer({ KERNEL: [] })]);
+    const first = await ask(["KERNEL"]);
+    expect(currentSegment(first)?.metrics).toEqual({ server_interface: "KERNEL/kernel-0" });
+    const second = await refresh({ mechanism: mechanism("KERNEL", { name: "renamed" }) });
+    expect(currentSegment(second)?.metrics).toEqual({ server_interface: "KERNEL/kernel-0" });
+  });
+
+  test("an interface without a name is unknown in the metrics", async () => {
+    const { ask } = asking([mechanismsServer({ KERNEL: [] })]);
+    const response = await ask([], mechanism("KERNEL"));
+    expect(currentSegment(response)?.metrics).toEqual({ server_interface: "KERNEL/unknown" });
+  });
+});
+
+describe("mechanisms/client", () => {
+  /** A next hop that takes one type. */
+  const takes = (wanted: string): NetworkServiceElement => ({
+    name: "next-hop",
+    async request(_ctx, { connection, mechanismPreferences }) {
+      const found = mechanismPreferences.find(({ type }) => type === wanted);
+      if (!found) throw new NsmError(Code.InvalidArgument, `only ${wanted} is supported`);
+      return { ...connection!, mechanism: found };
+    },
+  });
+
+  test("offers one after the other until the next hop takes it", async () => {
+    const memif = recorder();
+    const kernel = recorder();
+    const { ask } = asking([mechanismsClient({ MEMIF: memif, KERNEL: kernel }), takes("KERNEL")]);
+    const response = await ask(["MEMIF", "KERNEL"]);
+    expect(response.mechanism?.type).toBe("KERNEL");
+    const offered = [memif, kernel].map(({ requests }) =>
+      requests[0]!.mechanismPreferences.map(({ type }) => type),
+    );
+    expect(offered).toEqual([["MEMIF"], ["KERNEL"]]);
+    expect(currentSegment(response)?.metrics).toEqual({ client_interface: "KERNEL/kernel-0" });
+  });
+
+  test("state of the elements of its mechanisms is the connection's", async () => {
+    const slot = new Slot<number>("test");
+    const counts: number[] = [];
+    const counter: NetworkServiceElement = {
+      name: "counter",
+      async request(ctx, request, next) {
+        slot.set(ctx, (slot.get(ctx) ?? 0) + 1);
+        counts.push(slot.get(ctx)!);
+        return next.request(ctx, request);
+      },
+    };
+    const { request, refresh } = asking([connectionState(), mechanismsClient({ KERNEL: counter })]);
+    await request();
+    await refresh();
+    expect(counts).toEqual([1, 2]);
+  });
+});
+
+describe("mechanisms/offer", () => {
+  test("adds its mechanism after the others, unless it is there", async () => {
+    const seen = recorder();
+    const { ask } = asking([offerMechanism(mechanism("KERNEL", { a: "1" })), seen]);
+    await ask(["MEMIF"]);
+    await ask(["KERNEL", "MEMIF"]);
+    expect(seen.requests.map((request) => request.mechanismPreferences.map(({ type }) => type))).toEqual([
+      ["MEMIF", "KERNEL"],
+      ["KERNEL", "MEMIF"],
+    ]);
+    expect(seen.requests[0]!.mechanismPreferences[1]!.parameters).toEqual({ a: "1" });
+  });
+});
