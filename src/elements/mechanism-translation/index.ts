@@ -1,0 +1,36 @@
+/**
+ * Keeps the mechanisms of the two sides of a process apart: what the caller chose stays with the caller, and the
+ * next hop is asked for what it accepted last time, at first for whatever the elements behind this one offer.
+ *
+ * Client side, in a forwarder or a pass-through endpoint; before the elements that offer mechanisms.
+ *
+ * @example
+ * chain([..., dial({ links }), mechanismTranslation(), offerMechanism({ cls: "LOCAL", type: "KERNEL" }), connectClient()]);
+ *
+ * @packageDocumentation
+ */
+import { connectionOf, type Mechanism } from "../../api/index.js";
+import { Slot, type NetworkServiceElement } from "../../core/index.js";
+
+/** See the module's description. */
+export function mechanismTranslation(): NetworkServiceElement {
+  const accepted = new Slot<Mechanism>("mechanism-translation");
+
+  return {
+    name: "mechanism-translation",
+    needs: ["connection-state"],
+
+    async request(ctx, request, next) {
+      const connection = connectionOf(request);
+      const response = await next.request(ctx, {
+        ...request,
+        mechanismPreferences: [],
+        connection: { ...connection, mechanism: accepted.get(ctx) },
+      });
+      if (response.mechanism) accepted.set(ctx, response.mechanism);
+      return { ...response, mechanism: connection.mechanism };
+    },
+
+    close: (ctx, connection, next) => next.close(ctx, { ...connection, mechanism: accepted.take(ctx) }),
+  };
+}
