@@ -10,7 +10,6 @@ import {
 } from "../../core/index.js";
 import { beginServer } from "../../elements/begin/index.js";
 import { monitor } from "../../elements/monitor/index.js";
-import { samePath } from "../../elements/same-path/index.js";
 import { timeout } from "../../elements/timeout/index.js";
 import { trimPathServer } from "../../elements/trim-path/index.js";
 import { updatePath } from "../../elements/update-path/index.js";
@@ -47,7 +46,6 @@ export function endpoint(options: EndpointOptions): Endpoint {
     beginServer(),
     updateToken({ tokens }),
     connectionState(),
-    samePath(),
     timeout(),
     connections.element,
     trimPathServer(),
