@@ -1,0 +1,74 @@
+/**
+ * Gives each connection two addresses: the lower one to the endpoint ("dst"), the next to the client ("src"),
+ * each as a network of one with a route to the other.
+ *
+ * Server side, in an endpoint; after begin() and connectionState(). Reads the excluded prefixes of the IP
+ * context, writes its addresses and routes.
+ *
+ * @example
+ * chain([updatePath({ name: "nse" }), beginServer(), connectionState(),
+ *   pointToPointIpam({ prefixes: ["172.16.1.0/24"] }), mechanismsServer({ KERNEL: kernelServer() })]);
+ *
+ * @packageDocumentation
+ */
+import { connectionOf, IPContext, patchConnection, patchIpContext } from "../../../api/index.js";
+import { Slot, type NetworkServiceElement } from "../../../core/index.js";
+import { AddressSet, parsePrefixOrAddress } from "../../../net/index.js";
+import { addressedWith, addressesIn } from "./ip-context.js";
+import { PairPool, type Pair } from "./pair-pool.js";
+
+/** What to give addresses from. */
+export interface PointToPointIpamOptions {
+  /** Tried in this order: the first with room for a pair gives it. An address in two of them is of the first. */
+  readonly prefixes: readonly string[];
+}
+
+/**
+ * See the module's description.
+ *
+ * A refresh keeps the pair, unless one of its addresses is excluded now. A connection that is not known here but
+ * brings a free pair of ours (this process was restarted) keeps it; other addresses of ours that it brings belong
+ * to somebody else and are taken out of its context. Fails with RESOURCE_EXHAUSTED when no pair is left.
+ *
+ * @throws NsmError INVALID_ARGUMENT without prefixes or for what is none.
+ */
+export function pointToPointIpam({ prefixes }: PointToPointIpamOptions): NetworkServiceElement {
+  const pool = new PairPool(prefixes);
+  const pairs = new Slot<Pair>("ipam/point-to-point");
+
+  return {
+    name: "ipam/point-to-point",
+    needs: ["connection-state"],
+    debugState: () => ({ pairs: pool.taken }),
+
+    async request(ctx, request, next) {
+      const connection = connectionOf(request);
+      const ip = connection.context?.ipContext ?? IPContext.create();
+      const excluded = new AddressSet(ip.excludedPrefixes.map(parsePrefixOrAddress));
+
+      const earlier = pairs.get(ctx);
+      const keeps = earlier && !excluded.has(earlier.client) && !excluded.has(earlier.endpoint);
+      const pair = keeps ? earlier : pool.take(addressesIn(ip), excluded);
+      try {
+        const addressed = patchIpContext(connection, (context) => addressedWith(context, pair, pool));
+        const response = await next.request(ctx, patchConnection(request, addressed));
+        pairs.set(ctx, pair);
+        if (earlier && !keeps) pool.giveBack(earlier);
+        return response;
+      } catch (error) {
+        // The pair that the connection had stays with it: a refresh that fails changes nothing.
+        if (!keeps) pool.giveBack(pair);
+        throw error;
+      }
+    },
+
+    async close(ctx, connection, next) {
+      const pair = pairs.take(ctx);
+      try {
+        await next.close(ctx, connection);
+      } finally {
+        if (pair) pool.giveBack(pair);
+      }
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import { describe, expect, test } from "vitest";
+import { Code, connectionState, type NetworkServiceElement } from "nsm-sdk/core";
+import { groupIpam } from "nsm-sdk/elements/ipam/group";
+import { run, sampleRequest } from "nsm-sdk/testing";
+
+describe("ipam/group", () => {
+  function endpoint(...args: Parameters<typeof groupIpam>) {
+    const bench = run([connectionState(), groupIpam(...args)]);
+    const ask = async (id: string) => {
+      const { context } = await bench.send(sampleRequest(bench.clock.now(), { id }));
+      return `${context!.ipContext!.srcIpAddrs.join()} ${context!.ipContext!.dstIpAddrs.join()}`;
+    };
+    return { ...bench, ask };
+  }
+
+  test("every group gives a pair, within it the first prefix with room", async () => {
+    const { ask, close, leftovers } = endpoint([["172.92.3.4/31", "173.92.0.0/16"], ["fd00::/116"]]);
+    expect(await ask("a")).toBe("172.92.3.5/32,fd00::1/128 172.92.3.4/32,fd00::/128");
+    expect(await ask("b")).toBe("173.92.0.1/32,fd00::3/128 173.92.0.0/32,fd00::2/128");
+    await close();
+    expect(leftovers()).toEqual({
+      "connection-state": { connections: 1 },
+      "ipam/point-to-point": { pairs: 2 },
+    });
+  });
+
+  test("when a later group is exhausted the earlier ones give their addresses back", async () => {
+    const { ask, leftovers } = endpoint([["172.16.0.0/24"], ["fd00::/128"]]);
+    await expect(ask("a")).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(leftovers()).toEqual({});
+  });
+
+  test("the element of each group may be another", () => {
+    const made: unknown[] = [];
+    const ipam = (prefixes: readonly string[]): NetworkServiceElement => {
+      made.push(prefixes);
+      return { name: `ipam-${made.length}` };
+    };
+    expect(groupIpam([["10.0.0.0/8"], ["fd00::/8", "fd01::/16"]], { ipam })).toMatchObject([
+      { name: "ipam-1" },
+      { name: "ipam-2" },
+    ]);
+    expect(made).toEqual([["10.0.0.0/8"], ["fd00::/8", "fd01::/16"]]);
+  });
+
+  test("refuses no groups and empty ones", () => {
+    expect(() => groupIpam([])).toThrow("no group of prefixes is given");
+    expect(() => groupIpam([["10.0.0.0/8"], []])).toThrow("no prefix is given");
+  });
+});

@@ -1,0 +1,323 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { IPContext, type Connection, type Route } from "nsm-sdk/api";
+import { Code, connectionState } from "nsm-sdk/core";
+import { beginServer } from "nsm-sdk/elements/begin";
+import { pointToPointIpam } from "nsm-sdk/elements/ipam/point-to-point";
+import { updatePath } from "nsm-sdk/elements/update-path";
+import { describeElement, failOnce, failAfter, hold, run, sampleRequest } from "nsm-sdk/testing";
+
+const prefixes = ["172.16.0.0/24"];
+
+describeElement("ipam/point-to-point", () => pointToPointIpam({ prefixes }));
+
+/** An endpoint's chain up to the IPAM and what stands behind it. */
+function endpoint(...elements: Parameters<typeof run>[0]) {
+  const bench = run([updatePath({ name: "nse" }), beginServer(), connectionState(), ...elements]);
+  const ask = (id: string, ip: Partial<IPContext> = {}): Promise<Connection> => {
+    const request = sampleRequest(bench.clock.now(), { id, context: withIp(ip) });
+    return bench.send(request);
+  };
+  return { ...bench, ask };
+}
+
+function withIp(ip: Partial<IPContext>): Connection["context"] {
+  return {
+    ipContext: IPContext.create(ip),
+    dnsContext: undefined,
+    ethernetContext: undefined,
+    extraContext: {},
+    MTU: 0,
+  };
+}
+
+/** `.1 .0` for client and endpoint. */
+function ends({ context }: Connection): string {
+  const { srcIpAddrs, dstIpAddrs } = context!.ipContext!;
+  return `${srcIpAddrs.join()} ${dstIpAddrs.join()}`;
+}
+
+const route = (prefix: string): Route => ({ prefix, nextHop: "" });
+const routed = (routes: readonly Route[]): string[] => routes.map(({ prefix, nextHop }) => prefix + nextHop);
+
+describe("ipam/point-to-point", () => {
+  test("the endpoint has the lower address, the client the next, each with a route to the other", async () => {
+    const { ask, close, leftovers } = endpoint(pointToPointIpam({ prefixes: ["172.16.1.100/31"] }));
+    const { context } = await ask("a");
+    expect(context!.ipContext).toMatchObject({
+      srcIpAddrs: ["172.16.1.101/32"],
+      dstIpAddrs: ["172.16.1.100/32"],
+      srcRoutes: [route("172.16.1.100/32")],
+      dstRoutes: [route("172.16.1.101/32")],
+    });
+    await close();
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each([
+    ["IPv4", "172.16.0.0/24", (n: number) => `172.16.0.${n}/32`],
+    ["IPv6", "fe80::/64", (n: number) => `fe80::${n || ""}/128`],
+  ])("%s pairs come in order, and those given back come first", async (_family, prefix, host) => {
+    const { ask, close } = endpoint(pointToPointIpam({ prefixes: [prefix] }));
+    const pair = (n: number) => `${host(n + 1)} ${host(n)}`;
+    const first = await ask("a");
+    expect([ends(first), ends(await ask("b"))]).toEqual([pair(0), pair(2)]);
+    await close(first);
+    expect([ends(await ask("c")), ends(await ask("d"))]).toEqual([pair(0), pair(4)]);
+  });
+
+  test("skips excluded addresses before, between and behind", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes: ["192.168.0.0/28"] }));
+    const excludedPrefixes = ["192.168.0.0/32", "192.168.0.2/32", "192.168.0.4/30", "10.0.0.0/8", "fd00::/8"];
+    expect(ends(await ask("a", { excludedPrefixes }))).toBe("192.168.0.3/32 192.168.0.1/32");
+    expect(ends(await ask("b", { excludedPrefixes }))).toBe("192.168.0.9/32 192.168.0.8/32");
+    expect(ends(await ask("c"))).toBe("192.168.0.2/32 192.168.0.0/32");
+  });
+
+  test("leaves what other elements put into the context", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes }));
+    const { context } = await ask("a", {
+      srcIpAddrs: ["10.0.0.1/24"],
+      srcRoutes: [{ prefix: "10.1.0.0/16", nextHop: "10.0.0.9" }],
+      excludedPrefixes: ["10.0.0.0/8"],
+    });
+    expect(context!.ipContext).toMatchObject({
+      srcIpAddrs: ["10.0.0.1/24", "172.16.0.1/32"],
+      srcRoutes: [{ prefix: "10.1.0.0/16", nextHop: "10.0.0.9" }, route("172.16.0.0/32")],
+      excludedPrefixes: ["10.0.0.0/8"],
+    });
+  });
+
+  test.each([
+    ["172.16.0.0/31", "172.16.0.0/31"],
+    ["fe80::/127", "fe80::/127"],
+  ])("%s is one pair, then it is exhausted and says so", async (prefix, named) => {
+    const { ask, leftovers, close } = endpoint(pointToPointIpam({ prefixes: [prefix] }));
+    const only = await ask("a");
+    await expect(ask("b")).rejects.toMatchObject({
+      code: Code.ResourceExhausted,
+      message: `no two free addresses are left in ${named}`,
+    });
+    await close(only);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("everything excluded is exhausted, and the error names what is excluded", async () => {
+    const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/24", "172.17.0.0/24"] }));
+    await expect(ask("a", { excludedPrefixes: ["172.16.0.0/16", "172.17.0.0/16"] })).rejects.toMatchObject({
+      code: Code.ResourceExhausted,
+      message:
+        "no two free addresses are left in 172.16.0.0/24, 172.17.0.0/24 without the excluded 172.16.0.0/15",
+    });
+    expect(leftovers()).toEqual({});
+  });
+
+  test("a single address left is not lost to a request that needs two", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31"] }));
+    const excludedPrefixes = ["172.16.0.1/32"];
+    await expect(ask("a", { excludedPrefixes })).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(ends(await ask("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
+  });
+
+  test("goes to the next prefix when the first has no room, and never gives one address twice", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31", "172.16.0.0/30"] }));
+    expect(ends(await ask("a"))).toBe("172.16.0.1/32 172.16.0.0/32");
+    expect(ends(await ask("b"))).toBe("172.16.0.3/32 172.16.0.2/32");
+    await expect(ask("c")).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  });
+
+  test("a refresh keeps the pair, whatever came and went", async () => {
+    const { ask, close, send, clock } = endpoint(pointToPointIpam({ prefixes }));
+    const other = await ask("other");
+    const first = await ask("a");
+    await close(other);
+    const again = await send({ ...sampleRequest(clock.now()), connection: first });
+    expect(again).toEqual(first);
+    expect(ends(await ask("a"))).toBe(ends(first));
+  });
+
+  test("a refresh that excludes one of the pair gets another, and nothing of the old one stays", async () => {
+    const { ask, send, clock } = endpoint(pointToPointIpam({ prefixes }));
+    const { path, context } = await ask("a");
+    const ip = { ...context!.ipContext!, excludedPrefixes: ["172.16.0.1/32"] };
+    const again = await send(
+      sampleRequest(clock.now(), { id: "a", path, context: { ...context!, ipContext: ip } }),
+    );
+    expect(again.context!.ipContext).toMatchObject({
+      srcIpAddrs: ["172.16.0.3/32"],
+      dstIpAddrs: ["172.16.0.2/32"],
+      srcRoutes: [route("172.16.0.2/32")],
+      dstRoutes: [route("172.16.0.3/32")],
+    });
+    expect(ends(await ask("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
+  });
+
+  test("a first request that fails gives its addresses back", async () => {
+    const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes }), failOnce(Code.Unavailable));
+    await expect(ask("a")).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(leftovers()).toEqual({});
+    expect(ends(await ask("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
+    expect(ends(await ask("a"))).toBe("172.16.0.3/32 172.16.0.2/32");
+  });
+
+  test("a refresh that fails keeps them, also when it was to get others", async () => {
+    const { ask, debugState } = endpoint(pointToPointIpam({ prefixes }), failAfter(2, Code.Unavailable));
+    await ask("a");
+    await ask("b");
+    await expect(ask("a", { excludedPrefixes: ["172.16.0.0/31"] })).rejects.toMatchObject({
+      code: Code.Unavailable,
+    });
+    expect(debugState()).toMatchObject({ "ipam/point-to-point": { pairs: 2 } });
+  });
+
+  test("a refresh that finds no other pair keeps the one it had", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31"] }));
+    const first = ends(await ask("a"));
+    await expect(ask("a", { excludedPrefixes: ["172.16.0.0/31"] })).rejects.toMatchObject({
+      code: Code.ResourceExhausted,
+    });
+    await expect(ask("b")).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(ends(await ask("a"))).toBe(first);
+  });
+
+  test("a Close gives them back even when it fails further on", async () => {
+    const { ask, close, leftovers } = endpoint(
+      pointToPointIpam({ prefixes }),
+      failOnce(Code.Internal, "close"),
+    );
+    await ask("a");
+    await expect(close()).rejects.toMatchObject({ code: Code.Internal });
+    expect(leftovers()).toEqual({});
+  });
+
+  test("what an unknown connection brings is recovered when both addresses are free", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes }));
+    const brought = { srcIpAddrs: ["172.16.0.1/32"], dstIpAddrs: ["172.16.0.0/32"] };
+    expect(ends(await ask("a", brought))).toBe("172.16.0.1/32 172.16.0.0/32");
+    expect(ends(await ask("b"))).toBe("172.16.0.3/32 172.16.0.2/32");
+    const { context } = await ask("c", { srcIpAddrs: ["172.16.0.77/32"], dstIpAddrs: ["172.16.0.9/32"] });
+    expect(routed(context!.ipContext!.srcRoutes)).toEqual(["172.16.0.9/32"]);
+    expect(routed(context!.ipContext!.dstRoutes)).toEqual(["172.16.0.77/32"]);
+  });
+
+  test("what belongs to another connection is taken out of the context and replaced", async () => {
+    const { ask, close } = endpoint(pointToPointIpam({ prefixes }));
+    const owner = await ask("a");
+    const brought = {
+      srcIpAddrs: ["172.16.0.1/32", "10.0.0.1/32"],
+      dstIpAddrs: ["172.16.0.0/32"],
+      srcRoutes: [route("172.16.0.0/32"), route("10.0.0.0/8")],
+      dstRoutes: [route("172.16.0.1/32")],
+    };
+    const { context } = await ask("b", brought);
+    expect(context!.ipContext).toMatchObject({
+      srcIpAddrs: ["10.0.0.1/32", "172.16.0.3/32"],
+      dstIpAddrs: ["172.16.0.2/32"],
+      srcRoutes: [route("10.0.0.0/8"), route("172.16.0.2/32")],
+      dstRoutes: [route("172.16.0.3/32")],
+    });
+    await close(owner);
+    expect(ends(await ask("c", { srcIpAddrs: ["172.16.0.1/32"], dstIpAddrs: ["172.16.0.0/32"] }))).toBe(
+      "172.16.0.1/32 172.16.0.0/32",
+    );
+  });
+
+  test("two in a chain make a dual stack, and both recover what is theirs", async () => {
+    const dual = () => [
+      pointToPointIpam({ prefixes: ["192.168.0.0/24"] }),
+      pointToPointIpam({ prefixes: ["fe80::/64"] }),
+    ];
+    const before = endpoint(...dual());
+    await before.ask("a");
+    const second = await before.ask("b");
+    expect(ends(second)).toBe("192.168.0.3/32,fe80::3/128 192.168.0.2/32,fe80::2/128");
+
+    const restarted = endpoint(...dual());
+    const recovered = await restarted.ask("b", second.context!.ipContext!);
+    expect(recovered.context).toEqual(second.context);
+    expect(ends(await restarted.ask("c"))).toBe("192.168.0.1/32,fe80::1/128 192.168.0.0/32,fe80::/128");
+    expect(ends(await restarted.ask("d"))).toBe("192.168.0.5/32,fe80::5/128 192.168.0.4/32,fe80::4/128");
+  });
+
+  test("a request that is cancelled gives its addresses back", async () => {
+    const { ctx, clock, send, leftovers } = endpoint(pointToPointIpam({ prefixes }), hold());
+    const call = ctx.withTimeout(1_000, (c) => send(sampleRequest(clock.now()), c));
+    call.catch(() => {});
+    await clock.advance(1_000);
+    await expect(call).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each([
+    [[], "no prefix is given"],
+    [["172.16.0.0/33"], '"172.16.0.0/33" is no prefix'],
+    [["172.16.0"], '"172.16.0" is no prefix'],
+  ])("refuses %j as prefixes", (bad, why) => {
+    expect(() => pointToPointIpam({ prefixes: bad })).toThrow(why);
+  });
+
+  test.each([{ excludedPrefixes: ["all"] }, { srcIpAddrs: ["all"] }, { dstRoutes: [route("all")] }])(
+    "refuses a request with %j, and holds nothing",
+    async (ip) => {
+      const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes }));
+      await expect(ask("a", ip)).rejects.toMatchObject({
+        code: Code.InvalidArgument,
+        message: expect.stringContaining('"all"') as string,
+      });
+      expect(leftovers()).toEqual({});
+    },
+  );
+
+  test("no two live connections ever share an address, whatever comes, goes, fails and brings what", async () => {
+    const ids = ["a", "b", "c", "d", "e"];
+    const step = fc.record({
+      id: fc.constantFrom(...ids),
+      kind: fc.constantFrom("ask" as const, "fail" as const, "close" as const),
+      brings: fc.option(fc.tuple(fc.nat(9), fc.nat(9))),
+      excludes: fc.option(fc.nat(7)),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        let failing = false;
+        const { ask, close, leftovers, debugState } = endpoint(
+          pointToPointIpam({ prefixes: ["10.0.0.0/29"] }),
+          {
+            name: "sometimes",
+            async request(ctx, request, next) {
+              if (failing) throw new Error("refused");
+              return next.request(ctx, request);
+            },
+          },
+        );
+        const live = new Map<string, Connection>();
+        for (const { id, kind, brings, excludes } of steps) {
+          const known = live.get(id);
+          if (kind === "close") {
+            if (known) await close(known);
+            live.delete(id);
+            continue;
+          }
+          failing = kind === "fail";
+          const ip: Partial<IPContext> = {
+            ...(brings
+              ? { srcIpAddrs: [`10.0.0.${brings[0]}/32`], dstIpAddrs: [`10.0.0.${brings[1]}/32`] }
+              : {}),
+            ...(excludes === null ? {} : { excludedPrefixes: [`10.0.0.${excludes}/32`] }),
+          };
+          const answer = await ask(id, ip).catch(() => undefined);
+          if (answer) live.set(id, answer);
+          const held = [...live.values()].flatMap(({ context }) =>
+            [...context!.ipContext!.srcIpAddrs, ...context!.ipContext!.dstIpAddrs].filter((text) =>
+              /^10\.0\.0\.[0-7]\//.test(text),
+            ),
+          );
+          expect(new Set(held).size).toBe(held.length);
+          expect(held.length).toBe(2 * live.size);
+          expect(debugState()["ipam/point-to-point"] ?? { pairs: 0 }).toEqual({ pairs: live.size });
+        }
+        for (const connection of live.values()) await close(connection);
+        expect(leftovers()).toEqual({});
+      }),
+    );
+  });
+});
