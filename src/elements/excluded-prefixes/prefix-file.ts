@@ -1,0 +1,48 @@
+import { readFile, stat } from "node:fs/promises";
+import { parse } from "yaml";
+import { z } from "zod";
+import { log, type Context } from "../../core/index.js";
+import { AddressSet, formatPrefix, parsePrefix } from "../../net/index.js";
+
+// An empty file is an empty list.
+const content = z.object({ prefixes: z.array(z.string()).nullish() }).nullish();
+
+/**
+ * The prefixes in a file, joined where they are neighbours, IPv4 first. The file is read again when it has
+ * changed, which costs a stat() per call and needs no watcher that could miss the swap of a link.
+ */
+export function prefixFile(path: string): (ctx: Context) => Promise<readonly string[]> {
+  let seen: string | undefined;
+  let prefixes: readonly string[] = [];
+
+  return async (ctx) => {
+    const version = await versionOf(path);
+    if (version === seen) return prefixes;
+    seen = version;
+    try {
+      prefixes = version === "absent" ? [] : parsePrefixes(await readFile(path, "utf8"));
+    } catch (error) {
+      log(ctx).warn(
+        { err: error, file: path },
+        "excluded prefixes stay as they were: the file cannot be used",
+      );
+    }
+    return prefixes;
+  };
+}
+
+/** Changes whenever the file does; the error's code when it cannot be looked at. */
+async function versionOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    return [ino, size, mtimeNs, ctimeNs].join();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === "ENOENT" ? "absent" : (code ?? "unknown");
+  }
+}
+
+function parsePrefixes(text: string): readonly string[] {
+  const { prefixes } = content.parse(parse(text)) ?? {};
+  return new AddressSet((prefixes ?? []).map(parsePrefix)).prefixes().map(formatPrefix);
+}
