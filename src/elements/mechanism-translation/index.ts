@@ -2,7 +2,8 @@
  * Keeps the mechanisms of the two sides of a process apart: what the caller chose stays with the caller, and the
  * next hop is asked for what it accepted last time, at first for whatever the elements behind this one offer.
  *
- * Client side, in a forwarder or a pass-through endpoint; before the elements that offer mechanisms.
+ * Client side, in a forwarder or a pass-through endpoint; before the elements that offer mechanisms. Fills the slot
+ * `endpointMechanism`.
  *
  * @example
  * chain([..., dial({ links }), mechanismTranslation(), offerMechanism({ cls: "LOCAL", type: "KERNEL" }), connectClient()]);
@@ -12,10 +13,11 @@
 import { connectionOf, type Mechanism } from "../../api/index.js";
 import { Slot, type NetworkServiceElement } from "../../core/index.js";
 
+/** What the next hop accepted: handed over by mechanismTranslation() to what joins the two sides. */
+export const endpointMechanism = new Slot<Mechanism>("endpoint-mechanism");
+
 /** See the module's description. */
 export function mechanismTranslation(): NetworkServiceElement {
-  const accepted = new Slot<Mechanism>("mechanism-translation");
-
   return {
     name: "mechanism-translation",
     needs: ["connection-state"],
@@ -25,12 +27,13 @@ export function mechanismTranslation(): NetworkServiceElement {
       const response = await next.request(ctx, {
         ...request,
         mechanismPreferences: [],
-        connection: { ...connection, mechanism: accepted.get(ctx) },
+        connection: { ...connection, mechanism: endpointMechanism.get(ctx) },
       });
-      if (response.mechanism) accepted.set(ctx, response.mechanism);
+      if (response.mechanism) endpointMechanism.set(ctx, response.mechanism);
       return { ...response, mechanism: connection.mechanism };
     },
 
-    close: (ctx, connection, next) => next.close(ctx, { ...connection, mechanism: accepted.take(ctx) }),
+    close: (ctx, connection, next) =>
+      next.close(ctx, { ...connection, mechanism: endpointMechanism.take(ctx) }),
   };
 }
