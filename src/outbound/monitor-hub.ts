@@ -8,7 +8,7 @@ export interface MonitorHub {
    * Follows the connection that has our segment `segment`. Whoever begins to follow after an event is told the
    * last one; an event may overtake the answer to the Request it is about.
    *
-   * Never completes and never fails: a peer that is lost is a Sighting with DOWN, after which nothing comes.
+   * Never completes and never fails: a peer that is lost is a Sighting that says so, the last one.
    */
   follow(ctx: Context, link: Link, segment: OwnSegment): Observable<Sighting>;
   debugState(): DebugState;

@@ -16,6 +16,8 @@ export interface Sighting {
   readonly connection: Connection | undefined;
   /** DOWN for a deleted connection, and for a peer or a connection that was lost. Never RESELECT_REQUESTED. */
   readonly state: State;
+  /** Whether the peer cannot be watched any more: nothing comes after this. */
+  readonly lost?: true;
 }
 
 /** A segment of our own, by which a peer knows the connection that went through us to it. */
@@ -182,14 +184,14 @@ export class MonitorStream {
     this.cancelDeadline?.();
     const missing = [...this.missing];
     this.missing.clear();
-    for (const follower of missing) this.lose(follower);
+    for (const follower of missing) this.lose(follower, {});
   }
 
   /** Tells a follower that its connection is gone, if it still wants to know. */
-  private lose(follower: Follower): void {
+  private lose(follower: Follower, why: { lost?: true }): void {
     const entry = this.followers.get(follower.segment.id);
     if (!entry?.all.has(follower)) return;
-    entry.last = { connection: entry.last?.connection, state: State.DOWN };
+    entry.last = { connection: entry.last?.connection, state: State.DOWN, ...why };
     follower.see(entry.last);
   }
 
@@ -211,7 +213,7 @@ export class MonitorStream {
 
   /** Tells all followers that their connections are gone. */
   loseAll(): void {
-    for (const follower of this.following) this.lose(follower);
+    for (const follower of this.following) this.lose(follower, { lost: true });
   }
 }
 
