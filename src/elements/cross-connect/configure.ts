@@ -1,0 +1,127 @@
+import { Code, codeOf, log, type Context } from "../../core/index.js";
+import { mainTable, type ListedNeighbor, type Neighbor, type Route } from "../../linux/index.js";
+import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../../net/index.js";
+import type { EndConfig } from "./end-config.js";
+import type { Namespace } from "./kernel.js";
+import type { WireEnd } from "./wire.js";
+
+/** What was set on an interface and is to go when it is not wanted any more. */
+export type Applied = Pick<WireEnd, "routes" | "neighbors">;
+
+/**
+ * Makes an interface have what it is to have: only what differs is touched, and of routes and neighbours only
+ * those in `before` are taken away.
+ */
+export async function configure(
+  namespace: Namespace,
+  index: number,
+  wanted: EndConfig,
+  before: Applied,
+): Promise<Applied> {
+  const link = await namespace.link(index);
+  if (!link.up) await namespace.setLink(index, { up: true });
+  if (wanted.mtu > 0 && link.mtu !== wanted.mtu) await namespace.setLink(index, { mtu: wanted.mtu });
+  await setAddresses(namespace, index, wanted.addresses);
+  await setRoutes(namespace, index, wanted.routes, before.routes);
+  await setNeighbors(namespace, index, wanted.neighbors, before.neighbors);
+  return {
+    routes: wanted.routes.map(({ destination }) => destination),
+    neighbors: wanted.neighbors.map(({ address }) => address),
+  };
+}
+
+/**
+ * What a namespace and a new interface in it must allow: pings without privilege, by which clients tell whether
+ * a wire is alive, and IPv6 where addresses are to be set.
+ */
+export function prepare(ctx: Context, namespace: Namespace, link: string, { addresses }: EndConfig): void {
+  try {
+    namespace.allowPing();
+  } catch (error) {
+    log(ctx).warn({ err: error, link }, "pings in the namespace will need privilege");
+  }
+  if (addresses.length === 0) return;
+  try {
+    namespace.enableIpv6(link);
+  } catch (error) {
+    if (addresses.some((address) => address.includes(":"))) throw error;
+    log(ctx).debug({ err: error, link }, "the interface goes without IPv6");
+  }
+}
+
+async function setAddresses(namespace: Namespace, link: number, wanted: readonly string[]): Promise<void> {
+  const listed = async (): Promise<Set<string>> => {
+    const found = (await namespace.addresses(link)).filter(({ scope }) => scope === "universe");
+    return new Set(found.map(({ address }) => formatPrefix(parsePrefix(address))));
+  };
+  const add = async (there: Set<string>): Promise<void> => {
+    for (const address of wanted) if (!there.has(address)) await namespace.addAddress(link, address);
+  };
+  const there = await listed();
+  const unwanted = [...there].filter((address) => !wanted.includes(address));
+  // The new ones first: with its last address an interface loses its routes.
+  await add(there);
+  for (const address of unwanted) await gone(namespace.removeAddress(link, address));
+  // The kernel takes an address of the same network along when it was the later one.
+  if (unwanted.length > 0) await add(await listed());
+}
+
+async function setRoutes(
+  namespace: Namespace,
+  link: number,
+  wanted: readonly Omit<Route, "link">[],
+  before: readonly string[],
+): Promise<void> {
+  const destinations = new Set(wanted.map(({ destination }) => destination));
+  for (const destination of before) {
+    if (!destinations.has(destination)) await gone(namespace.deleteRoute({ link, destination }));
+  }
+  const listed = await namespace.routes({ table: mainTable, link });
+  const there = new Set(
+    listed.map(({ destination, family, gateway, scope }) =>
+      routeText(formatPrefix(parsePrefix(destination)), gateway, family === 4 ? scope : undefined),
+    ),
+  );
+  // What is on the wire itself comes before what lies behind it.
+  for (const route of [...wanted].sort((a, b) => Number(!!a.gateway) - Number(!!b.gateway))) {
+    const { destination, gateway, scope } = route;
+    const text = routeText(destination, gateway, destination.includes(":") ? undefined : scope);
+    if (!there.has(text)) await namespace.replaceRoute({ ...route, link });
+  }
+}
+
+function routeText(destination: string, gateway: string | undefined, scope: string | undefined): string {
+  return `${destination} ${gateway ? formatAddress(parseAddress(gateway)) : ""} ${scope ?? ""}`;
+}
+
+async function setNeighbors(
+  namespace: Namespace,
+  link: number,
+  wanted: readonly Omit<Neighbor, "link">[],
+  before: readonly string[],
+): Promise<void> {
+  const addresses = new Set(wanted.map(({ address }) => address));
+  for (const address of before) {
+    if (!addresses.has(address)) await gone(namespace.deleteNeighbor({ link, address }));
+  }
+  if (wanted.length === 0) return;
+  const there = new Map<string, ListedNeighbor>();
+  for (const neighbor of await namespace.neighbors(link)) {
+    there.set(formatAddress(parseAddress(neighbor.address)), neighbor);
+  }
+  for (const neighbor of wanted) {
+    const known = there.get(neighbor.address);
+    const same =
+      known?.mac === neighbor.mac && (known.state === "permanent") === (neighbor.state === "permanent");
+    if (!same) await namespace.replaceNeighbor({ ...neighbor, link });
+  }
+}
+
+/** Waits for a removal; what is not there any more is removed. */
+async function gone(removal: Promise<void>): Promise<void> {
+  try {
+    await removal;
+  } catch (error) {
+    if (codeOf(error) !== Code.NotFound) throw error;
+  }
+}

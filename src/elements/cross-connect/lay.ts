@@ -1,0 +1,150 @@
+import type { Connection } from "../../api/index.js";
+import { explain, log, type Context } from "../../core/index.js";
+import { configure, prepare, type Applied } from "./configure.js";
+import { endConfig, type EndConfig } from "./end-config.js";
+import type { Kernel, NewEnd } from "./kernel.js";
+import { assertNameIsFree, type Pair, type Place } from "./veth.js";
+import { expiryOf, type Wire, type WireEnd } from "./wire.js";
+
+/** A wire that stands, with what its ends were configured to have. */
+export interface LaidWire {
+  readonly wire: Wire;
+  /** Unknown when another process laid it. */
+  readonly configs: Configs | undefined;
+}
+
+interface Configs {
+  readonly client: EndConfig;
+  readonly endpoint: EndConfig;
+}
+
+/** What is to be joined and how. */
+export interface Plan {
+  readonly ctx: Context;
+  /** As the endpoint answered. */
+  readonly connection: Connection;
+  readonly client: Place;
+  readonly endpoint: Place;
+}
+
+/**
+ * Makes a new wire where there is room for it. `remember` is called before the kernel is, so that a process that
+ * dies in between has told its successor. When this fails, nothing is left but what `remember` did.
+ */
+export async function makeWire(
+  kernel: Kernel,
+  plan: Plan,
+  remember: (wire: Wire) => Promise<void>,
+): Promise<LaidWire> {
+  const { client, endpoint } = plan;
+  const configs = configsOf(plan);
+  await assertNameIsFree(client);
+  await assertNameIsFree(endpoint);
+  await remember(wireOf(plan));
+
+  const ends = [client, endpoint].map(({ namespace, name, mark }): NewEnd => {
+    const { mtu } = configs.client;
+    return { namespace, name, ...mark, ...(mtu > 0 && { mtu }) };
+  });
+  const { a, b } = await kernel.createVeth(ends[0]!, ends[1]!);
+  try {
+    return await configured(plan, { client: a, endpoint: b }, configs);
+  } catch (error) {
+    await client.namespace.deleteLink(a.index);
+    throw error;
+  }
+}
+
+/**
+ * Goes on using a pair of interfaces: only what the connection wants otherwise than before is changed. When that
+ * fails, what was there before is restored as far as it is known.
+ */
+export async function keepWire(plan: Plan, pair: Pair, before: LaidWire | undefined): Promise<LaidWire> {
+  const configs = configsOf(plan, pair);
+  try {
+    return await configured(plan, pair, configs, before);
+  } catch (error) {
+    if (before?.configs) await restore(plan, pair, configs, before as Required<LaidWire>);
+    throw error;
+  }
+}
+
+async function configured(
+  plan: Plan,
+  pair: Pair,
+  configs: Configs,
+  before?: LaidWire | undefined,
+): Promise<LaidWire> {
+  const { ctx, client, endpoint } = plan;
+  if (!before?.configs) {
+    prepare(ctx, client.namespace, client.name, configs.client);
+    prepare(ctx, endpoint.namespace, endpoint.name, configs.endpoint);
+  }
+  const at = {
+    client: await configure(
+      client.namespace,
+      pair.client.index,
+      configs.client,
+      before?.wire.client ?? nothing,
+    ),
+    endpoint: await configure(
+      endpoint.namespace,
+      pair.endpoint.index,
+      configs.endpoint,
+      before?.wire.endpoint ?? nothing,
+    ),
+  };
+  return { wire: wireOf(plan, pair, at), configs };
+}
+
+const nothing: Applied = { routes: [], neighbors: [] };
+
+async function restore(
+  { ctx, client, endpoint }: Plan,
+  pair: Pair,
+  failed: Configs,
+  { wire, configs }: LaidWire,
+): Promise<void> {
+  const all = (side: "client" | "endpoint"): Applied => ({
+    routes: [...wire[side].routes, ...failed[side].routes.map(({ destination }) => destination)],
+    neighbors: [...wire[side].neighbors, ...failed[side].neighbors.map(({ address }) => address)],
+  });
+  try {
+    await configure(client.namespace, pair.client.index, configs!.client, all("client"));
+    await configure(endpoint.namespace, pair.endpoint.index, configs!.endpoint, all("endpoint"));
+  } catch (error) {
+    log(ctx).warn(
+      { connection: wire.connection, error: explain(error) },
+      "a failed change could not be undone",
+    );
+  }
+}
+
+function configsOf({ connection, client, endpoint }: Plan, pair?: Pair): Configs {
+  return {
+    client: endConfig(connection, "client", pair?.endpoint.mac ?? endpoint.mark.mac),
+    endpoint: endConfig(connection, "endpoint", pair?.client.mac ?? client.mark.mac),
+  };
+}
+
+function wireOf(
+  { ctx, connection, client, endpoint }: Plan,
+  pair?: Pair,
+  applied: Record<"client" | "endpoint", Applied> = { client: nothing, endpoint: nothing },
+): Wire {
+  const end = ({ path, namespace, name, mark, whose }: Place): WireEnd => ({
+    path,
+    namespace: namespace.id,
+    name,
+    ...mark,
+    index: pair?.[whose].index,
+    ...applied[whose],
+  });
+  return {
+    version: 1,
+    connection: connection.id,
+    expires: expiryOf(connection, ctx.clock.now()),
+    client: end(client),
+    endpoint: end(endpoint),
+  };
+}

@@ -1,0 +1,95 @@
+import { readdir, stat } from "node:fs/promises";
+import {
+  allowPing,
+  createVeth,
+  enableIpv6,
+  netlinkIn,
+  openNamespace,
+  type NetworkNamespace,
+} from "../../linux/index.js";
+import type { Kernel, Namespace, NewEnd } from "./kernel.js";
+
+interface Shared {
+  readonly namespace: NetworkNamespace;
+  users: number;
+}
+
+/**
+ * The kernel this process runs on. Nothing is kept open between calls: a namespace must be able to go with its
+ * last process. Those who work in one namespace at the same time share a socket, so that links which are to be
+ * deleted go together.
+ */
+export function linuxKernel(): Kernel {
+  const shared = new Map<string, Shared>();
+  const handles = new WeakMap<Namespace, NetworkNamespace>();
+
+  const share = (opened: NetworkNamespace, id: string): Shared => {
+    const known = shared.get(id);
+    if (known) opened.close();
+    const entry = known ?? { namespace: opened, users: 0 };
+    shared.set(id, entry);
+    entry.users++;
+    return entry;
+  };
+
+  const end = ({ namespace, ...properties }: NewEnd) => ({
+    ...properties,
+    namespace: handles.get(namespace)!,
+    up: true,
+  });
+
+  return {
+    open(path) {
+      const opened = openNamespace(path);
+      const id = idOf(opened);
+      const entry = share(opened, id);
+      let open = true;
+      const close = (): void => {
+        if (!open) return;
+        open = false;
+        if (--entry.users > 0) return;
+        shared.delete(id);
+        entry.namespace.close();
+      };
+      try {
+        const handle: Namespace = {
+          ...netlinkIn(entry.namespace),
+          id,
+          allowPing: () => allowPing(entry.namespace),
+          enableIpv6: (link) => enableIpv6(entry.namespace, link),
+          close,
+        };
+        handles.set(handle, entry.namespace);
+        return handle;
+      } catch (error) {
+        close();
+        throw error;
+      }
+    },
+
+    async pathTo(id) {
+      for await (const path of namespaceFiles()) {
+        // Other users' processes cannot be looked at, and processes end while we look.
+        const found = await stat(path, { bigint: true }).catch(() => undefined);
+        if (found && `${found.dev}:${found.ino}` === id) return path;
+      }
+      return undefined;
+    },
+
+    createVeth: (a, b) => createVeth({ a: end(a), b: end(b) }),
+  };
+}
+
+function idOf({ device, inode }: NetworkNamespace): string {
+  return `${device}:${inode}`;
+}
+
+/** The namespaces of all processes, then those that were given a name. */
+async function* namespaceFiles(): AsyncGenerator<string> {
+  for (const entry of await list("/proc")) if (/^\d+$/.test(entry)) yield `/proc/${entry}/ns/net`;
+  for (const entry of await list("/run/netns")) yield `/run/netns/${entry}`;
+}
+
+function list(directory: string): Promise<string[]> {
+  return readdir(directory).catch(() => []);
+}

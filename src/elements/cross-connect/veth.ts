@@ -1,0 +1,117 @@
+import { Code, codeOf, NsmError } from "../../core/index.js";
+import type { Link } from "../../linux/index.js";
+import type { End } from "./ends.js";
+import type { Kernel, Namespace } from "./kernel.js";
+import { bears, type Mark, type Wire, type WireEnd } from "./wire.js";
+
+/** The two interfaces of a wire. */
+export interface Pair {
+  readonly client: Link;
+  readonly endpoint: Link;
+}
+
+/** Where an interface is, or is to be. */
+export interface Place extends End {
+  readonly namespace: Namespace;
+  readonly mark: Mark;
+}
+
+/** The wire between two places as the kernel has it, complete and under the right names; else undefined. */
+export async function standingPair(client: Place, endpoint: Place): Promise<Pair | undefined> {
+  const a = await linkNamed(client.namespace, client.name);
+  const b = await linkNamed(endpoint.namespace, endpoint.name);
+  const ours = a?.alias === client.mark.alias && b?.alias === endpoint.mark.alias;
+  const joined = a?.peerIndex === b?.index && b?.peerIndex === a?.index;
+  return a && b && ours && joined && bears(a, client.mark) && bears(b, endpoint.mark)
+    ? { client: a, endpoint: b }
+    : undefined;
+}
+
+/**
+ * Says no when an interface of that name is there and is not one of ours.
+ *
+ * @throws NsmError ALREADY_EXISTS
+ */
+export async function assertNameIsFree({ namespace, name, mark, whose }: Place): Promise<void> {
+  const link = await linkNamed(namespace, name);
+  if (!link || bears(link, mark)) return;
+  throw new NsmError(
+    Code.AlreadyExists,
+    `the ${whose} wants an interface "${name}", but its network namespace has one: ${link.alias ?? link.kind ?? "not made here"}`,
+  );
+}
+
+/** Makes room for a wire: deletes what is left of an earlier one, that leads elsewhere or was not finished. */
+export async function clear(client: Place, endpoint?: Place): Promise<void> {
+  for (const link of await client.namespace.links()) {
+    if (bears(link, client.mark)) await deleteLink(client.namespace, link.index);
+  }
+  if (!endpoint) return;
+  // By name only: the same connection may pass this namespace twice.
+  const link = await linkNamed(endpoint.namespace, endpoint.name);
+  if (link && bears(link, endpoint.mark)) await deleteLink(endpoint.namespace, link.index);
+}
+
+/** Deletes a wire, whichever of its ends can be reached. One whose namespaces are gone is gone with them. */
+export async function removeWire(kernel: Kernel, { client, endpoint }: Wire): Promise<void> {
+  // Many clients share an endpoint, and links of one namespace are deleted together.
+  const ends = [endpoint, client];
+  let reached = false;
+  for (const end of ends) {
+    const namespace = openAt(kernel, end.path, end.namespace);
+    if (!namespace) continue;
+    reached = true;
+    if (await removeEnd(namespace, end)) return;
+  }
+  if (reached) return;
+  for (const end of ends) {
+    const path = await kernel.pathTo(end.namespace);
+    const namespace = path === undefined ? undefined : openAt(kernel, path, end.namespace);
+    if (namespace && (await removeEnd(namespace, end))) return;
+  }
+}
+
+async function removeEnd(namespace: Namespace, end: WireEnd): Promise<boolean> {
+  try {
+    const link = await linkNamed(namespace, end.index ?? end.name);
+    // Before its index was known, one of that name and alias may be another forwarder's by now.
+    if (!link || !bears(link, end) || (end.index === undefined && link.mac !== end.mac)) return false;
+    await deleteLink(namespace, link.index);
+    return true;
+  } finally {
+    namespace.close();
+  }
+}
+
+/** Whether an error of opening says that nothing is there, or something else than before. */
+const absent = new Set<Code>([Code.NotFound, Code.InvalidArgument, Code.PermissionDenied]);
+
+function openAt(kernel: Kernel, path: string, id: string): Namespace | undefined {
+  let namespace: Namespace;
+  try {
+    namespace = kernel.open(path);
+  } catch (error) {
+    if (absent.has(codeOf(error))) return undefined;
+    throw error;
+  }
+  if (namespace.id === id) return namespace;
+  namespace.close();
+  return undefined;
+}
+
+async function linkNamed(namespace: Namespace, link: string | number): Promise<Link | undefined> {
+  try {
+    return await namespace.link(link);
+  } catch (error) {
+    if (codeOf(error) === Code.NotFound) return undefined;
+    throw error;
+  }
+}
+
+async function deleteLink(namespace: Namespace, index: number): Promise<void> {
+  try {
+    await namespace.deleteLink(index);
+  } catch (error) {
+    if (codeOf(error) !== Code.NotFound) throw error;
+  }
+}
