@@ -18,4 +18,5 @@ export type { IncomingCall } from "./incoming.js";
 export { decodePath, encodePath, MAX_PATH_LENGTH, PATH_HEADER } from "./path-header.js";
 export type { QueueRules } from "./reader-queue.js";
 export type { Services } from "./services.js";
+export { MAX_CONNECTIONS } from "./stream-rules.js";
 export { statusOf, type WireStatus } from "./wire-status.js";

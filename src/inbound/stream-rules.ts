@@ -7,8 +7,11 @@ import {
 } from "../api/index.js";
 import type { QueueRules } from "./reader-queue.js";
 
-/** How many connections one message tells of at most: far below the 4 MiB that peers take. */
-const MAX_CONNECTIONS = 100;
+/**
+ * How many connections one message of a monitor tells of at most: far below the 4 MiB that peers take. An initial
+ * transfer of fewer is complete.
+ */
+export const MAX_CONNECTIONS = 100;
 
 /**
  * Events of a monitor, by connection. A large initial set goes out as one INITIAL_STATE_TRANSFER and UPDATEs

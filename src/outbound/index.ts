@@ -17,4 +17,4 @@ export {
 } from "./memory.js";
 export type { Delay, MemoryFaults, Undo, Where } from "./memory-faults.js";
 export { monitorHub, type MonitorHub, type MonitorHubOptions } from "./monitor-hub.js";
-export { INITIAL_TRANSFER_LIMIT, type OwnSegment, type Sighting } from "./monitor-stream.js";
+export type { OwnSegment, Sighting } from "./monitor-stream.js";

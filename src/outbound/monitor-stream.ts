@@ -9,6 +9,7 @@ import {
   type ConnectionEvent,
 } from "../api/index.js";
 import { Code, codeOf, type CancelTimer, type Context, type Link } from "../core/index.js";
+import { MAX_CONNECTIONS } from "../inbound/index.js";
 
 /** What a peer says about one connection. */
 export interface Sighting {
@@ -46,12 +47,6 @@ export interface MonitorStreamOptions {
   /** The stream cannot be had (any more); it does nothing from here on. */
   readonly onLost: (stream: MonitorStream, error: unknown) => void;
 }
-
-/**
- * How many connections our monitor puts into the initial transfer; the rest follows as updates. A transfer with
- * fewer is complete, whoever sent it.
- */
-export const INITIAL_TRANSFER_LIMIT = 500;
 
 /** How long the rest of a large initial set may take before what is missing counts as lost. */
 const INITIAL_SET_MS = 500;
@@ -142,7 +137,7 @@ export class MonitorStream {
     if (event.type !== ConnectionEventType.INITIAL_STATE_TRANSFER || this.over) return;
     this.accepted = true;
     this.acceptedAt = this.options.ctx.clock.now();
-    if (connections.length < INITIAL_TRANSFER_LIMIT) return this.reportMissing();
+    if (connections.length < MAX_CONNECTIONS) return this.reportMissing();
     this.cancelDeadline = this.options.ctx.clock.after(INITIAL_SET_MS, () => this.reportMissing());
   }
 

@@ -11,12 +11,8 @@ import {
   type MonitorScopeSelector,
 } from "../../src/api/index.js";
 import { Code, Context, logger, NsmError, silent, type Link, type Logger } from "../../src/core/index.js";
-import {
-  INITIAL_TRANSFER_LIMIT,
-  monitorHub,
-  type MonitorHub,
-  type Sighting,
-} from "../../src/outbound/index.js";
+import { MAX_CONNECTIONS } from "../../src/inbound/index.js";
+import { monitorHub, type MonitorHub, type Sighting } from "../../src/outbound/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
 
 const { INITIAL_STATE_TRANSFER, UPDATE, DELETE } = ConnectionEventType;
@@ -275,7 +271,7 @@ describe("a stream that breaks", () => {
     peer.streams[0]!.events.error(unavailable);
     expect(peer.streams).toHaveLength(2);
     expect(one.states).toEqual([State.UP, State.DOWN]);
-    expect(two.seen).toEqual([{ connection: undefined, state: State.DOWN }]);
+    expect(two.seen).toEqual([{ connection: undefined, state: State.DOWN, lost: true }]);
     expect(hub.debugState()).toMatchObject({ peers: 0, streams: 0, following: 0 });
   });
 
@@ -323,7 +319,7 @@ describe("a stream that breaks", () => {
     const two = follow(hub, "two");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
     peer.streams[0]!.events.error(unavailable);
-    const many = Array.from({ length: INITIAL_TRANSFER_LIMIT }, (_, i) => theirs(`id-${i}`));
+    const many = Array.from({ length: MAX_CONNECTIONS }, (_, i) => theirs(`id-${i}`));
     peer.tell(INITIAL_STATE_TRANSFER, ...many);
     expect(one.states).toEqual([State.UP]);
     peer.tell(UPDATE, theirs("one"));
