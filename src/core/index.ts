@@ -53,4 +53,5 @@ export {
   type RegistryEntry,
 } from "./services.js";
 export { connectionState, registrationState, Slot } from "./state.js";
+export { uncached } from "./uncached.js";
 export { TimerSlot } from "./timer-slot.js";

@@ -32,10 +32,6 @@ export interface SteadyWatchOptions<E extends RegistryEntry, Q extends Watchable
   /** What to watch; undefined is everything. */
   readonly asked: E | undefined;
   readonly random?: (() => number) | undefined;
-  /** Compares with a plain Find after the first opening too, and not only after each re-opening. */
-  readonly compareAtOnce?: boolean;
-  /** Told true when all there is has been shown, false when the stream broke. */
-  readonly onLive?: (live: boolean) => void;
 }
 
 const PAUSES = { initialMs: 50, maxMs: 5_000 };
@@ -74,12 +70,7 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
           const news = all.filter((found) => !touched.has(kind.entry(found)?.name ?? ""));
           return [...news, ...gone.map((entry) => kind.found(entry, true))];
         }),
-        tap({
-          complete: () => {
-            pause = pauses();
-            options.onLive?.(true);
-          },
-        }),
+        tap({ complete: () => (pause = pauses()) }),
       );
 
     const session = defer(() => {
@@ -89,17 +80,13 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
         .find(ctx, kind.query(asked, true))
         .pipe(tap((found) => touched.add(kind.entry(found)?.name ?? "")));
       const first = openings++ === 0;
-      return merge(
-        concat(stream, throwError(ended)),
-        first && !options.compareAtOnce ? EMPTY : compare(touched),
-      );
+      return merge(concat(stream, throwError(ended)), first ? EMPTY : compare(touched));
     });
 
     return session.pipe(
       tap(note),
       retry({
         delay: (error: unknown) => {
-          options.onLive?.(false);
           if (ctx.signal.aborted) return throwError(() => ctx.signal.reason as Error);
           if (!isRetryable(codeOf(error))) return throwError(() => error);
           log(ctx).info({ err: error }, `the watch of ${kind.noun}s broke; it will be opened again`);

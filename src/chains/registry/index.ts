@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { cachedRegistry, type CachedRegistryOptions } from "./cached.js";
 export { nsmgrRegistryChain, type NsmgrRegistry, type NsmgrRegistryOptions } from "./nsmgr.js";
 export {
   registryChain,

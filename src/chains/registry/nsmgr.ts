@@ -12,12 +12,14 @@ import {
 } from "../../core/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { begin } from "../../registry/elements/begin/index.js";
+import { cache } from "../../registry/elements/cache/index.js";
 import { clientInfo } from "../../registry/elements/client-info/index.js";
 import { dialEndpoints, dialNetworkServices } from "../../registry/elements/dial/index.js";
 import { expire } from "../../registry/elements/expire/index.js";
 import { localBypass } from "../../registry/elements/local-bypass/index.js";
 import { setPayload } from "../../registry/elements/set-payload/index.js";
 import { updatePath } from "../../registry/elements/update-path/index.js";
+import { endpointKind, networkServiceKind } from "../../registry/kinds/index.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
 import { heldBy } from "./held.js";
 import type { RegistryServices } from "./registry.js";
@@ -30,8 +32,8 @@ export interface NsmgrRegistryOptions {
   /** The domain's registry, reached over `links`; without one the manager keeps its own, in memory. */
   readonly registryUrl?: string | undefined;
   readonly links?: Links | undefined;
-  /** The program's life: when it is over, nothing expires any more. */
-  readonly until?: AbortSignal | undefined;
+  /** The program's life: when it is over, nothing expires or is watched any more. */
+  readonly until: AbortSignal;
   /** How long endpoints live at the most, in milliseconds; a minute when left out. */
   readonly defaultExpirationMs?: number | undefined;
   /** Where it runs, for the labels of endpoints; `process.env` when left out. */
@@ -84,7 +86,7 @@ export function nsmgrRegistryChain(options: NsmgrRegistryOptions): NsmgrRegistry
 }
 
 /** The ends of both chains: the domain's registry, or stores in this process. */
-function upstreamOf({ registryUrl, links }: NsmgrRegistryOptions): {
+function upstreamOf({ registryUrl, links, until }: NsmgrRegistryOptions): {
   readonly networkServices: Elements<NetworkServiceRegistry>;
   readonly endpoints: Elements<EndpointRegistry>;
 } {
@@ -98,5 +100,8 @@ function upstreamOf({ registryUrl, links }: NsmgrRegistryOptions): {
     );
   }
   const upstream = { links, url: registryUrl };
-  return { networkServices: [dialNetworkServices(upstream)], endpoints: [dialEndpoints(upstream)] };
+  return {
+    networkServices: [cache({ kind: networkServiceKind, until }), dialNetworkServices(upstream)],
+    endpoints: [cache({ kind: endpointKind, until }), dialEndpoints(upstream)],
+  };
 }

@@ -9,6 +9,7 @@
  * @packageDocumentation
  */
 import {
+  fromTimestamp,
   NetworkServiceEndpoint,
   NetworkServiceEntry,
   type NetworkServiceEndpointQuery,
@@ -38,6 +39,12 @@ export interface RegistryKind<E extends RegistryEntry, Q extends WatchableQuery,
   matches(asked: E | undefined, stored: E): boolean;
   /** The services an entry belongs to: what it can be looked up by beside its name. */
   services(entry: E): readonly string[];
+  /** What a cache keeps together and watches as one: an endpoint's services, a network service's name. */
+  groups(entry: E): readonly string[];
+  /** What all entries of a group look like. */
+  likeGroup(group: string): Partial<E>;
+  /** When it is over, in milliseconds since the epoch; undefined for never. */
+  expiresAt(entry: E): number | undefined;
 }
 
 /** The registry of network services. */
@@ -54,6 +61,9 @@ export const networkServiceKind: RegistryKind<
   isDeleted: (found) => found.deleted,
   matches: matchesServiceQuery,
   services: () => [],
+  groups: ({ name }) => (name === "" ? [] : [name]),
+  likeGroup: (name) => ({ name }),
+  expiresAt: () => undefined,
 };
 
 /** The registry of network service endpoints. */
@@ -73,4 +83,7 @@ export const endpointKind: RegistryKind<
   isDeleted: (found) => found.deleted,
   matches: matchesEndpointQuery,
   services: (endpoint) => endpoint.networkServiceNames,
+  groups: (endpoint) => endpoint.networkServiceNames,
+  likeGroup: (service) => ({ networkServiceNames: [service] }),
+  expiresAt: ({ expirationTime }) => expirationTime && fromTimestamp(expirationTime),
 };

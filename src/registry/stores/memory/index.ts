@@ -27,7 +27,7 @@ import {
   type RegistryKind,
   type WatchableQuery,
 } from "../../kinds/index.js";
-import { EntryIndex } from "./entry-index.js";
+import { EntryIndex } from "../../entry-index.js";
 import { Watchers } from "./watchers.js";
 
 /** A store for the registry of network services. */

@@ -1,4 +1,4 @@
-import type { RegistryEntry } from "../../../core/index.js";
+import type { RegistryEntry } from "../core/index.js";
 
 /** Entries by name, and by the services they belong to. */
 export class EntryIndex<E extends RegistryEntry> {
@@ -15,11 +15,13 @@ export class EntryIndex<E extends RegistryEntry> {
     return this.byName.get(name);
   }
 
-  /** Stores an entry and returns the one it replaces. */
+  /** Stores an entry, in the place of the one it replaces, and returns that. */
   put(entry: E): E | undefined {
-    const before = this.delete(entry.name);
+    const before = this.byName.get(entry.name);
     this.byName.set(entry.name, entry);
-    for (const service of this.services(entry)) {
+    const services = this.services(entry);
+    if (before) this.leave(before, services);
+    for (const service of services) {
       const all = this.byService.get(service) ?? new Map<string, E>();
       this.byService.set(service, all.set(entry.name, entry));
     }
@@ -31,15 +33,11 @@ export class EntryIndex<E extends RegistryEntry> {
     const entry = this.byName.get(name);
     if (!entry) return undefined;
     this.byName.delete(name);
-    for (const service of this.services(entry)) {
-      const all = this.byService.get(service);
-      all?.delete(name);
-      if (all?.size === 0) this.byService.delete(service);
-    }
+    this.leave(entry, []);
     return entry;
   }
 
-  /** The entries that match, in the order of their last Register. */
+  /** The entries that match, in the order in which they came. */
   matching(asked: E | undefined, matches: (asked: E | undefined, entry: E) => boolean): E[] {
     return [...this.candidates(asked)].filter((entry) => matches(asked, entry));
   }
@@ -53,5 +51,15 @@ export class EntryIndex<E extends RegistryEntry> {
     }
     const [service] = this.services(asked);
     return service === undefined ? this.byName.values() : (this.byService.get(service)?.values() ?? []);
+  }
+
+  /** Takes an entry out of its services but for `remaining`. */
+  private leave(entry: E, remaining: readonly string[]): void {
+    for (const service of this.services(entry)) {
+      if (remaining.includes(service)) continue;
+      const all = this.byService.get(service);
+      all?.delete(entry.name);
+      if (all?.size === 0) this.byService.delete(service);
+    }
   }
 }

@@ -1,0 +1,36 @@
+import {
+  endpointRegistryChain,
+  networkServiceRegistryChain,
+  type Elements,
+  type EndpointRegistry,
+  type NetworkServiceRegistry,
+} from "../../core/index.js";
+import { cache } from "../../registry/elements/cache/index.js";
+import { endpointKind, networkServiceKind } from "../../registry/kinds/index.js";
+import { heldBy } from "./held.js";
+import type { RegistryServices } from "./registry.js";
+
+/** What is cached, and for how long. */
+export interface CachedRegistryOptions {
+  readonly networkServices: NetworkServiceRegistry;
+  readonly endpoints: EndpointRegistry;
+  /** The program's life: when it is over, nothing is watched any more. */
+  readonly until: AbortSignal;
+}
+
+/**
+ * Registries whose answers are kept at hand, for who looks things up at every Request: a forwarder.
+ *
+ * @example
+ * forwarderElements({ ...cachedRegistry({ ...links.to(connectTo), until }), links, until, name, mechanisms });
+ */
+export function cachedRegistry(options: CachedRegistryOptions): RegistryServices {
+  const { until } = options;
+  const networkServices: Elements<NetworkServiceRegistry> = [cache({ kind: networkServiceKind, until })];
+  const endpoints: Elements<EndpointRegistry> = [cache({ kind: endpointKind, until })];
+  return {
+    networkServices: networkServiceRegistryChain(networkServices, { tail: options.networkServices }),
+    endpoints: endpointRegistryChain(endpoints, { tail: options.endpoints }),
+    debugState: () => heldBy({ networkServices, endpoints }),
+  };
+}

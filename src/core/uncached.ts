@@ -1,0 +1,7 @@
+import { ContextKey } from "./context.js";
+
+/**
+ * Set to true for a Find that no cache may answer: ask so before failing because nothing fitting was found, since
+ * a cache hears of a new entry a moment later than the registry.
+ */
+export const uncached = new ContextKey<boolean>("uncached");

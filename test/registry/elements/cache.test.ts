@@ -1,0 +1,327 @@
+import { filter, lastValueFrom, merge, mergeMap, Subject, throwError, toArray } from "rxjs";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  NetworkServiceEndpoint,
+  NetworkServiceEntry,
+  toTimestamp,
+  type NetworkServiceEndpointResponse,
+} from "../../../src/api/index.js";
+import {
+  Code,
+  Context,
+  endpointRegistryChain,
+  networkServiceRegistryChain,
+  NsmError,
+  uncached,
+  type ChainElement,
+  type EndpointRegistry,
+} from "../../../src/core/index.js";
+import { cache } from "../../../src/registry/elements/cache/index.js";
+import { endpointKind, networkServiceKind } from "../../../src/registry/kinds/index.js";
+import { memoryEndpoints, memoryNetworkServices } from "../../../src/registry/stores/memory/index.js";
+import {
+  describeRegistryElement,
+  recorder,
+  virtualClock,
+  type VirtualClock,
+} from "../../../src/testing/index.js";
+
+describeRegistryElement("cache", ({ until }) => cache({ kind: endpointKind, until }));
+
+let clock: VirtualClock;
+let ctx: Context;
+let program: AbortController;
+beforeEach(() => {
+  clock = virtualClock();
+  ctx = Context.background({ clock });
+  program = new AbortController();
+});
+afterEach(() => expect(clock.timers).toBe(0));
+
+const nse = (name: string, service = "icmp", port = 1): NetworkServiceEndpoint =>
+  NetworkServiceEndpoint.create({ name, networkServiceNames: [service], url: `tcp://${name}:${port}` });
+
+/** A cache in front of a store whose streams can break, and what passes between the two. */
+function behindCache(maxWatches?: number) {
+  const store = memoryEndpoints();
+  const origin = endpointRegistryChain([store]);
+  const cuts = new Subject<void>();
+  const lost = cuts.pipe(mergeMap(() => throwError(() => new NsmError(Code.Unavailable, "cut"))));
+  let down = false;
+  let muted = false;
+  let before = 0;
+  const way: ChainElement<EndpointRegistry> = {
+    name: "way",
+    find(c, query, next) {
+      if (down) return throwError(() => new NsmError(Code.Unavailable, "down"));
+      const told = next.find(c, query);
+      return query.watch ? merge(told.pipe(filter(() => !muted)), lost) : told;
+    },
+  };
+  const seen = recorder();
+  const element = cache({ kind: endpointKind, until: program.signal, maxWatches });
+  const chain = endpointRegistryChain([element, seen, way], { tail: origin });
+  return {
+    origin,
+    chain,
+    element,
+    cut: () => cuts.next(),
+    set down(value: boolean) {
+      down = value;
+    },
+    /** The watch is slow: it tells nothing for now. */
+    set muted(value: boolean) {
+      muted = value;
+    },
+    async find(like: Partial<NetworkServiceEndpoint>, c = ctx): Promise<string[]> {
+      const networkServiceEndpoint = NetworkServiceEndpoint.create(like as object);
+      const all = await lastValueFrom(
+        chain.find(c, { networkServiceEndpoint, watch: false }).pipe(toArray()),
+      );
+      return all.map(({ networkServiceEndpoint: found }) => found!.url).sort();
+    },
+    /** How many calls went past the cache since this was asked last. */
+    asked(): number {
+      const now = seen.calls.length;
+      const count = now - before;
+      before = now;
+      return count;
+    },
+    /** Ends all watching by ending what is watched. */
+    async clear(): Promise<void> {
+      program.abort();
+      expect(element.debugState!()).toEqual({ watches: 0 });
+      const everything = { networkServiceEndpoint: undefined, watch: false };
+      for (const { networkServiceEndpoint } of await lastValueFrom(
+        origin.find(ctx, everything).pipe(toArray()),
+      )) {
+        await origin.unregister(ctx, networkServiceEndpoint!);
+      }
+      expect(store.debugState!()).toEqual({ entries: 0, watchers: 0 });
+    },
+  };
+}
+const icmp = { networkServiceNames: ["icmp"] };
+
+describe("cache", () => {
+  test("asks for a service once, and then answers from its watch", async () => {
+    const { origin, find, asked, clear } = behindCache();
+    await origin.register(ctx, nse("a"));
+    expect(await find(icmp)).toEqual(["tcp://a:1"]);
+    // The Find, then the watch and the Find beside it.
+    expect(asked()).toBe(3);
+    await clock.settle();
+    await origin.register(ctx, nse("b"));
+    expect(await find(icmp)).toEqual(["tcp://a:1", "tcp://b:1"]);
+    await origin.register(ctx, nse("a", "icmp", 2));
+    expect(await find({ name: "a" })).toEqual(["tcp://a:2"]);
+    await origin.unregister(ctx, nse("b"));
+    expect(await find(icmp)).toEqual(["tcp://a:2"]);
+    expect(asked()).toBe(0);
+    await clear();
+  });
+
+  test("asks the registry before it says that there is nothing", async () => {
+    const { origin, find, asked, clear } = behindCache();
+    await origin.register(ctx, nse("a"));
+    await find(icmp);
+    asked();
+    expect(await find({ ...icmp, url: "tcp://other" })).toEqual([]);
+    expect(asked()).toBe(1);
+    expect(await find({ name: "b" })).toEqual([]);
+    expect(asked()).toBe(1);
+    expect(await find({ networkServiceNames: ["dns"] })).toEqual([]);
+    expect(asked()).toBe(1);
+    await clear();
+  });
+
+  test("does not watch what nobody provides", async () => {
+    const { origin, find, element, asked, chain } = behindCache();
+    expect(await find(icmp)).toEqual([]);
+    expect(element.debugState!()).toEqual({ watches: 0 });
+    await origin.register(ctx, nse("a"));
+    await find(icmp);
+    await clock.settle();
+    expect(element.debugState!()).toEqual({ watches: 1 });
+    await origin.unregister(ctx, nse("a"));
+    expect(element.debugState!()).toEqual({ watches: 0 });
+    await chain.register(ctx, nse("a"));
+    await find(icmp);
+    await clock.settle();
+    await chain.unregister(ctx, nse("a"));
+    expect(element.debugState!()).toEqual({ watches: 0 });
+    asked();
+    expect(await find(icmp)).toEqual([]);
+    expect(asked()).toBe(1);
+  });
+
+  test("finds an endpoint by name once its service is watched", async () => {
+    const { origin, find, asked, clear } = behindCache();
+    await origin.register(ctx, nse("a"));
+    await origin.register(ctx, nse("b"));
+    expect(await find({ name: "a" })).toEqual(["tcp://a:1"]);
+    await clock.settle();
+    asked();
+    expect(await find({ name: "b" })).toEqual(["tcp://b:1"]);
+    expect(asked()).toBe(0);
+    await clear();
+  });
+
+  test("never takes what it knows for all there is", async () => {
+    const { origin, find, asked, clear } = behindCache();
+    await origin.register(ctx, nse("a"));
+    await origin.register(ctx, nse("d", "dns"));
+    await find(icmp);
+    await clock.settle();
+    asked();
+    expect(await find({})).toEqual(["tcp://a:1", "tcp://d:1"]);
+    expect(await find({ url: "tcp://" })).toEqual(["tcp://a:1", "tcp://d:1"]);
+    expect(asked()).toBe(2);
+    await clear();
+  });
+
+  test("knows of a Register and an Unregister through it before they are answered", async () => {
+    const cached = behindCache();
+    const { origin, chain, find, asked, clear } = cached;
+    await origin.register(ctx, nse("a"));
+    await find(icmp);
+    await clock.settle();
+    cached.muted = true;
+    asked();
+    await chain.register(ctx, nse("b"));
+    expect(await find(icmp)).toEqual(["tcp://a:1", "tcp://b:1"]);
+    await chain.unregister(ctx, nse("b"));
+    expect(await find(icmp)).toEqual(["tcp://a:1"]);
+    await chain.register(ctx, nse("a", "dns"));
+    // Not icmp any more, which makes it a question for the registry.
+    asked();
+    expect(await find(icmp)).toEqual([]);
+    expect(asked()).toBe(1);
+    await clear();
+  });
+
+  test("asks the registry while its watch is down, and watches again after", async () => {
+    const cached = behindCache();
+    const { origin, find, asked, cut, element, clear } = cached;
+    await origin.register(ctx, nse("a"));
+    await find(icmp);
+    await clock.settle();
+    cached.down = true;
+    cut();
+    expect(element.debugState!()).toEqual({ watches: 0 });
+    await expect(find(icmp)).rejects.toMatchObject({ code: Code.Unavailable });
+    // Deletions meanwhile are not lost.
+    await origin.unregister(ctx, nse("a"));
+    await origin.register(ctx, nse("b"));
+    cached.down = false;
+    expect(await find(icmp)).toEqual(["tcp://b:1"]);
+    await clock.settle();
+    asked();
+    expect(await find(icmp)).toEqual(["tcp://b:1"]);
+    expect(asked()).toBe(0);
+    await clear();
+  });
+
+  test("asks the registry when told to", async () => {
+    const { origin, find, asked, clear } = behindCache();
+    await origin.register(ctx, nse("a"));
+    await find(icmp);
+    await clock.settle();
+    asked();
+    expect(await find(icmp, ctx.with(uncached, true))).toEqual(["tcp://a:1"]);
+    expect(asked()).toBe(1);
+    await clear();
+  });
+
+  test("does not show what is over, even when nobody told it", async () => {
+    const { origin, find, asked, clear } = behindCache();
+    await origin.register(ctx, { ...nse("a"), expirationTime: toTimestamp(clock.now() + 60_000) });
+    await find(icmp);
+    await clock.settle();
+    await clock.advance(60_000);
+    asked();
+    await find(icmp);
+    expect(asked()).toBe(1);
+    await clear();
+  });
+
+  test("watches a bounded number of services: the one not used for longest goes", async () => {
+    const { origin, find, asked, element, clear } = behindCache(2);
+    for (const service of ["one", "two", "three"]) await origin.register(ctx, nse(`nse-${service}`, service));
+    const use = async (service: string): Promise<number> => {
+      await find({ networkServiceNames: [service] });
+      await clock.settle();
+      return asked();
+    };
+    expect([await use("one"), await use("two"), await use("one")]).toEqual([3, 3, 0]);
+    expect(await use("three")).toBe(3);
+    expect(element.debugState!()).toEqual({ watches: 2 });
+    expect([await use("one"), await use("two")]).toEqual([0, 3]);
+    await clear();
+  });
+
+  test("believes the watch, not the Find that was overtaken by it", async () => {
+    const watch = new Subject<NetworkServiceEndpointResponse>();
+    const plain: Subject<NetworkServiceEndpointResponse>[] = [];
+    const tail: EndpointRegistry = {
+      ...endpointRegistryChain([]),
+      find(_ctx, query) {
+        if (query.watch) return watch;
+        plain.push(new Subject());
+        return plain.at(-1)!;
+      },
+    };
+    const chain = endpointRegistryChain([cache({ kind: endpointKind, until: program.signal })], { tail });
+    const query = {
+      networkServiceEndpoint: NetworkServiceEndpoint.create({ networkServiceNames: ["icmp"] }),
+      watch: false,
+    };
+    const found = (entry: NetworkServiceEndpoint, deleted = false): NetworkServiceEndpointResponse => ({
+      networkServiceEndpoint: entry,
+      deleted,
+    });
+    const first = lastValueFrom(chain.find(ctx, query));
+    plain[0]!.next(found(nse("a")));
+    plain[0]!.complete();
+    await first;
+    watch.next(found(nse("a", "icmp", 2)));
+    watch.next(found(nse("b")));
+    watch.next(found(nse("b"), true));
+    // Older than what the watch said.
+    plain[1]!.next(found(nse("a")));
+    plain[1]!.next(found(nse("b")));
+    plain[1]!.next(found(nse("c")));
+    plain[1]!.complete();
+    const answer = await lastValueFrom(chain.find(ctx, query).pipe(toArray()));
+    expect(answer.map(({ networkServiceEndpoint }) => networkServiceEndpoint!.url)).toEqual([
+      "tcp://a:2",
+      "tcp://c:1",
+    ]);
+    program.abort();
+    expect(watch.observed).toBe(false);
+  });
+
+  test("keeps network services by name", async () => {
+    const seen = recorder();
+    const store = memoryNetworkServices();
+    const element = cache({ kind: networkServiceKind, until: program.signal });
+    const chain = networkServiceRegistryChain([element, seen, store]);
+    await chain.register(ctx, NetworkServiceEntry.create({ name: "icmp", payload: "IP" }));
+    const find = async (like: object): Promise<string[]> => {
+      const query = { networkService: NetworkServiceEntry.create(like), watch: false };
+      const found = await lastValueFrom(chain.find(ctx, query).pipe(toArray()));
+      return found.map(({ networkService }) => networkService!.payload);
+    };
+    await find({ name: "icmp" });
+    await clock.settle();
+    const calls = seen.calls.length;
+    expect(await find({ name: "icmp" })).toEqual(["IP"]);
+    expect(await find({ name: "icmp", payload: "IP" })).toEqual(["IP"]);
+    expect(seen.calls).toHaveLength(calls);
+    expect(await find({ payload: "IP" })).toEqual(["IP"]);
+    expect(seen.calls).toHaveLength(calls + 1);
+    await chain.unregister(ctx, NetworkServiceEntry.create({ name: "icmp" }));
+    expect(element.debugState!()).toEqual({ watches: 0 });
+    expect(store.debugState!()).toEqual({ entries: 0, watchers: 0 });
+  });
+});
