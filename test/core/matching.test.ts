@@ -21,7 +21,8 @@ describe("labelsMatch", () => {
     [{ a: "1" }, {}, true],
     [{}, {}, true],
     [{ a: "1" }, { b: "" }, true],
-    [{ a: "1" }, { constructor: "x" }, false],
+    [{ a: "1" }, { constructor: "" }, true],
+    [{ constructor: "x" }, { constructor: "x" }, true],
   ])("%j against the selector %j: %s", (labels, selector, fits) => {
     expect(labelsMatch(labels, selector, {})).toBe(fits);
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Code, connectionState, NsmError, remoteUrl } from "nsm-sdk/core";
 import { connectClient } from "nsm-sdk/elements/connect";
 import { dial, peerLink } from "nsm-sdk/elements/dial";
-import { checkContext, describeElement, run } from "nsm-sdk/testing";
+import { checkContext, describeElement, recorder, run } from "nsm-sdk/testing";
 import { fakeLinks } from "./support/links.js";
 
 describeElement("dial", () => dial({ links: fakeLinks().links }), {
@@ -82,15 +82,18 @@ describe("dial", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("with no time left nothing reaches the new next hop, and a later request does", async () => {
-    const { request, refresh, next, to } = client();
-    await request({}, to("tcp://a"));
+  test("with no time left nothing goes on to the new next hop, and a later request does", async () => {
+    const next = fakeLinks();
+    const seen = recorder();
+    const { ctx, request, refresh } = run([connectionState(), dial(next), seen, connectClient()]);
+    await request({}, ctx.with(remoteUrl, "tcp://a"));
+    const to = ctx.with(remoteUrl, "tcp://b");
     const over = AbortSignal.abort(new NsmError(Code.DeadlineExceeded, "too late"));
-    const refused = to("tcp://b").withSignal(over, (c) => refresh({}, c));
+    const refused = to.withSignal(over, (c) => refresh({}, c));
     await expect(refused).rejects.toMatchObject({ code: Code.DeadlineExceeded });
-    expect(next.calls).not.toContain("request tcp://b");
-    await refresh({}, to("tcp://b"));
-    expect(next.calls.at(-1)).toBe("request tcp://b");
+    expect(seen.calls).toEqual(["request", "close"]);
+    await refresh({}, to);
+    expect(next.calls).toEqual(["request tcp://a", "close tcp://a", "request tcp://b"]);
   });
 
   test("a first request that fails is forgotten: the next one closes nothing", async () => {

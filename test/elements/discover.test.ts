@@ -1,3 +1,4 @@
+import { of } from "rxjs";
 import { describe, expect, test } from "vitest";
 import { Code, NsmError, remoteUrl } from "nsm-sdk/core";
 import { candidates, discover } from "nsm-sdk/elements/discover";
@@ -70,6 +71,34 @@ describe("discover", () => {
     const { found, request } = bench(registries([service("icmp")], nses));
     await request(icmp);
     expect(found[0]!.names).toEqual(["there", "forever"]);
+  });
+
+  test("takes exact names only, and nothing that was deleted, whatever a registry answers", async () => {
+    const known = registries();
+    const all = {
+      ...known,
+      networkServices: {
+        ...known.networkServices,
+        find: () =>
+          of(
+            { networkService: service("icmp-wrong"), deleted: false },
+            { networkService: service("icmp"), deleted: true },
+          ),
+      },
+      endpoints: {
+        ...known.endpoints,
+        find: () =>
+          of(
+            { networkServiceEndpoint: endpoint("nse-wrong"), deleted: false },
+            { networkServiceEndpoint: endpoint("nse"), deleted: true },
+          ),
+      },
+    };
+    const { request } = bench(all);
+    await expect(request(icmp)).rejects.toMatchObject({ code: Code.NotFound });
+    await expect(request({ networkServiceEndpointName: "nse" })).rejects.toMatchObject({
+      code: Code.NotFound,
+    });
   });
 
   test("an unknown service, or one of another payload, is NOT_FOUND", async () => {

@@ -200,6 +200,16 @@ describe("ipam/point-to-point", () => {
     expect(routed(context!.ipContext!.dstRoutes)).toEqual(["172.16.0.77/32"]);
   });
 
+  test("what is brought is not recovered when it is excluded, or only one address of a pair", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes }));
+    const brought = { srcIpAddrs: ["172.16.0.9/32"], dstIpAddrs: ["172.16.0.8/32"] };
+    const fresh = await ask("a", { ...brought, excludedPrefixes: ["172.16.0.9/32"] });
+    expect(ends(fresh)).toBe("172.16.0.1/32 172.16.0.0/32");
+    expect(ends(await ask("b", { srcIpAddrs: ["172.16.0.9/32"] }))).toBe("172.16.0.3/32 172.16.0.2/32");
+    const twice = { srcIpAddrs: ["172.16.0.9/32"], dstIpAddrs: ["172.16.0.9/32"] };
+    expect(ends(await ask("c", twice))).toBe("172.16.0.5/32 172.16.0.4/32");
+  });
+
   test("what belongs to another connection is taken out of the context and replaced", async () => {
     const { ask, close } = endpoint(pointToPointIpam({ prefixes }));
     const owner = await ask("a");
