@@ -1,7 +1,16 @@
-import { Client, credentials, Metadata, type CallCredentials, type ChannelOptions } from "@grpc/grpc-js";
+import type { Socket } from "node:net";
+import {
+  Client,
+  connectivityState,
+  credentials,
+  Metadata,
+  type CallCredentials,
+  type ChannelOptions,
+} from "@grpc/grpc-js";
 import type { Clock, Peer, Token } from "../core/index.js";
 import { tokenHeaders, validUntil, type Identity } from "../identity/index.js";
 import { isAddressTarget, isLocalTarget } from "./target.js";
+import { WatchedCredentials } from "./watched-credentials.js";
 
 const CHANNEL_OPTIONS: ChannelOptions = {
   // The default keeps a channel failing for a second after its peer is back.
@@ -10,7 +19,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.max_reconnect_backoff_ms": 200,
   // A Go peer sends all connections of a monitor in one message.
   "grpc.max_receive_message_length": -1,
-  // Finds a peer that vanished without a word. Go servers refuse pings more often than every five minutes.
+  // Finds a peer that hangs. Go servers refuse pings more often than every five minutes.
   "grpc.keepalive_time_ms": 310_000,
   // A connection belongs to one channel, so that closing the channel closes it.
   "grpc.use_local_subchannel_pool": 1,
@@ -19,6 +28,11 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.service_config_disable_resolution": 1,
   "grpc.dns_min_time_between_resolutions_ms": 1_000,
 };
+
+/** How long TLS and HTTP/2 may take to begin, in milliseconds; what gRPC calls the connection timeout. */
+const HANDSHAKE_TIMEOUT_MS = 20_000;
+/** After how long without traffic the kernel asks whether the peer is still there. */
+const TCP_KEEPALIVE_MS = 15_000;
 
 /** Anything under way on a channel. */
 export interface Cancellable {
@@ -31,6 +45,7 @@ export class PooledChannel {
   /** The credentials for calls; none without TLS, where `metadata` carries the token. */
   readonly callCredentials: CallCredentials | undefined;
   private readonly calls = new Set<Cancellable>();
+  private readonly sockets = new Set<Socket>();
   private readonly local: boolean;
   private server: Peer;
   private stale = false;
@@ -51,7 +66,8 @@ export class PooledChannel {
       // What the peer signs later, it may sign with a newer key than the one this connection knows.
       this.freshUntil = now + (validUntil(certificate) - now) / 2;
     });
-    this.client = new Client(target, channelCredentials, {
+    const watched = new WatchedCredentials(channelCredentials, (socket) => this.watch(socket));
+    this.client = new Client(target, watched, {
       ...CHANNEL_OPTIONS,
       // TLS may not name an address as the server wanted, and nobody looks at this name.
       ...(isAddressTarget(target) && { "grpc.ssl_target_name_override": "localhost" }),
@@ -111,11 +127,32 @@ export class PooledChannel {
   close(): void {
     this.stale = true;
     for (const call of [...this.calls]) call.cancel();
-    this.client.close();
+    this.shutDown();
   }
 
   private closeWhenDone(): void {
-    if (this.done) this.client.close();
+    if (this.done) this.shutDown();
+  }
+
+  private shutDown(): void {
+    const { connected } = this;
+    this.client.close();
+    // What is connected says goodbye; what is not yet would go on trying.
+    if (!connected) for (const socket of this.sockets) socket.destroy();
+  }
+
+  private get connected(): boolean {
+    return this.client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
+  private watch(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.once("close", () => this.sockets.delete(socket));
+    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
+    socket.setTimeout(HANDSHAKE_TIMEOUT_MS, () => {
+      socket.setTimeout(0);
+      if (!this.connected) socket.destroy(new Error("the peer took the connection but does not speak"));
+    });
   }
 
   private tokenMetadata(): Metadata {

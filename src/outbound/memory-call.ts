@@ -73,6 +73,7 @@ export class MemoryCall {
 
   /** Does the next step when the message has travelled; never if the call is over by then. */
   travel(direction: "there" | "back", work: () => void): void {
+    if (this.over) return;
     const { clock, faults } = this.medium;
     const now = clock.now();
     const arrival = Math.max(now + faults.travelMs(this.route, direction), this.lastArrival[direction]);

@@ -6,6 +6,7 @@ import {
   type Logger,
   type NsmError,
   type Peer,
+  type Clock,
 } from "../core/index.js";
 import { answerStream, answerUnary, decodePath, encodePath } from "../inbound/index.js";
 import type { Handler, Handlers, IncomingCall } from "../inbound/index.js";
@@ -18,6 +19,8 @@ export interface Listening {
   /** How callers see it. */
   readonly peer: Peer;
   readonly logger: Logger | undefined;
+  /** The time of the calls it serves. */
+  readonly clock: Clock;
 }
 
 /** What a caller over memory knows. */
@@ -56,7 +59,7 @@ export function memoryCaller({ medium, listening, owner, target, url }: MemoryCa
       const token = owner.tokens(server.peer);
       arrive(handler as Extract<Handler, { kind: K }>, {
         signal: call.server.signal,
-        clock: medium.clock,
+        clock: server.clock,
         remainingMs: ctx.deadline === undefined ? undefined : ctx.deadline - medium.clock.now(),
         peer: { ...owner.peer, token },
         path,

@@ -26,6 +26,8 @@ export interface MemoryCaller extends MemoryParty {
 
 /** A process that listens over memory. */
 export interface MemoryListener extends MemoryParty {
+  /** The time of its calls; the network's when left out. */
+  readonly clock?: Clock;
   readonly logger?: Logger;
 }
 
@@ -87,6 +89,7 @@ export function memoryNetwork({ clock, random = Math.random }: MemoryNetworkOpti
         handlers: new Map([...handlers, ...health.handlers()]),
         peer: peerOf(listener, url),
         logger: listener.logger,
+        clock: listener.clock ?? clock,
       };
       listening.set(target, self);
       return {

@@ -28,3 +28,13 @@ export {
 } from "./probes.js";
 export { run, runRegistry, type RegistryRun, type Run, type RunOptions } from "./run.js";
 export { virtualClock, type VirtualClock } from "./virtual-clock.js";
+export {
+  mesh,
+  type Mesh,
+  type MeshClient,
+  type MeshClientOptions,
+  type MeshEndpoint,
+  type MeshEndpointOptions,
+  type MeshNode,
+  type MeshOptions,
+} from "./mesh.js";

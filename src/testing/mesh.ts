@@ -3,13 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MechanismType, NetworkServiceRequest, type Connection, type Mechanism } from "../api/index.js";
 import { client, type ClientOptions } from "../chains/client/index.js";
-import { serveEndpoint, type ServedEndpoint } from "../chains/endpoint/index.js";
+import { serveEndpoint, type ServedEndpoint, type ServeEndpointOptions } from "../chains/endpoint/index.js";
 import { forwarderElements } from "../chains/forwarder/index.js";
 import { nsmgr } from "../chains/nsmgr/index.js";
 import { registryChain } from "../chains/registry/index.js";
 import {
   Context,
   systemClock,
+  type CancelTimer,
   type Clock,
   type DebugState,
   type Elements,
@@ -92,13 +93,21 @@ export interface Mesh {
   stop(): Promise<void>;
 }
 
+/** One life of a process: over, with all its timers, when it is killed. */
+interface Process {
+  readonly name: string;
+  readonly until: AbortSignal;
+  readonly clock: Clock;
+  readonly links: Links;
+}
+
 /** Where processes of the mesh listen and how they reach one another. */
 interface Ground {
   readonly clock: Clock;
   address(name: string): string;
   identity(name: string): Identity;
   links(name: string): Links;
-  serve(name: string, url: string, services: Services): Promise<{ close(): Promise<void> }>;
+  serve(process: Process, url: string, services: Services): Promise<{ close(): Promise<void> }>;
   stop(): void;
 }
 
@@ -117,89 +126,92 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   const started = new Set<{ kill(): Promise<void> | void }>();
 
   /** A process made anew, with nothing remembered, at each start. */
-  async function node(
-    name: string,
-    run: (life: AbortSignal, links: Links) => Promise<{ debugState(): DebugState; close(): Promise<void> }>,
-  ): Promise<MeshNode & { running(): { debugState(): DebugState; close(): Promise<void> } | undefined }> {
-    let life: AbortController | undefined;
-    let links: Links | undefined;
-    let running: { debugState(): DebugState; close(): Promise<void> } | undefined;
-    const process = {
+  async function node(name: string, run: (process: Process) => Promise<Holding>): Promise<MeshNode> {
+    let life: Life | undefined;
+    let running: Holding | undefined;
+    const self = {
       name,
       url: ground.address(name),
-      running: () => running,
       debugState: () => running?.debugState() ?? {},
       async start() {
-        life = new AbortController();
-        links = ground.links(name);
-        started.add(process);
-        running = await run(life.signal, links);
+        life = begin(name);
+        started.add(self);
+        running = await run(life);
       },
       async kill() {
-        started.delete(process);
-        life?.abort();
-        links?.close();
-        const stopped = running;
+        started.delete(self);
+        life?.end();
+        const ended = running;
         running = undefined;
-        await stopped?.close();
+        await ended?.close();
       },
     };
-    await process.start();
-    return process;
+    await self.start();
+    return self;
   }
 
-  const registry = await node("registry", async (until) => {
-    const chain = registryChain({ tokens: ground.identity("registry").tokens, until });
+  function begin(name: string): Life {
+    const controller = new AbortController();
+    const { clock, cancelAll } = mortalClock(ground.clock);
+    const links = ground.links(name);
     return {
-      ...(await ground.serve("registry", ground.address("registry"), chain)),
-      debugState: chain.debugState,
+      name,
+      until: controller.signal,
+      clock,
+      links,
+      end() {
+        controller.abort();
+        links.close();
+        cancelAll();
+      },
     };
+  }
+
+  const registry = await node("registry", async (process) => {
+    const chain = registryChain({ tokens: ground.identity("registry").tokens, until: process.until });
+    const server = await ground.serve(process, ground.address("registry"), chain);
+    return { close: server.close, debugState: chain.debugState };
   });
 
-  const manager = await node("nsmgr", async (until, links) => {
+  const manager = await node("nsmgr", async (process) => {
     const url = ground.address("nsmgr");
     const chain = nsmgr({
       name: "nsmgr",
       url,
       registryUrl: ground.address("registry"),
-      links,
+      links: process.links,
       tokens: ground.identity("nsmgr").tokens,
-      until,
+      until: process.until,
     });
-    return { ...(await ground.serve("nsmgr", url, chain)), debugState: chain.debugState };
+    const server = await ground.serve(process, url, chain);
+    return { close: server.close, debugState: chain.debugState };
   });
 
   /** An endpoint or a forwarder: registered, and asked over the mesh. */
   async function registered(
-    name: string,
-    service: string,
-    labels: Readonly<Record<string, string>>,
-    elements: (until: AbortSignal, links: Links) => Elements<NetworkService>,
-    registerServices: boolean,
+    own: Pick<ServeEndpointOptions, "name" | "services" | "labels" | "registerServices">,
+    elements: (process: Process) => Elements<NetworkService>,
   ): Promise<MeshEndpoint> {
     let served: ServedEndpoint | undefined;
-    const made = await node(name, async (until, links) => {
-      let died: (() => Promise<void>) | undefined;
+    const made = await node(own.name, async (process) => {
+      let die!: () => Promise<void>;
       served = await serveEndpoint({
-        name,
-        services: [service],
-        labels,
-        registerServices,
+        ...own,
         connectTo: manager.url,
-        listenOn: [ground.address(name)],
-        identity: ground.identity(name),
-        clock: ground.clock,
-        elements: elements(until, links),
+        listenOn: [ground.address(own.name)],
+        identity: ground.identity(own.name),
+        clock: process.clock,
+        elements: elements(process),
         transport: {
-          links,
+          links: process.links,
           async serve([url], services) {
-            const server = await ground.serve(name, url!, services);
-            died = () => server.close();
-            return { listenOn: [url!], debugState: () => ({}), close: () => server.close() };
+            const server = await ground.serve(process, url!, services);
+            die = server.close;
+            return { listenOn: [url!], debugState: () => ({}), close: server.close };
           },
         },
       });
-      return { debugState: served.debugState, close: () => died!() };
+      return { debugState: served.debugState, close: die };
     });
     return {
       ...made,
@@ -212,24 +224,15 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
 
   const addForwarder = (name: string): Promise<MeshEndpoint> =>
     registered(
-      name,
-      "forwarder",
-      { p2p: "true" },
-      (until, links) => {
+      { name, services: ["forwarder"], labels: { p2p: "true" }, registerServices: false },
+      ({ links, until }) => {
         const { networkServices, endpoints } = links.to(manager.url);
-        return forwarderElements({
-          name,
-          networkServices,
-          endpoints,
-          links,
-          until,
-          mechanisms: {
-            server: [mechanismsServer({ [MechanismType.Kernel]: [] })],
-            client: [kernelClient()],
-          },
-        });
+        const mechanisms = {
+          server: [mechanismsServer({ [MechanismType.Kernel]: [] })],
+          client: [kernelClient()],
+        };
+        return forwarderElements({ name, networkServices, endpoints, links, until, mechanisms });
       },
-      false,
     );
 
   return {
@@ -240,23 +243,17 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
     forwarder: await addForwarder("forwarder"),
     addForwarder,
     endpoint: ({ name, service, prefix = "10.0.0.0/24", labels = {}, elements = [] }) =>
-      registered(
-        name,
-        service,
-        labels,
-        () => [
-          elements,
-          pointToPointIpam({ prefixes: [prefix] }),
-          mechanismsServer({ [MechanismType.Kernel]: [kernelServer()] }),
-        ],
-        true,
-      ),
+      registered({ name, services: [service], labels }, () => [
+        elements,
+        pointToPointIpam({ prefixes: [prefix] }),
+        mechanismsServer({ [MechanismType.Kernel]: [kernelServer()] }),
+      ]),
     client({ name = "nsc", ...more } = {}) {
-      const life = new AbortController();
-      const links = ground.links(name);
-      const ctx = Context.background({ signal: life.signal, clock: ground.clock });
-      const nsc = client({ ...more, name, url: manager.url, links, until: life.signal });
-      const process: MeshClient = {
+      const life = begin(name);
+      const { until, links } = life;
+      const ctx = Context.background({ signal: until, clock: life.clock });
+      const nsc = client({ ...more, name, url: manager.url, links, until });
+      const self: MeshClient = {
         name,
         request: (networkService, connection = {}) =>
           ctx.withTimeout(15_000, (c) =>
@@ -265,17 +262,53 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
         close: (connection) => ctx.withTimeout(15_000, (c) => nsc.networkService.close(c, connection)),
         debugState: nsc.debugState,
         kill() {
-          started.delete(process);
-          life.abort();
-          links.close();
+          started.delete(self);
+          life.end();
         },
       };
-      started.add(process);
-      return process;
+      started.add(self);
+      return self;
     },
     async stop() {
       for (const process of [...started].reverse()) await process.kill();
       ground.stop();
+    },
+  };
+}
+
+interface Holding {
+  debugState(): DebugState;
+  close(): Promise<void>;
+}
+
+interface Life extends Process {
+  end(): void;
+}
+
+/** A process's view of time: what it has armed goes with it. */
+function mortalClock(clock: Clock): { readonly clock: Clock; cancelAll(): void } {
+  const armed = new Set<CancelTimer>();
+  let dead = false;
+  return {
+    clock: {
+      now: () => clock.now(),
+      after(ms, callback) {
+        if (dead) return () => {};
+        const stop = clock.after(ms, () => {
+          armed.delete(cancel);
+          callback();
+        });
+        const cancel = (): void => {
+          armed.delete(cancel);
+          stop();
+        };
+        armed.add(cancel);
+        return cancel;
+      },
+    },
+    cancelAll() {
+      dead = true;
+      for (const cancel of armed) cancel();
     },
   };
 }
@@ -312,8 +345,8 @@ function memoryGround(
     identity,
     address: (name) => `tcp://${name}:1`,
     links: (name) => network.links({ name, tokens: identity(name).tokens }),
-    serve: async (name, url, services) => {
-      const server = network.listen(url, services, { name });
+    serve: async ({ name, clock: own }, url, services) => {
+      const server = network.listen(url, services, { name, clock: own });
       return { close: async () => server.close() };
     },
     stop: () => {},
@@ -328,7 +361,8 @@ function grpcGround({ maxTokenLifetimeMs }: MeshOptions): Ground {
     identity,
     address: (name) => `unix://${folder}/${name}.sock`,
     links: (name) => grpcLinks({ identity: identity(name) }),
-    serve: (name, url, services) => grpcServer({ identity: identity(name), listenOn: [url], services }),
+    serve: ({ name, clock }, url, services) =>
+      grpcServer({ identity: identity(name), listenOn: [url], services, clock }),
     stop: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
