@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Code, connectionState, NsmError, remoteUrl } from "nsm-sdk/core";
+import { Code, connectionState, NsmError, remoteUrl, type Links } from "nsm-sdk/core";
 import { connectClient } from "nsm-sdk/elements/connect";
 import { dial, peerLink } from "nsm-sdk/elements/dial";
 import { checkContext, describeElement, recorder, run } from "nsm-sdk/testing";
@@ -49,6 +49,18 @@ describe("dial", () => {
       "close tcp://b",
     ]);
     expect(leftovers()).toEqual({});
+  });
+
+  test("an address written in another way is the same next hop", async () => {
+    const next = fakeLinks();
+    const links: Links = {
+      ...next.links,
+      to: (url) => next.links.to(url.includes("://") ? url : `tcp://${url}`),
+    };
+    const { ctx, request, refresh } = run([connectionState(), dial({ links }), connectClient()]);
+    await request({}, ctx.with(remoteUrl, "tcp://a"));
+    await refresh({}, ctx.with(remoteUrl, "a"));
+    expect(next.calls).toEqual(["request tcp://a", "request tcp://a"]);
   });
 
   test("asks the new next hop although the old one cannot be closed", async () => {

@@ -50,9 +50,11 @@ export function dial({ links }: DialOptions): NetworkServiceElement {
     async request(ctx, request, next) {
       const url = ctx.get(remoteUrl);
       const known = peerLink.get(ctx);
-      if (!url || known?.url === url) return next.request(ctx, request);
-
+      if (!url) return next.request(ctx, request);
       const link = linkTo(url);
+      // One address may be written in several ways: the links know.
+      if (known?.url === link.url) return next.request(ctx, request);
+
       if (known) await closeQuietly(ctx, connectionOf(request), next);
       peerLink.set(ctx, link);
       try {
