@@ -1,0 +1,65 @@
+import { describe, expect, test } from "vitest";
+import { NetworkServiceEntry } from "../../../src/api/index.js";
+import {
+  Code,
+  Context,
+  endpointRegistryChain,
+  networkServiceRegistryChain,
+  remoteUrl,
+} from "../../../src/core/index.js";
+import { memoryNetwork } from "../../../src/outbound/index.js";
+import { dialEndpoints, dialNetworkServices } from "../../../src/registry/elements/dial/index.js";
+import { recorder, sampleEndpoint, virtualClock } from "../../../src/testing/index.js";
+import { listen } from "../support.js";
+
+const clock = virtualClock();
+const network = memoryNetwork({ clock });
+const ctx = Context.background({ clock });
+const links = network.links({ name: "client" });
+
+describe("dial", () => {
+  test("calls the address of the call, else its own", async () => {
+    const own = recorder();
+    const other = recorder();
+    const servers = [
+      network.listen("tcp://own:1", { endpoints: endpointRegistryChain([own]) }),
+      network.listen("tcp://other:1", { endpoints: endpointRegistryChain([other]) }),
+    ];
+    const chain = endpointRegistryChain([dialEndpoints({ links, url: "tcp://own:1" })]);
+    await chain.register(ctx, sampleEndpoint(0));
+    await chain.unregister(ctx.with(remoteUrl, "tcp://other:1"), sampleEndpoint(0));
+    expect(own.calls).toEqual(["register"]);
+    expect(other.calls).toEqual(["unregister"]);
+    servers.forEach((server) => server.close());
+  });
+
+  test("reaches the registry of network services as well", async () => {
+    const seen = recorder();
+    const networkServices = networkServiceRegistryChain([seen]);
+    const server = network.listen("tcp://own:1", { networkServices });
+    const chain = networkServiceRegistryChain([dialNetworkServices({ links, url: "tcp://own:1" })]);
+    expect((await chain.register(ctx, NetworkServiceEntry.create({ name: "icmp" }))).name).toBe("icmp");
+    expect(seen.calls).toEqual(["register"]);
+    server.close();
+  });
+
+  test("fails a call that nobody has an address for, Finds included", async () => {
+    const chain = endpointRegistryChain([dialEndpoints({ links })]);
+    const refused = { code: Code.FailedPrecondition };
+    await expect(chain.register(ctx, sampleEndpoint(0))).rejects.toMatchObject(refused);
+    await expect(chain.unregister(ctx, sampleEndpoint(0))).rejects.toMatchObject(refused);
+    const reader = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: false }));
+    expect(reader.end).toMatchObject({ error: refused });
+  });
+
+  test("ends a plain Find when the registry does, and makes the end of a watch an error", async () => {
+    const server = network.listen("tcp://own:1", { endpoints: endpointRegistryChain([]) });
+    const chain = endpointRegistryChain([dialEndpoints({ links, url: "tcp://own:1" })]);
+    const plain = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: false }));
+    const watch = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: true }));
+    await clock.settle();
+    expect(plain.end).toEqual({});
+    expect(watch.end).toMatchObject({ error: { code: Code.Unavailable } });
+    server.close();
+  });
+});
