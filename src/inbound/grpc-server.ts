@@ -35,12 +35,10 @@ export interface Server {
 
 const DEFAULT_GRACE_MS = 5_000;
 
-const SERVER_OPTIONS: ServerOptions = {
-  "grpc.enable_channelz": 0,
-  // Finds a client that vanished without a word, so that its streams do not stay for ever.
-  "grpc.keepalive_time_ms": 20_000,
-  "grpc.keepalive_timeout_ms": 10_000,
-};
+const SERVER_OPTIONS: ServerOptions = { "grpc.enable_channelz": 0 };
+
+/** After how long without traffic the kernel asks whether a client is still there. */
+const TCP_KEEPALIVE_MS = 15_000;
 
 /**
  * Serves over gRPC, with `grpc.health.v1` beside what is given. Each call gets a Context that ends with its
@@ -130,6 +128,8 @@ class Door {
   enter(socket: Socket): void {
     this.sockets.add(socket);
     socket.once("close", () => this.sockets.delete(socket));
+    // A client that vanished without a word must not keep its streams for ever.
+    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
     // Until gRPC has taken it over, nobody else would hear it fail.
     socket.on("error", () => socket.destroy());
     if (this.injector) this.injector.injectConnection(socket);

@@ -1,6 +1,4 @@
-import type { Clock } from "../core/index.js";
-import type { Identity } from "../identity/index.js";
-import { PooledChannel } from "./grpc-channel.js";
+import { PooledChannel, type ChannelSettings } from "./grpc-channel.js";
 
 /** The channels to one target: one that takes calls, and older ones whose calls have not ended yet. */
 export class ChannelPool {
@@ -8,12 +6,11 @@ export class ChannelPool {
   private newest: PooledChannel | undefined;
   private over = false;
 
-  constructor(
-    readonly url: string,
-    private readonly target: string,
-    private readonly identity: Identity,
-    private readonly clock: Clock,
-  ) {}
+  constructor(private readonly settings: ChannelSettings) {}
+
+  get url(): string {
+    return this.settings.url;
+  }
 
   get closed(): boolean {
     return this.over;
@@ -29,7 +26,7 @@ export class ChannelPool {
     if (this.over) return undefined;
     if (this.newest && !this.newest.fresh) this.retire();
     if (!this.newest) {
-      this.newest = new PooledChannel(this.url, this.target, this.identity, this.clock);
+      this.newest = new PooledChannel(this.settings);
       this.channels.add(this.newest);
     }
     return this.newest;

@@ -29,10 +29,19 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.dns_min_time_between_resolutions_ms": 1_000,
 };
 
-/** How long TLS and HTTP/2 may take to begin, in milliseconds; what gRPC calls the connection timeout. */
-const HANDSHAKE_TIMEOUT_MS = 20_000;
 /** After how long without traffic the kernel asks whether the peer is still there. */
 const TCP_KEEPALIVE_MS = 15_000;
+
+/** Where a channel leads, as whom, and how patiently. */
+export interface ChannelSettings {
+  /** As it was given, for people. */
+  readonly url: string;
+  /** As gRPC takes it. */
+  readonly target: string;
+  readonly identity: Identity;
+  readonly clock: Clock;
+  readonly handshakeTimeoutMs: number;
+}
 
 /** Anything under way on a channel. */
 export interface Cancellable {
@@ -46,22 +55,18 @@ export class PooledChannel {
   readonly callCredentials: CallCredentials | undefined;
   private readonly calls = new Set<Cancellable>();
   private readonly sockets = new Set<Socket>();
-  private readonly local: boolean;
   private server: Peer;
   private stale = false;
+  private shut = false;
   private freshUntil = Infinity;
   private shown: { readonly token: Token; readonly metadata: Metadata } | undefined;
 
-  constructor(
-    url: string,
-    target: string,
-    private readonly identity: Identity,
-    private readonly clock: Clock,
-  ) {
-    this.local = isLocalTarget(target);
-    this.server = { address: url, local: this.local };
+  constructor(private readonly settings: ChannelSettings) {
+    const { url, target, identity, clock } = settings;
+    const local = isLocalTarget(target);
+    this.server = { address: url, local };
     const channelCredentials = identity.channelCredentials((certificate, id) => {
-      this.server = { address: url, local: this.local, certificate, spiffeId: id.toString() };
+      this.server = { address: url, local, certificate, spiffeId: id.toString() };
       const now = clock.now();
       // What the peer signs later, it may sign with a newer key than the one this connection knows.
       this.freshUntil = now + (validUntil(certificate) - now) / 2;
@@ -91,7 +96,7 @@ export class PooledChannel {
 
   /** Whether new calls may begin on it. */
   get fresh(): boolean {
-    return !this.stale && this.clock.now() < this.freshUntil;
+    return !this.stale && this.settings.clock.now() < this.freshUntil;
   }
 
   /** Whether it is closed. */
@@ -135,6 +140,8 @@ export class PooledChannel {
   }
 
   private shutDown(): void {
+    if (this.shut) return;
+    this.shut = true;
     const { connected } = this;
     this.client.close();
     // What is connected says goodbye; what is not yet would go on trying.
@@ -149,14 +156,14 @@ export class PooledChannel {
     this.sockets.add(socket);
     socket.once("close", () => this.sockets.delete(socket));
     socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-    socket.setTimeout(HANDSHAKE_TIMEOUT_MS, () => {
+    socket.setTimeout(this.settings.handshakeTimeoutMs, () => {
       socket.setTimeout(0);
-      if (!this.connected) socket.destroy(new Error("the peer took the connection but does not speak"));
+      if (!this.connected) socket.destroy(new Error("it took the connection but does not speak"));
     });
   }
 
   private tokenMetadata(): Metadata {
-    const token = this.identity.tokens(this.server);
+    const token = this.settings.identity.tokens(this.server);
     if (this.shown?.token !== token) {
       const metadata = new Metadata();
       for (const [name, value] of Object.entries(tokenHeaders(token))) metadata.set(name, value);

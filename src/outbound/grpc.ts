@@ -9,7 +9,11 @@ import { targetOf } from "./target.js";
 export interface GrpcLinksOptions {
   readonly identity: Identity;
   readonly clock?: Clock;
+  /** How long a peer that took a connection may take to speak TLS and HTTP/2; default 20,000. */
+  readonly handshakeTimeoutMs?: number;
 }
+
+const DEFAULT_HANDSHAKE_TIMEOUT_MS = 20_000;
 
 /** Links over gRPC. */
 export interface GrpcLinks extends HealthLinks {
@@ -33,7 +37,8 @@ export interface GrpcLinks extends HealthLinks {
  * const connection = await networkService.request(ctx, request);
  * links.close();
  */
-export function grpcLinks({ identity, clock = systemClock }: GrpcLinksOptions): GrpcLinks {
+export function grpcLinks(options: GrpcLinksOptions): GrpcLinks {
+  const { identity, clock = systemClock, handshakeTimeoutMs = DEFAULT_HANDSHAKE_TIMEOUT_MS } = options;
   const links = new Map<string, HealthLink>();
   const pools: ChannelPool[] = [];
   const changes = identity.changes.subscribe(() => pools.forEach((pool) => pool.retire()));
@@ -43,7 +48,7 @@ export function grpcLinks({ identity, clock = systemClock }: GrpcLinksOptions): 
       const target = targetOf(url);
       const known = links.get(target);
       if (known) return known;
-      const pool = new ChannelPool(url, target, identity, clock);
+      const pool = new ChannelPool({ url, target, identity, clock, handshakeTimeoutMs });
       if (closed) pool.close();
       pools.push(pool);
       const link = linkOver(url, grpcCaller(pool));

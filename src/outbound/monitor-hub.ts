@@ -1,5 +1,15 @@
 import { Observable } from "rxjs";
-import { Code, codeOf, Context, explain, log, logger, type DebugState, type Link } from "../core/index.js";
+import {
+  atEnd,
+  Code,
+  codeOf,
+  Context,
+  explain,
+  log,
+  logger,
+  type DebugState,
+  type Link,
+} from "../core/index.js";
 import { MonitorStream, type Follower, type OwnSegment, type Sighting } from "./monitor-stream.js";
 
 /** Follows connections at the next hops of a process. Made by {@link monitorHub}. */
@@ -98,14 +108,10 @@ export function monitorHub({ scope, until }: MonitorHubOptions): MonitorHub {
     stream.loseAll();
   };
 
-  until.addEventListener(
-    "abort",
-    () => {
-      for (const { streams } of [...peers.values()]) [...streams.values()].forEach(stop);
-      streamOf.clear();
-    },
-    { once: true },
-  );
+  atEnd(until, () => {
+    for (const { streams } of [...peers.values()]) [...streams.values()].forEach(stop);
+    streamOf.clear();
+  });
 
   return {
     follow: (ctx, link, segment) =>
