@@ -55,3 +55,4 @@ export {
 export { connectionState, registrationState, Slot } from "./state.js";
 export { uncached } from "./uncached.js";
 export { TimerSlot } from "./timer-slot.js";
+export { atEnd } from "./until.js";

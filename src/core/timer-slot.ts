@@ -2,6 +2,7 @@ import type { Context } from "./context.js";
 import { explain } from "./errors.js";
 import { log } from "./logger.js";
 import { Slot } from "./state.js";
+import { atEnd } from "./until.js";
 
 interface Armed {
   cancel(): void;
@@ -25,7 +26,7 @@ export class TimerSlot {
     private readonly until?: AbortSignal,
   ) {
     this.slot = new Slot(name);
-    until?.addEventListener("abort", () => this.armed.forEach((timer) => timer.cancel()), { once: true });
+    if (until) atEnd(until, () => this.armed.forEach((timer) => timer.cancel()));
   }
 
   /** How many timers run, or what they started does. */

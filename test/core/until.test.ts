@@ -1,0 +1,26 @@
+import { getEventListeners } from "node:events";
+import { expect, test } from "vitest";
+import { atEnd } from "../../src/core/index.js";
+
+test("atEnd runs its work once when the program ends, at once when it has ended", () => {
+  const program = new AbortController();
+  let runs = 0;
+  atEnd(program.signal, () => runs++);
+  expect(runs).toBe(0);
+  program.abort();
+  expect(runs).toBe(1);
+  atEnd(program.signal, () => runs++);
+  expect(runs).toBe(2);
+  expect(getEventListeners(program.signal, "abort")).toEqual([]);
+});
+
+test("atEnd serves any number of elements without a warning of Node", async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", note);
+  const program = new AbortController();
+  for (let i = 0; i < 20; i++) atEnd(program.signal, () => {});
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("warning", note);
+  expect(warnings).toEqual([]);
+});
