@@ -33,5 +33,13 @@ export type { Field } from "./nftables/field.js";
 export type { Statement } from "./nftables/statement.js";
 export type { Family } from "./nftables/wire.js";
 
+// Sockets and probes inside a namespace
+export { ping, type PingOptions, type PingResult } from "./sockets/ping.js";
+export { connectIn, listenIn, tcpConnect, tcpListen } from "./sockets/tcp.js";
+export type { ConnectOptions, TcpListener, TcpOutcome } from "./sockets/tcp.js";
+export { udpEcho, udpProbe, type UdpEcho, type UdpOutcome } from "./sockets/udp.js";
+export type { Endpoint } from "./sockets/open.js";
+export type { Patience } from "./sockets/until.js";
+
 // For those who add system calls of their own
 export { errnoName, errnoText, SystemCallError } from "./errno.js";

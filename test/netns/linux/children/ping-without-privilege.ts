@@ -1,0 +1,5 @@
+import { currentNamespace, ping } from "nsm-sdk/linux";
+
+const here = currentNamespace();
+console.log(JSON.stringify(await ping({ namespace: here, to: "172.16.1.100", count: 2 })));
+here.close();
