@@ -29,17 +29,17 @@ export function requestUrl(text: string): RequestedService {
   const type = url.protocol.slice(0, -1).toUpperCase();
   if (type !== "KERNEL") throw refuse(`asks for the mechanism ${type}, which this client does not have`);
   if (!url.host) throw refuse("names no service");
-  const name = decodeURIComponent(url.pathname.split("/").at(-1) ?? "");
-  if (name.length > MAX_INTERFACE_NAME) {
+  const name = decoded(url.pathname.split("/").at(-1) ?? "", refuse);
+  if (Buffer.byteLength(name) > MAX_INTERFACE_NAME) {
     throw refuse(
-      `names the interface "${name}" of ${name.length} characters, ${MAX_INTERFACE_NAME} is the limit`,
+      `names the interface "${name}" of ${Buffer.byteLength(name)} bytes, ${MAX_INTERFACE_NAME} is the limit`,
     );
   }
   const labels = Object.fromEntries(
     [...new Set(url.searchParams.keys())].map((key) => [key, url.searchParams.getAll(key).join(",")]),
   );
   return {
-    networkService: url.username ? `${decodeURIComponent(url.username)}@${url.host}` : url.host,
+    networkService: url.username ? `${decoded(url.username, refuse)}@${url.host}` : url.host,
     labels,
     mechanism: Mechanism.create({
       cls: MechanismClass.Local,
@@ -47,6 +47,14 @@ export function requestUrl(text: string): RequestedService {
       parameters: name ? { [Parameter.name]: name } : {},
     }),
   };
+}
+
+function decoded(text: string, refuse: (why: string) => NsmError): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (cause) {
+    throw new NsmError(Code.InvalidArgument, refuse(`has the broken escape "${text}"`).message, { cause });
+  }
 }
 
 /** The connection to ask for. */
