@@ -27,7 +27,17 @@ export type { Chain, Hook, Table } from "./nftables/table.js";
 export { rule, type FilterRule } from "./nftables/rule.js";
 export { etherType, icmp, icmpv6, ip, ip6, meta, sctp, tcp, udp } from "./nftables/fields.js";
 export type { Port, Protocol } from "./nftables/fields.js";
-export { accept, counter, ctState, drop, jump, leave, limit, reject } from "./nftables/statements.js";
+export {
+  accept,
+  counter,
+  ctDirection,
+  ctState,
+  drop,
+  jump,
+  leave,
+  limit,
+  reject,
+} from "./nftables/statements.js";
 export type { ConnectionState } from "./nftables/statements.js";
 export type { Field } from "./nftables/field.js";
 export type { Statement } from "./nftables/statement.js";

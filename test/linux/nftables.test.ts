@@ -3,6 +3,7 @@ import { Code } from "nsm-sdk/core";
 import {
   accept,
   counter,
+  ctDirection,
   ctState,
   type Hook,
   icmp,
@@ -129,6 +130,7 @@ describe("rules", () => {
     });
     expect(stepsOf([tcp("dport").in([81, 82])]).steps.slice(2)).toEqual(["payload", "range"]);
     expect(stepsOf([ctState("new", "related")]).steps).toEqual(["ct", "bitwise", "cmp"]);
+    expect(stepsOf([ctDirection("reply")]).steps).toEqual(["ct", "cmp"]);
   });
 
   test("ask a bridge or device for the Ethernet type instead of the version", () => {

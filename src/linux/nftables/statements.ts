@@ -5,7 +5,7 @@ import { and, comparison } from "./field.js";
 import { plain, type Statement } from "./statement.js";
 import { expression, register, verdict } from "./wire.js";
 
-const CT = { DREG: 1, KEY: 2, STATE: 0 } as const;
+const CT = { DREG: 1, KEY: 2, STATE: 0, DIRECTION: 1 } as const;
 const COUNTER = { BYTES: 1, PACKETS: 2 } as const;
 const OBJREF = { TYPE: 1, NAME: 2 } as const;
 const OBJECT_COUNTER = 1;
@@ -27,6 +27,14 @@ export function ctState(...wanted: readonly ConnectionState[]): Statement {
   mask.writeUInt32LE(wanted.reduce((bits, state) => bits | states[state], 0));
   const load = expression("ct", be32(CT.KEY, CT.STATE), be32(CT.DREG, register));
   return plain(load, and(mask), comparison(Buffer.alloc(4), true));
+}
+
+const directions = { original: 0, reply: 1 } as const;
+
+/** The packet goes the way of the one that began its connection, or comes back. Where ctState() works. */
+export function ctDirection(direction: keyof typeof directions): Statement {
+  const load = expression("ct", be32(CT.KEY, CT.DIRECTION), be32(CT.DREG, register));
+  return plain(load, comparison(Buffer.of(directions[direction]), false));
 }
 
 /** Counts the packets that come this far; with a name in a counter that can be read: see `Nftables.counters`. */
