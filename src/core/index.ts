@@ -6,6 +6,7 @@
 export { backoff, type BackoffOptions } from "./backoff.js";
 export { sleep, systemClock, type CancelTimer, type Clock } from "./clock.js";
 export { Context, ContextKey, type ContextOptions } from "./context.js";
+export { directoryWatch, type DirectoryWatchOptions } from "./directory-watch.js";
 export {
   chainOf,
   debugState,

@@ -1,5 +1,12 @@
-import { Code, explain, NsmError, systemClock, type CancelTimer, type Clock } from "../core/index.js";
-import { directoryWatch } from "./directory-watch.js";
+import {
+  Code,
+  directoryWatch,
+  explain,
+  NsmError,
+  systemClock,
+  type CancelTimer,
+  type Clock,
+} from "../core/index.js";
 import { readIdentityFiles } from "./identity-files.js";
 import { heldSource, type X509Source } from "./x509-source.js";
 

@@ -1,6 +1,6 @@
 import { watch, type FSWatcher } from "node:fs";
 import { stat } from "node:fs/promises";
-import type { Clock } from "../core/index.js";
+import type { Clock } from "./clock.js";
 
 /** What to watch and whom to tell. */
 export interface DirectoryWatchOptions {
