@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   ConnectionContext,
@@ -22,6 +23,7 @@ import { clientUrl } from "../../src/elements/client-url/index.js";
 import { connectClient, connectServer } from "../../src/elements/connect/index.js";
 import { dial } from "../../src/elements/dial/index.js";
 import { connectionUpdate, monitor, type ConnectionChange } from "../../src/elements/monitor/index.js";
+import { timeout } from "../../src/elements/timeout/index.js";
 import { trimPathClient, trimPathServer } from "../../src/elements/trim-path/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { updateToken } from "../../src/elements/update-token/index.js";
@@ -74,6 +76,7 @@ function hop(i: number): Hop {
     beginServer(),
     updateToken({ tokens: insecureTokens({ clock, subject: name }) }),
     connectionState(),
+    timeout({ until: program.signal }),
     element,
     trimPathServer(),
     {
@@ -240,3 +243,71 @@ describe(`monitors of ${HOPS} hops in a row`, () => {
     expect(held()).toEqual(nothing());
   });
 });
+
+test("after any sequence of calls and faults monitors know what stands, and in the end nothing is left", async () => {
+  const fault = fc.constantFrom("cut", "drop", "cancel", "delay");
+  const step = fc.record({
+    what: fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom("request", "close", "wait") },
+      { weight: 2, arbitrary: fault },
+    ),
+    id: fc.integer({ min: 0, max: 3 }),
+    hop: fc.integer({ min: 0, max: HOPS - 1 }),
+    ms: fc.integer({ min: 0, max: 300 }),
+  });
+  const { networkService, monitor: monitoring } = network.links({ name: "client" }).to(urlOf(0));
+  const known = new Map<number, Connection>();
+
+  const ask = (id: number): Promise<void> =>
+    ctx.withTimeout(1_000, async (c) => {
+      const fresh = sampleRequest(clock.now(), { id: `id-${id}` });
+      const request = { ...fresh, connection: known.get(id) ?? fresh.connection };
+      known.set(id, await networkService.request(c, request));
+    });
+  const close = (id: number): Promise<void> =>
+    ctx.withTimeout(1_000, async (c) => {
+      const connection = known.get(id);
+      known.delete(id);
+      if (connection) await networkService.close(c, connection);
+    });
+  const strike = (what: string, to: string, ms: number): void => {
+    if (what === "cut") network.faults.cut({ to, times: 1 });
+    if (what === "drop") network.faults.dropResponses({ to, times: 1 });
+    if (what === "cancel") network.faults.cancelCalls({ to, times: 1 });
+    if (what === "delay") network.faults.delay({ to, ms, times: 4 });
+  };
+
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const calls: Promise<unknown>[] = [];
+      for (const { what, id, hop: struck, ms } of steps) {
+        if (what === "request") calls.push(ask(id).catch(() => {}));
+        else if (what === "close") calls.push(close(id).catch(() => {}));
+        else strike(what, urlOf(struck), ms);
+        await clock.advance(ms);
+      }
+      network.faults.clear();
+      await clock.advance(2_000);
+      await Promise.all(calls);
+
+      for (const id of known.keys()) await ask(id);
+      await clock.advance(1_000);
+      const shown = new Map<string, State>();
+      const subscription = monitoring
+        .monitorConnections(ctx, MonitorScopeSelector.create())
+        .subscribe(({ connections }) => {
+          for (const { path, state } of Object.values(connections))
+            shown.set(path!.pathSegments[0]!.id, state);
+        });
+      await clock.settle();
+      subscription.unsubscribe();
+      for (const id of known.keys()) expect(shown.get(`id-${id}`)).toBe(State.UP);
+
+      for (const id of [...known.keys()]) await close(id);
+      // What a lost answer left behind ends with its tokens.
+      await clock.advance(600_000);
+      expect(held()).toEqual(nothing());
+    }),
+    { seed: 7, numRuns: 40 },
+  );
+}, 30_000);
