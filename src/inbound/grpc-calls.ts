@@ -1,8 +1,8 @@
 import { Metadata, type Server as GrpcServer } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
-import { Code, NsmError, type Clock, type Logger, type Peer } from "../core/index.js";
+import { Code, explain, NsmError, type Clock, type Logger, type Peer } from "../core/index.js";
 import { tokenFromHeaders, type Identity } from "../identity/index.js";
-import { answerStream, answerUnary, type StreamAnswer } from "./answer.js";
+import { answerStream, answerUnary, type Answer, type StreamAnswer } from "./answer.js";
 import type { Handlers, StreamHandler, UnaryHandler } from "./handlers.js";
 import type { IncomingCall } from "./incoming.js";
 import { PATH_HEADER } from "./path-header.js";
@@ -67,9 +67,15 @@ export class GrpcCalls {
   ): Promise<void> {
     this.unary++;
     const life = callLife(call);
+    let answer: Answer;
     try {
-      const answer = await answerUnary(handler, method, this.incoming(call, life.signal), call.request);
-      life.done();
+      answer = await answerUnary(handler, method, this.incoming(call, life.signal), call.request);
+    } catch (error) {
+      answer = { status: statusOf(error) };
+    }
+    life.done();
+    this.unary--;
+    try {
       if ("status" in answer) return callback(answer.status);
       if (answer.path !== undefined) {
         const headers = new Metadata();
@@ -78,10 +84,7 @@ export class GrpcCalls {
       }
       callback(null, answer.message);
     } catch (error) {
-      callback(statusOf(error));
-    } finally {
-      life.done();
-      this.unary--;
+      this.options.logger.warn({ method, error: explain(error) }, "an answer could not be sent");
     }
   }
 
