@@ -283,6 +283,16 @@ describe("monitor and who may see what", () => {
     expect(await shownTo("spiffe://test/c")).toEqual([]);
   });
 
+  test("a connection stays its owner's whatever is told about it", async () => {
+    const { request, service, ctx, close } = monitored([failAfter(1, Code.Unavailable)]);
+    const watched = watch(service, { ctx: as(ctx, "spiffe://test/a") });
+    await request({}, as(ctx, "spiffe://test/a"));
+    await expect(request({}, as(ctx, "spiffe://test/a"))).rejects.toThrow();
+    await close();
+    expect(watched.events.map(({ type }) => type)).toEqual([INITIAL_STATE_TRANSFER, UPDATE, UPDATE, DELETE]);
+    watched.stop();
+  });
+
   test("a caller without identity sees all, and so does everybody when told so", async () => {
     const all = ["of-a", "of-b", "by-token", "of-nobody"];
     expect(await shownTo(undefined)).toEqual(all);
@@ -395,7 +405,7 @@ describe("monitor and the next hop", () => {
     expect(debugState()).toMatchObject({ monitor: { relays: 1 } });
     await close();
     expect(hub.following).toBe(0);
-    expect(debugState()).toEqual({ monitor: { subscribers: 1 } });
+    expect(debugState()).toEqual({ monitor: { subscribers: 1, keys: 1 } });
   });
 
   test("is told on: path, context and state, seen from here", async () => {
@@ -418,6 +428,24 @@ describe("monitor and the next hop", () => {
     await request();
     hub.say({ connection: theirs(seen()[0]!), state: State.UP });
     expect(seen()).toHaveLength(1);
+    await close();
+  });
+
+  test("is found by its name as long as the connection goes there", async () => {
+    const { request, close, hub, service, seen } = relaying();
+    await request();
+    const [, ours] = seen()[0]!.path!.pathSegments;
+    const selector = bySegment({ name: "next" });
+    const before = watch(service, { selector });
+    expect(Object.keys(before.events[0]!.connections)).toEqual([ours!.id]);
+    const moved = theirs(seen()[0]!);
+    const elsewhere = moved.path!.pathSegments.with(2, PathSegment.create({ name: "other", id: "other" }));
+    hub.say({ connection: { ...moved, path: { index: 2, pathSegments: elsewhere } }, state: State.UP });
+    const after = watch(service, { selector });
+    expect(after.told).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
+    expect(
+      Object.keys(watch(service, { selector: bySegment({ name: "other" }) }).events[0]!.connections),
+    ).toEqual([ours!.id]);
     await close();
   });
 

@@ -5,7 +5,7 @@ import {
   type ConnectionEvent,
   type MonitorScopeSelector,
 } from "../../api/index.js";
-import { atEnd, peer, type Context, type MonitorConnection } from "../../core/index.js";
+import { atEnd, peer, type Context, type DebugState, type MonitorConnection } from "../../core/index.js";
 import { KeyIndex, keysOfConnection, keysOfSelector, matchesSelector } from "./selector.js";
 
 /** A connection as it stands, and who asked for it. */
@@ -36,8 +36,12 @@ export class Board implements MonitorConnection {
     atEnd(until, () => [...this.subscribers].forEach(({ reader }) => reader.complete()));
   }
 
-  get size(): { connections: number; subscribers: number } {
-    return { connections: this.entries.size, subscribers: this.subscribers.size };
+  debugState(): DebugState {
+    return {
+      connections: this.entries.size,
+      subscribers: this.subscribers.size,
+      keys: this.entriesByKey.size + this.subscribersByKey.size,
+    };
   }
 
   get(id: string): Connection | undefined {

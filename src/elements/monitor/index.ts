@@ -99,7 +99,7 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
   const element: NetworkServiceElement = {
     name: "monitor",
     needs: ["connection-state"],
-    debugState: () => ({ ...board.size, relays: relays.size }),
+    debugState: () => ({ ...board.debugState(), relays: relays.size }),
 
     async request(ctx, request, next) {
       const { id } = connectionOf(request);

@@ -44,6 +44,11 @@ export function keysOfConnection(connection: Connection): ReadonlySet<string> {
 export class KeyIndex<T> {
   private readonly things = new Map<string, Set<T>>();
 
+  /** How many keys lead somewhere. */
+  get size(): number {
+    return this.things.size;
+  }
+
   add(keys: Iterable<string>, thing: T): void {
     for (const key of keys) {
       const known = this.things.get(key);
