@@ -10,13 +10,19 @@ export interface QueueRules<T> {
   join?(first: T, second: T): T | undefined;
 }
 
+/** Where the words about one thing wait; a "here" always behind the "gone". */
+interface Places {
+  gone?: number | undefined;
+  here?: number | undefined;
+}
+
 /**
  * What waits for one reader of a stream. It grows with the number of things told about, never with time: the
  * latest word about a thing replaces the one before, except that a "gone" stays before a "here again".
  */
 export class ReaderQueue<T> {
   private readonly waiting = new Map<number, T>();
-  private readonly latest = new Map<string, number>();
+  private readonly places = new Map<string, Places>();
   private next = 0;
 
   constructor(private readonly rules: QueueRules<T>) {}
@@ -45,31 +51,44 @@ export class ReaderQueue<T> {
   private add(message: T): void {
     const key = this.rules.key(message);
     if (key === undefined) {
-      this.latest.clear();
-    } else {
-      const at = this.latest.get(key);
-      const before = at === undefined ? undefined : this.waiting.get(at);
-      if (before !== undefined && (!this.rules.gone(before) || this.rules.gone(message))) {
-        this.waiting.set(at!, message);
-        return;
-      }
-      this.latest.set(key, this.next);
+      this.places.clear();
+      this.append(message);
+      return;
     }
-    this.waiting.set(this.next++, message);
+    const places = this.places.get(key) ?? {};
+    this.places.set(key, places);
+    if (!this.rules.gone(message)) {
+      if (places.here === undefined) places.here = this.append(message);
+      else this.waiting.set(places.here, message);
+      return;
+    }
+    // Gone again: the return in between is no news any more.
+    if (places.gone !== undefined && places.here !== undefined) this.waiting.delete(places.here);
+    places.gone ??= places.here;
+    places.here = undefined;
+    if (places.gone === undefined) places.gone = this.append(message);
+    else this.waiting.set(places.gone, message);
   }
 
-  private first(): [number, T] | undefined {
-    for (const entry of this.waiting) return entry;
-    return undefined;
+  private append(message: T): number {
+    this.waiting.set(this.next, message);
+    return this.next++;
   }
 
   private shift(): T | undefined {
-    const entry = this.first();
-    if (!entry) return undefined;
-    const [at, message] = entry;
-    this.waiting.delete(at);
-    const key = this.rules.key(message);
-    if (key !== undefined && this.latest.get(key) === at) this.latest.delete(key);
-    return message;
+    for (const [at, message] of this.waiting) {
+      this.waiting.delete(at);
+      this.forget(this.rules.key(message), at);
+      return message;
+    }
+    return undefined;
+  }
+
+  private forget(key: string | undefined, at: number): void {
+    const places = key === undefined ? undefined : this.places.get(key);
+    if (!places) return;
+    if (places.gone === at) places.gone = undefined;
+    if (places.here === at) places.here = undefined;
+    if (places.gone === undefined && places.here === undefined) this.places.delete(key!);
   }
 }
