@@ -1,129 +1,44 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  ConnectionContext,
-  IPContext,
-  Mechanism,
-  MechanismClass,
-  MechanismType,
-  patchConnection,
-  Payload,
-  type Connection,
-} from "nsm-sdk/api";
-import {
-  Code,
-  connectionState,
-  Context,
-  peer,
-  type Elements,
-  type Link as PeerLink,
-  type Logger,
-  type NetworkService,
-  type NetworkServiceElement,
-} from "nsm-sdk/core";
-import { beginServer } from "nsm-sdk/elements/begin";
-import { crossConnect, type CrossConnectOptions } from "nsm-sdk/elements/cross-connect";
-import { peerLink } from "nsm-sdk/elements/dial";
+import { ConnectionContext, Mechanism, patchConnection, Payload, type Connection } from "nsm-sdk/api";
+import { Code, peer, type Logger, type NetworkServiceElement } from "nsm-sdk/core";
+import { crossConnect } from "nsm-sdk/elements/cross-connect";
 import { endpointMechanism } from "nsm-sdk/elements/mechanism-translation";
-import { updatePath } from "nsm-sdk/elements/update-path";
 import {
   describeElement,
   failOnce,
-  recorder,
-  run,
   sampleRequest,
   TOKEN_LIFETIME_MS,
   virtualClock,
   type VirtualClock,
 } from "nsm-sdk/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FakeKernel } from "./fake-kernel.js";
+import { FakeKernel } from "./support/fake-kernel.js";
+import { mortalKernel } from "./support/mortal-kernel.js";
+import {
+  forwarder as realForwarder,
+  ipContext,
+  kernelMechanism,
+  type Answer,
+  type ForwarderOptions,
+} from "./support/forwarder.js";
 
 const CLIENT = "/proc/100/ns/net";
 const ENDPOINT = "/proc/200/ns/net";
 const ID = "8c5d6c2e-6b0a-4a43-9a0d-3f0f4f5f0001";
 
-const kernelMechanism = (path: string, name: string): Mechanism =>
-  Mechanism.create({
-    cls: MechanismClass.Local,
-    type: MechanismType.Kernel,
-    parameters: { inodeURL: path && `file://${path}`, name },
-  });
-
-const ipContext = (patch: Partial<IPContext> = {}): IPContext => ({
-  ...IPContext.create(),
-  srcIpAddrs: ["10.0.0.1/32"],
-  dstIpAddrs: ["10.0.0.0/32"],
-  srcRoutes: [{ prefix: "10.0.0.0/32", nextHop: "" }],
-  dstRoutes: [{ prefix: "10.0.0.1/32", nextHop: "" }],
-  ...patch,
-});
-
-/** What the other side answers; tests change it between calls. */
-interface Answer {
-  mechanism: Mechanism | undefined;
-  url: string;
-  ip: IPContext | undefined;
-  mtu: number | undefined;
-  payload: string;
-  before: () => void;
-}
-
-const aborts: AbortController[] = [];
-afterEach(() => aborts.splice(0).forEach((it) => it.abort()));
-
-interface ForwarderOptions extends Partial<Omit<CrossConnectOptions, "kernel" | "clock">> {
-  readonly kernel?: FakeKernel;
-  readonly clock?: VirtualClock;
-  readonly probes?: Elements<NetworkService>;
-}
-
-/** A forwarder between one client and one endpoint. */
-function forwarder(options: ForwarderOptions = {}) {
-  const kernel = options.kernel ?? new FakeKernel(CLIENT, ENDPOINT);
-  const program = new AbortController();
-  aborts.push(program);
+/** A forwarder in a kernel of its own, or in one that others have worked on. */
+function forwarder({
+  kernel = new FakeKernel(CLIENT, ENDPOINT),
+  ...options
+}: Partial<Omit<ForwarderOptions, "kernel">> & { kernel?: FakeKernel } = {}) {
   const clock = options.clock ?? virtualClock();
-  const answer: Answer = {
-    mechanism: kernelMechanism(ENDPOINT, "fw-1"),
-    url: "unix:///run/nse.sock",
-    ip: ipContext(),
-    mtu: undefined,
-    payload: Payload.Ethernet,
-    before: () => {},
+  return {
+    ...realForwarder({ client: CLIENT, endpoint: ENDPOINT, ...options, clock, kernel }),
+    kernel,
+    clock,
   };
-  const downstream = recorder();
-  const wiring = crossConnect({ ...options, kernel, clock, until: program.signal });
-  const bench = run(
-    [
-      updatePath({ name: "forwarder", secret: new Uint8Array(32) }),
-      beginServer(),
-      connectionState(),
-      wiring,
-      downstream,
-      {
-        name: "endpoint",
-        async request(ctx, request, next) {
-          answer.before();
-          if (answer.mechanism) endpointMechanism.set(ctx, answer.mechanism);
-          peerLink.set(ctx, { url: answer.url } as PeerLink);
-          const connection = await next.request(ctx, request);
-          const context = connection.context ?? ConnectionContext.create();
-          return {
-            ...connection,
-            payload: answer.payload,
-            context: { ...context, ipContext: answer.ip, MTU: answer.mtu ?? context.MTU },
-          };
-        },
-      },
-      options.probes ?? [],
-    ],
-    { clock, ctx: Context.background({ clock }) },
-  );
-  const ask = (patch: Partial<Connection> = {}, ctx?: Context) =>
-    bench.request({ mechanism: kernelMechanism(CLIENT, "nsm-1"), ...patch }, ctx);
-  return { ...bench, ask, kernel, answer, downstream, wiring, program, clock };
 }
 
 // The suite's connections live side by side, so their interfaces need names of their own.
@@ -456,7 +371,7 @@ describe("what cross-connect refuses in the endpoint's answer", () => {
 
   test("anything, when the client has gone meanwhile", async () => {
     const { ask, answer, kernel, downstream, leftovers } = forwarder();
-    answer.before = () => kernel.destroy(CLIENT);
+    answer.asked = () => kernel.destroy(CLIENT);
     await expect(ask()).rejects.toMatchObject({ code: Code.NotFound });
     expect([downstream.calls, kernel.show(ENDPOINT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });
@@ -464,7 +379,7 @@ describe("what cross-connect refuses in the endpoint's answer", () => {
   test("anything, when the caller gave up meanwhile", async () => {
     const { ask, answer, ctx, kernel, downstream, leftovers } = forwarder();
     const caller = new AbortController();
-    answer.before = () => caller.abort();
+    answer.asked = () => caller.abort();
     await expect(ctx.withSignal(caller.signal, (c) => ask({}, c))).rejects.toThrow();
     expect([downstream.calls, kernel.show(CLIENT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });
@@ -716,8 +631,8 @@ describe("a forwarder after another one", () => {
     expect(kernel.show(CLIENT)).toHaveLength(1);
     await clock.advance(1);
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[], []]);
-    await expect.poll(() => readdirSync(stateDir)).toEqual([]);
-    expect(leftovers()).toEqual({});
+    await expect.poll(leftovers).toEqual({});
+    expect(readdirSync(stateDir)).toEqual([]);
   });
 
   test("removes what has expired already at its start", async () => {
@@ -857,5 +772,73 @@ describe("a forwarder after another one", () => {
     expect(kernel.show(CLIENT)).toHaveLength(1);
     await close();
     expect(leftovers()).toEqual({});
+  });
+
+  /** Kills a forwarder after each change that `work` makes in turn, until it gets through. */
+  async function killedEverywhere(
+    work: (first: ReturnType<typeof realForwarder>) => Promise<unknown>,
+    check: (after: { kernel: FakeKernel; clock: VirtualClock; stateDir: string }) => Promise<void>,
+  ): Promise<number> {
+    for (let steps = 0; ; steps++) {
+      const [kernel, clock] = [new FakeKernel(CLIENT, ENDPOINT), virtualClock()];
+      const directory = join(stateDir, `${steps}`);
+      const mortal = mortalKernel(kernel, steps);
+      const first = realForwarder({
+        client: CLIENT,
+        endpoint: ENDPOINT,
+        clock,
+        kernel: mortal.kernel,
+        stateDir: directory,
+      });
+      first.answer.payload = Payload.Ip;
+      const done = await Promise.race([work(first).then(() => true), mortal.death.then(() => false)]);
+      first.program.abort();
+      expect(kernel.opened).toBe(0);
+      await check({ kernel, clock, stateDir: directory });
+      if (done) return steps;
+    }
+  }
+  const setUp = (first: ReturnType<typeof realForwarder>) => first.ask();
+  const setUpAndClose = (first: ReturnType<typeof realForwarder>) => first.ask().then(() => first.close());
+
+  test.each([
+    ["setting up", setUp, 10],
+    ["setting up and closing", setUpAndClose, 11],
+  ])("killed at any step of %s, leaves nothing once the connection expires", async (_what, work, least) => {
+    const steps = await killedEverywhere(work, async ({ kernel, clock, stateDir }) => {
+      const { leftovers } = forwarder({ kernel, clock, stateDir });
+      await clock.advance(TOKEN_LIFETIME_MS);
+      await expect.poll(leftovers).toEqual({});
+      expect([kernel.show(CLIENT), kernel.show(ENDPOINT), readdirSync(stateDir)]).toEqual([[], [], []]);
+    });
+    expect(steps).toBeGreaterThanOrEqual(least);
+  });
+
+  test.each([
+    ["setting up", setUp],
+    ["setting up and closing", setUpAndClose],
+  ])("killed at any step of %s, has a successor that wires the connection", async (_what, work) => {
+    await killedEverywhere(work, async ({ kernel, clock, stateDir }) => {
+      for (const memory of [{ stateDir }, {}]) {
+        const { ask, answer, close, leftovers } = forwarder({ kernel, clock, ...memory });
+        answer.payload = Payload.Ip;
+        await ask();
+        expect(kernel.show(CLIENT)).toMatchObject([
+          {
+            name: "nsm-1",
+            mtu: 9000,
+            addresses: ["10.0.0.1/32"],
+            routes: [expect.anything()],
+            neighbors: [expect.anything()],
+          },
+        ]);
+        expect(kernel.show(ENDPOINT)).toMatchObject([
+          { name: "fw-1", mtu: 9000, addresses: ["10.0.0.0/32"] },
+        ]);
+        await close();
+        expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
+      }
+      expect(readdirSync(stateDir)).toEqual([]);
+    });
   });
 });

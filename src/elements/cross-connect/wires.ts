@@ -155,8 +155,8 @@ export class Wires {
 
   private async drop(key: string, { client, endpoint }: Plan): Promise<void> {
     await clear(client, endpoint);
-    this.forget(key);
     await this.options.journal.remove(key);
+    this.forget(key);
   }
 
   private forget(key: string): void {
@@ -173,8 +173,8 @@ export class Wires {
       this.expireIn(key, RETRY_MS);
       throw error;
     }
-    this.forget(key);
     await this.said(journal.remove(key), "a wire that is gone stays in the journal");
+    this.forget(key);
   }
 
   private expireIn(key: string, ms: number): void {

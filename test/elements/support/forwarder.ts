@@ -1,0 +1,126 @@
+import {
+  ConnectionContext,
+  IPContext,
+  Mechanism,
+  MechanismClass,
+  MechanismType,
+  Payload,
+  type Connection,
+} from "nsm-sdk/api";
+import { connectionState, Context, type Elements, type Link, type NetworkService } from "nsm-sdk/core";
+import { beginServer } from "nsm-sdk/elements/begin";
+import { crossConnect, linuxKernel, type Kernel } from "nsm-sdk/elements/cross-connect";
+import { peerLink } from "nsm-sdk/elements/dial";
+import { endpointMechanism } from "nsm-sdk/elements/mechanism-translation";
+import { updatePath } from "nsm-sdk/elements/update-path";
+import { recorder, run, virtualClock, type VirtualClock } from "nsm-sdk/testing";
+import type { Logger } from "nsm-sdk/core";
+
+/** The mechanism of somebody whose namespace is at `path`. */
+export function kernelMechanism(path: string, name: string): Mechanism {
+  return Mechanism.create({
+    cls: MechanismClass.Local,
+    type: MechanismType.Kernel,
+    parameters: { inodeURL: path && `file://${path}`, name },
+  });
+}
+
+/** What point-to-point IPAM would give, patched: 10.0.NETWORK.0 to the endpoint, the next address to the client. */
+export function ipContext(patch: Partial<IPContext> = {}, network = 0): IPContext {
+  const [client, endpoint] = [`10.0.${network}.1/32`, `10.0.${network}.0/32`];
+  return {
+    ...IPContext.create(),
+    srcIpAddrs: [client],
+    dstIpAddrs: [endpoint],
+    srcRoutes: [{ prefix: endpoint, nextHop: "" }],
+    dstRoutes: [{ prefix: client, nextHop: "" }],
+    ...patch,
+  };
+}
+
+/** What the endpoint's side answers; tests change it between calls. */
+export interface Answer {
+  mechanism: Mechanism | undefined;
+  /** Where the endpoint was dialled. */
+  url: string;
+  ip: IPContext | undefined;
+  /** Undefined leaves what was asked for. */
+  mtu: number | undefined;
+  payload: string;
+  /** Called when the endpoint is asked. */
+  asked: () => void | Promise<void>;
+}
+
+/** Who is to be joined, and by what. */
+export interface ForwarderOptions {
+  /** Paths of the namespaces. */
+  readonly client: string;
+  readonly endpoint: string;
+  /** The real one when left out. */
+  readonly kernel?: Kernel;
+  readonly clock?: VirtualClock;
+  readonly stateDir?: string;
+  readonly logger?: Logger;
+  /** Behind the endpoint. */
+  readonly probes?: Elements<NetworkService>;
+}
+
+/** A forwarder between one client and one endpoint, ready to be asked for `nsm-1` on one side and `fw-1` on the other. */
+export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
+  const { kernel = linuxKernel(), clock = virtualClock(), probes = [] } = options;
+  const program = new AbortController();
+  const answer: Answer = {
+    mechanism: kernelMechanism(endpoint, "fw-1"),
+    url: "unix:///run/nse.sock",
+    ip: ipContext(),
+    mtu: undefined,
+    payload: Payload.Ethernet,
+    asked: () => {},
+  };
+  const downstream = recorder();
+  const { stateDir, logger } = options;
+  const wiring = crossConnect({
+    kernel,
+    clock,
+    until: program.signal,
+    ...(stateDir !== undefined && { stateDir }),
+    ...(logger && { logger }),
+  });
+  const bench = run(
+    [
+      // The same secret, so that a forwarder started after another one gives the same ids.
+      updatePath({ name: "forwarder", secret: new Uint8Array(32) }),
+      beginServer(),
+      connectionState(),
+      wiring,
+      downstream,
+      {
+        name: "endpoint",
+        async request(ctx, request, next) {
+          await answer.asked();
+          if (answer.mechanism) endpointMechanism.set(ctx, answer.mechanism);
+          peerLink.set(ctx, { url: answer.url } as Link);
+          const connection = await next.request(ctx, request);
+          const context = connection.context ?? ConnectionContext.create();
+          return {
+            ...connection,
+            payload: answer.payload,
+            context: { ...context, ipContext: answer.ip, MTU: answer.mtu ?? context.MTU },
+          };
+        },
+      },
+      probes,
+    ],
+    { clock, ctx: Context.background({ clock }) },
+  );
+  return {
+    ...bench,
+    answer,
+    downstream,
+    wiring,
+    program,
+    /** Requests the sample connection, patched, for the client's interface `nsm-1`. */
+    ask: (patch: Partial<Connection> = {}, ctx?: Context) =>
+      bench.request({ mechanism: kernelMechanism(client, "nsm-1"), ...patch }, ctx),
+  };
+}

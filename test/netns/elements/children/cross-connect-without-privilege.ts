@@ -1,0 +1,15 @@
+import { asNsmError, codeName } from "nsm-sdk/core";
+import { forwarder } from "../../../elements/support/forwarder.js";
+
+// Descriptor 3 is a namespace that this process may name but not enter.
+const { ask, leftovers } = forwarder({
+  client: `/proc/${process.pid}/fd/3`,
+  endpoint: `/proc/${process.pid}/ns/net`,
+});
+try {
+  await ask();
+  console.log("went through");
+} catch (error) {
+  const { code, message } = asNsmError(error);
+  console.log(`${codeName(code)}: ${message} ${JSON.stringify(leftovers())}`);
+}
