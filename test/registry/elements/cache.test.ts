@@ -182,7 +182,7 @@ describe("cache", () => {
 
   test("knows of a Register and an Unregister through it before they are answered", async () => {
     const cached = behindCache();
-    const { origin, chain, find, asked, clear } = cached;
+    const { origin, chain, element, find, asked, clear } = cached;
     await origin.register(ctx, nse("a"));
     await find(icmp);
     await clock.settle();
@@ -195,6 +195,7 @@ describe("cache", () => {
     await chain.register(ctx, nse("a", "dns"));
     // Not icmp any more, which makes it a question for the registry.
     asked();
+    expect(element.debugState!()).toEqual({ watches: 0 });
     expect(await find(icmp)).toEqual([]);
     expect(asked()).toBe(1);
     await clear();

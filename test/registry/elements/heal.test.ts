@@ -143,9 +143,21 @@ describe("heal", () => {
         if (!deleted) void registry.direct().unregister(ctx, networkServiceEndpoint!);
       });
     await clock.advance(60_000);
-    // 0.1 + 0.2 + … + 6.4 s, then every 10 s.
-    expect(registry.registers()).toBeLessThan(14);
+    // After 0.1, 0.2, … 6.4 s, then every 10 s.
+    expect(registry.registers()).toBe(1 + 7 + 4);
     foe.unsubscribe();
+    await unregister();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("opens one watch for a registration, however often it is renewed", async () => {
+    const registry = losable();
+    const { register, unregister, clock, leftovers } = registry;
+    for (let i = 0; i < 10; i++) {
+      await register();
+      await clock.advance(40_000);
+    }
+    expect(registry.seen.calls.filter((method) => method === "find")).toHaveLength(2);
     await unregister();
     expect(leftovers()).toEqual({});
   });
@@ -156,7 +168,7 @@ describe("heal", () => {
     await register();
     await unregister();
     await clock.advance(60_000);
-    expect(registry.seen.calls).toEqual(["register", "find", "unregister"]);
+    expect(registry.seen.calls).toEqual(["register", "find", "find", "unregister"]);
     expect(leftovers()).toEqual({});
   });
 
@@ -213,7 +225,7 @@ describe("heal", () => {
     ]);
     await register();
     await clock.advance(60_000);
-    expect(seen.calls).toEqual(["register", "find"]);
+    expect(seen.calls).toEqual(["register", "find", "find"]);
     await unregister();
     expect(leftovers()).toEqual({});
   });
@@ -240,6 +252,25 @@ describe("a watching Find through heal", () => {
     await registry.direct().unregister(ctx, sampleEndpoint(0, { name: "new" }));
     expect(story(reader.seen).at(-1)).toBe("-new");
     expect(reader.end).toBeUndefined();
+    reader.stop();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("is open again soon after each break that comes alone", async () => {
+    const registry = losable();
+    const { ctx, clock, leftovers } = registry;
+    const chain = endpointRegistryChain([finds(heal({ kind: endpointKind, random }))], {
+      tail: registry.tail,
+    });
+    const reader = listen(chain.find(ctx, watchAll));
+    for (let i = 0; i < 10; i++) {
+      registry.kill();
+      registry.restart();
+      await clock.advance(50);
+      await registry.direct().register(ctx, sampleEndpoint(0, { name: `nse-${i}` }));
+      expect(story(reader.seen).at(-1)).toBe(`+nse-${i}`);
+      await clock.advance(60_000);
+    }
     reader.stop();
     expect(leftovers()).toEqual({});
   });

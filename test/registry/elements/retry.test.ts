@@ -82,7 +82,10 @@ describe("retry", () => {
     const call = ctx.withTimeout(2_500, (c) => register({}, c)).catch((error: unknown) => error);
     await clock.advance(2_500);
     expect(remaining).toEqual([1_000, 1_000, 200]);
-    expect(await call).toMatchObject({ code: Code.DeadlineExceeded });
+    expect(await call).toMatchObject({
+      code: Code.DeadlineExceeded,
+      cause: { message: "not done within 1000 ms" },
+    });
     expect(leftovers()).toEqual({});
   });
 

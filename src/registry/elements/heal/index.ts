@@ -13,7 +13,7 @@
  *
  * @packageDocumentation
  */
-import { catchError, defaultIfEmpty, filter, firstValueFrom, map, of } from "rxjs";
+import { catchError, count, endWith, filter, firstValueFrom, map, merge, of, tap } from "rxjs";
 import {
   backoff,
   codeOf,
@@ -43,6 +43,12 @@ export interface HealOptions<E extends RegistryEntry, Q extends WatchableQuery, 
   readonly random?: (() => number) | undefined;
 }
 
+/** The entry that is watched, and whether it was found to be gone. */
+interface Watched {
+  readonly name: string;
+  lost: boolean;
+}
+
 const PAUSES = { initialMs: 100, maxMs: 10_000 };
 
 /** See the module's description. */
@@ -52,17 +58,29 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
   random = Math.random,
 }: HealOptions<E, Q, F>): RegistryElement<E, Q, F> {
   const watches = new Background("heal", until);
+  const watched = new Slot<Watched>("heal/watched");
   const pauses = new Slot<() => number>("heal/pause");
 
   /** Why the entry may not be registered any more, once that is so; undefined when it cannot be watched. */
   function lost(ctx: Context, name: string, registry: Registry<E, Q, F>): Promise<string | undefined> {
     const like = { name } as Partial<E>;
+    let shown = false;
+    const stream = registry.find(ctx, kind.query(like, true)).pipe(
+      filter((found) => kind.entry(found)?.name === name),
+      tap(() => (shown = true)),
+      filter(kind.isDeleted),
+      map(() => "it was deleted"),
+      endWith("the registry ended the watch"),
+    );
+    // It may have been deleted between the Register and the watch: then neither shows it.
+    const comparison = registry.find(ctx, kind.query(like, false)).pipe(
+      count(),
+      filter((entries) => entries === 0 && !shown),
+      map(() => "it was deleted at once"),
+    );
     return firstValueFrom(
-      registry.find(ctx, kind.query(like, true)).pipe(
-        filter((found) => kind.isDeleted(found) && kind.entry(found)?.name === name),
-        map(() => "it was deleted"),
+      merge(stream, comparison).pipe(
         catchError((error: unknown) => of(isRetryable(codeOf(error)) ? explain(error) : undefined)),
-        defaultIfEmpty("the registry ended the watch"),
       ),
     );
   }
@@ -82,11 +100,16 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
     async register(ctx, entry, next) {
       const response = await next.register(ctx, entry);
       const { name } = response;
+      const standing = watched.get(ctx);
+      if (standing?.name === name && !standing.lost) return response;
+      const own: Watched = { name, lost: false };
+      watched.set(ctx, own);
       const since = ctx.clock.now();
       watches.start(ctx, async (signal) => {
-        const own = Context.background({ signal, clock: ctx.clock }).with(logger, ctx.get(logger));
-        const reason = await lost(own, name, next);
+        const watching = Context.background({ signal, clock: ctx.clock }).with(logger, ctx.get(logger));
+        const reason = await lost(watching, name, next);
         if (signal.aborted) return;
+        own.lost = true;
         if (reason === undefined) {
           log(ctx).warn(
             { entry: name },
