@@ -31,6 +31,7 @@ import { recover } from "./recovery.js";
 import { Watch, type LivenessOptions, type Loss } from "./watch.js";
 
 export { HealBudget, type HealBudgetOptions } from "./budget.js";
+export { kernelLiveness, type KernelLivenessOptions } from "./kernel-liveness.js";
 export type { LivenessCheck, LivenessOptions, Loss } from "./watch.js";
 
 /** How heal() watches and tries. */

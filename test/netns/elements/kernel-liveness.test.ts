@@ -1,0 +1,75 @@
+import { ConnectionContext, Mechanism, type Connection, type IPContext } from "nsm-sdk/api";
+import { Context } from "nsm-sdk/core";
+import { kernelLiveness } from "nsm-sdk/elements/heal";
+import { netlinkIn } from "nsm-sdk/linux";
+import { sampleConnection } from "nsm-sdk/testing";
+import { describe, expect, test } from "vitest";
+import { ipContext, kernelMechanism } from "../../elements/support/forwarder.js";
+import { client4, client6, endpoint4, endpoint6, wired } from "../linux/wired.js";
+
+/** A connection over the wire with these addresses. */
+function connectionWith(
+  ip: Partial<IPContext>,
+  mechanism = kernelMechanism("/proc/1/ns/net", "nsm-1"),
+): Connection {
+  const context = { ...ConnectionContext.create(), ipContext: ipContext(ip) };
+  return sampleConnection(0, { mechanism, context });
+}
+const both = connectionWith({
+  srcIpAddrs: [`${client4}/32`, `${client6}/128`],
+  dstIpAddrs: [`${endpoint4}/32`, `${endpoint6}/128`],
+});
+const within = (ms: number, work: (ctx: Context) => Promise<boolean>): Promise<boolean> =>
+  Context.background().withTimeout(ms, work);
+
+describe("the kernel's liveness check", () => {
+  test("says a connection is alive when echoes come back between all its addresses", () =>
+    wired(async ([namespace]) => {
+      const check = kernelLiveness({ namespace });
+      await expect(within(1_000, (ctx) => check(ctx, both))).resolves.toBe(true);
+    }));
+
+  test("says it is dead when one address does not answer, before the time is over", () =>
+    wired(async ([namespace, endpoint]) => {
+      const check = kernelLiveness({ namespace });
+      await netlinkIn(endpoint).removeAddress("fw-1", `${endpoint6}/128`);
+      await expect(within(300, (ctx) => check(ctx, both))).resolves.toBe(false);
+    }));
+
+  test("says it is dead when the far end is down", () =>
+    wired(async ([namespace, endpoint]) => {
+      const check = kernelLiveness({ namespace });
+      await netlinkIn(endpoint).setLink("fw-1", { up: false });
+      await expect(within(300, (ctx) => check(ctx, both))).resolves.toBe(false);
+    }));
+
+  test("fails when the client's address is gone", () =>
+    wired(async ([namespace]) => {
+      const check = kernelLiveness({ namespace });
+      await netlinkIn(namespace).deleteLink("nsm-1");
+      await expect(within(300, (ctx) => check(ctx, both))).rejects.toMatchObject({
+        message: expect.stringContaining(client4),
+      });
+    }));
+
+  test("asks nobody of the other IP version", () =>
+    wired(async ([namespace]) => {
+      const check = kernelLiveness({ namespace });
+      const mixed = connectionWith({ srcIpAddrs: [`${client4}/32`], dstIpAddrs: [`${endpoint6}/128`] });
+      await expect(within(300, (ctx) => check(ctx, mixed))).resolves.toBe(true);
+    }));
+
+  test.each([
+    ["without addresses", connectionWith({ srcIpAddrs: [], dstIpAddrs: [] })],
+    ["without a context", sampleConnection(0, { mechanism: kernelMechanism("/proc/1/ns/net", "nsm-1") })],
+    [
+      "of another mechanism",
+      connectionWith({ dstIpAddrs: ["192.0.2.1/32"] }, Mechanism.create({ type: "MEMIF" })),
+    ],
+  ])("takes a connection %s for alive", (_what, connection) =>
+    wired(async ([namespace]) => {
+      const check = kernelLiveness({ namespace });
+      await expect(within(300, (ctx) => check(ctx, connection))).resolves.toBe(true);
+    }),
+  );
+});
