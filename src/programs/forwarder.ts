@@ -2,7 +2,7 @@ import { tmpdir } from "node:os";
 import { Option } from "commander";
 import { MechanismType } from "../api/index.js";
 import { serveEndpoint } from "../chains/endpoint/index.js";
-import { forwarderElements, type ForwarderMechanisms } from "../chains/forwarder/index.js";
+import { forwarderElements, kernelMechanisms, type ForwarderMechanisms } from "../chains/forwarder/index.js";
 import { kernelClient } from "../elements/mechanisms/kernel/index.js";
 import { mechanismsServer } from "../elements/mechanisms/index.js";
 import {
@@ -52,6 +52,10 @@ export const forwarderProgram: Program<ForwarderConfig> = {
     const logger = app.resolve(Tokens.logger);
     const until = app.resolve(Tokens.until);
     const manager = links.to(config.connectTo);
+    const { stateDir } = config;
+    const kernel = config.controlPlaneOnly
+      ? undefined
+      : kernelMechanisms({ until, clock, logger, ...(stateDir !== undefined && { stateDir }) });
     const served = await serveEndpoint({
       name: config.name,
       services: [FORWARDER_SERVICE],
@@ -71,11 +75,19 @@ export const forwarderProgram: Program<ForwarderConfig> = {
           endpoints: manager.endpoints,
           links,
           until,
-          mechanisms: controlPlaneMechanisms(),
+          mechanisms: kernel ?? controlPlaneMechanisms(),
         }),
       ],
     });
-    return { listenOn: served.listenOn, debugState: () => served.debugState(), stop: () => served.close() };
+    return {
+      listenOn: served.listenOn,
+      debugState: () => served.debugState(),
+      async stop() {
+        await served.close();
+        // A successor that finds the state directory takes the links over; otherwise nobody would.
+        if (stateDir === undefined) await kernel?.removeLinks();
+      },
+    };
   },
 };
 

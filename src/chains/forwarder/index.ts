@@ -23,6 +23,8 @@ import { mechanismTranslation } from "../../elements/mechanism-translation/index
 import { roundRobin } from "../../elements/round-robin/index.js";
 import { client } from "../client/index.js";
 
+export { kernelMechanisms, type KernelMechanisms } from "./kernel.js";
+
 /** The two halves of what a forwarder does between client and endpoint. */
 export interface ForwarderMechanisms {
   /** Towards the client: chooses the mechanism and wires the client's side. */
