@@ -1,0 +1,59 @@
+import { InvalidArgumentError } from "commander";
+import { describe, expect, test } from "vitest";
+import { duration, labels, list, oneOf, prefixGroups, repeatable } from "../../src/programs/config/values.js";
+
+describe("a duration", () => {
+  test.each([
+    ["750ms", 750],
+    ["10m", 600_000],
+    ["1h30m", 5_400_000],
+    ["1.5s", 1_500],
+    ["-1m", -60_000],
+    ["0", 0],
+  ])("%s is %d ms, as in Go", (text, ms) => {
+    expect(duration(text)).toBe(ms);
+  });
+
+  test.each(["10", "ten minutes", "5 m", "", "m", "1h-30m"])("refuses %j", (text) => {
+    expect(() => duration(text)).toThrow(InvalidArgumentError);
+  });
+});
+
+describe("labels", () => {
+  test("are read as k=v and as k:v, so that manifests of the Go programs keep working", () => {
+    expect(labels("app=web, zone:a,url=http://x")).toEqual({ app: "web", zone: "a", url: "http://x" });
+  });
+
+  test("refuse what has no value", () => {
+    expect(() => labels("app")).toThrow(/"app" is no label/);
+  });
+});
+
+describe("groups of prefixes", () => {
+  test("are one prefix each unless brackets join them", () => {
+    expect(prefixGroups("10.0.0.0/24,2001:db8::/116")).toEqual([["10.0.0.0/24"], ["2001:db8::/116"]]);
+    expect(prefixGroups("[10.0.0.0/24,10.1.0.0/24],2001:db8::/116")).toEqual([
+      ["10.0.0.0/24", "10.1.0.0/24"],
+      ["2001:db8::/116"],
+    ]);
+  });
+
+  test.each(["[10.0.0.0/24", "10.0.0.0/24]", "[[10.0.0.0/24]]"])("refuse %s", (text) => {
+    expect(() => prefixGroups(text)).toThrow(/Brackets/);
+  });
+});
+
+describe("lists", () => {
+  test("drop empty items and add up over several mentions", () => {
+    expect(list("a, b,,c ")).toEqual(["a", "b", "c"]);
+    expect(repeatable("c", repeatable("a,b", undefined))).toEqual(["a", "b", "c"]);
+  });
+});
+
+describe("one of a few words", () => {
+  test("is found in upper and lower case, anything else is refused with what is allowed", () => {
+    const payload = oneOf("IP", "ETHERNET");
+    expect(payload("ethernet")).toBe("ETHERNET");
+    expect(() => payload("tcp")).toThrow(/Allowed are IP, ETHERNET/);
+  });
+});

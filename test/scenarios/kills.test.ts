@@ -1,0 +1,67 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { becomes, ProcessMesh } from "./support.js";
+
+let mesh: ProcessMesh | undefined;
+afterEach(async () => {
+  await mesh?.stop();
+  mesh = undefined;
+});
+
+const endpointOf = (event: unknown): string =>
+  (event as { connection: { networkServiceEndpointName: string } }).connection.networkServiceEndpointName;
+
+describe("five processes", () => {
+  test.each(["registry", "nsmgr", "forwarder"])(
+    "keep or rebuild the connection when the %s is killed and comes back, and hold nothing after Close",
+    async (victim) => {
+      mesh = await ProcessMesh.start();
+      await mesh.endpoint("nse-1", "firewall");
+      const nsc = await mesh.client("nsc", "firewall");
+      await nsc.events.next("established");
+      await mesh.replace(victim);
+      if (victim !== "registry") {
+        await nsc.events.next("healing");
+        await nsc.events.next("updated", { timeoutMs: 60_000 });
+      }
+      for (const hop of ["nsmgr", "forwarder", "nse-1"]) await becomes(() => mesh!.connections(hop), 1);
+      expect((await nsc.stop()).code).toBe(0);
+      for (const hop of ["nsmgr", "forwarder", "nse-1"]) await becomes(() => mesh!.connections(hop), 0);
+    },
+  );
+
+  test("move to the second endpoint when the one in use is killed", async () => {
+    mesh = await ProcessMesh.start();
+    await mesh.endpoint("nse-1", "firewall");
+    const nsc = await mesh.client("nsc", "firewall");
+    expect(endpointOf(await nsc.events.next("established"))).toBe("nse-1");
+    await mesh.endpoint("nse-2", "firewall");
+    await mesh.get("nse-1").kill("SIGKILL");
+    await nsc.events.next("healing");
+    expect(endpointOf(await nsc.events.next("updated"))).toBe("nse-2");
+    await nsc.stop();
+    for (const hop of ["nsmgr", "forwarder", "nse-2"]) await becomes(() => mesh!.connections(hop), 0);
+  });
+
+  test("let go of the connection of a client that was killed, when its token expires", async () => {
+    mesh = await ProcessMesh.start();
+    await mesh.endpoint("nse-1", "firewall");
+    const short = ["--max-token-lifetime", "4s", "--request-timeout", "1s"];
+    const nsc = await mesh.client("nsc", "firewall", short);
+    await nsc.events.next("established");
+    await becomes(() => mesh!.connections("nse-1"), 1);
+    await nsc.kill("SIGKILL");
+    for (const hop of ["nsmgr", "forwarder", "nse-1"]) await becomes(() => mesh!.connections(hop), 0);
+  });
+
+  test("hold what they should through a client that waits for its service to come", async () => {
+    mesh = await ProcessMesh.start();
+    const nsc = await mesh.client("nsc", "firewall");
+    const failed = await nsc.events.next("failed");
+    expect(failed).toMatchObject({ retrying: true, error: { code: "NotFound" } });
+    expect(String((failed.error as { message: string }).message)).toContain('"firewall"');
+    await mesh.endpoint("nse-1", "firewall");
+    await nsc.events.next("established");
+    await nsc.stop();
+    for (const hop of ["nsmgr", "forwarder", "nse-1"]) await becomes(() => mesh!.connections(hop), 0);
+  });
+});
