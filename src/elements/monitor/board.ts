@@ -1,18 +1,18 @@
 import { Observable, type Subscriber as Reader } from "rxjs";
 import {
+  Connection,
   ConnectionEventType,
-  type Connection,
+  pathOf,
   type ConnectionEvent,
   type MonitorScopeSelector,
 } from "../../api/index.js";
 import { atEnd, peer, type Context, type DebugState, type MonitorConnection } from "../../core/index.js";
-import { KeyIndex, keysOfConnection, keysOfSelector, matchesSelector } from "./selector.js";
+import { idOf, matchesSelector, MultiMap, SelectorIndex } from "./selector.js";
 
 /** A connection as it stands, and who asked for it. */
 interface Entry {
-  readonly connection: Connection;
-  readonly owner: string | undefined;
-  readonly keys: ReadonlySet<string>;
+  connection: Connection;
+  owner: string | undefined;
 }
 
 interface Subscriber {
@@ -25,9 +25,10 @@ interface Subscriber {
 /** What stands, and who wants to hear of it. */
 export class Board implements MonitorConnection {
   private readonly entries = new Map<string, Entry>();
-  private readonly entriesByKey = new KeyIndex<Entry>();
+  // A subscription names a segment's id as a rule, and there may be one for every connection.
+  private readonly entriesBySegment = new MultiMap<Entry>();
   private readonly subscribers = new Set<Subscriber>();
-  private readonly subscribersByKey = new KeyIndex<Subscriber>();
+  private readonly subscribersBySelector = new SelectorIndex<Subscriber>();
 
   constructor(
     private readonly until: AbortSignal,
@@ -40,7 +41,7 @@ export class Board implements MonitorConnection {
     return {
       connections: this.entries.size,
       subscribers: this.subscribers.size,
-      keys: this.entriesByKey.size + this.subscribersByKey.size,
+      keys: this.entriesBySegment.size + this.subscribersBySelector.size,
     };
   }
 
@@ -50,11 +51,11 @@ export class Board implements MonitorConnection {
 
   /** Publishes a connection as it stands now; `owner` stays what it was when left out. */
   put(connection: Connection, owner?: string): void {
-    const before = this.entries.get(connection.id);
-    const entry = { connection, owner: owner ?? before?.owner, keys: keysOfConnection(connection) };
-    if (before) this.entriesByKey.delete(before.keys, before);
+    const entry = this.entries.get(connection.id) ?? { connection: Connection.create(), owner };
+    this.index(entry, connection);
+    entry.connection = connection;
+    entry.owner = owner ?? entry.owner;
     this.entries.set(connection.id, entry);
-    this.entriesByKey.add(entry.keys, entry);
     this.tell(ConnectionEventType.UPDATE, entry);
   }
 
@@ -63,7 +64,7 @@ export class Board implements MonitorConnection {
     const entry = this.entries.get(id);
     if (!entry) return;
     this.entries.delete(id);
-    this.entriesByKey.delete(entry.keys, entry);
+    this.index(entry, undefined);
     this.tell(ConnectionEventType.DELETE, entry);
   }
 
@@ -72,21 +73,30 @@ export class Board implements MonitorConnection {
       if (this.until.aborted) return reader.complete();
       const viewer = this.showAll ? undefined : ctx.get(peer)?.spiffeId;
       const subscriber = { selector, viewer, reader };
-      const keys = keysOfSelector(selector);
       this.subscribers.add(subscriber);
-      this.subscribersByKey.add(keys, subscriber);
+      this.subscribersBySelector.add(subscriber);
       reader.add(() => {
         this.subscribers.delete(subscriber);
-        this.subscribersByKey.delete(keys, subscriber);
+        this.subscribersBySelector.delete(subscriber);
       });
-      const shown = [...this.entriesByKey.find(keys)].filter((entry) => isFor(subscriber, entry));
+      const id = idOf(selector);
+      const candidates = id === undefined ? [...this.entries.values()] : this.entriesBySegment.get(id);
+      const shown = candidates.filter((entry) => isFor(subscriber, entry));
       reader.next(eventOf(ConnectionEventType.INITIAL_STATE_TRANSFER, shown));
     });
   }
 
+  private index(entry: Entry, connection: Connection | undefined): void {
+    const [before, after] = [segmentIds(entry.connection), connection ? segmentIds(connection) : []];
+    // A refresh leads the same way as a rule.
+    if (before.length === after.length && before.every((id, i) => id === after[i])) return;
+    for (const id of before) this.entriesBySegment.delete(id, entry);
+    for (const id of after) this.entriesBySegment.add(id, entry);
+  }
+
   private tell(type: ConnectionEventType, entry: Entry): void {
     const event = eventOf(type, [entry]);
-    for (const subscriber of this.subscribersByKey.find(entry.keys)) {
+    for (const subscriber of this.subscribersBySelector.find(entry.connection)) {
       if (isFor(subscriber, entry)) subscriber.reader.next(event);
     }
   }
@@ -101,4 +111,10 @@ function eventOf(type: ConnectionEventType, entries: readonly Entry[]): Connecti
     type,
     connections: Object.fromEntries(entries.map(({ connection }) => [connection.id, connection])),
   };
+}
+
+/** Each once: a path may lead through a process twice. */
+function segmentIds(connection: Connection): readonly string[] {
+  const ids = pathOf(connection).pathSegments.map(({ id }) => id);
+  return new Set(ids).size === ids.length ? ids : [...new Set(ids)];
 }
