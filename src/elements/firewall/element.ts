@@ -1,0 +1,188 @@
+import type { Subscription } from "rxjs";
+import { MechanismType, Parameter, type Connection } from "../../api/index.js";
+import {
+  Code,
+  explain,
+  log,
+  NsmError,
+  silent,
+  Slot,
+  systemClock,
+  type Clock,
+  type Context,
+  type Logger,
+  type NetworkService,
+  type NetworkServiceElement,
+} from "../../core/index.js";
+import type { CounterValue } from "../../linux/index.js";
+import { deniedCounter, establishedCounter, ruleCounter } from "./compile.js";
+import { encodeName } from "./names.js";
+import { kernelPacketFilter, type PacketFilter } from "./packet-filter.js";
+import type { Rule, RuleSet } from "./rule.js";
+import { checkRules } from "./rules.js";
+import type { RulesSource } from "./watched-rules.js";
+import { FilteredWires, type FilteredWire } from "./wires.js";
+
+/** What a firewall filters, and by what. */
+export interface FirewallOptions {
+  /**
+   * The endpoint's name: its table is called `nsm-firewall-<name>`. The process after this one finds by it what
+   * this one left; two endpoints of one namespace must not share it.
+   */
+  readonly name: string;
+  /** Rules, or a source of rules that change; stop() ends the source too. */
+  readonly rules: readonly Rule[] | RuleSet | RulesSource;
+  /** The namespace of the endpoint's interfaces, as path or file URL; that of this process when left out. */
+  readonly netns?: string;
+  /** Told whenever the rules of a source came into force or were refused. */
+  readonly onEvent?: (event: FirewallEvent) => void;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** The kernel's when left out. */
+  readonly filter?: PacketFilter;
+}
+
+/** What became of rules that have changed: how many are in force, or why those of before stay. */
+export type FirewallEvent =
+  | { readonly event: "rules"; readonly rules: number }
+  | { readonly event: "rules-refused"; readonly error: string };
+
+/** What a firewall has counted since its table was made. */
+export interface FirewallCounters {
+  /** In the order of the rules: packets of the side that began the connection. */
+  readonly rules: readonly (CounterValue & { readonly name: string; readonly action: "allow" | "deny" })[];
+  /** Replies, and connections that are older than the rules. */
+  readonly established: CounterValue;
+  /** What no rule allowed. */
+  readonly denied: CounterValue;
+}
+
+/** The element, and what a program does with it beside. */
+export interface Firewall extends NetworkServiceElement {
+  /**
+   * Makes the table now instead of at the first Request, so that a program without the privilege for it fails
+   * when it starts.
+   */
+  prepare(): Promise<void>;
+  counters(): Promise<FirewallCounters>;
+  /**
+   * Removes the table and stops following the rules. For the end of the endpoint: interfaces that still stand
+   * then are open to everybody.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * See the module's description.
+ *
+ * @throws NsmError INVALID_ARGUMENT for rules that make no sense.
+ */
+export function firewall(options: FirewallOptions): Firewall {
+  const { netns, onEvent, clock = systemClock, logger = silent } = options;
+  const { filter = kernelPacketFilter(netns) } = options;
+  const source = "current" in options.rules ? options.rules : undefined;
+  const table = `nsm-firewall-${encodeName(options.name)}`;
+  const wires = new FilteredWires({ filter, table, rules: ruleSetOf(options.rules), clock, logger });
+  const own = new Slot<FilteredWire>("firewall");
+
+  const refused = (error: unknown): void => {
+    logger.warn({ error: explain(error) }, "new rules refused, those of before stay in force");
+    onEvent?.({ event: "rules-refused", error: explain(error) });
+  };
+  const replace = async (rules: RuleSet): Promise<void> => {
+    try {
+      await wires.replaceRules(rules);
+      logger.info({ rules: rules.rules.length }, "new rules are in force");
+      onEvent?.({ event: "rules", rules: rules.rules.length });
+    } catch (error) {
+      refused(error);
+    }
+  };
+  const following: Subscription[] = source
+    ? [source.changes.subscribe((rules) => void replace(rules)), source.refusals.subscribe(refused)]
+    : [];
+
+  return {
+    name: "firewall",
+    needs: ["connection-state"],
+    debugState: () => wires.debugState(),
+    prepare: () => wires.apply(),
+
+    async counters() {
+      const { rules } = wires.current;
+      const values = await filter.counters(table);
+      const valueOf = (name: string): CounterValue => values.get(name) ?? { packets: 0, bytes: 0 };
+      return {
+        rules: rules.map((rule) => ({
+          name: rule.name,
+          action: rule.action,
+          ...valueOf(ruleCounter(rule)),
+        })),
+        established: valueOf(establishedCounter),
+        denied: valueOf(deniedCounter),
+      };
+    },
+
+    async stop() {
+      for (const one of following) one.unsubscribe();
+      source?.close();
+      try {
+        await wires.close();
+      } finally {
+        filter.close();
+      }
+    },
+
+    async request(ctx, request, next) {
+      const response = await next.request(ctx, request);
+      const before = own.get(ctx);
+      try {
+        const name = interfaceOf(response, filter);
+        if (before?.name === name) return response;
+        own.set(ctx, await wires.add(name));
+      } catch (error) {
+        if (!before) await closeQuietly(ctx, response, next);
+        throw error;
+      }
+      if (before) await wires.release(before);
+      return response;
+    },
+
+    async close(ctx, connection, next) {
+      const wire = own.take(ctx);
+      try {
+        await next.close(ctx, connection);
+      } finally {
+        if (wire) await wires.release(wire);
+      }
+    },
+  };
+}
+
+function ruleSetOf(rules: FirewallOptions["rules"]): RuleSet {
+  if ("current" in rules) return rules.current();
+  return "rules" in rules ? rules : checkRules(rules);
+}
+
+/** The interface to filter. What cannot be filtered must not be answered. */
+function interfaceOf({ id, mechanism }: Connection, filter: PacketFilter): string {
+  const refuse = (why: string): NsmError =>
+    new NsmError(Code.FailedPrecondition, `connection ${id} cannot be filtered: ${why}`);
+  if (mechanism?.type !== MechanismType.Kernel) {
+    throw refuse(`its mechanism is ${mechanism?.type ?? "not chosen yet"}, the firewall takes KERNEL`);
+  }
+  const { [Parameter.name]: name, [Parameter.inodeUrl]: inodeUrl } = mechanism.parameters;
+  if (!name) throw refuse("its mechanism names no interface, which is kernelServer()'s to do");
+  if (inodeUrl && !filter.isOf(inodeUrl)) {
+    throw refuse(`its interface goes into ${inodeUrl}, the firewall filters another namespace`);
+  }
+  return name;
+}
+
+async function closeQuietly(ctx: Context, connection: Connection, next: NetworkService): Promise<void> {
+  try {
+    await ctx.detached((c) => next.close(c, connection));
+  } catch (error) {
+    log(ctx).warn({ connection: connection.id, error: explain(error) }, "close after a failed filter failed");
+  }
+}

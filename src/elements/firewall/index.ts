@@ -1,0 +1,30 @@
+/**
+ * Filters the packets of an endpoint's connections. The filter stands before the endpoint answers, and the
+ * forwarder makes the interface after that: no packet passes unfiltered. It is stateful: replies of what a rule
+ * allows pass. Without rules everything passes; once there is one, what none allows is dropped.
+ *
+ * Server side, in an endpoint; after connectionState(), on either side of mechanismsServer(). Reads namespace and
+ * name of the interface from the answer's KERNEL mechanism; any other is refused, as it could not be filtered. An
+ * interface stays filtered after Close until it is gone.
+ *
+ * @example
+ * const wall = firewall({ name: "firewall-1", rules: await watchedRules("/etc/firewall/config.yaml") });
+ * await wall.prepare();
+ * chain([…, connectionState(), pointToPointIpam({ prefixes }), wall, mechanismsServer({ KERNEL: kernelServer() })]);
+ * console.log(await wall.counters());
+ * await wall.stop();
+ *
+ * @packageDocumentation
+ */
+export {
+  firewall,
+  type Firewall,
+  type FirewallCounters,
+  type FirewallEvent,
+  type FirewallOptions,
+} from "./element.js";
+export { kernelPacketFilter, type PacketFilter } from "./packet-filter.js";
+export type { CheckedRule, Direction, Match, NumberRange, Rule, RuleSet } from "./rule.js";
+export { parseRules } from "./rule-file.js";
+export { checkRules } from "./rules.js";
+export { watchedRules, type RulesSource, type WatchedRulesOptions } from "./watched-rules.js";

@@ -1,0 +1,138 @@
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { Subject, type Observable } from "rxjs";
+import {
+  Code,
+  directoryWatch,
+  explain,
+  NsmError,
+  SerialQueue,
+  systemClock,
+  type CancelTimer,
+  type Clock,
+} from "../../core/index.js";
+import { parseRules } from "./rule-file.js";
+import type { RuleSet } from "./rule.js";
+
+/** Where rules come from that may change. */
+export interface RulesSource {
+  current(): RuleSet;
+  /** Each replacement of current(), after the fact; completes on close(). */
+  readonly changes: Observable<RuleSet>;
+  /** Why what was to replace them cannot; current() stays. */
+  readonly refusals: Observable<NsmError>;
+  close(): void;
+}
+
+/** How a file of rules is followed. */
+export interface WatchedRulesOptions {
+  readonly clock?: Clock;
+  /** How often the file is read although its directory did not stir, in milliseconds; default a minute. */
+  readonly recheckMs?: number;
+  /** The directory cannot be watched: changes are found by the regular readings only. Default: a warning of the process. */
+  readonly onProblem?: (problem: NsmError) => void;
+}
+
+const RECHECK_MS = 60_000;
+
+// A file that is written in place is empty or half there for a moment: two readings in a row must agree.
+const SETTLE_MS = 50;
+
+/**
+ * The rules in a file (see parseRules), followed as it changes: written in place, renamed over, or by a swapped
+ * symlink as Kubernetes does with volumes. A file that cannot be used any more, or is empty all of a sudden, is
+ * refused once and changes nothing.
+ *
+ * @throws NsmError naming file, line and reason, when it is not usable at first
+ * @example
+ * const rules = await watchedRules("/etc/firewall/config.yaml");
+ * const wall = firewall({ name: "firewall-1", rules });
+ */
+export async function watchedRules(file: string, options: WatchedRulesOptions = {}): Promise<RulesSource> {
+  const { clock = systemClock, recheckMs = RECHECK_MS, onProblem = warn } = options;
+  let contents = await read(file);
+  let current = parseRules(contents, file);
+  const changes = new Subject<RuleSet>();
+  const refusals = new Subject<NsmError>();
+  let closed = false;
+  let told: string | undefined;
+  let seen: string | NsmError | undefined;
+  let cancel: CancelTimer | undefined;
+
+  const turns = new SerialQueue();
+
+  const lookSoon = (): void => {
+    if (closed) return;
+    cancel ??= clock.after(SETTLE_MS, () => {
+      cancel = undefined; // what is heard during the reading asks for another one
+      void turns.run(look);
+    });
+  };
+  const look = async (): Promise<void> => {
+    const found = await read(file).catch((error: NsmError) => error);
+    if (closed) return;
+    const settled = textOf(found) === textOf(seen);
+    seen = found;
+    if (found === contents) told = undefined;
+    else if (settled) take(found);
+    else lookSoon();
+  };
+  const take = (found: string | NsmError): void => {
+    try {
+      if (typeof found !== "string") throw found;
+      if (found.trim() === "")
+        throw new NsmError(Code.InvalidArgument, `${file} is empty; [] is how to say "no rules"`);
+      current = parseRules(found, file);
+      contents = found;
+      told = undefined;
+    } catch (error) {
+      const text = explain(error);
+      if (text !== told) refusals.next(error as NsmError);
+      told = text;
+      return;
+    }
+    changes.next(current);
+  };
+
+  const watch = directoryWatch({
+    directory: dirname(resolve(file)),
+    clock,
+    recheckMs,
+    onEvent: lookSoon,
+    onRecheck: lookSoon,
+    onFailure: (cause) => {
+      const text = `the directory of ${file} cannot be watched; it is read every ${recheckMs} ms instead`;
+      onProblem(new NsmError(Code.FailedPrecondition, text, { cause }));
+    },
+  });
+  // What changed between the first reading and the watch.
+  lookSoon();
+  return {
+    current: () => current,
+    changes: changes.asObservable(),
+    refusals: refusals.asObservable(),
+    close() {
+      closed = true;
+      cancel?.();
+      watch.close();
+      changes.complete();
+      refusals.complete();
+    },
+  };
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw new NsmError(Code.NotFound, `cannot read the rules in ${file}`, { cause });
+  }
+}
+
+function textOf(found: string | NsmError | undefined): string | undefined {
+  return typeof found === "string" || found === undefined ? found : `unreadable: ${explain(found)}`;
+}
+
+function warn(problem: NsmError): void {
+  process.emitWarning(explain(problem), "NsmFirewallWarning");
+}

@@ -1,0 +1,335 @@
+import { Code } from "nsm-sdk/core";
+import { checkRules, parseRules, type Rule } from "nsm-sdk/elements/firewall";
+import { formatPrefix } from "nsm-sdk/net";
+import { describe, expect, test } from "vitest";
+
+/** Matches with prefixes as text. */
+function matchesOf(rule: Omit<Rule, "name" | "action">) {
+  const [{ matches }] = checkRules([{ name: "it", action: "allow", ...rule }]).rules as [never];
+  return JSON.parse(
+    JSON.stringify(matches, (_key, value: unknown) =>
+      typeof value === "object" && value !== null && "address" in value
+        ? formatPrefix(value as never)
+        : value,
+    ),
+  ) as object[];
+}
+
+/** The line and the sentence of the refusal. */
+function refusalOf(yaml: string): string {
+  try {
+    parseRules(yaml, "rules.yaml");
+  } catch (error) {
+    expect(error).toMatchObject({ code: Code.InvalidArgument });
+    return (error as Error).message.replace(/^rules\.yaml:/, "");
+  }
+  return "accepted";
+}
+
+describe("rules", () => {
+  test("are read in their order from a YAML list", () => {
+    const { rules } = parseRules(`
+# what the client may do
+- name: web
+  action: allow
+  protocol: tcp
+  from: 10.0.0.0/8
+  ports: [80, 8000-8010, "443"]
+- { name: not that one, action: deny, to: [192.0.2.7, "2001:db8::/32"] }
+- { name: ping, action: allow, protocol: icmp, icmp: echo-request }
+`);
+    expect(rules.map(({ name, action }) => `${action} ${name}`)).toEqual([
+      "allow web",
+      "deny not that one",
+      "allow ping",
+    ]);
+    expect(rules[0]!.matches).toMatchObject([
+      {
+        direction: "from-client",
+        family: 4,
+        protocol: 6,
+        ports: [
+          { first: 80, last: 80 },
+          { first: 8000, last: 8010 },
+          { first: 443, last: 443 },
+        ],
+      },
+    ]);
+  });
+
+  test.each(["", "# nothing\n", "[]", "{}", "---\n", "null"])("%j holds none", (text) => {
+    expect(parseRules(text).rules).toEqual([]);
+  });
+
+  test("are about IPv4 and IPv6 alike unless they name addresses", () => {
+    expect(matchesOf({})).toEqual([{ direction: "from-client" }]);
+    expect(matchesOf({ protocol: "udp", ports: 53 })).toEqual([
+      { direction: "from-client", protocol: 17, ports: [{ first: 53, last: 53 }] },
+    ]);
+    expect(matchesOf({ from: ["10.0.0.0/8", "fd00::1"], to: "::/0" })).toEqual([
+      { direction: "from-client", family: 6, from: ["fd00::1/128"], to: ["::/0"] },
+    ]);
+  });
+
+  test("mean by icmp that of either IP version, by a number the type of IPv4", () => {
+    const one = (value: number) => [{ first: value, last: value }];
+    const direction = "from-client";
+    expect(matchesOf({ protocol: "icmp", icmp: "echo-request" })).toEqual([
+      { direction, family: 4, protocol: 1, icmpTypes: one(8) },
+      { direction, family: 6, protocol: 58, icmpTypes: one(128) },
+    ]);
+    expect(matchesOf({ protocol: "icmp", icmp: [8] })).toEqual([
+      { direction, family: 4, protocol: 1, icmpTypes: one(8) },
+    ]);
+    expect(matchesOf({ protocol: "icmp", icmp: "packet-too-big" })).toEqual([
+      { direction, family: 6, protocol: 58, icmpTypes: one(2) },
+    ]);
+    expect(matchesOf({ protocol: "icmpv6", icmp: [128, "echo-reply"] })).toEqual([
+      { direction, family: 6, protocol: 58, icmpTypes: [...one(128), ...one(129)] },
+    ]);
+    expect(matchesOf({ protocol: 1 })).toEqual([{ direction, family: 4, protocol: 1 }]);
+  });
+
+  test("are about connections that the client begins unless they say otherwise", () => {
+    expect(matchesOf({ direction: "to-client" })).toEqual([{ direction: "to-client" }]);
+    expect(matchesOf({ direction: "both", protocol: 47 })).toEqual([
+      { direction: "from-client", protocol: 47 },
+      { direction: "to-client", protocol: 47 },
+    ]);
+  });
+
+  test("may use anchors", () => {
+    const { rules } = parseRules(
+      "- { name: a, action: allow, from: &lan [10.0.0.0/8], to: 10.0.0.1 }\n- { name: b, action: deny, from: *lan }",
+    );
+    expect(rules).toHaveLength(2);
+  });
+
+  test("given in code are refused with the rule and the reason", () => {
+    expect(() =>
+      checkRules([
+        { name: "web", action: "allow" },
+        { name: "", action: "deny" },
+      ]),
+    ).toThrow(
+      expect.objectContaining({
+        code: Code.InvalidArgument,
+        message: 'rule 2: name: "" is not allowed; allowed is a text',
+      }),
+    );
+  });
+});
+
+describe("rules that are refused", () => {
+  const web = "- name: web\n  action: allow\n";
+
+  test.each<[string, string]>([
+    [
+      "- name: web\n  acton: allow\n",
+      '2: rule "web": acton: no key of a rule; allowed are name, action, protocol',
+    ],
+    ["- name: web\n", '1: rule "web": action: nothing was given; allowed are allow, deny'],
+    [`${web}  porst: 80\n`, '3: rule "web": porst: no key of a rule; allowed are name, action, protocol'],
+    ["- action: deny\n", "1: rule 1: name: nothing was given; allowed is a text"],
+    ["- name: 7\n  action: deny\n", "1: rule 1: name: 7 is not allowed; allowed is a text"],
+    [
+      "- name: web\n  action: permit\n",
+      '2: rule "web": action: "permit" is not allowed; allowed are allow, deny',
+    ],
+    [
+      `${web}  protocol: tpc\n`,
+      '3: rule "web": protocol: "tpc" is not allowed; allowed are any, icmp, tcp, udp',
+    ],
+    [`${web}  protocol: 256\n`, '3: rule "web": protocol: 256 is not allowed'],
+    [`${web}  from: 10.0.0.0/33\n`, '3: rule "web": from: "10.0.0.0/33" is no prefix: the length is 33'],
+    [`${web}  from:\n    - 10.0.0.0/8\n    - 10.1/16\n`, '5: rule "web": from: "10.1" is no IP address'],
+    [`${web}  to: 80\n`, '3: rule "web": to: 80 is not allowed; allowed is a prefix'],
+    [`${web}  to: []\n`, '3: rule "web": to: an empty list fits nothing; leave the key out to allow any'],
+    [`${web}  from:\n`, '3: rule "web": from: null is not allowed'],
+    [
+      `${web}  protocol: tcp\n  ports: 65536\n`,
+      '4: rule "web": ports: 65536 is not allowed; allowed is a port',
+    ],
+    [`${web}  protocol: tcp\n  ports: [80, http]\n`, '4: rule "web": ports: "http" is not allowed'],
+    [
+      `${web}  protocol: tcp\n  ports: 90-80\n`,
+      '4: rule "web": ports: the range "90-80" ends before it begins',
+    ],
+    [`${web}  protocol: tcp\n  ports: 80.5\n`, '4: rule "web": ports: 80.5 is not allowed'],
+    [
+      `${web}  ports: 80\n`,
+      '3: rule "web": ports: only a rule for tcp, udp or sctp can have these; no protocol is given',
+    ],
+    [
+      `${web}  protocol: icmp\n  ports: 80\n`,
+      '4: rule "web": ports: only a rule for tcp, udp or sctp can have these; the protocol is icmp',
+    ],
+    [
+      `${web}  protocol: tcp\n  icmp: 8\n`,
+      '4: rule "web": icmp: only a rule for icmp or icmpv6 can have these',
+    ],
+    [
+      `${web}  protocol: icmp\n  icmp: ping\n`,
+      '4: rule "web": icmp: "ping" is not allowed; allowed are the numbers',
+    ],
+    [`${web}  direction: in\n`, '3: rule "web": direction: "in" is not allowed'],
+    [
+      `${web}  from: 10.0.0.0/8\n  to: fd00::/8\n`,
+      '4: rule "web": to: can never match: "from" is IPv4, "to" is IPv6',
+    ],
+    [
+      `${web}  from: fd00::/8\n  protocol: icmp\n  icmp: 8\n`,
+      '5: rule "web": icmp: can never match: 8 of protocol icmp exists in another IP version only than the addresses',
+    ],
+    [
+      `${web}  protocol: icmpv6\n  icmp: timestamp-request\n`,
+      '4: rule "web": icmp: can never match: timestamp-request of protocol icmpv6 exists in another IP version only',
+    ],
+    [
+      `${web}  from: 10.0.0.0/8\n  protocol: icmpv6\n`,
+      '4: rule "web": protocol: can never match: protocol icmpv6 is of another IP version than the addresses',
+    ],
+    [`${web}${web}`, '3: rule "web": name: rule 1 has the same name'],
+    ["- web\n", "1: rule 1: is no map; a rule has the keys name, action"],
+    [`${web}-\n`, "3: rule 2: is no map"],
+    ["web\n", "1: neither a list of rules nor a map of ACL rules"],
+    ["- name: a\n  name: b\n", "2: Map keys must be unique"],
+    ["- name: a\n\taction: b\n", "2: "],
+    ["- [1\n", "2: "],
+    ["- *rule\n", "1: *rule refers to nothing before it"],
+    [`${web}---\n${web}`, "3: Source contains multiple documents"],
+  ])("%j", (yaml, expected) => {
+    expect(refusalOf(yaml).slice(0, expected.length)).toBe(expected);
+  });
+
+  test("name the first mistake of the file, whatever its kind", () => {
+    expect(refusalOf(`${web}  to: nowhere\n- name: b\n  action: deny\n  oh: no\n`)).toMatch(
+      /^3: rule "web": to/,
+    );
+  });
+
+  test("may not grow without end", () => {
+    const bomb = `- &a [x, x, x, x, x, x, x, x, x]\n- &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n- [${"*b, ".repeat(99)}]`;
+    expect(refusalOf(bomb)).toMatch(/alias/i);
+  });
+});
+
+describe("a rule that nothing is left for", () => {
+  const after = (first: string[], last: string) =>
+    refusalOf(
+      [...first.map((rule, i) => `- { name: r${i}, ${rule} }`), `- { name: last, ${last} }`].join("\n"),
+    );
+
+  test.each<[string[], string, string]>([
+    [["action: deny"], "action: allow, protocol: tcp", '"r0"'],
+    [["action: allow, protocol: tcp"], "action: deny, protocol: tcp, ports: 80", '"r0"'],
+    [["action: deny, from: 10.0.0.0/8"], "action: allow, from: [10.1.0.0/16, 10.2.3.4]", '"r0"'],
+    [["action: deny, from: [10.0.0.0/9, 10.128.0.0/9]"], "action: allow, from: 10.0.0.0/8", '"r0"'],
+    [["action: allow, protocol: tcp, ports: [1-5, 6-9]"], "action: deny, protocol: tcp, ports: 3-7", '"r0"'],
+    [["action: deny, from: 0.0.0.0/0", "action: deny, from: ::/0"], "action: allow", '"r0" and "r1"'],
+    [["action: deny, protocol: icmp"], "action: allow, protocol: icmpv6, icmp: [1, 2]", '"r0"'],
+    [["action: deny, direction: both"], "action: allow, direction: to-client", '"r0"'],
+  ])("after %j: %s", (first, last, takers) => {
+    expect(after(first, last)).toBe(
+      `${first.length + 1}: rule "last": can never match: ${takers} before it already takes all it could`,
+    );
+  });
+
+  test.each<[string[], string]>([
+    [["action: deny, protocol: tcp"], "action: allow"],
+    [["action: deny, protocol: tcp, ports: 1-79"], "action: allow, protocol: tcp, ports: 79-80"],
+    [["action: deny, protocol: tcp, ports: 80"], "action: allow, protocol: udp, ports: 80"],
+    [["action: deny, from: 10.0.0.0/9"], "action: allow, from: 10.0.0.0/8"],
+    [["action: deny, from: 0.0.0.0/0"], "action: allow"],
+    [["action: deny, to: 10.0.0.1"], "action: allow, from: 10.0.0.1"],
+    [["action: deny, protocol: icmp, icmp: 8"], "action: allow, protocol: icmp"],
+    [["action: deny"], "action: allow, direction: to-client"],
+    [["action: deny, direction: to-client"], "action: allow, direction: both"],
+  ])("is another one: after %j: %s", (first, last) => {
+    expect(after(first, last)).toBe("accepted");
+  });
+});
+
+describe("the Go firewall's ACL map", () => {
+  test("is read in the file's order, towards the client with prefixes and ports swapped", () => {
+    const { rules } = parseRules(`
+allow web:
+    proto: 6
+    srcprefix: 10.0.0.0/8
+    srcportoricmptypelast: 65535
+    dstportoricmpcodefirst: 80
+    dstportoricmpcodelast: 81
+    ispermit: 2
+7:
+    proto: 1
+    srcportoricmptypelast: 65535
+    dstportoricmpcodelast: 65535
+    ispermit: 1
+forbid the rest:
+`);
+    expect(rules.map(({ name, action }) => `${action} ${name}`)).toEqual([
+      "allow allow web",
+      "allow 7",
+      "deny forbid the rest",
+    ]);
+    const [all, ports] = [[{ first: 0, last: 65_535 }], [{ first: 80, last: 81 }]];
+    expect(rules[0]!.matches).toMatchObject([
+      { direction: "from-client", family: 4, protocol: 6, from: [{ length: 8 }], sourcePorts: all, ports },
+      { direction: "to-client", family: 4, protocol: 6, to: [{ length: 8 }], sourcePorts: ports, ports: all },
+    ]);
+    expect(rules[0]!.matches[0]).not.toHaveProperty("to");
+    const bytes = [{ first: 0, last: 255 }];
+    expect(rules[1]!.matches).toMatchObject([
+      { direction: "from-client", protocol: 1, icmpTypes: bytes, icmpCodes: bytes },
+      { direction: "to-client", protocol: 1, icmpTypes: bytes, icmpCodes: bytes },
+    ]);
+    expect(rules[2]!.matches).toEqual([
+      { direction: "from-client", family: 4 },
+      { direction: "to-client", family: 4 },
+    ]);
+  });
+
+  test("knows TCP flags, and IPv6 from either prefix", () => {
+    const { rules } = parseRules(
+      "syn: { proto: 6, dstprefix: 'fd00::/8', srcportoricmptypelast: 65535, dstportoricmpcodelast: 65535, tcpflagsmask: 18, tcpflagsvalue: 2 }",
+    );
+    expect(rules[0]!.matches).toMatchObject([
+      { family: 6, to: [{ length: 8 }], tcpFlags: { mask: 18, value: 2 } },
+      { family: 6, from: [{ length: 8 }], tcpFlags: { mask: 18, value: 2 } },
+    ]);
+  });
+
+  test.each<[string, string]>([
+    ["a:\n  ispermit: 3\n", '2: rule "a": ispermit: 3 is not allowed; allowed is a whole number from 0 to 2'],
+    ["a:\n  ispermit: true\n", '2: rule "a": ispermit: true is not allowed'],
+    [
+      "a: {}\nb:\n  isPermit: 1\n",
+      '3: rule "b": isPermit: no key of an ACL rule; allowed are ispermit, srcprefix',
+    ],
+    ["a:\n  srcprefix: 10.0.0.0/40\n", '2: rule "a": srcprefix: "10.0.0.0/40" is no prefix'],
+    ["a: 7\n", '1: rule "a": is no map; an ACL rule has the keys ispermit'],
+    [
+      "a:\n  srcprefix: 10.0.0.0/8\n  dstprefix: fd00::/8\n",
+      '3: rule "a": dstprefix: can never match: srcprefix is IPv4, dstprefix IPv6',
+    ],
+    [
+      "a:\n  proto: 58\n  srcprefix: 10.0.0.0/8\n",
+      '2: rule "a": proto: can never match: protocol 58 is of another IP',
+    ],
+    [
+      "a:\n  proto: 17\n  srcportoricmptypelast: 65535\n  dstportoricmpcodefirst: 53\n",
+      '4: rule "a": dstportoricmpcodefirst: can never match: 53 is above dstportoricmpcodelast, 0',
+    ],
+    [
+      "a:\n  proto: 6\n",
+      '1: rule "a": can never match: without srcportoricmptypelast only source port 0 does',
+    ],
+    [
+      "a:\n  proto: 6\n  srcportoricmptypelast: 65535\n  tcpflagsvalue: 2\n",
+      '4: rule "a": tcpflagsvalue: can never match: it wants flags that tcpflagsmask leaves out',
+    ],
+    ["a: {}\na: {}\n", "2: Map keys must be unique"],
+  ])("refuses %j", (yaml, expected) => {
+    expect(refusalOf(yaml).slice(0, expected.length)).toBe(expected);
+  });
+});
