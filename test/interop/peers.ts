@@ -13,7 +13,8 @@ export type Maker = "go" | "ours";
 /** A component that both have. */
 export type Program = "registry" | "nsmgr" | "forwarder" | "nse" | "nsc";
 
-const ourMain = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+/** The built `nsmctl` that is tried: this checkout's, unless NSMCTL_MAIN names another, such as an installed one. */
+const ourMain = process.env.NSMCTL_MAIN ?? fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
 let goBinary: string | undefined;
 

@@ -15,6 +15,17 @@ export function allBy(maker: Maker, exceptions: Partial<Makers> = {}): Makers {
  */
 export const shortLife = ["--max-token-lifetime", "5s", "--request-timeout", "3s"] as const;
 
+/** What our programs are told so that they need no privilege. */
+const withoutKernel: Readonly<Record<Program, readonly string[]>> = {
+  registry: [],
+  nsmgr: [],
+  forwarder: ["--control-plane-only"],
+  nse: ["--control-plane-only"],
+  // The name that Go's client gives its namespace. Over TCP a Go manager looks the path up again when it closes,
+  // and keeps the Close to itself when it belongs to a process that is gone, as /proc/<pid> does.
+  nsc: ["--control-plane-only", "--netns", "/proc/thread-self/ns/net"],
+};
+
 /** Registry, manager and forwarder, and the endpoints and clients that a test adds to them. */
 export class Stack {
   readonly #hosts = new Map<Program, RunningProcess>();
@@ -124,8 +135,7 @@ export class Stack {
   #start(program: Program, role: string, name: string, args: readonly string[]): Promise<RunningProcess> {
     const all = ["--name", name, ...this.security.args(role), ...args];
     if (this.makers[program] === "go") return goPeer(program, all);
-    const kernel = program === "registry" || program === "nsmgr" ? [] : ["--control-plane-only"];
-    return ourProgram(program, [...all, ...kernel]);
+    return ourProgram(program, [...all, ...withoutKernel[program]]);
   }
 
   #add(guest: RunningProcess): RunningProcess {
