@@ -11,9 +11,11 @@ import {
 import type { TokenGenerator } from "../../identity/index.js";
 import { begin } from "../../registry/elements/begin/index.js";
 import { expire } from "../../registry/elements/expire/index.js";
+import { limits, type Limits } from "../../registry/elements/limits/index.js";
 import { setPayload } from "../../registry/elements/set-payload/index.js";
 import { setRegistrationTime } from "../../registry/elements/set-registration-time/index.js";
 import { updatePath } from "../../registry/elements/update-path/index.js";
+import { endpointKind, networkServiceKind } from "../../registry/kinds/index.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
 import { heldBy, type RegistryChains } from "./held.js";
 
@@ -27,6 +29,8 @@ export interface RegistryOptions {
   readonly until?: AbortSignal | undefined;
   /** How long endpoints live at the most, in milliseconds; a minute when left out. Services do not expire. */
   readonly defaultExpirationMs?: number | undefined;
+  /** How much is taken from whom; without bounds when left out. */
+  readonly limits?: Limits | undefined;
   /** In memory when left out. */
   readonly stores?: RegistryStores | undefined;
   readonly trace?: TraceHook | undefined;
@@ -55,6 +59,7 @@ export function registryChain(options: RegistryOptions): RegistryServices {
   const networkServices: Elements<NetworkServiceRegistry> = [
     updatePath({ tokens }),
     begin({ until }),
+    limits({ kind: networkServiceKind, ...options.limits }),
     setPayload(),
     stores.networkServices,
   ];
@@ -62,6 +67,7 @@ export function registryChain(options: RegistryOptions): RegistryServices {
     updatePath({ tokens }),
     begin({ until }),
     registrationState(),
+    limits({ kind: endpointKind, ...options.limits }),
     setRegistrationTime(),
     expire({ defaultMs: options.defaultExpirationMs, until }),
     stores.endpoints,

@@ -45,6 +45,8 @@ export interface RegistryKind<E extends RegistryEntry, Q extends WatchableQuery,
   likeGroup(group: string): Partial<E>;
   /** When it is over, in milliseconds since the epoch; undefined for never. */
   expiresAt(entry: E): number | undefined;
+  /** How large it is, encoded. */
+  bytes(entry: E): number;
 }
 
 /** The registry of network services. */
@@ -64,6 +66,7 @@ export const networkServiceKind: RegistryKind<
   groups: ({ name }) => (name === "" ? [] : [name]),
   likeGroup: (name) => ({ name }),
   expiresAt: () => undefined,
+  bytes: (service) => NetworkServiceEntry.encode(service).finish().length,
 };
 
 /** The registry of network service endpoints. */
@@ -86,4 +89,5 @@ export const endpointKind: RegistryKind<
   groups: (endpoint) => endpoint.networkServiceNames,
   likeGroup: (service) => ({ networkServiceNames: [service] }),
   expiresAt: ({ expirationTime }) => expirationTime && fromTimestamp(expirationTime),
+  bytes: (endpoint) => NetworkServiceEndpoint.encode(endpoint).finish().length,
 };

@@ -1,0 +1,93 @@
+import { describe, expect, test } from "vitest";
+import { Code, endpointRegistryChain } from "../../../src/core/index.js";
+import { limits } from "../../../src/registry/elements/limits/index.js";
+import { endpointKind } from "../../../src/registry/kinds/index.js";
+import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
+import {
+  describeRegistryElement,
+  failOnce,
+  hold,
+  runRegistry,
+  sampleEndpoint,
+} from "../../../src/testing/index.js";
+import { listen } from "../support.js";
+
+const kind = endpointKind;
+const of = (identity: string) => ({ pathIds: [identity] });
+
+describeRegistryElement("limits", () =>
+  limits({ kind, entryBytes: 10_000, namesPerIdentity: 3, watches: 3 }),
+);
+
+describe("limits", () => {
+  test("lets an identity hold so many names, and refresh them, and others theirs", async () => {
+    const { register, unregister, leftovers } = runRegistry([limits({ kind, namesPerIdentity: 2 })]);
+    await register({ name: "a", ...of("me") });
+    await register({ name: "b", ...of("me") });
+    await register({ name: "a", ...of("me") });
+    await expect(register({ name: "c", ...of("me") })).rejects.toMatchObject({
+      code: Code.ResourceExhausted,
+    });
+    await register({ name: "c", ...of("you") });
+    await unregister(sampleEndpoint(0, { name: "a" }));
+    await register({ name: "d", ...of("me") });
+    for (const name of ["b", "c", "d"]) await unregister(sampleEndpoint(0, { name }));
+    expect(leftovers()).toEqual({});
+  });
+
+  test("counts a name for who registered it last", async () => {
+    const { register, unregister, leftovers } = runRegistry([limits({ kind, namesPerIdentity: 1 })]);
+    await register({ name: "a", ...of("me") });
+    await register({ name: "a", ...of("you") });
+    await register({ name: "b", ...of("me") });
+    await expect(register({ name: "c", ...of("you") })).rejects.toMatchObject({
+      code: Code.ResourceExhausted,
+    });
+    for (const name of ["a", "b"]) await unregister(sampleEndpoint(0, { name }));
+    expect(leftovers()).toEqual({});
+  });
+
+  test("does not let many through that come at once, and does not count those that failed", async () => {
+    const gate = hold();
+    const { register, unregister, clock, leftovers } = runRegistry([
+      limits({ kind, namesPerIdentity: 1 }),
+      gate,
+      failOnce(Code.Unavailable, "register"),
+    ]);
+    const first = register({ name: "a", ...of("me") });
+    await expect(register({ name: "b", ...of("me") })).rejects.toMatchObject({
+      code: Code.ResourceExhausted,
+    });
+    await clock.settle();
+    gate.release();
+    await expect(first).rejects.toMatchObject({ code: Code.Unavailable });
+    await register({ name: "b", ...of("me") });
+    await unregister(sampleEndpoint(0, { name: "b" }));
+    expect(leftovers()).toEqual({});
+  });
+
+  test("refuses an entry that is too large", async () => {
+    const { register, leftovers } = runRegistry([limits({ kind, entryBytes: 1_000 })]);
+    await expect(register({ url: `tcp://${"a".repeat(1_000)}:1` })).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+    });
+    expect(leftovers()).toEqual({});
+  });
+
+  test("bounds the watches that are open at once, not those that were, and no plain Find", async () => {
+    const elements = [limits({ kind, watches: 1 }), memoryEndpoints()];
+    const { ctx, find, leftovers } = runRegistry(elements);
+    const chain = endpointRegistryChain(elements);
+    const watch = { networkServiceEndpoint: undefined, watch: true };
+    const first = listen(chain.find(ctx, watch));
+    const second = listen(chain.find(ctx, watch));
+    expect(second.end).toMatchObject({ error: { code: Code.ResourceExhausted } });
+    expect(await find()).toEqual([]);
+    expect(first.end).toBeUndefined();
+    first.stop();
+    const third = listen(chain.find(ctx, watch));
+    expect(third.end).toBeUndefined();
+    third.stop();
+    expect(leftovers()).toEqual({});
+  });
+});
