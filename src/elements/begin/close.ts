@@ -8,37 +8,38 @@ import {
   type NetworkService,
 } from "../../core/index.js";
 import type { Entries, Entry } from "./entries.js";
-import { assertSameOrigin } from "./origin.js";
 
 /**
  * A Close from outside. It pre-empts events under way, always closes what was established last whatever the
  * caller brings, and forgets the connection even when the rest of the chain fails: a second Close finds its way
  * by the path. Of an unknown connection the path decides: onward segments are told, a last hop says yes.
+ * `admit` throws when this caller may not close what is established.
  */
 export async function closeFromOutside(
   entries: Entries,
   ctx: Context,
   connection: Connection,
   next: NetworkService,
+  admit: (ctx: Context, asked: Connection, established: Connection) => void = () => {},
 ): Promise<void> {
   const entry = entries.get(connection.id);
   if (!entry) {
     if (nextSegment(connection)) await next.close(ctx.with(connectionEvents, closedEvents), connection);
     return;
   }
-  if (entry.established) assertSameOrigin(ctx, connection, connectionOf(entry.established.request));
+  if (entry.established) admit(ctx, connection, connectionOf(entry.established.request));
   entry.preemptEvents();
   const closed = await entry.queue.run(async () => {
     const { established } = entry;
     if (!established || entries.get(connection.id) !== entry) return false;
-    assertSameOrigin(ctx, connection, connectionOf(established.request));
+    admit(ctx, connection, connectionOf(established.request));
     entry.established = undefined;
     entries.delete(entry);
     await next.close(ctx.with(connectionEvents, closedEvents), established.request.connection!);
     return true;
   });
   // While we waited, another Close came first or a first Request failed.
-  if (!closed) await closeFromOutside(entries, ctx, connection, next);
+  if (!closed) await closeFromOutside(entries, ctx, connection, next, admit);
 }
 
 /** A Close event: as from outside, in its turn, with the Context of events. */

@@ -51,7 +51,7 @@ export function beginServer(): NetworkServiceElement {
 
     async close(ctx, connection, next) {
       if (ctx.get(connectionEvents)) return next.close(ctx, connection);
-      return closeFromOutside(entries, ctx, connection, next);
+      return closeFromOutside(entries, ctx, connection, next, assertSameOrigin);
     },
   };
 }
