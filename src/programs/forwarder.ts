@@ -37,9 +37,10 @@ export const forwarderProgram: Program<ForwarderConfig> = {
     ...commonOptions({ name: "forwarder", listenOn: ownSocket("forwarder") }),
     connectToOption(),
     labelsOption({ p2p: "true" }),
-    new Option("--tunnel-ip <address>", "the address that tunnels to other nodes start from").env(
-      "NSM_TUNNEL_IP",
-    ),
+    new Option(
+      "--tunnel-ip <address>",
+      "the address that tunnels to other nodes start from (no mechanism here uses tunnels yet)",
+    ).env("NSM_TUNNEL_IP"),
     netnsOption(),
     new Option("--state-dir <dir>", "where the forwarder remembers its links over a restart").env(
       "NSM_STATE_DIR",

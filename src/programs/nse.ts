@@ -5,6 +5,7 @@ import type { Elements, NetworkService } from "../core/index.js";
 import { groupIpam } from "../elements/ipam/group/index.js";
 import { mechanismsServer } from "../elements/mechanisms/index.js";
 import { kernelServer } from "../elements/mechanisms/kernel/index.js";
+import { openNamespace } from "../linux/index.js";
 import {
   commonOptions,
   connectToOption,
@@ -70,6 +71,8 @@ export async function startEndpoint(
   if (!config.service?.length) {
     throw badConfiguration("--service was not given: name at least one network service to provide");
   }
+  // The forwarder opens it when a client comes; a wrong --netns is told at once.
+  if (config.netns !== undefined && !config.controlPlaneOnly) openNamespace(namespaceUrl(config.netns)).close();
   const served = await serveEndpoint({
     name: config.name,
     services: config.service,

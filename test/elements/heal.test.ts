@@ -213,6 +213,25 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
+  test("may wait for a first answer before it takes silence for death", async () => {
+    let alive = false;
+    const lost: string[] = [];
+    const { request, close, clock, leftovers } = setUp({
+      liveness: { check: async () => alive, onceAnswered: true },
+      onHealing: (_connection, loss) => lost.push(loss),
+    });
+    const connection = await request();
+    await clock.advance(10_000);
+    expect(lost).toEqual([]);
+    alive = true;
+    await clock.advance(200);
+    alive = false;
+    await clock.advance(200);
+    expect(lost).toEqual(["data plane"]);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
   test("takes a liveness check that does not answer in time for a no", async () => {
     const lost: string[] = [];
     const { request, close, clock, leftovers } = setUp({

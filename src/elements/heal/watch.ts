@@ -13,6 +13,11 @@ export interface LivenessOptions {
   readonly intervalMs?: number;
   /** 1,000 when left out. */
   readonly timeoutMs?: number;
+  /**
+   * Takes silence for death only after a first answer: for checks that a firewall on the road may swallow. While
+   * a connection is being rebuilt silence is death all the same.
+   */
+  readonly onceAnswered?: boolean;
 }
 
 /** What died. */
@@ -34,6 +39,7 @@ export interface WatchOptions {
  */
 export class Watch {
   private over = false;
+  private answered = false;
   private subscription: Subscription | undefined;
   private cancelTick: CancelTimer | undefined;
 
@@ -73,7 +79,8 @@ export class Watch {
     this.cancelTick = ctx.clock.after(liveness.intervalMs ?? 200, () => {
       void isAlive(ctx, liveness, connection).then((alive) => {
         if (this.over) return;
-        if (alive) this.scheduleCheck(liveness);
+        this.answered ||= alive;
+        if (alive || (liveness.onceAnswered && !this.answered)) this.scheduleCheck(liveness);
         else this.lose("data plane");
       });
     });

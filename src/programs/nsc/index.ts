@@ -2,8 +2,10 @@ import { Option } from "commander";
 import { client } from "../../chains/client/index.js";
 import { Context, logger as loggerKey } from "../../core/index.js";
 import { clientInfo } from "../../elements/client-info/index.js";
+import { kernelLiveness } from "../../elements/heal/index.js";
 import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
 import { grpcServer } from "../../inbound/index.js";
+import { openNamespace } from "../../linux/index.js";
 import {
   commonOptions,
   connectToOption,
@@ -13,7 +15,7 @@ import {
 } from "../config/options.js";
 import { namespaceUrl } from "../config/namespace-url.js";
 import { requestUrl, type RequestedService } from "../config/request-url.js";
-import { badConfiguration, checked, duration, list } from "../config/values.js";
+import { badConfiguration, bool, checked, duration, list } from "../config/values.js";
 import type { Program } from "../program.js";
 import { Tokens } from "../tokens.js";
 import { endpointWatch } from "./endpoint-watch.js";
@@ -26,6 +28,9 @@ interface NscConfig extends CommonConfig {
   readonly requestTimeout: number;
   readonly netns?: string;
   readonly controlPlaneOnly?: boolean;
+  readonly livenessCheck: boolean;
+  readonly livenessInterval: number;
+  readonly livenessTimeout: number;
 }
 
 /** `nsmctl run nsc`: asks for connections and keeps them up. */
@@ -47,6 +52,21 @@ export const nscProgram: Program<NscConfig> = {
       .default(15_000, "15s"),
     netnsOption(),
     controlPlaneOnlyOption(),
+    new Option(
+      "--liveness-check <bool>",
+      "ping the endpoint and heal when a connection that answered falls silent",
+    )
+      .env("NSM_LIVENESS_CHECK_ENABLED")
+      .argParser(bool)
+      .default(true),
+    new Option("--liveness-interval <duration>", "how often")
+      .env("NSM_LIVENESS_CHECK_INTERVAL")
+      .argParser(duration)
+      .default(200, "200ms"),
+    new Option("--liveness-timeout <duration>", "how long an answer may take")
+      .env("NSM_LIVENESS_CHECK_TIMEOUT")
+      .argParser(duration)
+      .default(1_000, "1s"),
   ],
 
   async start(app, config) {
@@ -66,6 +86,17 @@ export const nscProgram: Program<NscConfig> = {
         endpointWatch(ctx, links.to(config.connectTo).endpoints, networkService),
       ]),
     );
+    // Opened at the start, so that a wrong --netns is told at once.
+    const namespace = config.controlPlaneOnly ? undefined : openNamespace(namespaceUrl(config.netns));
+    const liveness =
+      namespace && config.livenessCheck
+        ? {
+            check: kernelLiveness({ namespace }),
+            intervalMs: config.livenessInterval,
+            timeoutMs: config.livenessTimeout,
+            onceAnswered: true,
+          }
+        : undefined;
     const nsc = client({
       name: config.name,
       url: config.connectTo,
@@ -78,6 +109,7 @@ export const nscProgram: Program<NscConfig> = {
         kernelClient({ inodeUrl: namespaceUrl(config.netns) }),
       ],
       heal: {
+        ...(liveness && { liveness }),
         wake: ({ networkService }) => wakes.get(networkService)!,
         onHealing: (connection) => reporter.lost(connection),
       },
@@ -110,6 +142,7 @@ export const nscProgram: Program<NscConfig> = {
         await Promise.all(connections.map((connection) => connection.close()));
         watches.forEach((watch) => watch.unsubscribe());
         await health?.close();
+        namespace?.close();
       },
     };
   },
