@@ -1,4 +1,5 @@
 import {
+  atEnd,
   Code,
   NsmError,
   registrationPath,
@@ -37,9 +38,7 @@ export class Names<E> {
   private readonly names = new Map<string, Name<E>>();
 
   constructor(private readonly until: AbortSignal | undefined) {
-    until?.addEventListener("abort", () => this.names.forEach(({ event }) => event?.abort(until.reason)), {
-      once: true,
-    });
+    if (until) atEnd(until, () => this.names.forEach(({ event }) => event?.abort(until.reason)));
   }
 
   get size(): number {

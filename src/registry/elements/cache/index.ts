@@ -14,6 +14,7 @@
  */
 import { concat, defer, from, merge, tap, throwError, toArray, type Observable } from "rxjs";
 import {
+  atEnd,
   Code,
   Context,
   log,
@@ -44,7 +45,7 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
 }: CacheOptions<E, Q, F>): RegistryElement<E, Q, F> {
   /** In the order of their last use. */
   const groups = new Map<string, Group<E>>();
-  until.addEventListener("abort", () => [...groups.keys()].forEach(close), { once: true });
+  atEnd(until, () => [...groups.keys()].forEach(close));
 
   function close(name: string): void {
     const group = groups.get(name);

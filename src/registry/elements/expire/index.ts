@@ -21,12 +21,11 @@ import {
 import {
   peer,
   registrationEvents,
-  sleep,
+  TimerSlot,
   type ChainElement,
   type Context,
   type EndpointRegistry,
 } from "../../../core/index.js";
-import { Background } from "../../background.js";
 import { ownTokenExpiry } from "../update-path/index.js";
 
 /** How long a registration lives when neither tokens nor caller say so: one minute. */
@@ -51,7 +50,7 @@ export function expire({
   defaultMs = DEFAULT_EXPIRATION_MS,
   until,
 }: ExpireOptions = {}): ChainElement<EndpointRegistry> {
-  const timers = new Background("expire", until);
+  const timers = new TimerSlot("expire", until);
 
   return {
     name: "expire",
@@ -71,15 +70,12 @@ export function expire({
       const response = await next.register(ctx, asked);
       const expirationTime = earliest([response.expirationTime, ours]);
       const delay = delayUntil(ctx, fromTimestamp(expirationTime));
-      timers.start(ctx, async (signal) => {
-        await sleep(ctx.clock, delay, signal);
-        await ctx.get(registrationEvents)!.unregister({ signal });
-      });
+      timers.arm(ctx, delay, (signal) => ctx.get(registrationEvents)!.unregister({ signal }));
       return { ...response, expirationTime };
     },
 
     async unregister(ctx, endpoint, next) {
-      timers.stop(ctx);
+      timers.cancel(ctx);
       await next.unregister(ctx, endpoint);
     },
   };

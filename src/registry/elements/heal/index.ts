@@ -29,7 +29,7 @@ import {
   type RegistryElement,
   type RegistryEntry,
 } from "../../../core/index.js";
-import { Background } from "../../background.js";
+import { Background } from "./background.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
 import { persist } from "../../persist.js";
 import { steadyWatch } from "../../steady-watch.js";

@@ -14,11 +14,10 @@ import { fromTimestamp } from "../../../api/index.js";
 import {
   backoff,
   registrationEvents,
-  sleep,
+  TimerSlot,
   type ChainElement,
   type EndpointRegistry,
 } from "../../../core/index.js";
-import { Background } from "../../background.js";
 import { persist } from "../../persist.js";
 
 const RENEW_AT = 2 / 3;
@@ -39,7 +38,7 @@ export function refresh({
   until,
   random = Math.random,
 }: RefreshOptions = {}): ChainElement<EndpointRegistry> {
-  const timers = new Background("refresh", until);
+  const timers = new TimerSlot("refresh", until);
 
   return {
     name: "refresh",
@@ -50,25 +49,24 @@ export function refresh({
       const response = await next.register(ctx, endpoint);
       const { expirationTime } = response;
       if (!expirationTime) {
-        timers.stop(ctx);
+        timers.cancel(ctx);
         return response;
       }
       const lifetime = fromTimestamp(expirationTime) - ctx.clock.now();
-      timers.start(ctx, async (signal) => {
-        await sleep(ctx.clock, Math.max(lifetime * RENEW_AT, SHORTEST_WAIT_MS), signal);
-        const { register } = ctx.get(registrationEvents)!;
-        await persist(() => register({ signal }), {
+      const { register } = ctx.get(registrationEvents)!;
+      timers.arm(ctx, Math.max(lifetime * RENEW_AT, SHORTEST_WAIT_MS), (signal) =>
+        persist(() => register({ signal }), {
           ctx,
           signal,
           pause: backoff({ ...PAUSES, random }),
           what: `renewing ${endpoint.name}`,
-        });
-      });
+        }),
+      );
       return response;
     },
 
     async unregister(ctx, endpoint, next) {
-      timers.stop(ctx);
+      timers.cancel(ctx);
       await next.unregister(ctx, endpoint);
     },
   };

@@ -1,4 +1,4 @@
-import { log, Slot, type Context } from "../core/index.js";
+import { atEnd, log, Slot, type Context } from "../../../core/index.js";
 
 /**
  * What an element does between the calls of a registration: one piece of work each, which ends when it is
@@ -13,9 +13,7 @@ export class Background {
     private readonly until?: AbortSignal | undefined,
   ) {
     this.slot = new Slot(name);
-    until?.addEventListener("abort", () => this.running.forEach((work) => work.abort(until.reason)), {
-      once: true,
-    });
+    if (until) atEnd(until, () => this.running.forEach((work) => work.abort(until.reason)));
   }
 
   /** How many pieces of work are going on. */
