@@ -15,13 +15,17 @@ const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
-/** A netlink descriptor opened inside the namespace: errors come with words, dumps can be narrowed. */
-export function openNetlink(namespace: NetworkNamespace, protocol: number): number {
+/**
+ * A netlink descriptor opened inside the namespace: errors come with words, dumps can be narrowed.
+ * `groups` are the multicast groups (a bit each) whose messages it receives.
+ */
+export function openNetlink(namespace: NetworkNamespace, protocol: number, groups = 0): number {
   const c = libc();
   const fd = namespace.run(() => check("socket", c.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)));
   try {
     const address = Buffer.alloc(12);
     address.writeUInt16LE(AF_NETLINK, 0);
+    address.writeUInt32LE(groups, 8);
     check("bind", c.bind(fd, address, address.length));
     for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK]) {
       check("setsockopt", c.setsockopt(fd, SOL_NETLINK, option, Buffer.of(1, 0, 0, 0), 4));

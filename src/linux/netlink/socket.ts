@@ -162,9 +162,7 @@ class Socket implements NetlinkSocket {
   }
 
   #prepare(action: string, requests: readonly Request[], acknowledged = always) {
-    if (this.#closed) {
-      throw new NsmError(Code.FailedPrecondition, `cannot ${action}: ${this.namespace.name} is closed here`);
-    }
+    this.#mustBeOpen(action);
     const sequences: number[] = [];
     const messages = requests.map((request) => {
       this.#sequence = (this.#sequence + 1) >>> 0;
@@ -206,6 +204,11 @@ class Socket implements NetlinkSocket {
       if (!answer.end) answer.messages.push(message);
     }
     return true;
+  }
+
+  #mustBeOpen(action: string): void {
+    if (!this.#closed) return;
+    throw new NsmError(Code.FailedPrecondition, `cannot ${action}: ${this.namespace.name} is closed here`);
   }
 
   #succeeded(action: string, answer: Answer | undefined): readonly Message[] {

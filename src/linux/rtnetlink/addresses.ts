@@ -4,8 +4,11 @@ import { type Message, NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/message.js
 import type { NetlinkSocket } from "../netlink/socket.js";
 import { AF_INET, AF_INET6 } from "../constants.js";
 import { type IpBytes, ipText, parseIp } from "../ip-text.js";
+import type { Patience } from "../sockets/until.js";
 import { linkIndex, type LinkRef, type Links } from "./links.js";
+import type { OwnRoutes } from "./routes.js";
 import { type Scope, scopeName } from "./scope.js";
+import { untilUsable } from "./usable.js";
 
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -36,17 +39,23 @@ export interface Address {
 export interface Addresses {
   /**
    * Gives a link an address (`10.0.0.1/24`; without length that of a host). One that is there already is
-   * no error. IPv6 addresses are usable at once: nobody else can be on a point-to-point wire to have them.
+   * no error. IPv6 addresses are not probed for duplicates: nobody else is on a point-to-point wire.
    */
   addAddress(link: LinkRef, address: string): Promise<void>;
   /** NOT_FOUND when the link does not have it. */
   removeAddress(link: LinkRef, address: string): Promise<void>;
+  /**
+   * Waits until the IPv6 addresses of a link answer. The kernel sees to that some milliseconds after they were
+   * given; a first packet that comes before costs its sender a second.
+   * DEADLINE_EXCEEDED after `timeoutMs` (default 2000); an abort throws the signal's reason.
+   */
+  addressesUsable(link: LinkRef, patience?: Patience): Promise<void>;
   /** Those of a link, or of all; the kernel's own link-local ones are among them, with scope "link". */
   addresses(link?: LinkRef): Promise<readonly Address[]>;
 }
 
-export function addresses(socket: NetlinkSocket, links: Links): Addresses {
-  return {
+export function addresses(socket: NetlinkSocket, links: Links, routes: OwnRoutes): Addresses {
+  const operations: Addresses = {
     async addAddress(link, address) {
       const ip = parseIp(address);
       const header = addressHeader(ip, await linkIndex(links, link));
@@ -73,6 +82,23 @@ export function addresses(socket: NetlinkSocket, links: Links): Addresses {
         });
       }
     },
+    async addressesUsable(link, patience = {}) {
+      const index = await linkIndex(links, link);
+      await untilUsable(
+        socket.namespace,
+        async () => {
+          const given = (await operations.addresses(index)).filter(
+            ({ family, scope }) => family === 6 && scope !== "link",
+          );
+          // The kernel routes an address to itself as the last step of taking it into use.
+          const local = new Set((await routes.localRoutes(index)).map(({ destination }) => destination));
+          return given
+            .map(({ address }) => address)
+            .filter((address) => !local.has(address.replace(/\/\d+$/, "/128")));
+        },
+        patience,
+      );
+    },
     async addresses(link) {
       const header = Buffer.alloc(8);
       if (link !== undefined) header.writeUInt32LE(await linkIndex(links, link), 4);
@@ -81,6 +107,7 @@ export function addresses(socket: NetlinkSocket, links: Links): Addresses {
       );
     },
   };
+  return operations;
 }
 
 /** ifaddrmsg */

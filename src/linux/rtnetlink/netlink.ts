@@ -4,7 +4,7 @@ import { type NetlinkSocket, netlinkSocket } from "../netlink/socket.js";
 import { addresses, type Addresses } from "./addresses.js";
 import { links, type Links } from "./links.js";
 import { neighbors, type Neighbors } from "./neighbors.js";
-import { routes, type Routes } from "./routes.js";
+import { ownRoutes, routes, type Routes } from "./routes.js";
 import { rules, type Rules } from "./rules.js";
 
 /** Links, addresses, routes, rules and neighbours of one namespace. */
@@ -41,7 +41,7 @@ function open(namespace: NetworkNamespace) {
   const netlink: Netlink = {
     namespace,
     ...ofLinks,
-    ...addresses(socket, ofLinks),
+    ...addresses(socket, ofLinks, ownRoutes(socket)),
     ...routes(socket, ofLinks),
     ...rules(socket),
     ...neighbors(socket, ofLinks),

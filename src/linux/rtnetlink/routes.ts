@@ -13,6 +13,7 @@ const RTM_GETROUTE = 26;
 const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, PREFSRC: 7, TABLE: 15, VIA: 18 } as const;
 const RTPROT_STATIC = 4;
 const RTN_UNICAST = 1;
+const RTN_LOCAL = 2;
 const RTNH_F_ONLINK = 4;
 
 /** The table that is asked when no rule says otherwise; the kernel keeps its own addresses in "local". */
@@ -59,6 +60,24 @@ export interface Routes {
   deleteRoute(route: Route): Promise<void>;
   /** Unicast routes, of all tables but the kernel's own unless one is named. */
   routes(filter?: { table?: number; link?: LinkRef }): Promise<readonly ListedRoute[]>;
+}
+
+/** The routes by which the kernel takes IPv6 packets to a link's own addresses. */
+export interface OwnRoutes {
+  localRoutes(linkIndex: number): Promise<readonly ListedRoute[]>;
+}
+
+export function ownRoutes(socket: NetlinkSocket): OwnRoutes {
+  return {
+    async localRoutes(linkIndex) {
+      const header = Buffer.alloc(12);
+      header[0] = AF_INET6;
+      return (await socket.dump("list local routes", { type: RTM_GETROUTE, flags: 0, header }))
+        .filter(({ data }) => data[7] === RTN_LOCAL)
+        .map(decodeRoute)
+        .filter((route) => route.linkIndex === linkIndex);
+    },
+  };
 }
 
 export function routes(socket: NetlinkSocket, links: Links): Routes {

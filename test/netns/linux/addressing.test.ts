@@ -1,7 +1,8 @@
 import { Code } from "nsm-sdk/core";
-import { createVeth, enableIpv6, netlinkIn, type NetworkNamespace, writeSysctl } from "nsm-sdk/linux";
+import { createVeth, enableIpv6, netlinkIn, type NetworkNamespace, ping, writeSysctl } from "nsm-sdk/linux";
 import { withNamespaces } from "nsm-sdk/testing/netns";
 import { describe, expect, test } from "vitest";
+import { untilUsable } from "../../../src/linux/rtnetlink/usable.js";
 
 async function wire(a: NetworkNamespace, b: NetworkNamespace) {
   return createVeth({
@@ -96,6 +97,50 @@ describe("addresses", () => {
       enableIpv6(client, "nsm-1");
       await netlinkIn(client).addAddress("nsm-1", "2001:db8::1/64");
       expect(await addressesOf(client, "nsm-1")).toEqual(["2001:db8::1/64"]);
+    }));
+});
+
+describe("IPv6 addresses", () => {
+  test("answer once they are said to be usable", () =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      await wire(client, endpoint);
+      for (const [namespace, link, own, far] of [
+        [client, "nsm-1", "2001:db8::1", "2001:db8::2"],
+        [endpoint, "fw-1", "2001:db8::2", "2001:db8::1"],
+      ] as const) {
+        await netlinkIn(namespace).addAddress(link, own);
+        await netlinkIn(namespace).addressesUsable(link);
+        await netlinkIn(namespace).replaceRoute({ destination: far, link });
+      }
+      // Were the far end not ready, the client would ask for it again only a second later.
+      const result = await ping({ namespace: client, to: "2001:db8::2", count: 1, timeoutMs: 900 });
+      expect(result.received).toBe(1);
+    }));
+
+  test("are asked for again when the kernel tells of a change, no longer than wanted", () =>
+    withNamespaces(1, async ([lab]) => {
+      const never = () => Promise.resolve(["2001:db8::1/128"]);
+      await expect(untilUsable(lab, never, { timeoutMs: 20 })).rejects.toMatchObject({
+        code: Code.DeadlineExceeded,
+        message: expect.stringMatching(/2001:db8::1\/128.*20 ms/),
+      });
+      const stop = new AbortController();
+      const waiting = untilUsable(lab, never, { signal: stop.signal, timeoutMs: 60_000 });
+      stop.abort(new Error("no longer wanted"));
+      await expect(waiting).rejects.toThrow("no longer wanted");
+
+      const netlink = netlinkIn(lab);
+      const missing = async () => ((await netlink.addresses("lo")).length < 3 ? ["2001:db8::1/128"] : []);
+      const usable = untilUsable(lab, missing, { timeoutMs: 20_000 });
+      await netlink.addAddress("lo", "2001:db8::1");
+      await usable;
+      expect(await netlink.addresses("lo")).toHaveLength(3);
+    }));
+
+  test("need no waiting where there are none", () =>
+    withNamespaces(1, async ([lab]) => {
+      await netlinkIn(lab).addAddress("lo", "10.0.0.1/32");
+      await netlinkIn(lab).addressesUsable("lo", { timeoutMs: 0 });
     }));
 });
 

@@ -16,6 +16,8 @@ export function wired(work: (namespaces: Namespaces<2>) => Promise<void>): Promi
     });
     await address(client, "nsm-1", [client4, client6], [endpoint4, endpoint6]);
     await address(endpoint, "fw-1", [endpoint4, endpoint6], [client4, client6]);
+    await netlinkIn(client).addressesUsable("nsm-1");
+    await netlinkIn(endpoint).addressesUsable("fw-1");
     await work([client, endpoint]);
   });
 }

@@ -1,0 +1,45 @@
+import { closeSync } from "node:fs";
+import { Code, NsmError } from "../../core/index.js";
+import { MSG_DONTWAIT } from "../constants.js";
+import { libc } from "../libc.js";
+import type { NetworkNamespace } from "../namespace.js";
+import { NETLINK_ROUTE, openNetlink } from "../netlink/open.js";
+import { type Patience, until } from "../sockets/until.js";
+
+const RTMGRP_IPV6_IFADDR = 0x100;
+
+/**
+ * Waits until `missing` names no address any more, asking again whenever the kernel tells that something
+ * about an IPv6 address of the namespace has changed.
+ */
+export async function untilUsable(
+  namespace: NetworkNamespace,
+  missing: () => Promise<readonly string[]>,
+  { timeoutMs = 2000, signal }: Patience,
+): Promise<void> {
+  if ((await missing()).length === 0) return;
+  const fd = openNetlink(namespace, NETLINK_ROUTE, RTMGRP_IPV6_IFADDR);
+  try {
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      const left = await missing();
+      if (left.length === 0) return;
+      const rest = Math.max(0, end - performance.now());
+      if (await until(fd, { readable: true }, () => drained(fd), { timeoutMs: rest, signal })) continue;
+      throw new NsmError(
+        Code.DeadlineExceeded,
+        `${left.join(", ")} of ${namespace.name} cannot be used after ${timeoutMs} ms`,
+      );
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Reads what has arrived: that it has is all that matters. */
+function drained(fd: number): true {
+  while (libc().recv(fd, received, received.length, MSG_DONTWAIT) >= 0);
+  return true;
+}
+
+const received = Buffer.alloc(32 << 10);
