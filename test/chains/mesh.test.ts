@@ -156,7 +156,7 @@ describe.each([{ link: "memory" }, { link: "grpc" }] as const)("a mesh over $lin
     expect(new Set(addresses).size).toBe(100);
     await Promise.all(clients.map((nsc, i) => nsc.close(connections[i]!)));
     expectNoConnections(net);
-  });
+  }, 30_000);
 });
 
 describe("a mesh in virtual time", () => {

@@ -46,7 +46,7 @@ export function endpoint(options: EndpointOptions): Endpoint {
     beginServer(),
     updateToken({ tokens }),
     connectionState(),
-    timeout(),
+    timeout({ until }),
     connections.element,
     trimPathServer(),
     elements,
