@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { RunningProcess } from "../../src/testing/processes.js";
 import { goPeer, mutualTls, type Maker } from "./peers.js";
 import { allBy, Stack } from "./stack.js";
@@ -9,18 +9,23 @@ const service = "svc";
 function describeMesh(maker: Maker, body: (mesh: () => Stack, client: Client) => void): void {
   describe(`a mesh whose manager is ${maker === "go" ? "Go's" : "ours"}, with mutual TLS`, () => {
     let stack: Stack;
+    const clients: RunningProcess[] = [];
     beforeAll(async () => {
       stack = await Stack.start(allBy("go", { nsmgr: maker, registry: maker }), "mutual TLS");
       await stack.nse("nse-1", service, ["172.16.1.0/24"]);
     });
+    afterEach(() => Promise.all(clients.splice(0).map((one) => one.kill("SIGKILL"))));
     afterAll(() => stack?.abandon());
     body(
       () => stack,
-      (...args) =>
-        goPeer("nsc", [
+      async (...args) => {
+        const nsc = await goPeer("nsc", [
           ...["--name", "nsc", "--connect-to", stack.url("nsmgr"), "--request", `kernel://${service}/nsm-1`],
           ...["--request-timeout", "3s", ...args],
-        ]),
+        ]);
+        clients.push(nsc);
+        return nsc;
+      },
     );
   });
 }
@@ -75,7 +80,7 @@ describeMesh("go", (mesh, client) => {
       ...["--cidr", "172.16.9.0/24", "--request-timeout", "2s"],
     ];
     const thief = goPeer("nse", [...args, ...mesh().security.args("nse-2")]);
-    await expect(thief).rejects.toThrow("PermissionDenied");
+    await expect(thief.then((one) => one.kill("SIGKILL"))).rejects.toThrow("PermissionDenied");
     await expect(mesh().find("nsmgr", service)).resolves.toEqual({
       [`nse-1.${service}`]: expect.any(String),
     });
