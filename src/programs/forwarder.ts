@@ -3,6 +3,7 @@ import { Option } from "commander";
 import { MechanismType } from "../api/index.js";
 import { serveEndpoint } from "../chains/endpoint/index.js";
 import { forwarderElements, kernelMechanisms, type ForwarderMechanisms } from "../chains/forwarder/index.js";
+import { cachedRegistry } from "../chains/registry/index.js";
 import { kernelClient } from "../elements/mechanisms/kernel/index.js";
 import { mechanismsServer } from "../elements/mechanisms/index.js";
 import {
@@ -52,7 +53,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
     const clock = app.resolve(Tokens.clock);
     const logger = app.resolve(Tokens.logger);
     const until = app.resolve(Tokens.until);
-    const manager = links.to(config.connectTo);
+    const { networkServices, endpoints } = cachedRegistry({ ...links.to(config.connectTo), until });
     const { stateDir } = config;
     const kernel = config.controlPlaneOnly
       ? undefined
@@ -72,8 +73,8 @@ export const forwarderProgram: Program<ForwarderConfig> = {
         app.resolve(Tokens.extraElements),
         forwarderElements({
           name: config.name,
-          networkServices: manager.networkServices,
-          endpoints: manager.endpoints,
+          networkServices,
+          endpoints,
           links,
           until,
           mechanisms: kernel ?? controlPlaneMechanisms(),

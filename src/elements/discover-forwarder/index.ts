@@ -32,7 +32,7 @@ import {
   type NetworkServiceElement,
   type NetworkServiceRegistry,
 } from "../../core/index.js";
-import { findEndpoint, findEndpoints, findNetworkService, isAlive } from "../discover/find.js";
+import { findEndpoint, findEndpoints, findNetworkService, isAlive, surely } from "../discover/find.js";
 
 /** Whom to ask, and for what. */
 export interface DiscoverForwarderOptions {
@@ -99,7 +99,7 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
 
     async request(ctx, request, next) {
       const failures: unknown[] = [];
-      for (const forwarder of await choose(ctx, connectionOf(request))) {
+      for (const forwarder of await surely(ctx, (c) => choose(c, connectionOf(request)))) {
         try {
           const response = await next.request(ctx.with(remoteUrl, forwarder.url), request);
           pinned.set(ctx, forwarder.name);

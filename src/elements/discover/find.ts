@@ -5,7 +5,14 @@ import {
   NetworkServiceEntry,
   type NetworkServiceEndpointQuery,
 } from "../../api/index.js";
-import type { Context, EndpointRegistry, NetworkServiceRegistry } from "../../core/index.js";
+import {
+  Code,
+  codeOf,
+  uncached,
+  type Context,
+  type EndpointRegistry,
+  type NetworkServiceRegistry,
+} from "../../core/index.js";
 
 /** The registered endpoints that answer the query at this moment. */
 export async function findEndpoints(
@@ -48,4 +55,14 @@ export async function findNetworkService(
 /** Whether the registration still holds; one without expiration always does. */
 export function isAlive(ctx: Context, { expirationTime }: NetworkServiceEndpoint): boolean {
   return expirationTime === undefined || fromTimestamp(expirationTime) > ctx.clock.now();
+}
+
+/** What `look` finds. When it says NOT_FOUND it looks once more, past every cache: a miss has to be certain. */
+export async function surely<R>(ctx: Context, look: (ctx: Context) => Promise<R>): Promise<R> {
+  try {
+    return await look(ctx);
+  } catch (error) {
+    if (codeOf(error) !== Code.NotFound) throw error;
+    return look(ctx.with(uncached, true));
+  }
 }

@@ -28,7 +28,7 @@ import {
   type NetworkServiceElement,
   type NetworkServiceRegistry,
 } from "../../core/index.js";
-import { findEndpoint, findEndpoints, findNetworkService, isAlive } from "./find.js";
+import { findEndpoint, findEndpoints, findNetworkService, isAlive, surely } from "./find.js";
 
 /** The endpoints that may serve the connection, in the order of the service's routes. Set by discover(). */
 export const candidates = new ContextKey<readonly NetworkServiceEndpoint[]>("candidates");
@@ -47,46 +47,48 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
     { networkServiceEndpointName: name }: Connection,
   ): Promise<string | undefined> => (await findEndpoint(ctx, endpoints, name))?.url;
 
+  /** The URL of the endpoint that the connection names. */
+  const named = async (ctx: Context, connection: Connection): Promise<string> => {
+    const url = await urlOf(ctx, connection);
+    if (url !== undefined) return url;
+    throw new NsmError(
+      Code.NotFound,
+      `endpoint "${connection.networkServiceEndpointName}" is not registered`,
+    );
+  };
+
+  /** The endpoints that fit a connection which names none, and the payload of its service. */
+  const fitting = async (
+    ctx: Context,
+    { networkService: name, payload, labels }: Connection,
+  ): Promise<{ found: readonly NetworkServiceEndpoint[]; payload: string }> => {
+    const service = await findNetworkService(ctx, networkServices, name, payload);
+    if (!service) {
+      const wanted = payload ? ` with payload ${payload}` : "";
+      throw new NsmError(Code.NotFound, `network service "${name}"${wanted} is not registered`);
+    }
+    const providers = await findEndpoints(ctx, endpoints, { networkServiceNames: [name] });
+    const alive = providers.filter((endpoint) => isAlive(ctx, endpoint));
+    const found = matchEndpoints(labels, service, alive);
+    if (found.length > 0) return { found, payload: service.payload };
+    throw new NsmError(
+      Code.NotFound,
+      `no endpoint of network service "${name}" fits: ${providers.length} registered, labels ${JSON.stringify(labels)}`,
+    );
+  };
+
   return {
     name: "discover",
 
     async request(ctx, request, next) {
       if (ctx.get(remoteUrl)) return next.request(ctx, request);
       const connection = connectionOf(request);
-
       if (connection.networkServiceEndpointName) {
-        const url = await urlOf(ctx, connection);
-        if (url === undefined) {
-          throw new NsmError(
-            Code.NotFound,
-            `endpoint "${connection.networkServiceEndpointName}" is not registered`,
-          );
-        }
+        const url = await surely(ctx, (c) => named(c, connection));
         return next.request(ctx.with(remoteUrl, url), request);
       }
-
-      const { networkService: name, payload, labels } = connection;
-      const service = await findNetworkService(ctx, networkServices, name, payload);
-      if (!service) {
-        const wanted = payload ? ` with payload ${payload}` : "";
-        throw new NsmError(Code.NotFound, `network service "${name}"${wanted} is not registered`);
-      }
-      const providers = await findEndpoints(ctx, endpoints, { networkServiceNames: [name] });
-      const found = matchEndpoints(
-        labels,
-        service,
-        providers.filter((endpoint) => isAlive(ctx, endpoint)),
-      );
-      if (found.length === 0) {
-        throw new NsmError(
-          Code.NotFound,
-          `no endpoint of network service "${name}" fits: ${providers.length} registered, labels ${JSON.stringify(labels)}`,
-        );
-      }
-      return next.request(
-        ctx.with(candidates, found),
-        patchConnection(request, { payload: service.payload }),
-      );
+      const { found, payload } = await surely(ctx, (c) => fitting(c, connection));
+      return next.request(ctx.with(candidates, found), patchConnection(request, { payload }));
     },
 
     async close(ctx, connection, next) {
