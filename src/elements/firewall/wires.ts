@@ -66,6 +66,7 @@ export class FilteredWires {
   /** Filters an interface, whether it is there or still to come. */
   async add(name: string): Promise<FilteredWire> {
     assertLinkName(name);
+    this.assertOpen();
     await this.assertOurs(name);
     const wire = { name };
     this.own.add(wire);
@@ -118,10 +119,15 @@ export class FilteredWires {
 
   private async write(rules: RuleSet): Promise<void> {
     const { filter, table } = this.options;
-    if (this.ended) throw new NsmError(Code.FailedPrecondition, `the firewall ${table} is closed`);
+    this.assertOpen();
     if (!this.tookOver) await this.takeOver();
     const names = new Set([...[...this.own].map(({ name }) => name), ...this.orphans]);
     await filter.replaceTable(compile({ table, rules, wires: [...names] }));
+  }
+
+  private assertOpen(): void {
+    const { table } = this.options;
+    if (this.ended) throw new NsmError(Code.FailedPrecondition, `the firewall ${table} has been stopped`);
   }
 
   /** What a predecessor filtered and still stands would be open to everybody otherwise. */

@@ -1,0 +1,256 @@
+import { Mechanism, type Connection } from "nsm-sdk/api";
+import { beginServer } from "nsm-sdk/elements/begin";
+import {
+  checkRules,
+  firewall,
+  type FirewallEvent,
+  type FirewallOptions,
+  type PacketFilter,
+  type RuleSet,
+} from "nsm-sdk/elements/firewall";
+import { updatePath } from "nsm-sdk/elements/update-path";
+import { Code, connectionState, NsmError } from "nsm-sdk/core";
+import type { Table } from "nsm-sdk/linux";
+import { describeElement, failAfter, failOnce, recorder, run, virtualClock } from "nsm-sdk/testing";
+import { NEVER, Subject } from "rxjs";
+import { describe, expect, test } from "vitest";
+import { decodeName, encodeName } from "../../../src/elements/firewall/names.js";
+import fc from "fast-check";
+
+const rules = checkRules([{ name: "web", action: "allow", protocol: "tcp", ports: 80 }]);
+
+/** A packet filter that remembers its tables, and fails when told. */
+function fakeFilter(inodeUrl = "file:///proc/7/ns/net") {
+  const tables = new Map<string, Table>();
+  const links = new Map<string, { up: boolean; alias: string | undefined }>();
+  const fake = {
+    tables,
+    links,
+    writes: 0,
+    failure: undefined as NsmError | undefined,
+    closed: 0,
+  };
+  const refuse = () => {
+    if (fake.failure) throw fake.failure;
+  };
+  const filter: PacketFilter = {
+    isOf: (url) => url === inodeUrl,
+    link: async (name) => links.get(name),
+    async replaceTable(table) {
+      fake.writes++;
+      refuse();
+      tables.set(table.name, table);
+    },
+    async deleteTable(name) {
+      refuse();
+      tables.delete(name);
+    },
+    counters: async (name) =>
+      new Map(
+        (tables.get(name)?.counters ?? []).map((counter, i) => [counter, { packets: i + 1, bytes: 100 }]),
+      ),
+    close: () => void fake.closed++,
+  };
+  return { ...fake, filter, fake };
+}
+
+/** The interfaces a table filters. */
+const wiresOf = (tables: ReadonlyMap<string, Table>): readonly string[] =>
+  [...tables.values()].flatMap(({ counters = [] }) =>
+    counters.filter((name) => name.startsWith("wire.")).map((name) => decodeName(name.slice(5))),
+  );
+
+const kernel = (name: string, inodeURL = "file:///proc/7/ns/net"): Partial<Connection> => ({
+  mechanism: Mechanism.create({ cls: "LOCAL", type: "KERNEL", parameters: { name, inodeURL } }),
+});
+
+describeElement("firewall", () => firewall({ name: "fw", rules, filter: fakeFilter().filter }), {
+  request: (sample) => ({ ...sample, connection: { ...sample.connection!, ...kernel("fw-1") } }),
+});
+
+describe("firewall", () => {
+  function endpoint(options: Partial<FirewallOptions> = {}, ...behind: Parameters<typeof run>[0][]) {
+    const kernelSide = fakeFilter();
+    const clock = virtualClock();
+    const wall = firewall({ name: "fw", rules, filter: kernelSide.filter, clock, ...options });
+    const chain = run([updatePath({ name: "nse" }), beginServer(), connectionState(), wall, ...behind], {
+      clock,
+    });
+    return { ...kernelSide, ...chain, wall };
+  }
+
+  test("filters the interface before it answers, and not after its Close", async () => {
+    const { request, close, tables, leftovers } = endpoint();
+    await request(kernel("fw-1"));
+    expect(wiresOf(tables)).toEqual(["fw-1"]);
+    await close();
+    expect(wiresOf(tables)).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("writes the table once for connections that come together, and not for a refresh", async () => {
+    const { request, fake, tables } = endpoint();
+    const names = ["a", "b", "c", "d"];
+    await Promise.all(names.map((name) => request({ ...kernel(name), id: name })));
+    expect(wiresOf(tables)).toEqual(names);
+    expect(fake.writes).toBe(1);
+    await request({ ...kernel("b"), id: "b" });
+    expect(fake.writes).toBe(1);
+  });
+
+  test("follows an interface that is renamed by a refresh", async () => {
+    const { request, tables, close, leftovers } = endpoint();
+    await request(kernel("old"));
+    const renamed = await request(kernel("new"));
+    expect(wiresOf(tables)).toEqual(["new"]);
+    await close(renamed);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("answers nothing when the kernel refuses the filter, and closes what is behind it", async () => {
+    const seen = recorder();
+    const { request, fake, tables, leftovers } = endpoint({}, [seen]);
+    fake.failure = new NsmError(Code.PermissionDenied, "no privilege");
+    await expect(request(kernel("fw-1"))).rejects.toBe(fake.failure);
+    expect(seen.calls).toEqual(["request", "close"]);
+    expect(leftovers()).toEqual({});
+    fake.failure = undefined;
+    await request({ ...kernel("fw-2"), id: "other" });
+    expect(wiresOf(tables)).toEqual(["fw-2"]);
+  });
+
+  test("keeps a connection's filter when a refresh of it fails further on", async () => {
+    const { request, tables } = endpoint({}, [failAfter(1, Code.Unavailable)]);
+    await request(kernel("fw-1"));
+    await expect(request(kernel("fw-1"))).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(wiresOf(tables)).toEqual(["fw-1"]);
+  });
+
+  test("does not touch the kernel for a Request that fails further on", async () => {
+    const { request, fake } = endpoint({}, [failOnce(Code.NotFound)]);
+    await expect(request(kernel("fw-1"))).rejects.toMatchObject({ code: Code.NotFound });
+    expect(fake.writes).toBe(0);
+  });
+
+  test("tries again later when the kernel keeps it from forgetting an interface", async () => {
+    const { request, close, fake, tables, clock, leftovers } = endpoint();
+    await request(kernel("fw-1"));
+    fake.failure = new NsmError(Code.ResourceExhausted, "no memory");
+    await close();
+    expect(leftovers()).toEqual({ firewall: { orphans: 1 }, timers: 1 });
+    fake.failure = undefined;
+    await clock.advance(100);
+    expect(wiresOf(tables)).toEqual([]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each<[string, Partial<Connection>, RegExp]>([
+    ["another mechanism", { mechanism: Mechanism.create({ type: "MEMIF" }) }, /its mechanism is MEMIF/],
+    ["no mechanism", {}, /its mechanism is not chosen yet/],
+    ["no interface name", kernel(""), /names no interface/],
+    ["another namespace", kernel("fw-1", "file:///proc/8/ns/net"), /goes into file:\/\/\/proc\/8\/ns\/net/],
+  ])("refuses %s, which it could not filter", async (_what, connection, message) => {
+    const seen = recorder();
+    const { request, fake, leftovers } = endpoint({}, [seen]);
+    await expect(request(connection)).rejects.toMatchObject({
+      code: Code.FailedPrecondition,
+      message: expect.stringMatching(message),
+    });
+    expect(seen.calls).toEqual(["request", "close"]);
+    expect([fake.writes, leftovers()]).toEqual([0, {}]);
+  });
+
+  test("refuses an interface name that the kernel would not take for one", async () => {
+    const { request, tables } = endpoint();
+    await expect(request(kernel("much-too-long-a-name"))).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+    });
+    expect(tables.size).toBe(0);
+  });
+
+  test("keeps an interface that no forwarder made reachable, and takes over one that it did", async () => {
+    const { request, links, tables, leftovers } = endpoint();
+    links.set("eth0", { up: true, alias: undefined });
+    links.set("fw-1", { up: true, alias: "client-1" });
+    await expect(request(kernel("eth0"))).rejects.toMatchObject({ code: Code.AlreadyExists });
+    expect(leftovers()).toEqual({});
+    await request(kernel("fw-1"));
+    expect(wiresOf(tables)).toEqual(["fw-1"]);
+  });
+
+  test("counts by rule", async () => {
+    const { wall, request } = endpoint();
+    expect(await wall.counters()).toEqual({
+      rules: [{ name: "web", action: "allow", packets: 0, bytes: 0 }],
+      established: { packets: 0, bytes: 0 },
+      denied: { packets: 0, bytes: 0 },
+    });
+    await request(kernel("fw-1"));
+    expect(await wall.counters()).toMatchObject({
+      rules: [{ name: "web", action: "allow", packets: 1, bytes: 100 }],
+      established: { packets: 2 },
+      denied: { packets: 3 },
+    });
+  });
+
+  test("keeps the rules in force when the kernel refuses new ones, and says so", async () => {
+    const changes = new Subject<RuleSet>();
+    const events: FirewallEvent[] = [];
+    let closes = 0;
+    const source = { current: () => rules, changes, refusals: NEVER, close: () => void closes++ };
+    const { wall, request, fake, tables, clock } = endpoint({
+      rules: source,
+      onEvent: (event) => events.push(event),
+    });
+    await request(kernel("fw-1"));
+    fake.failure = new NsmError(Code.Unimplemented, "no such thing in this kernel");
+    changes.next(checkRules([{ name: "other", action: "deny" }]));
+    await clock.settle();
+    expect(events).toEqual([{ event: "rules-refused", error: "no such thing in this kernel" }]);
+    expect((await wall.counters()).rules.map(({ name }) => name)).toEqual(["web"]);
+
+    fake.failure = undefined;
+    await request({ ...kernel("fw-2"), id: "two" });
+    expect([...tables.values()][0]!.counters).toContain("allow.web");
+    changes.next(checkRules([{ name: "other", action: "deny" }]));
+    await clock.settle();
+    expect(events[1]).toEqual({ event: "rules", rules: 1 });
+    expect([...tables.values()][0]!.counters).toContain("deny.other");
+
+    await wall.stop();
+    expect([tables.size, closes, fake.closed, changes.observed]).toEqual([0, 1, 1, false]);
+  });
+
+  test("gives its namespace back even when the table cannot be removed", async () => {
+    const { wall, request, fake } = endpoint();
+    await request(kernel("fw-1"));
+    fake.failure = new NsmError(Code.PermissionDenied, "no privilege any more");
+    await expect(wall.stop()).rejects.toBe(fake.failure);
+    expect(fake.closed).toBe(1);
+  });
+
+  test("refuses rules in code that make no sense", () => {
+    expect(() => firewall({ name: "fw", rules: [{ name: "web", action: "allow", ports: 80 }] })).toThrow(
+      /rule "web": ports: only a rule for tcp, udp or sctp/,
+    );
+  });
+});
+
+describe("names in the kernel", () => {
+  test("say what they stand for, whatever that is", () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 15, unit: "grapheme" }), (text) => {
+        const name = encodeName(text);
+        fc.pre(name.length < 200);
+        expect(name).toMatch(/^[\w/-]*$/);
+        expect(decodeName(name)).toBe(text);
+      }),
+    );
+  });
+
+  test("of long texts are short, and another one for each", () => {
+    const [one, other] = ["a", "b"].map((end) => encodeName("ü".repeat(300) + end));
+    expect(one).not.toBe(other);
+    expect(one!.length).toBeLessThanOrEqual(200);
+  });
+});

@@ -1,0 +1,118 @@
+import { Code } from "nsm-sdk/core";
+import { checkRules, kernelPacketFilter } from "nsm-sdk/elements/firewall";
+import { netlinkIn, nftablesIn, ping, type NetworkNamespace } from "nsm-sdk/linux";
+import { virtualClock } from "nsm-sdk/testing";
+import { withNamespaces } from "nsm-sdk/testing/netns";
+import { describe, expect, test } from "vitest";
+import { asked, endpoint4, walled, wire, wireName } from "./kit.js";
+
+const nothing = checkRules([{ name: "nothing", action: "deny" }]);
+const everything = checkRules([{ name: "everything", action: "allow" }]);
+
+const tablesOf = async (namespace: NetworkNamespace) =>
+  (await nftablesIn(namespace).tables()).map(({ family, name }) => `${family} ${name}`);
+
+const answers = async (client: NetworkNamespace) =>
+  (await ping({ namespace: client, to: endpoint4, count: 1, timeoutMs: 150 })).received === 1;
+
+describe("a firewall's table", () => {
+  test("stands before the endpoint answers, once for all connections, unchanged by refreshes", () =>
+    withNamespaces(1, async ([endpoint]) => {
+      const { wall, request, refresh } = walled(endpoint, { rules: nothing });
+      expect(await tablesOf(endpoint)).toEqual([]);
+      await request(asked);
+      expect(await tablesOf(endpoint)).toEqual(["inet nsm-firewall-fw"]);
+      // As no refresh touches it, what somebody else does to it in the meantime shows.
+      await nftablesIn(endpoint).deleteTable("inet", "nsm-firewall-fw");
+      await refresh();
+      expect(await tablesOf(endpoint)).toEqual([]);
+      await wall.stop();
+      await wall.stop();
+    }));
+
+  test("is made ahead by prepare(), and gone after stop() with connections still there", () =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const { wall, request } = walled(endpoint, { rules: nothing });
+      await wall.prepare();
+      expect(await tablesOf(endpoint)).toEqual(["inet nsm-firewall-fw"]);
+      await request(asked);
+      await wire(client, endpoint);
+      expect(await answers(client)).toBe(false);
+      await wall.stop();
+      expect(await tablesOf(endpoint)).toEqual([]);
+      await expect(request({ ...asked, id: "late" })).rejects.toMatchObject({
+        code: Code.FailedPrecondition,
+      });
+      expect(await tablesOf(endpoint)).toEqual([]);
+    }));
+
+  test("filters an interface after its Close for as long as it stands", () =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const clock = virtualClock();
+      const { wall, request, close, leftovers } = walled(endpoint, { rules: nothing, clock });
+      await request(asked);
+      await wire(client, endpoint);
+      await close();
+      expect(await answers(client)).toBe(false);
+      expect(leftovers()).toEqual({ firewall: { orphans: 1 } });
+
+      await netlinkIn(endpoint).deleteLink(wireName);
+      await clock.advance(1_000);
+      expect(leftovers()).toEqual({});
+      expect(clock.timers).toBe(0);
+      // The name is anybody's again.
+      await wire(client, endpoint);
+      expect(await answers(client)).toBe(true);
+      await wall.stop();
+    }));
+
+  test("left by a process that was killed goes on filtering until that interface is gone", () =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const filter = kernelPacketFilter(endpoint.path);
+      const first = walled(endpoint, { rules: everything, filter });
+      await first.request(asked);
+      await wire(client, endpoint);
+      expect(await answers(client)).toBe(true);
+      filter.close(); // all that the end of a process does
+
+      const clock = virtualClock();
+      const second = walled(endpoint, { rules: nothing, clock });
+      await second.wall.prepare();
+      expect(await tablesOf(endpoint)).toEqual(["inet nsm-firewall-fw"]);
+      expect(await answers(client)).toBe(false);
+      expect(second.leftovers()).toEqual({ firewall: { orphans: 1 } });
+
+      // The connection comes back to the new process, which has no name for its interface but this one.
+      await second.request(asked);
+      expect(await answers(client)).toBe(false);
+      await netlinkIn(endpoint).deleteLink(wireName);
+      await second.close();
+      expect(second.leftovers()).toEqual({});
+      await second.wall.stop();
+      expect(await tablesOf(endpoint)).toEqual([]);
+    }));
+
+  test("does not cut off an interface that is no wire", () =>
+    withNamespaces(1, async ([endpoint]) => {
+      const { wall, request, leftovers } = walled(endpoint, { rules: nothing });
+      const loopback = { ...asked, mechanism: { ...asked.mechanism!, parameters: { name: "lo" } } };
+      await expect(request(loopback)).rejects.toMatchObject({
+        code: Code.AlreadyExists,
+        message: expect.stringContaining('"lo"'),
+      });
+      expect(leftovers()).toEqual({});
+      await wall.stop();
+    }));
+
+  test("is in the namespace where the interface goes, or the Request is refused", () =>
+    withNamespaces(2, async ([elsewhere, endpoint]) => {
+      const { wall, request, leftovers } = walled(endpoint, { rules: nothing, netns: elsewhere.path });
+      await expect(request(asked)).rejects.toMatchObject({
+        code: Code.FailedPrecondition,
+        message: expect.stringContaining("the firewall filters another namespace"),
+      });
+      expect(leftovers()).toEqual({});
+      expect([await tablesOf(elsewhere), await tablesOf(endpoint)]).toEqual([[], []]);
+      await wall.stop();
+    }));
+});
