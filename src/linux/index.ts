@@ -51,5 +51,7 @@ export { udpEcho, udpProbe, type UdpEcho, type UdpOutcome } from "./sockets/udp.
 export type { Endpoint } from "./sockets/open.js";
 export type { Patience } from "./sockets/until.js";
 
+export { preflight, type PreflightCheck } from "./preflight.js";
+
 // For those who add system calls of their own
 export { errnoName, errnoText, SystemCallError } from "./errno.js";

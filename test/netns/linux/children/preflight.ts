@@ -1,0 +1,3 @@
+import { preflight } from "nsm-sdk/linux";
+
+console.log(JSON.stringify(await preflight()));
