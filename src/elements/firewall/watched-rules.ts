@@ -11,6 +11,7 @@ import {
   type CancelTimer,
   type Clock,
 } from "../../core/index.js";
+import { errnoText } from "../../linux/index.js";
 import { parseRules } from "./rule-file.js";
 import type { RuleSet } from "./rule.js";
 
@@ -124,13 +125,14 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
 async function read(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
-  } catch (cause) {
-    throw new NsmError(Code.NotFound, `cannot read the rules in ${file}`, { cause });
+  } catch (error) {
+    const { code = "EIO" } = error as NodeJS.ErrnoException;
+    throw new NsmError(Code.NotFound, `cannot read the rules in ${file}: ${errnoText(code)}`);
   }
 }
 
 function textOf(found: string | NsmError | undefined): string | undefined {
-  return typeof found === "string" || found === undefined ? found : `unreadable: ${explain(found)}`;
+  return typeof found === "string" || found === undefined ? found : `unreadable: ${found.message}`;
 }
 
 function warn(problem: NsmError): void {

@@ -1,0 +1,104 @@
+import { Option } from "commander";
+import type { DependencyContainer } from "tsyringe";
+import { Code, codeOf, explain, type Logger } from "../core/index.js";
+import { firewall, watchedRules, type Firewall, type RulesSource } from "../elements/firewall/index.js";
+import { badConfiguration, list } from "./config/values.js";
+import { nseOptions, startEndpoint, type NseConfig } from "./nse.js";
+import type { Program, Running } from "./program.js";
+import { Tokens } from "./tokens.js";
+
+interface NseFirewallConfig extends NseConfig {
+  readonly config?: string;
+}
+
+/** Where the Go program's manifests put the rules. */
+const DEFAULT_CONFIG = "/etc/firewall/config.yaml";
+
+/**
+ * `nsmctl run nse-firewall`: an endpoint that filters what its clients send. Prints a JSON line when the rules
+ * were changed (`{"event":"rules","rules":3}`) or could not be (`{"event":"rules-refused","error":"…"}`), and upon
+ * SIGUSR1 what was counted (`{"event":"counters",…}`).
+ */
+export const nseFirewallProgram: Program<NseFirewallConfig> = {
+  name: "nse-firewall",
+  summary: "an endpoint that filters what its clients send",
+  options: () => [
+    ...nseOptions("nse-firewall"),
+    new Option("--config <file>", `rules, followed as the file changes (default: ${DEFAULT_CONFIG})`).env(
+      "NSM_ACL_CONFIG_PATH",
+    ),
+  ],
+  async start(app, config) {
+    const rules = await readRules(config.config);
+    if (config.controlPlaneOnly) {
+      rules.close();
+      return startEndpoint(app, withService(config), []);
+    }
+    const logger = app.resolve(Tokens.logger);
+    if (rules.current().rules.length === 0) logger.warn({}, "there are no rules: everything passes");
+    const wall = firewall({
+      name: config.name,
+      rules,
+      ...(config.netns !== undefined && { netns: config.netns }),
+      onEvent: print,
+      clock: app.resolve(Tokens.clock),
+      logger,
+    });
+    return runBehind(wall, app, withService(config), logger);
+  },
+};
+
+/** The endpoint with its firewall, which stands first and goes last. */
+async function runBehind(
+  wall: Firewall,
+  app: DependencyContainer,
+  config: NseConfig,
+  logger: Logger,
+): Promise<Running> {
+  const tellCounters = (): void =>
+    void wall.counters().then(
+      (counters) => print({ event: "counters", ...counters }),
+      (error: unknown) => logger.warn({ error: explain(error) }, "the counters cannot be read"),
+    );
+  let running: Running;
+  try {
+    await wall.prepare();
+    running = await startEndpoint(app, config, [wall]);
+  } catch (error) {
+    await wall
+      .stop()
+      .catch((second: unknown) => logger.debug({ error: explain(second) }, "no table could be removed"));
+    throw error;
+  }
+  process.on("SIGUSR1", tellCounters);
+  return {
+    ...running,
+    async stop() {
+      process.off("SIGUSR1", tellCounters);
+      try {
+        await running.stop();
+      } finally {
+        await wall.stop();
+      }
+    },
+  };
+}
+
+async function readRules(file: string | undefined): Promise<RulesSource> {
+  try {
+    return await watchedRules(file ?? DEFAULT_CONFIG);
+  } catch (error) {
+    if (file !== undefined || codeOf(error) !== Code.NotFound) throw error;
+    throw badConfiguration(`--config was not given, and ${explain(error)}`);
+  }
+}
+
+/** The Go firewall provides one service, named by a variable of its own. */
+function withService(config: NseFirewallConfig): NseConfig {
+  const service = config.service ?? list(process.env.NSM_SERVICE_NAME ?? "");
+  return { ...config, service };
+}
+
+function print(event: object): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
