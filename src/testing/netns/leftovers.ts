@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from "node:fs";
-import { currentNamespace, netlinkIn } from "../../linux/index.js";
+import { currentNamespace, netlinkIn, type NetworkNamespace } from "../../linux/index.js";
 
 /**
  * What this process holds open that a test could leak: sockets, namespaces, pipes and event descriptors,
@@ -15,30 +15,30 @@ export function openDescriptors(): readonly string[] {
 }
 
 /**
- * Remembers the open descriptors and the links of the namespace this thread stands in; the function it
- * returns names what has been added since, one sentence each, nothing when all is gone.
+ * Remembers the open descriptors and the links of a namespace, by default the one this thread stands in; the
+ * function it returns names what has been added since, one sentence each, nothing when all is gone.
  *
  * @example
  * const remaining = await leftovers();
  * await work();
  * expect(await remaining()).toEqual([]);
  */
-export async function leftovers(): Promise<() => Promise<readonly string[]>> {
-  const linksBefore = new Set(await hostLinks());
+export async function leftovers(namespace?: NetworkNamespace): Promise<() => Promise<readonly string[]>> {
+  const linksBefore = new Set(await linksOf(namespace));
   const openBefore = new Set(openDescriptors());
   return async () => {
     const open = openDescriptors().filter((descriptor) => !openBefore.has(descriptor));
-    const links = (await hostLinks()).filter((link) => !linksBefore.has(link));
+    const links = (await linksOf(namespace)).filter((link) => !linksBefore.has(link));
     return [...open.map((it) => `descriptor ${it}`), ...links.map((it) => `link ${it}`)];
   };
 }
 
-async function hostLinks(): Promise<readonly string[]> {
-  const host = currentNamespace();
+async function linksOf(namespace: NetworkNamespace | undefined): Promise<readonly string[]> {
+  const looked = namespace ?? currentNamespace();
   try {
-    return (await netlinkIn(host).links()).map(({ name, index }) => `${name} (${index})`);
+    return (await netlinkIn(looked).links()).map(({ name, index }) => `${name} (${index})`);
   } finally {
-    host.close();
+    if (!namespace) looked.close();
   }
 }
 
