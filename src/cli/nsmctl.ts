@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import {
   forwarderProgram,
   nscProgram,
+  nseFirewallProgram,
   nseProgram,
   nsmgrProgram,
   registryProgram,
@@ -15,6 +16,7 @@ const programs = [
   nsmgrProgram,
   forwarderProgram,
   nseProgram,
+  nseFirewallProgram,
   nscProgram,
 ] as Program<CommonConfig>[];
 
