@@ -71,8 +71,6 @@ func runForwarder(ctx context.Context, stop <-chan struct{}, o *options) error {
 		return err
 	}
 	printReady(l.strings())
-	if err := until(stop, failed); err != nil {
-		return err
-	}
-	return registered.end()
+	defer registered.end()
+	return until(stop, failed)
 }

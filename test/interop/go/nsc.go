@@ -77,9 +77,10 @@ func runClient(ctx context.Context, stop <-chan struct{}, o *options) error {
 	<-stop
 
 	for _, conn := range established {
-		closeCtx, cancel := context.WithTimeout(ctx, o.requestTimeout)
-		_, err := nsc.Close(closeCtx, conn)
-		cancel()
+		err := within(o.requestTimeout, func(ctx context.Context) error {
+			_, err := nsc.Close(ctx, conn)
+			return err
+		})
 		if err != nil {
 			printEvent("failed", conn, err)
 			return err

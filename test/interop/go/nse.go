@@ -81,10 +81,8 @@ func runEndpoint(ctx context.Context, stop <-chan struct{}, o *options) error {
 		return err
 	}
 	printReady(l.strings())
-	if err := until(stop, failed); err != nil {
-		return err
-	}
-	return registered.end()
+	defer registered.end()
+	return until(stop, failed)
 }
 
 func registerService(ctx context.Context, client registryapi.NetworkServiceRegistryClient, name, payload string, limit time.Duration) error {

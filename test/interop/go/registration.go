@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
@@ -58,11 +59,15 @@ func register(ctx context.Context, s *security, manager *url.URL, entry *registr
 	}
 }
 
-func (r *registration) end() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_, err := r.client.Unregister(ctx, r.entry)
-	return err
+// end unregisters if it can: without a manager the entry expires.
+func (r *registration) end() {
+	err := within(2*time.Second, func(ctx context.Context) error {
+		_, err := r.client.Unregister(ctx, r.entry)
+		return err
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gopeer: could not unregister:", err)
+	}
 }
 
 // refusalObserver keeps what the retry in front of it only logs.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -99,5 +101,20 @@ func until(stop <-chan struct{}, failed <-chan error) error {
 		return nil
 	case err := <-failed:
 		return err
+	}
+}
+
+// within gives up after the limit even if the call does not: the event queues of the SDK make a
+// call wait for the one before it, which may be a repair that never succeeds.
+func within(limit time.Duration, call func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- call(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("not finished within %s", limit)
 	}
 }
