@@ -22,7 +22,12 @@ export default defineConfig({
       // These enter network namespaces and start processes: one file at a time.
       {
         resolve: { alias },
-        test: { name: "netns", include: ["test/netns/**/*.test.ts"], fileParallelism: false, testTimeout: 30_000 },
+        test: {
+          name: "netns",
+          include: ["test/netns/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 30_000,
+        },
       },
       {
         resolve: { alias },

@@ -16,15 +16,21 @@ try {
     }),
   );
   writeFileSync(join(project, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  execFileSync("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", join(project, packed.filename)], {
-    cwd: project,
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  execFileSync(
+    "npm",
+    ["install", "--no-audit", "--no-fund", "--prefer-offline", join(project, packed.filename)],
+    {
+      cwd: project,
+      stdio: ["ignore", "ignore", "inherit"],
+    },
+  );
   const subpaths = [...importable()];
   const script = subpaths.map((path) => `await import(${JSON.stringify(path)});`).join("\n");
   writeFileSync(join(project, "imports.mjs"), script);
   execFileSync("node", ["imports.mjs"], { cwd: project, stdio: ["ignore", "inherit", "inherit"] });
-  execFileSync(join(project, "node_modules/.bin/nsmctl"), ["--help"], { stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync(join(project, "node_modules/.bin/nsmctl"), ["--help"], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   process.stdout.write(`${subpaths.length} subpaths import from the packed package\n`);
 } finally {
   rmSync(project, { recursive: true, force: true });

@@ -6,7 +6,10 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const run = (command, args, stdio) => spawnSync(command, args, { cwd: root, stdio }).status ?? 1;
 
-for (const args of [["ci", "--no-audit", "--no-fund"], ["run", "build"]]) {
+for (const args of [
+  ["ci", "--no-audit", "--no-fund"],
+  ["run", "build"],
+]) {
   const status = run("npm", ["--silent", ...args], ["ignore", 2, 2]);
   if (status !== 0) process.exit(status);
 }

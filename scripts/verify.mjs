@@ -30,7 +30,9 @@ async function step(title, command, args, options) {
   const code = await run(command, args, options);
   if (code === 0) passed++;
   else failed++;
-  process.stdout.write(`== ${title}: ${code === 0 ? "ok" : `failed (exit ${code})`}, ${seconds(started)} s\n`);
+  process.stdout.write(
+    `== ${title}: ${code === 0 ? "ok" : `failed (exit ${code})`}, ${seconds(started)} s\n`,
+  );
   return code === 0;
 }
 

@@ -40,7 +40,9 @@ export async function runProgram<C extends CommonConfig>(program: Program<C>, co
 
 /** Rejects with the program's failure, never resolves. */
 function failureOf({ failed }: Running): Promise<never> {
-  return new Promise((_, reject) => failed?.catch(reject));
+  return new Promise((_, reject) => {
+    void failed?.catch(reject);
+  });
 }
 
 async function within(ms: number, work: Promise<void>): Promise<void> {

@@ -21,7 +21,9 @@ const paths = folders.map((folder) => relative(root, folder).replace("src/", "")
 
 describe("every element", () => {
   test("has its line in docs/elements.md, and every line there has its element", () => {
-    const documented = [...readFileSync(join(root, "docs/elements.md"), "utf8").matchAll(/^\| `([^`]+)` \|/gm)];
+    const documented = [
+      ...readFileSync(join(root, "docs/elements.md"), "utf8").matchAll(/^\| `([^`]+)` \|/gm),
+    ];
     expect(documented.map(([, path]) => path).sort()).toEqual([...paths].sort());
   });
 
