@@ -3,7 +3,11 @@ import { beginServer, Code, connectionState, updatePath } from "nsm-sdk";
 import { describeElement, failOnce, run } from "nsm-sdk/testing";
 import { quota } from "../../examples/custom-element/quota.js";
 
-describeElement("quota", () => quota({ perClient: 1 }));
+describeElement("quota", () => quota({ perClient: 10 }));
+
+// Without a path the endpoint itself is the first on it: one client, two connections.
+const one = { id: "one", path: undefined };
+const two = { id: "two", path: undefined };
 
 describe("quota", () => {
   const chain = (...more: Parameters<typeof run>[0][]) =>
@@ -11,12 +15,10 @@ describe("quota", () => {
 
   test("refuses a client its second connection and lets it have one when the first is closed", async () => {
     const { request, close, leftovers } = chain();
-    const first = await request({ id: "one" });
-    await expect(request({ id: "two", path: undefined })).rejects.toMatchObject({
-      code: Code.ResourceExhausted,
-    });
+    const first = await request(one);
+    await expect(request(two)).rejects.toMatchObject({ code: Code.ResourceExhausted });
     await close(first);
-    await close(await request({ id: "two", path: undefined }));
+    await close(await request(two));
     expect(leftovers()).toEqual({});
   });
 
