@@ -72,7 +72,9 @@ export function ownRoutes(socket: NetlinkSocket): OwnRoutes {
     async localRoutes(linkIndex) {
       const header = Buffer.alloc(12);
       header[0] = AF_INET6;
-      return (await socket.dump("list local routes", { type: RTM_GETROUTE, flags: 0, header }))
+      header[7] = RTN_LOCAL;
+      const request = { type: RTM_GETROUTE, flags: 0, header, attributes: [u32(RTA.OIF, linkIndex)] };
+      return (await socket.dump("list local routes", request))
         .filter(({ data }) => data[7] === RTN_LOCAL)
         .map(decodeRoute)
         .filter((route) => route.linkIndex === linkIndex);
@@ -93,7 +95,11 @@ export function routes(socket: NetlinkSocket, links: Links): Routes {
     deleteRoute: (route) => send(RTM_DELROUTE, 0, "delete", route),
     async routes({ table, link } = {}) {
       const index = link === undefined ? undefined : await linkIndex(links, link);
-      const request = { type: RTM_GETROUTE, flags: 0, header: Buffer.alloc(12) };
+      // The kernel looks through its tables itself: an endpoint's namespace has thousands of routes.
+      const attributes: Attribute[] = [];
+      if (table !== undefined) attributes.push(u32(RTA.TABLE, table));
+      if (index !== undefined) attributes.push(u32(RTA.OIF, index));
+      const request = { type: RTM_GETROUTE, flags: 0, header: Buffer.alloc(12), attributes };
       return (await socket.dump("list routes", request))
         .filter(({ data }) => data[7] === RTN_UNICAST)
         .map(decodeRoute)

@@ -24,6 +24,9 @@ export interface ConnectOptions extends Patience, Endpoint {
  *
  * @throws NsmError UNAVAILABLE when refused, FAILED_PRECONDITION when there is no way or a filter said so,
  * DEADLINE_EXCEEDED when nothing answered; an abort throws the signal's reason.
+ * @example
+ * const socket = await connectIn({ namespace: client, host: "172.16.1.100", port: 80 });
+ * socket.end("hello");
  */
 export async function connectIn(options: ConnectOptions): Promise<Socket> {
   const { namespace, host, port } = options;
@@ -84,6 +87,8 @@ async function attempt(options: ConnectOptions): Promise<{ fd?: number; errno?: 
  * `net.Server` like any other, and the caller closes it.
  *
  * @throws NsmError ALREADY_EXISTS when the port is taken, INVALID_ARGUMENT when no link has the address.
+ * @example
+ * const server = await listenIn(endpoint, { host: "::", port: 8080 }, (socket) => socket.end("hello"));
  */
 export async function listenIn(
   namespace: NetworkNamespace,
@@ -110,7 +115,14 @@ export interface TcpListener extends Endpoint {
   close(): Promise<void>;
 }
 
-/** Listens in a namespace, for tests and demonstrations; what is sent to it comes back. */
+/**
+ * Listens in a namespace, for tests and demonstrations; what is sent to it comes back.
+ *
+ * @example
+ * const web = await tcpListen({ namespace: endpoint, host: "172.16.1.100", port: 80 });
+ * console.log(web.accepted);
+ * await web.close();
+ */
 export async function tcpListen(options: Endpoint & { namespace: NetworkNamespace }): Promise<TcpListener> {
   const sockets = new Set<Socket>();
   let accepted = 0;

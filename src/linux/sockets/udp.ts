@@ -24,6 +24,10 @@ export type UdpOutcome = "answered" | "refused" | "unreachable" | "timeout";
 /**
  * Sends one datagram from within a namespace and waits for it to come back, as udpEcho() does: "refused"
  * when the host says that nobody listens there.
+ *
+ * @example
+ * const echo = await udpEcho({ namespace: endpoint, host: "172.16.1.100", port: 5300 });
+ * await udpProbe({ namespace: client, host: echo.host, port: echo.port }) === "answered"
  */
 export async function udpProbe(options: ConnectOptions): Promise<UdpOutcome> {
   const { namespace, host, port, from } = options;

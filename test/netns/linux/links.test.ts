@@ -1,5 +1,5 @@
 import { Code } from "nsm-sdk/core";
-import { createVeth, netlinkIn, type NetworkNamespace, newNamespace } from "nsm-sdk/linux";
+import { createVeth, netlinkIn, type NetworkNamespace, newNamespace, openNamespace } from "nsm-sdk/linux";
 import { withNamespaces } from "nsm-sdk/testing/netns";
 import { describe, expect, test } from "vitest";
 import { runChild } from "./child.js";
@@ -76,6 +76,40 @@ describe("veth pairs", () => {
       });
       await expect(made).rejects.toMatchObject({ code: Code.InvalidArgument });
       expect(await names(client)).toEqual(["lo"]);
+    }));
+});
+
+describe("veth pairs and namespaces that go", () => {
+  test("are not made for a namespace that was closed here before", () =>
+    withNamespaces(1, async ([near]) => {
+      const gone = newNamespace();
+      gone.close();
+      const ends = [
+        { namespace: near, name: "near" },
+        { namespace: gone, name: "gone" },
+      ] as const;
+      for (const [a, b] of [ends, [ends[1], ends[0]]] as const) {
+        await expect(createVeth({ a, b })).rejects.toMatchObject({ code: Code.FailedPrecondition });
+      }
+      expect(await names(near)).toEqual(["lo"]);
+    }));
+
+  test("are removed again when either namespace is closed here while they are made", () =>
+    withNamespaces(2, async (namespaces) => {
+      for (const closing of [0, 1]) {
+        const [a, b] = namespaces.map(({ path }) => openNamespace(path)) as [
+          NetworkNamespace,
+          NetworkNamespace,
+        ];
+        const made = createVeth({
+          a: { namespace: a, name: "nsm-1", alias: "first" },
+          b: { namespace: b, name: "fw-1", alias: "second" },
+        });
+        [a, b][closing]!.close();
+        await expect(made).rejects.toMatchObject({ code: Code.FailedPrecondition });
+        [a, b][1 - closing]!.close();
+        for (const namespace of namespaces) expect(await names(namespace)).toEqual(["lo"]);
+      }
     }));
 });
 
