@@ -1,7 +1,14 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConnectionContext, Mechanism, patchConnection, Payload, type Connection } from "nsm-sdk/api";
+import {
+  ConnectionContext,
+  Mechanism,
+  patchConnection,
+  Payload,
+  toTimestamp,
+  type Connection,
+} from "nsm-sdk/api";
 import { Code, peer, type Logger, type NetworkServiceElement } from "nsm-sdk/core";
 import { crossConnect } from "nsm-sdk/elements/cross-connect";
 import { endpointMechanism } from "nsm-sdk/elements/mechanism-translation";
@@ -87,6 +94,8 @@ describe("the wire of cross-connect", () => {
     ]);
     expect(leftovers()["cross-connect"]).toEqual({ links: 1 });
     expect(kernel.opened).toBe(0);
+    // What the kernel gave the interfaces is left to them.
+    expect(kernel.operations.filter((it) => it.startsWith("remove"))).toEqual([]);
 
     await close();
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[], []]);
@@ -139,7 +148,8 @@ describe("the wire of cross-connect", () => {
   });
 
   test("is not touched by a refresh that changes nothing", async () => {
-    const { ask, refresh, kernel } = forwarder();
+    const { ask, refresh, answer, kernel } = forwarder();
+    answer.payload = Payload.Ip;
     await ask();
     const [done, index] = [kernel.operations.length, kernel.indexOf(CLIENT, "nsm-1")];
     await refresh();
@@ -194,6 +204,33 @@ describe("the wire of cross-connect", () => {
     expect([kernel.show(path), leftovers()]).toEqual([[], {}]);
   });
 
+  test("is brought up again when somebody took it down", async () => {
+    const { ask, refresh, kernel } = forwarder();
+    await ask();
+    kernel.change(CLIENT, "nsm-1", { up: false });
+    await refresh();
+    expect(kernel.show(CLIENT)).toMatchObject([{ up: true }]);
+  });
+
+  test("is made again when its ends lead elsewhere", async () => {
+    const { ask, refresh, kernel } = forwarder();
+    await ask();
+    const [client, endpoint] = [kernel.show(CLIENT)[0]!, kernel.show(ENDPOINT)[0]!];
+    await kernel.open(CLIENT).deleteLink("nsm-1");
+    kernel.add("/proc/300/ns/net");
+    const end = (path: string, { name, alias }: { name: string; alias: string | undefined }) => ({
+      namespace: kernel.open(path),
+      name,
+      alias: alias ?? "",
+      mac: "02:00:00:00:00:01",
+    });
+    await kernel.createVeth(end(CLIENT, client), end("/proc/300/ns/net", { name: "x", alias: "x" }));
+    await kernel.createVeth(end("/proc/300/ns/net", { name: "y", alias: "y" }), end(ENDPOINT, endpoint));
+    await refresh();
+    expect(kernel.show("/proc/300/ns/net")).toEqual([]);
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[client], [endpoint]]);
+  });
+
   test("is made again when somebody deleted it", async () => {
     const { ask, refresh, kernel } = forwarder();
     await ask();
@@ -246,6 +283,7 @@ describe("what cross-connect refuses before anybody else is asked", () => {
     ["inode://4/4026532233", "nsm-1", Unimplemented, /inode:\/\/4\/4026532233.*descriptor/],
     ["", "nsm-1", InvalidArgument, /the client names no network namespace/],
     ["file://host/proc/1/ns/net", "nsm-1", InvalidArgument, /file:\/\/host/],
+    ["file:///proc/1%00/ns/net", "nsm-1", InvalidArgument, /is no path/],
     ["proc/1/ns/net", "nsm-1", InvalidArgument, /proc\/1\/ns\/net/],
     ["http://example.com/", "nsm-1", InvalidArgument, /http:/],
     ["file:///proc/4711/ns/net", "nsm-1", NotFound, /\/proc\/4711\/ns\/net/],
@@ -295,6 +333,13 @@ describe("what cross-connect refuses before anybody else is asked", () => {
     });
     expect([downstream.calls, leftovers(), kernel.opened]).toEqual([[], {}, 0]);
   });
+});
+
+test("cross-connect leaves an interface alone that is none of its kind, whatever it is called", async () => {
+  const { ask, kernel } = forwarder();
+  kernel.addLink(CLIENT, "nsm-1");
+  kernel.change(CLIENT, "nsm-1", { alias: `server-${ID}` });
+  await expect(ask()).rejects.toMatchObject({ code: Code.AlreadyExists });
 });
 
 describe("what cross-connect refuses in the endpoint's answer", () => {
@@ -386,7 +431,7 @@ describe("what cross-connect refuses in the endpoint's answer", () => {
 });
 
 describe("cross-connect, when the kernel refuses", () => {
-  test.each(["createVeth", "addAddress", "replaceRoute", "replaceNeighbor", "enableIpv6"])(
+  test.each(["createVeth", "addAddress", "replaceRoute", "replaceNeighbor", "enableIpv6", "addressesUsable"])(
     "%s, leaves nothing and closes what lies beyond",
     async (operation) => {
       const { ask, answer, kernel, downstream, leftovers } = forwarder();
@@ -408,30 +453,36 @@ describe("cross-connect, when the kernel refuses", () => {
     expect(kernel.show(CLIENT)).toHaveLength(1);
   });
 
-  test.each(["addAddress", "removeAddress", "replaceRoute", "setLink"])(
-    "%s during a refresh, restores what was there and goes on",
-    async (operation) => {
-      const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
-      const before = answer.ip;
-      await ask();
-      const shown = [kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.indexOf(CLIENT, "nsm-1")];
-      answer.ip = ipContext({
-        srcIpAddrs: ["10.0.0.5/32"],
-        srcRoutes: [{ prefix: "10.9.0.0/16", nextHop: "" }],
-        dstRoutes: [{ prefix: "10.0.0.5/32", nextHop: "" }],
-      });
-      answer.mtu = 1300;
-      kernel.failNext(operation, Code.Unavailable);
-      await expect(refresh()).rejects.toMatchObject({ code: Code.Unavailable });
-      expect([kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.indexOf(CLIENT, "nsm-1")]).toEqual(shown);
-      expect(downstream.calls).toEqual(["request", "request"]);
+  test.each([
+    "addAddress",
+    "removeAddress",
+    "replaceRoute",
+    "replaceNeighbor",
+    "setLink",
+    // This is at the endpoint, after all is done at the client.
+    "replaceRoute 10.0.0.5/32",
+  ])("%s during a refresh, restores what was there and goes on", async (operation) => {
+    const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
+    const before = answer.ip;
+    await ask();
+    const shown = [kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.indexOf(CLIENT, "nsm-1")];
+    answer.ip = ipContext({
+      srcIpAddrs: ["10.0.0.5/32"],
+      srcRoutes: [{ prefix: "10.9.0.0/16", nextHop: "" }],
+      dstRoutes: [{ prefix: "10.0.0.5/32", nextHop: "" }],
+      ipNeighbors: [{ ip: "10.0.0.9", hardwareAddress: "02:00:00:00:00:09" }],
+    });
+    answer.mtu = 1300;
+    kernel.failNext(operation, Code.Unavailable);
+    await expect(refresh()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.indexOf(CLIENT, "nsm-1")]).toEqual(shown);
+    expect(downstream.calls).toEqual(["request", "request"]);
 
-      answer.ip = before;
-      await refresh();
-      await close();
-      expect(leftovers()).toEqual({});
-    },
-  );
+    answer.ip = before;
+    await refresh();
+    await close();
+    expect(leftovers()).toEqual({});
+  });
 
   test("a new wire in place of the old, is left without both and closes what lies beyond", async () => {
     const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
@@ -457,6 +508,15 @@ describe("cross-connect, when the kernel refuses", () => {
     await clock.advance(60_000);
     expect([kernel.show(CLIENT), leftovers()]).toEqual([[], {}]);
   });
+});
+
+test("cross-connect does not try again later when there is no later", async () => {
+  const { ask, close, kernel, clock, program } = forwarder();
+  await ask();
+  program.abort();
+  kernel.failNext("deleteLink", Code.ResourceExhausted);
+  await expect(close()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  expect(clock.timers).toBe(0);
 });
 
 describe("cross-connect closes", () => {
@@ -549,6 +609,20 @@ describe("cross-connect closes", () => {
     expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
     await close(second);
     expect([kernel.show(CLIENT), leftovers()]).toEqual([[], {}]);
+  });
+
+  test("nothing of a connection that stands, when it is asked to close another by the same client", async () => {
+    const { ask, kernel, close, debugState } = forwarder();
+    const connection = await ask();
+    const path = connection.path!;
+    const unknown = { ...path.pathSegments[1]!, id: "never-asked-for" };
+    const beyond = { ...unknown, name: "nse", id: "nse-id" };
+    await close({
+      ...connection,
+      id: unknown.id,
+      path: { index: 1, pathSegments: [path.pathSegments[0]!, unknown, beyond] },
+    });
+    expect([kernel.show(CLIENT).length, debugState()["cross-connect"]]).toEqual([1, { links: 1 }]);
   });
 
   test("all wires at once for a forwarder that ends", async () => {
@@ -661,11 +735,53 @@ describe("a forwarder after another one", () => {
     expect(kernel.show(CLIENT)).toHaveLength(1);
   });
 
-  test("does not take another forwarder's new wire for the old one", async () => {
+  test("removes what expires sooner sooner", async () => {
+    const [kernel, clock] = [new FakeKernel(CLIENT, ENDPOINT), virtualClock()];
+    const first = forwarder({ kernel, clock, stateDir });
+    const [segment] = sampleRequest(clock.now()).connection!.path!.pathSegments;
+    const expires = toTimestamp(clock.now() + 5_000);
+    await first.ask({ path: { index: 0, pathSegments: [{ ...segment!, expires }] } });
+    first.program.abort();
+    forwarder({ kernel, clock, stateDir });
+    await clock.advance(4_999);
+    expect(kernel.show(CLIENT)).toHaveLength(1);
+    await clock.advance(1);
+    expect(kernel.show(CLIENT)).toEqual([]);
+  });
+
+  test("keeps a wire that expires while it is being adopted", async () => {
+    const { kernel, clock, connection } = await died();
+    const { send, answer, debugState } = forwarder({ kernel, clock, stateDir });
+    answer.ip = ipContext({ srcIpAddrs: ["10.0.0.7/32"] });
+    const release = kernel.holdNext("addAddress");
+    const refreshed = send({ ...sampleRequest(clock.now()), connection });
+    await clock.advance(TOKEN_LIFETIME_MS);
+    expect(kernel.operations.at(-1)).toBe("addAddress 10.0.0.7/32");
+    release();
+    await refreshed;
+    await clock.settle();
+    expect(kernel.show(CLIENT)).toMatchObject([{ addresses: ["10.0.0.7/32"] }]);
+    expect(debugState()["cross-connect"]).toEqual({ links: 1, journal: 1 });
+  });
+
+  /** Rewrites the journal's only file as it is before the kernel is asked: the interfaces' indexes are unknown. */
+  function forgetIndexes(): void {
+    const file = join(stateDir, readdirSync(stateDir)[0]!);
+    const record = JSON.parse(readFileSync(file, "utf8")) as { client: object; endpoint: object };
+    const early = (end: object) => ({ ...end, index: undefined, routes: [], neighbors: [] });
+    const { client, endpoint } = record;
+    writeFileSync(file, JSON.stringify({ ...record, client: early(client), endpoint: early(endpoint) }));
+  }
+
+  test.each([
+    ["whose interfaces it knows", () => {}],
+    ["whose interfaces it does not know", forgetIndexes],
+  ])("does not take another forwarder's new wire for an old one %s", async (_what, spoil) => {
     const { kernel, clock } = await died();
+    spoil();
     // The client healed by way of another forwarder, which replaced the wire by its own.
     await kernel.open(CLIENT).deleteLink("nsm-1");
-    await forwarder({ kernel, clock }).ask();
+    await forwarder({ kernel, clock, name: "other" }).ask();
     forwarder({ kernel, clock, stateDir });
     await clock.advance(TOKEN_LIFETIME_MS);
     expect(kernel.show(CLIENT)).toHaveLength(1);
@@ -676,7 +792,8 @@ describe("a forwarder after another one", () => {
     ["before the endpoint's end had its alias", [ENDPOINT]],
   ])("makes a wire again that was left %s", async (_when, unfinished) => {
     const { kernel, clock, connection } = await died();
-    for (const path of unfinished) kernel.aliasAs(path, path === CLIENT ? "nsm-1" : "fw-1", undefined);
+    for (const path of unfinished)
+      kernel.change(path, path === CLIENT ? "nsm-1" : "fw-1", { alias: undefined });
     const { send, close, leftovers } = forwarder({ kernel, clock });
     await send({ ...sampleRequest(clock.now()), connection });
     expect(kernel.show(CLIENT)).toMatchObject([
@@ -688,17 +805,9 @@ describe("a forwarder after another one", () => {
 
   test("removes a wire that was left before it was finished", async () => {
     const { kernel, clock } = await died();
-    const [name] = readdirSync(stateDir);
-    const file = join(stateDir, name!);
-    // As it is written before the kernel is asked: nobody knows yet what the interfaces' indexes will be.
-    const record = JSON.parse(readFileSync(file, "utf8")) as { client: object; endpoint: object };
-    const early = (end: object) => ({ ...end, index: undefined, routes: [], neighbors: [] });
-    writeFileSync(
-      file,
-      JSON.stringify({ ...record, client: early(record.client), endpoint: early(record.endpoint) }),
-    );
-    kernel.aliasAs(CLIENT, "nsm-1", undefined);
-    kernel.aliasAs(ENDPOINT, "fw-1", undefined);
+    forgetIndexes();
+    kernel.change(CLIENT, "nsm-1", { alias: undefined });
+    kernel.change(ENDPOINT, "fw-1", { alias: undefined });
     forwarder({ kernel, clock, stateDir });
     await clock.advance(TOKEN_LIFETIME_MS);
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[], []]);

@@ -82,8 +82,7 @@ async function setRoutes(
       routeText(formatPrefix(parsePrefix(destination)), gateway, family === 4 ? scope : undefined),
     ),
   );
-  // What is on the wire itself comes before what lies behind it.
-  for (const route of [...wanted].sort((a, b) => Number(!!a.gateway) - Number(!!b.gateway))) {
+  for (const route of wanted) {
     const { destination, gateway, scope } = route;
     const text = routeText(destination, gateway, destination.includes(":") ? undefined : scope);
     if (!there.has(text)) await namespace.replaceRoute({ ...route, link });

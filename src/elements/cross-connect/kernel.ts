@@ -10,6 +10,7 @@ export interface Namespace extends Pick<
   | "addresses"
   | "addAddress"
   | "removeAddress"
+  | "addressesUsable"
   | "routes"
   | "replaceRoute"
   | "deleteRoute"

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Connection } from "../../api/index.js";
 import { explain, log, type Context } from "../../core/index.js";
 import { configure, prepare, type Applied } from "./configure.js";
@@ -80,22 +81,23 @@ async function configured(
     prepare(ctx, client.namespace, client.name, configs.client);
     prepare(ctx, endpoint.namespace, endpoint.name, configs.endpoint);
   }
-  const at = {
-    client: await configure(
-      client.namespace,
-      pair.client.index,
-      configs.client,
-      before?.wire.client ?? nothing,
-    ),
-    endpoint: await configure(
-      endpoint.namespace,
-      pair.endpoint.index,
-      configs.endpoint,
-      before?.wire.endpoint ?? nothing,
-    ),
+  const configureAt = async ({ whose, namespace }: Place): Promise<Applied> => {
+    const { index } = pair[whose];
+    const applied = await configure(namespace, index, configs[whose], before?.wire[whose] ?? nothing);
+    if (!isDeepStrictEqual(before?.configs?.[whose].addresses, configs[whose].addresses)) {
+      await namespace.addressesUsable(index, {
+        timeoutMs: ctx.remainingMs ?? USABLE_WITHIN_MS,
+        signal: ctx.signal,
+      });
+    }
+    return applied;
   };
+  const at = { client: await configureAt(client), endpoint: await configureAt(endpoint) };
   return { wire: wireOf(plan, pair, at), configs };
 }
+
+/** How long new addresses may take to answer when the caller has all the time there is. */
+const USABLE_WITHIN_MS = 5_000;
 
 const nothing: Applied = { routes: [], neighbors: [] };
 

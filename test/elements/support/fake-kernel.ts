@@ -14,6 +14,14 @@ interface FakeNamespace {
   readonly links: Map<number, FakeLink>;
 }
 
+/** What every interface has from the kernel itself. */
+const linkLocal = "fe80::1/64";
+
+function hostAddress(address: string, linkIndex: number): Address {
+  const family = address.includes(":") ? 6 : 4;
+  return { address, family, linkIndex, scope: "universe", tentative: false, duplicate: false };
+}
+
 /** What a fake kernel shows of an interface. */
 export interface Shown {
   readonly name: string;
@@ -33,6 +41,7 @@ export class FakeKernel implements Kernel {
   opened = 0;
   private readonly paths = new Map<string, FakeNamespace>();
   private readonly faults = new Map<string, Code>();
+  private readonly holds = new Map<string, Promise<void>>();
   private inode = 4_026_532_000;
   private index = 1;
 
@@ -56,9 +65,16 @@ export class FakeKernel implements Kernel {
     this.paths.delete(path);
   }
 
-  /** Makes the next call of an operation fail. */
+  /** Makes the next `addAddress`, or the next `addAddress 10.0.0.1/32`, fail. */
   failNext(operation: string, code: Code): void {
     this.faults.set(operation, code);
+  }
+
+  /** Makes the next call of an operation wait until the function it returns is called. */
+  holdNext(operation: string): () => void {
+    let release!: () => void;
+    this.holds.set(operation, new Promise((resolve) => (release = resolve)));
+    return release;
   }
 
   /** Somebody else's interface. */
@@ -70,8 +86,9 @@ export class FakeKernel implements Kernel {
     return [...this.at(path).links.values()].find((link) => link.name === name)?.index;
   }
 
-  aliasAs(path: string, name: string, alias: string | undefined): void {
-    this.patch(this.at(path), this.indexOf(path, name)!, { alias });
+  /** Changes an interface behind everybody's back. */
+  change(path: string, name: string, change: Partial<Pick<Link, "alias" | "up">>): void {
+    this.patch(this.at(path), this.indexOf(path, name)!, change);
   }
 
   show(path: string): readonly Shown[] {
@@ -80,7 +97,9 @@ export class FakeKernel implements Kernel {
       alias: link.alias,
       mtu: link.mtu,
       up: link.up,
-      addresses: [...link.addresses.keys()],
+      addresses: [...link.addresses.values()]
+        .filter(({ scope }) => scope === "universe")
+        .map(({ address }) => address),
       routes: [...link.routes.values()].map(
         ({ destination, gateway, scope }) => `${destination}${gateway ? ` via ${gateway}` : ""} ${scope}`,
       ),
@@ -139,7 +158,7 @@ export class FakeKernel implements Kernel {
       peerIndex: undefined,
       peerElsewhere: false,
       ...properties,
-      addresses: new Map(),
+      addresses: new Map([[linkLocal, { ...hostAddress(linkLocal, this.index), scope: "link" }]]),
       routes: new Map(),
       neighbors: new Map(),
       far,
@@ -183,21 +202,15 @@ export class FakeKernel implements Kernel {
       addresses: async (link) => (link === undefined ? [] : [...find(link).addresses.values()]),
       addAddress: async (link, address) => {
         this.did("addAddress", address);
+        await this.released("addAddress");
         const { index, addresses } = find(link);
-        const family = address.includes(":") ? 6 : 4;
-        addresses.set(address, {
-          address,
-          family,
-          linkIndex: index,
-          scope: "universe",
-          tentative: false,
-          duplicate: false,
-        });
+        addresses.set(address, hostAddress(address, index));
       },
       removeAddress: async (link, address) => {
         this.did("removeAddress", address);
         remove(find(link).addresses, address);
       },
+      addressesUsable: async () => this.mayFail("addressesUsable"),
       routes: async (filter) => (filter?.link === undefined ? [] : [...find(filter.link).routes.values()]),
       replaceRoute: async ({ link, destination, gateway, scope = "link" }) => {
         this.did("replaceRoute", destination);
@@ -241,8 +254,20 @@ export class FakeKernel implements Kernel {
     at.links.set(index, { ...at.links.get(index)!, ...change });
   }
 
+  private async released(operation: string): Promise<void> {
+    const hold = this.holds.get(operation);
+    this.holds.delete(operation);
+    await hold;
+  }
+
   private did(operation: string, ...what: string[]): void {
-    this.operations.push([operation, ...what].join(" "));
+    const done = [operation, ...what].join(" ");
+    this.operations.push(done);
+    this.mayFail(done);
+    this.mayFail(operation);
+  }
+
+  private mayFail(operation: string): void {
     const code = this.faults.get(operation);
     this.faults.delete(operation);
     if (code !== undefined) throw new NsmError(code, `the test fails ${operation}`);

@@ -56,6 +56,8 @@ export interface ForwarderOptions {
   /** Paths of the namespaces. */
   readonly client: string;
   readonly endpoint: string;
+  /** Of the forwarder; "forwarder" when left out. */
+  readonly name?: string;
   /** The real one when left out. */
   readonly kernel?: Kernel;
   readonly clock?: VirtualClock;
@@ -67,7 +69,7 @@ export interface ForwarderOptions {
 
 /** A forwarder between one client and one endpoint, ready to be asked for `nsm-1` on one side and `fw-1` on the other. */
 export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
-  const { kernel = linuxKernel(), clock = virtualClock(), probes = [] } = options;
+  const { name = "forwarder", kernel = linuxKernel(), clock = virtualClock(), probes = [] } = options;
   const program = new AbortController();
   const answer: Answer = {
     mechanism: kernelMechanism(endpoint, "fw-1"),
@@ -89,7 +91,7 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
   const bench = run(
     [
       // The same secret, so that a forwarder started after another one gives the same ids.
-      updatePath({ name: "forwarder", secret: new Uint8Array(32) }),
+      updatePath({ name, secret: new Uint8Array(32) }),
       beginServer(),
       connectionState(),
       wiring,

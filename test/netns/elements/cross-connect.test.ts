@@ -50,7 +50,7 @@ const dualStack: Partial<IPContext> = {
 /** A process that stands in a namespace, one of its own unless given: gone with it. */
 async function standIn(home?: NetworkNamespace) {
   const namespace = home ?? newNamespace();
-  const child = namespace.run(() => spawn("sleep", ["600"]));
+  const child = namespace.run(() => spawn("sleep", ["600"], { stdio: "ignore" }));
   await once(child, "spawn");
   if (!home) namespace.close();
   const exit = once(child, "exit");
