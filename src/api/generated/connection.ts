@@ -10,6 +10,7 @@ import type { handleServerStreamingCall, UntypedServiceImplementation } from "@g
 import { ConnectionContext } from "./connectioncontext.js";
 import { Timestamp } from "./google/protobuf/timestamp.js";
 
+/** How a connection fares. The last two are what a hop asks the client to do. */
 export enum State {
   UP = 0,
   DOWN = 1,
@@ -55,6 +56,7 @@ export function stateToJSON(object: State): string {
   }
 }
 
+/** What a monitor event tells: everything that matches, what has changed, or what is gone. */
 export enum ConnectionEventType {
   INITIAL_STATE_TRANSFER = 0,
   UPDATE = 1,
@@ -1516,6 +1518,7 @@ export const MonitorScopeSelector: MessageFns<MonitorScopeSelector> = {
   },
 };
 
+/** Tells what happens to the connections of a process: first all that match, then every change. */
 export type MonitorConnectionService = typeof MonitorConnectionService;
 export const MonitorConnectionService = {
   monitorConnections: {

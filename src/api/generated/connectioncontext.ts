@@ -39,6 +39,7 @@ export interface IPContext {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** The hardware address that belongs to an address on the wire. */
 export interface IpNeighbor {
   readonly ip: string;
   readonly hardwareAddress: string;
@@ -52,11 +53,13 @@ export interface Route {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Which family of addresses is meant. */
 export interface IpFamily {
   readonly family: IpFamily_Family;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** The default is IPv4. */
 export enum IpFamily_Family {
   IPV4 = 0,
   IPV6 = 1,
@@ -90,6 +93,7 @@ export function ipFamily_FamilyToJSON(object: IpFamily_Family): string {
   }
 }
 
+/** Asks for prefixes beside the addresses. Required ones that cannot be had fail the Request. */
 export interface ExtraPrefixRequest {
   readonly addrFamily: IpFamily | undefined;
   readonly prefixLen: number;
@@ -108,17 +112,20 @@ export interface PolicyRoute {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Name servers, and the domains they are asked for; no domain means all. */
 export interface DNSConfig {
   readonly dnsServerIps: readonly string[];
   readonly searchDomains: readonly string[];
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** How names are resolved through the vWire. */
 export interface DNSContext {
   readonly configs: readonly DNSConfig[];
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Hardware addresses of the two sides, where the mechanism lets them be chosen. */
 export interface EthernetContext {
   readonly srcMac: string;
   readonly dstMac: string;

@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { handleBidiStreamingCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 
+/** What is asked of the service that hands out prefixes. */
 export enum Type {
   UNDEFINED = 0,
   ALLOCATE = 1,
@@ -47,6 +48,7 @@ export function typeToJSON(object: Type): string {
   }
 }
 
+/** Asks for a prefix, the one named if it is free, or gives one back. */
 export interface PrefixRequest {
   readonly type: Type;
   readonly prefix: string;
@@ -54,6 +56,7 @@ export interface PrefixRequest {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** The prefix that the asker may hand out from, without the excluded ones. */
 export interface PrefixResponse {
   readonly prefix: string;
   readonly excludePrefixes: readonly string[];
@@ -286,6 +289,7 @@ export const PrefixResponse: MessageFns<PrefixResponse> = {
   },
 };
 
+/** Hands out disjoint prefixes to endpoints. What a stream was given is free again when the stream ends. */
 export type IPAMService = typeof IPAMService;
 export const IPAMService = {
   managePrefixes: {

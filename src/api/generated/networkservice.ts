@@ -10,6 +10,7 @@ import type { handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-j
 import { Connection, Mechanism } from "./connection.js";
 import { Empty } from "./google/protobuf/empty.js";
 
+/** Asks for a connection. The preferences are what the caller can be wired by, the best first. */
 export interface NetworkServiceRequest {
   readonly connection: Connection | undefined;
   readonly mechanismPreferences: readonly Mechanism[];
@@ -123,6 +124,7 @@ export const NetworkServiceRequest: MessageFns<NetworkServiceRequest> = {
   },
 };
 
+/** Makes and takes down vWires. */
 export type NetworkServiceService = typeof NetworkServiceService;
 export const NetworkServiceService = {
   /** Creates a connection, or refreshes the one with the same id. */

@@ -10,6 +10,7 @@ import type { handleServerStreamingCall, handleUnaryCall, UntypedServiceImplemen
 import { Empty } from "./google/protobuf/empty.js";
 import { Timestamp } from "./google/protobuf/timestamp.js";
 
+/** A service by name. The matches say which endpoints serve which clients; none means all endpoints. */
 export interface NetworkService {
   readonly name: string;
   readonly payload: string;
@@ -18,6 +19,10 @@ export interface NetworkService {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/**
+ * Where to route clients that carry the labels of the source selector. The first that fits counts; with fallthrough
+ * the next is tried when no endpoint is found.
+ */
 export interface Match {
   readonly sourceSelector: { [key: string]: string };
   readonly routes: readonly Destination[];
@@ -32,6 +37,7 @@ export interface Match_SourceSelectorEntry {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Labels a forwarder must have to carry clients of this match. */
 export interface Metadata {
   readonly labels: { [key: string]: string };
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
@@ -43,6 +49,7 @@ export interface Metadata_LabelsEntry {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Selects endpoints by the labels they registered for the service. */
 export interface Destination {
   readonly destinationSelector: { [key: string]: string };
   readonly weight: number;
@@ -55,6 +62,7 @@ export interface Destination_DestinationSelectorEntry {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** The labels of an endpoint for one of its services. */
 export interface NetworkServiceLabels {
   readonly labels: { [key: string]: string };
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
@@ -66,6 +74,7 @@ export interface NetworkServiceLabels_LabelsEntry {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Who provides which services, and where. Taken out at its expiration time unless registered again. */
 export interface NetworkServiceEndpoint {
   readonly name: string;
   readonly networkServiceNames: readonly string[];
@@ -83,24 +92,28 @@ export interface NetworkServiceEndpoint_NetworkServiceLabelsEntry {
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Empty fields match everything. With watch the stream stays open and tells of changes. */
 export interface NetworkServiceQuery {
   readonly networkService: NetworkService | undefined;
   readonly watch: boolean;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Empty fields match everything. With watch the stream stays open and tells of changes. */
 export interface NetworkServiceEndpointQuery {
   readonly networkServiceEndpoint: NetworkServiceEndpoint | undefined;
   readonly watch: boolean;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** One service found, or one that is gone. */
 export interface NetworkServiceResponse {
   readonly networkService: NetworkService | undefined;
   readonly deleted: boolean;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** One endpoint found, or one that is gone. */
 export interface NetworkServiceEndpointResponse {
   readonly networkServiceEndpoint: NetworkServiceEndpoint | undefined;
   readonly deleted: boolean;
@@ -1996,6 +2009,7 @@ export const NetworkServiceEndpointResponse: MessageFns<NetworkServiceEndpointRe
   },
 };
 
+/** Knows the network services. */
 export type NetworkServiceRegistryService = typeof NetworkServiceRegistryService;
 export const NetworkServiceRegistryService = {
   register: {
@@ -2034,6 +2048,7 @@ export interface NetworkServiceRegistryServer extends UntypedServiceImplementati
   unregister: handleUnaryCall<NetworkService, Empty>;
 }
 
+/** Knows the endpoints that provide network services. */
 export type NetworkServiceEndpointRegistryService = typeof NetworkServiceEndpointRegistryService;
 export const NetworkServiceEndpointRegistryService = {
   register: {

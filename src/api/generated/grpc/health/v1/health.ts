@@ -8,16 +8,19 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { handleServerStreamingCall, handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 
+/** An empty service means the whole process. */
 export interface HealthCheckRequest {
   readonly service: string;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** Whether a service takes calls. */
 export interface HealthCheckResponse {
   readonly status: HealthCheckResponse_ServingStatus;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
+/** SERVICE_UNKNOWN is only told to watchers; a check of an unknown service fails with NOT_FOUND. */
 export enum HealthCheckResponse_ServingStatus {
   UNKNOWN = 0,
   SERVING = 1,
@@ -229,6 +232,7 @@ export const HealthCheckResponse: MessageFns<HealthCheckResponse> = {
   },
 };
 
+/** Tells whether the services of a process take calls. */
 export type HealthService = typeof HealthService;
 export const HealthService = {
   check: {
