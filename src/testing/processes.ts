@@ -1,6 +1,7 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess, type SpawnOptionsWithStdioTuple } from "node:child_process";
 import { createInterface } from "node:readline";
 import { Code, NsmError } from "../core/index.js";
+import type { NetworkNamespace } from "../linux/index.js";
 import { JsonEvents, type ProcessEvent } from "./json-events.js";
 
 export { JsonEvents, type EventMatch, type ProcessEvent } from "./json-events.js";
@@ -15,6 +16,12 @@ export interface ProcessOptions {
   readonly name?: string;
   /** Limit for the ready line, 20,000 when left out. */
   readonly readyTimeoutMs?: number;
+  /** The network namespace it starts in; the caller's when left out. */
+  readonly namespace?: NetworkNamespace | undefined;
+  /** In a process group of its own, which a terminal's Ctrl-C does not reach. */
+  readonly ownGroup?: boolean;
+  /** Called with its pid at once, long before it is ready. */
+  readonly onStart?: (pid: number) => void;
 }
 
 /** How a process ended: by itself with a code, or by a signal. */
@@ -61,10 +68,11 @@ const killAll = (): void => {
  * await nsc.stop();
  */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
-  const { command, args = [], env = {}, readyTimeoutMs = 20_000 } = options;
+  const { command, args = [], readyTimeoutMs = 20_000 } = options;
   const name = options.name ?? [command, ...args.slice(0, 1)].join(" ");
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = started(options);
   alive.add(child);
+  if (child.pid !== undefined) options.onStart?.(child.pid);
   if (!process.listeners("exit").includes(killAll)) process.on("exit", killAll);
 
   let stderr = "";
@@ -133,6 +141,16 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
       throw new NsmError(Code.DeadlineExceeded, `${described()} did not end within ${graceMs} ms of SIGTERM`);
     },
   };
+}
+
+function started({ command, args = [], env, namespace, ownGroup = false }: ProcessOptions) {
+  const options: SpawnOptionsWithStdioTuple<"ignore", "pipe", "pipe"> = {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: ownGroup,
+  };
+  const start = () => spawn(command, args, options);
+  return namespace ? namespace.run(start) : start();
 }
 
 function parse(line: string): Record<string, unknown> | undefined {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import { Code } from "../../src/core/index.js";
 import { startProcess, type RunningProcess } from "../../src/testing/processes.js";
@@ -24,6 +25,11 @@ async function node(script: string, readyTimeoutMs?: number): Promise<RunningPro
 const stay = "setInterval(() => {}, 1000); ";
 const ready = "say({ ready: true, listenOn: ['tcp://127.0.0.1:1'] }); ";
 
+/** Field 5 of proc(5)'s stat, behind the name in parentheses. */
+function processGroupOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ")[2]);
+}
+
 describe("a started process", () => {
   test("is returned with its addresses once it is ready", async () => {
     const child = await node(ready + stay);
@@ -49,6 +55,23 @@ describe("a started process", () => {
       code: Code.DeadlineExceeded,
       message: "child printed no ready line within 300 ms",
     });
+  });
+
+  test("is known by its pid before it is ready, and may have a process group of its own", async () => {
+    const script = "const say = (value) => console.log(JSON.stringify(value)); " + ready + stay;
+    let pid = 0;
+    const starting = startProcess({
+      command: process.execPath,
+      args: ["-e", script],
+      ownGroup: true,
+      onStart: (started) => (pid = started),
+    });
+    expect(pid).toBeGreaterThan(1);
+    const child = await starting;
+    running.push(child);
+    expect(child.pid).toBe(pid);
+    expect(processGroupOf(pid)).toBe(pid);
+    expect(processGroupOf((await node(ready + stay)).pid)).toBe(processGroupOf(process.pid));
   });
 
   test("says which program cannot be started", async () => {
