@@ -1,0 +1,78 @@
+/**
+ * `nsmctl demo`: a firewall on a virtual wire, with real processes and real packets, on one machine.
+ *
+ * @packageDocumentation
+ */
+import { explain } from "../../core/index.js";
+import { Checks, roundedMs, type Check } from "./checks.js";
+import { interruption } from "./interruption.js";
+import { perform } from "./perform.js";
+import { preflight } from "./preflight.js";
+import { screen, silentScreen, verdict } from "./screen.js";
+import { againInUserNamespace } from "./user-namespace.js";
+
+/** How the demo reports. */
+export interface DemoOptions {
+  /** One object on stdout, everything else on stderr. */
+  readonly json?: boolean;
+}
+
+/** What `--json` prints. */
+export interface DemoReport {
+  readonly ok: boolean;
+  readonly seconds: number;
+  readonly checks: readonly Check[];
+  /** The processes of the connection's path, as it was first established. */
+  readonly path: readonly string[];
+  /** What is still there that should be gone. */
+  readonly leftovers: readonly string[];
+}
+
+const TITLE = "Network Service Mesh on this machine: a firewall at the end of a virtual wire";
+
+/** The exit code on a machine that does not offer what the demo needs. */
+const CANNOT_RUN = 2;
+
+/**
+ * Runs the demo. Resolves to the exit code: 0 when all is well, 1 when a check failed, 2 when this machine cannot
+ * run it, 128 and the signal's number when it was interrupted.
+ */
+export async function demo({ json = false }: DemoOptions): Promise<number> {
+  const began = performance.now();
+  const report = (checks: Checks, path: readonly string[], leftovers: readonly string[]): DemoReport => {
+    const all = checks.all();
+    const seconds = Math.round(performance.now() - began) / 1_000;
+    const told = { ok: all.every(({ ok }) => ok), seconds, checks: all, path, leftovers };
+    if (json) process.stdout.write(`${JSON.stringify(told)}\n`);
+    return told;
+  };
+
+  const tried = await preflight().catch(
+    (error: unknown) => ({ kind: "nowhere", detail: explain(error) }) as const,
+  );
+  if (tried.kind === "user-namespace") return againInUserNamespace();
+  const preflown = {
+    name: "preflight",
+    ok: tried.kind === "here",
+    ms: roundedMs(began),
+    detail: tried.detail,
+  } as const;
+  if (tried.kind === "nowhere") {
+    const checks = new Checks({ until: new AbortController().signal, observer: silentScreen });
+    checks.add(preflown);
+    process.stderr.write(`nsmctl demo: ${tried.detail}\n`);
+    report(checks, [], []);
+    return CANNOT_RUN;
+  }
+
+  const output = screen(json ? process.stderr : process.stdout);
+  const interrupted = interruption();
+  const checks = new Checks({ until: interrupted.signal, observer: output });
+  output.line(TITLE);
+  output.act("Setting the stage");
+  checks.add(preflown);
+  const { path, leftovers } = await perform({ checks, screen: output });
+  const { ok, seconds } = report(checks, path, leftovers);
+  for (const line of verdict(checks, seconds)) output.line(line);
+  return ok ? 0 : (interrupted.exitCode ?? 1);
+}

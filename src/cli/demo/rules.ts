@@ -1,0 +1,26 @@
+import { rename, writeFile } from "node:fs/promises";
+import { stringify } from "yaml";
+
+/** The rules of the demo's firewalls, by the name of their counters. */
+export const ruleNames = ["ping", "web", "database"] as const;
+export type RuleName = (typeof ruleNames)[number];
+
+/** The port that is allowed throughout. */
+export const WEB = 80;
+/** The port that is denied at first. */
+export const DATABASE = 5432;
+
+/** What the firewalls are told: pings and the web get through; the database does, or does not. */
+export function rules(database: "allow" | "deny") {
+  return [
+    { name: "ping", action: "allow", protocol: "icmp", icmp: "echo-request" },
+    { name: "web", action: "allow", protocol: "tcp", ports: WEB },
+    { name: "database", action: database, protocol: "tcp", ports: DATABASE },
+  ] as const;
+}
+
+/** Puts rules into a file in one step: whoever watches it never reads half of them. */
+export async function writeRules(path: string, database: "allow" | "deny"): Promise<void> {
+  await writeFile(`${path}.new`, stringify(rules(database)));
+  await rename(`${path}.new`, path);
+}
