@@ -38,6 +38,15 @@ export async function nsmctl(args: readonly string[]): Promise<number> {
       exitCode = await runProgram(program, config);
     });
   }
+  cli
+    .command("demo")
+    .description("a firewall on a virtual wire, with real processes and packets, on this machine")
+    .option("--json", "print one object on stdout, everything else on stderr")
+    .allowExcessArguments(false)
+    .action(async (options: { json?: boolean }) => {
+      const { demo } = await import("./demo/index.js");
+      exitCode = await demo(options);
+    });
   try {
     await cli.parseAsync([...args], { from: "user" });
     return exitCode;
