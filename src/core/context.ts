@@ -51,6 +51,7 @@ export class Context {
     return new Context(root, clock, undefined, undefined, undefined, undefined, undefined);
   }
 
+  /** The value under the key, or undefined when nobody has set it. */
   get<T>(key: ContextKey<T>): T | undefined {
     return this.key === key ? (this.value as T | undefined) : this.parent?.get(key);
   }

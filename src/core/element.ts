@@ -116,7 +116,7 @@ export function flatten<S>(elements: Elements<S>): readonly ChainElement<S>[] {
 }
 
 /** Whatever can be asked what it holds, nested as elements are. */
-type Holders = readonly (Pick<ChainElement<object>, "name" | "debugState"> | Holders)[];
+export type Holders = readonly (Pick<ChainElement<object>, "name" | "debugState"> | Holders)[];
 
 /** What the elements of a chain hold, by element name. Elements of one name are added up. */
 export function debugState(elements: Holders): DebugState {

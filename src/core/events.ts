@@ -22,7 +22,9 @@ export interface RequestEventOptions extends EventOptions {
 export interface ConnectionEvents {
   /** Aborts when the connection is being closed for good; the Close of a reselect does not count. */
   readonly closed: AbortSignal;
+  /** Asks again for the connection that the last answer brought. */
   request(options?: RequestEventOptions): Promise<EventOutcome>;
+  /** Closes the connection for good. */
   close(options?: EventOptions): Promise<EventOutcome>;
 }
 
@@ -31,7 +33,9 @@ export const connectionEvents = new ContextKey<ConnectionEvents>("connection-eve
 
 /** The same for a registration. */
 export interface RegistrationEvents {
+  /** Sends the last registration again. */
   register(options?: EventOptions): Promise<EventOutcome>;
+  /** Takes the registration back for good. */
   unregister(options?: EventOptions): Promise<EventOutcome>;
 }
 

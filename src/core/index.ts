@@ -16,6 +16,7 @@ export {
   type ChainOptions,
   type DebugState,
   type Elements,
+  type Holders,
   type TraceHook,
 } from "./element.js";
 export { asNsmError, Code, codeName, codeOf, explain, isRetryable, NsmError, sharedCode } from "./errors.js";

@@ -8,6 +8,7 @@ export class SerialQueue {
     return this.waiting === 0;
   }
 
+  /** Answers with what the job answers, or fails with it; a job that fails does not hold up the next. */
   run<R>(job: () => Promise<R>): Promise<R> {
     this.waiting++;
     const result = this.last.then(job);

@@ -17,19 +17,25 @@ import { Code, NsmError } from "./errors.js";
 
 /** Request creates a connection or refreshes the one with the same id; Close takes it down. */
 export interface NetworkService {
+  /** The connection as it came about: what the endpoint chose, and the path with every hop. */
   request(ctx: Context, request: NetworkServiceRequest): Promise<Connection>;
+  /** Of a connection that nobody knows, it succeeds at the last hop: closing twice is no error. */
   close(ctx: Context, connection: Connection): Promise<void>;
 }
 
 /** Tells what happens to connections: first all that match the selector, then every change. */
 export interface MonitorConnection {
+  /** Stays open until `ctx` or the reader ends it. An empty selector selects everything. */
   monitorConnections(ctx: Context, selector: MonitorScopeSelector): Observable<ConnectionEvent>;
 }
 
 /** Knows network services or endpoints. `find` completes, or stays open when the query says `watch`. */
 export interface Registry<Entry, Query, Found> {
+  /** Adds the entry or renews it; answers with the entry as it is kept. */
   register(ctx: Context, entry: Entry): Promise<Entry>;
+  /** What looks like the query's entry: fields that are left empty do not count. */
   find(ctx: Context, query: Query): Observable<Found>;
+  /** Takes the entry out; one that is not there is no error. */
   unregister(ctx: Context, entry: Entry): Promise<void>;
 }
 

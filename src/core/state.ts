@@ -19,10 +19,12 @@ const values = new ContextKey<Values>("state");
 export class Slot<T> {
   constructor(readonly name: string) {}
 
+  /** The value that an earlier call of this connection has set. */
   get(ctx: Context): T | undefined {
     return this.values(ctx).get(this) as T | undefined;
   }
 
+  /** Keeps the value for the later calls of this connection. */
   set(ctx: Context, value: T): void {
     this.values(ctx).set(this, value);
   }

@@ -28,6 +28,7 @@ export interface Authority {
   readonly trustDomain: string;
   /** The root, as PEM: the trust domain's bundle. */
   readonly ca: string;
+  /** A new key with a certificate for it. */
   issue(options: IssueOptions): Promise<IssuedSvid>;
   /** An authority below this one; what it issues carries its certificate along. */
   intermediate(): Promise<Authority>;

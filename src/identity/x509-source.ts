@@ -82,6 +82,8 @@ export interface HeldSource extends X509Source {
 }
 
 /**
+ * A source of what the program itself has at hand: an identity from another place, or one for a test.
+ *
  * @example
  * const source = heldSource({ svid, bundles: new Map([["example.org", [root]]]) });
  * source.changes.subscribe(({ svid }) => console.log(`now ${svid.id} until ${svid.expires}`));

@@ -112,6 +112,9 @@ interface Ground {
 }
 
 /**
+ * A whole mesh in one process: registry, nsmgr and forwarder run when it answers, endpoints and clients are
+ * added. Over memory links time is virtual and nothing leaves the process; over gRPC it listens on real sockets.
+ *
  * @example
  * const { client, endpoint, stop, virtual } = await mesh({ link: "memory" });
  * await endpoint({ name: "nse-1", service: "firewall" });

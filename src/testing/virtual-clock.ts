@@ -19,6 +19,8 @@ export interface VirtualClock extends Clock {
 const START = Date.UTC(2030, 0, 1);
 
 /**
+ * A clock that stands still until it is told to go on; timers run in order when it passes them.
+ *
  * @example
  * const clock = virtualClock();
  * clock.after(60_000, () => console.log("a minute later"));

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { cachedRegistry, type CachedRegistryOptions } from "./cached.js";
+export type { RegistryChains } from "./held.js";
 export { nsmgrRegistryChain, type NsmgrRegistry, type NsmgrRegistryOptions } from "./nsmgr.js";
 export {
   registryChain,

@@ -32,10 +32,13 @@ export interface RegistryKind<E extends RegistryEntry, Q extends WatchableQuery,
   query(like: Partial<E>, watch: boolean): Q;
   /** What a query asks for; undefined asks for everything. */
   asked(query: Q): E | undefined;
+  /** The response that tells of the entry, or that it is gone. */
   found(entry: E, deleted: boolean): F;
   /** The entry of a response; undefined when a faulty peer sent none. */
   entry(found: F): E | undefined;
+  /** Whether a response says that its entry is gone. */
   isDeleted(found: F): boolean;
+  /** Whether a stored entry answers what was asked for. */
   matches(asked: E | undefined, stored: E): boolean;
   /** The services an entry belongs to: what it can be looked up by beside its name. */
   services(entry: E): readonly string[];
