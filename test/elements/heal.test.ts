@@ -193,6 +193,24 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
+  test("lets go of an endpoint whose interface answers although nobody is behind it", async () => {
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp({
+      liveness: { check: async () => true, intervalMs: 600_000 },
+      keepEndpointMs: 4_000,
+    });
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    hop.down = true;
+    hub.lose();
+    await clock.advance(3_000);
+    expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("nse-1");
+    await clock.advance(4_000);
+    expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("");
+    hop.down = false;
+    await clock.advance(4_000);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
   test("notices by itself that packets do not pass any more", async () => {
     let alive = true;
     const lost: [Connection, string][] = [];

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { NetworkNamespace } from "../../src/linux/index.js";
 import { startProcess, type RunningProcess } from "../../src/testing/processes.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -37,7 +38,13 @@ export function runToEnd(
   });
 }
 
-/** A mesh of real processes on unix sockets, control plane only, that a test may kill one by one. */
+/** Whether the mesh wires in the kernel, and where the two ends are then. */
+export interface Kernel {
+  readonly client: NetworkNamespace;
+  readonly endpoint: NetworkNamespace;
+}
+
+/** A mesh of real processes on unix sockets that a test may kill one by one; control plane only without a kernel. */
 export class ProcessMesh {
   private readonly folder = mkdtempSync(join(tmpdir(), "nsm-scenario-"));
   private readonly running = new Map<
@@ -45,11 +52,14 @@ export class ProcessMesh {
     { process: RunningProcess; start: () => Promise<RunningProcess> }
   >();
 
-  static async start(): Promise<ProcessMesh> {
-    const mesh = new ProcessMesh();
+  private constructor(private readonly kernel: Kernel | undefined) {}
+
+  static async start(kernel?: Kernel): Promise<ProcessMesh> {
+    const mesh = new ProcessMesh(kernel);
     await mesh.run("registry", "registry", []);
     await mesh.run("nsmgr", "nsmgr", ["--registry", mesh.url("registry")]);
-    await mesh.run("forwarder", "forwarder", ["--control-plane-only", "--connect-to", mesh.url("nsmgr")]);
+    const wiring = kernel ? ["--state-dir", join(mesh.folder, "state")] : ["--control-plane-only"];
+    await mesh.run("forwarder", "forwarder", [...wiring, "--connect-to", mesh.url("nsmgr")]);
     return mesh;
   }
 
@@ -58,13 +68,13 @@ export class ProcessMesh {
   }
 
   endpoint(name: string, service: string): Promise<RunningProcess> {
-    const args = ["--control-plane-only", "--service", service, "--cidr", "10.0.0.0/24"];
-    return this.run(name, "nse", [...args, "--connect-to", this.url("nsmgr")]);
+    const args = [...this.end, "--service", service, "--cidr", "10.0.0.0/24"];
+    return this.run(name, "nse", [...args, "--connect-to", this.url("nsmgr")], this.kernel?.endpoint);
   }
 
   client(name: string, service: string, more: readonly string[] = []): Promise<RunningProcess> {
-    const args = ["--control-plane-only", "--request", `kernel://${service}/nsm-1`, ...more];
-    return this.run(name, "nsc", [...args, "--connect-to", this.url("nsmgr")]);
+    const args = [...this.end, "--request", `kernel://${service}/nsm-1`, ...more];
+    return this.run(name, "nsc", [...args, "--connect-to", this.url("nsmgr")], this.kernel?.client);
   }
 
   /** Kills a process with SIGKILL and starts it again, with nothing remembered, at the same address. */
@@ -93,13 +103,25 @@ export class ProcessMesh {
 
   private readonly ports = new Map<string, number>();
 
-  private async run(name: string, program: string, args: readonly string[]): Promise<RunningProcess> {
+  /** What client and endpoint are told. */
+  private get end(): readonly string[] {
+    return this.kernel ? [] : ["--control-plane-only"];
+  }
+
+  private async run(
+    name: string,
+    program: string,
+    args: readonly string[],
+    namespace?: NetworkNamespace,
+  ): Promise<RunningProcess> {
     const listen = program === "nsc" ? [] : ["--listen-on", this.url(name)];
-    const port = await freePort();
-    this.ports.set(name, port);
-    const all = ["--insecure", "--name", name, "--metrics", `127.0.0.1:${port}`, ...listen, ...args];
+    // A process in another namespace serves its metrics there, where nobody asks for them.
+    const port = namespace ? undefined : await freePort();
+    if (port !== undefined) this.ports.set(name, port);
+    const metrics = port === undefined ? [] : ["--metrics", `127.0.0.1:${port}`];
+    const all = ["--insecure", "--name", name, ...metrics, ...listen, ...args];
     const start = (): Promise<RunningProcess> =>
-      startProcess({ command: process.execPath, args: command(program, all), name });
+      startProcess({ command: process.execPath, args: command(program, all), name, namespace });
     const started = await start();
     this.running.set(name, { process: started, start });
     return started;

@@ -19,6 +19,7 @@ import { clientInfo } from "../../elements/client-info/index.js";
 import { connectServer } from "../../elements/connect/index.js";
 import { discoverForwarder } from "../../elements/discover-forwarder/index.js";
 import { excludedPrefixesServer } from "../../elements/excluded-prefixes/index.js";
+import { localNamespaces } from "../../elements/mechanisms/kernel/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { client } from "../client/index.js";
 import { endpoint, type Endpoint } from "../endpoint/index.js";
@@ -58,6 +59,7 @@ export function nsmgr(options: NsmgrOptions): Nsmgr {
     until,
     trace,
     elements: [
+      localNamespaces(),
       clientInfo(),
       discoverForwarder({ ...registries.discovery, service: forwarderService, url }),
       options.excludedPrefixesFile ? excludedPrefixesServer({ file: options.excludedPrefixesFile }) : [],

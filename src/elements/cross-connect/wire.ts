@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { currentSegment, pathOf, previousSegment, fromTimestamp, type Connection } from "../../api/index.js";
+import { currentSegment, pathOf, fromTimestamp, type Connection } from "../../api/index.js";
 import type { Link } from "../../linux/index.js";
 
 const wireEnd = z.object({
@@ -84,8 +84,12 @@ const DEFAULT_LIFE_MS = 600_000;
 
 /** When a connection ends unless it is refreshed: with the token of whoever asked for it. */
 export function expiryOf(connection: Connection, now: number): number {
-  const expires = previousSegment(connection)?.expires;
-  return expires ? fromTimestamp(expires) : now + DEFAULT_LIFE_MS;
+  const { index, pathSegments } = pathOf(connection);
+  // A refresh renews the tokens of all hops: when the first of them has run out nobody refreshes any more.
+  const times = pathSegments
+    .slice(0, index)
+    .flatMap(({ expires }) => (expires ? [fromTimestamp(expires)] : []));
+  return times.length > 0 ? Math.min(...times) : now + DEFAULT_LIFE_MS;
 }
 
 function digest(text: string): Buffer {

@@ -1,8 +1,8 @@
 /**
  * Rebuilds a connection when something on its road dies. After each good Request it watches: the next hop's
  * monitor (control plane) and, with a liveness check, whether packets pass (data plane). After a loss it asks
- * again until the connection stands: for the same endpoint while packets still pass, for any endpoint
- * otherwise, with growing pauses and within a budget of the process.
+ * again until the connection stands: for the same endpoint while packets still pass, for a while; for any
+ * endpoint otherwise. With growing pauses and within a budget of the process.
  *
  * Only the client at the edge heals; all other hops pass the news on. Client side. After begin and
  * connection-state, before dial. Reads `connectionEvents` and the slot `peerLink`.
@@ -41,6 +41,11 @@ export interface HealOptions {
   readonly until: AbortSignal;
   /** Asks the data plane too. Without it a lost control plane means another endpoint. */
   readonly liveness?: LivenessOptions;
+  /**
+   * How long the same endpoint is asked for while packets still pass, 3,000 when left out. An endpoint whose
+   * process is dead may leave an interface behind that answers for ever.
+   */
+  readonly keepEndpointMs?: number;
   /** Emits when trying again at once is worth it: an endpoint of the connection's service was registered. */
   readonly wake?: (connection: Connection) => Observable<unknown>;
   /** Shared by the elements of a process; 100 tries at once, then 200 a second, when left out. */
@@ -75,6 +80,7 @@ export function heal(options: HealOptions): NetworkServiceElement {
       budget,
       liveness,
       wake: options.wake,
+      keepEndpointMs: options.keepEndpointMs ?? 3_000,
       random,
       stopped: stop.signal,
     };

@@ -12,6 +12,7 @@ export interface RecoveryOptions {
   readonly budget: HealBudget;
   readonly liveness: LivenessOptions | undefined;
   readonly wake: ((connection: Connection) => Observable<unknown>) | undefined;
+  readonly keepEndpointMs: number;
   readonly random: () => number;
   /** Aborts when the connection was made again by somebody else. */
   readonly stopped: AbortSignal;
@@ -22,7 +23,7 @@ const BACKOFF = { initialMs: 20, maxMs: 2_000 };
 
 /**
  * Tries until the connection stands again, is closed, or `ctx` (the program) ends: asking the same endpoint
- * anew while the data plane is known to be alive, any endpoint otherwise.
+ * anew while the data plane is known to be alive, but not for ever; any endpoint otherwise.
  */
 export function recover(ctx: Context, options: RecoveryOptions): Promise<void> {
   return ctx.withSignal(options.events.closed, (open) =>
@@ -34,12 +35,15 @@ async function tryUntilItStands(ctx: Context, options: RecoveryOptions): Promise
   const { connection, events, budget, liveness, random } = options;
   const { signal, clock } = ctx;
   const nextWait = backoff({ ...BACKOFF, random });
+  const keepUntil = clock.now() + options.keepEndpointMs;
   let reselect = options.loss === "data plane" || !liveness;
   while (!signal.aborted) {
     try {
       const waitMs = budget.take(clock);
       if (waitMs > 0) await sleep(clock, waitMs, signal);
-      if (!reselect && liveness) reselect = !(await isAlive(ctx, liveness, connection));
+      if (!reselect && liveness) {
+        reselect = clock.now() >= keepUntil || !(await isAlive(ctx, liveness, connection));
+      }
       await events.request({ signal, reselect });
       return;
     } catch (error) {

@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { netlinkIn, ping, type NetworkNamespace } from "../../src/linux/index.js";
+import { testNamespace } from "../../src/testing/netns/index.js";
+import type { ProcessEvent } from "../../src/testing/processes.js";
+import { becomes, ProcessMesh } from "./support.js";
+
+let client: NetworkNamespace;
+let endpoint: NetworkNamespace;
+let mesh: ProcessMesh | undefined;
+
+beforeEach(async () => {
+  client = await testNamespace();
+  endpoint = await testNamespace();
+});
+afterEach(async () => {
+  await mesh?.stop();
+  mesh = undefined;
+  expect(await wires(client)).toEqual([]);
+  expect(await wires(endpoint)).toEqual([]);
+  client.close();
+  endpoint.close();
+});
+
+/** The interfaces of a namespace beside its loopback. */
+async function wires(namespace: NetworkNamespace): Promise<{ name: string; index: number }[]> {
+  const links = await netlinkIn(namespace).links();
+  return links.filter(({ name }) => name !== "lo").map(({ name, index }) => ({ name, index }));
+}
+
+const count = async (namespace: NetworkNamespace): Promise<number> => (await wires(namespace)).length;
+
+async function echoes(event: ProcessEvent): Promise<number> {
+  const { context } = event.connection as { context: { ipContext: { dstIpAddrs: string[] } } };
+  const to = context.ipContext.dstIpAddrs[0]!.split("/")[0]!;
+  return (await ping({ namespace: client, to, count: 3, timeoutMs: 5_000 })).received;
+}
+
+describe("a kernel forwarder among processes", () => {
+  test("joins client and endpoint, and takes the wire away when the client ends", async () => {
+    mesh = await ProcessMesh.start({ client, endpoint });
+    await mesh.endpoint("nse", "ping");
+    const nsc = await mesh.client("nsc", "ping");
+    expect(await echoes(await nsc.events.next("established"))).toBe(3);
+    expect((await wires(client)).map(({ name }) => name)).toEqual(["nsm-1"]);
+    await nsc.stop();
+    await becomes(() => count(client), 0);
+    await becomes(() => count(endpoint), 0);
+  });
+
+  test("takes over its predecessor's wires unchanged after kill -9", async () => {
+    mesh = await ProcessMesh.start({ client, endpoint });
+    await mesh.endpoint("nse", "ping");
+    const nsc = await mesh.client("nsc", "ping");
+    const established = await nsc.events.next("established");
+    expect(await echoes(established)).toBe(3);
+    const before = await wires(client);
+    await mesh.replace("forwarder");
+    await nsc.events.next("healing");
+    expect(await echoes(await nsc.events.next("updated", { timeoutMs: 30_000 }))).toBe(3);
+    expect(await wires(client)).toEqual(before);
+    await nsc.stop();
+  });
+
+  test("removes the wire of a client that was killed when its token expires", async () => {
+    mesh = await ProcessMesh.start({ client, endpoint });
+    await mesh.endpoint("nse", "ping");
+    const nsc = await mesh.client("nsc", "ping", ["--max-token-lifetime", "4s", "--request-timeout", "1s"]);
+    await nsc.events.next("established");
+    expect(await count(client)).toBe(1);
+    await nsc.kill("SIGKILL");
+    await becomes(() => count(client), 0);
+    await becomes(() => count(endpoint), 0);
+  });
+
+  test("removes what nobody claims after a restart, when it expires", async () => {
+    mesh = await ProcessMesh.start({ client, endpoint });
+    await mesh.endpoint("nse", "ping");
+    const nsc = await mesh.client("nsc", "ping", ["--max-token-lifetime", "5s", "--request-timeout", "1s"]);
+    await nsc.events.next("established");
+    await nsc.kill("SIGKILL");
+    await mesh.replace("forwarder");
+    await becomes(() => count(client), 0);
+    await becomes(() => count(endpoint), 0);
+  });
+
+  test("wires the client to the second endpoint when the first is killed", async () => {
+    mesh = await ProcessMesh.start({ client, endpoint });
+    await mesh.endpoint("nse-1", "ping");
+    const nsc = await mesh.client("nsc", "ping");
+    await nsc.events.next("established");
+    await mesh.endpoint("nse-2", "ping");
+    await mesh.get("nse-1").kill("SIGKILL");
+    await nsc.events.next("healing");
+    expect(await echoes(await nsc.events.next("updated"))).toBe(3);
+    expect(await count(client)).toBe(1);
+    expect(await count(endpoint)).toBe(1);
+    await nsc.stop();
+  });
+});
