@@ -58,3 +58,4 @@ export { connectionState, registrationState, Slot } from "./state.js";
 export { uncached } from "./uncached.js";
 export { TimerSlot } from "./timer-slot.js";
 export { atEnd } from "./until.js";
+export { traceChanges } from "./trace.js";

@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { pino } from "pino";
 import { container, instanceCachingFactory, type DependencyContainer } from "tsyringe";
-import { explain, systemClock, type Logger } from "../core/index.js";
+import { explain, systemClock, traceChanges, type Logger } from "../core/index.js";
 import { fileIdentity, insecureIdentity, type Identity } from "../identity/index.js";
 import { grpcLinks } from "../outbound/index.js";
 import type { CommonConfig } from "./config/options.js";
@@ -23,6 +23,8 @@ export async function defaultContainer(
   app.registerInstance(Tokens.until, until);
   app.registerInstance(Tokens.identity, await openIdentity(config, logger));
   app.registerInstance(Tokens.extraElements, []);
+  const verbose = config.logLevel === "debug" || config.logLevel === "trace";
+  app.register(Tokens.trace, { useFactory: () => (verbose ? traceChanges(logger) : undefined) });
   app.register(Tokens.links, {
     useFactory: instanceCachingFactory((c) =>
       grpcLinks({ identity: c.resolve(Tokens.identity), clock: c.resolve(Tokens.clock) }),

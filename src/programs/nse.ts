@@ -72,7 +72,8 @@ export async function startEndpoint(
     throw badConfiguration("--service was not given: name at least one network service to provide");
   }
   // The forwarder opens it when a client comes; a wrong --netns is told at once.
-  if (config.netns !== undefined && !config.controlPlaneOnly) openNamespace(namespaceUrl(config.netns)).close();
+  if (config.netns !== undefined && !config.controlPlaneOnly)
+    openNamespace(namespaceUrl(config.netns)).close();
   const served = await serveEndpoint({
     name: config.name,
     services: config.service,
@@ -83,6 +84,7 @@ export async function startEndpoint(
     listenOn: config.listenOn ?? [ownSocket(config.name)],
     identity: app.resolve(Tokens.identity),
     transport: transport(app),
+    trace: app.resolve(Tokens.trace),
     clock: app.resolve(Tokens.clock),
     logger: app.resolve(Tokens.logger),
     elements: [

@@ -36,6 +36,7 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
         links: app.resolve(Tokens.links),
         tokens: app.resolve(Tokens.identity).tokens,
         until: app.resolve(Tokens.until),
+        trace: app.resolve(Tokens.trace),
       }),
     ),
 };

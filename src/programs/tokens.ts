@@ -1,5 +1,5 @@
 import type { InjectionToken } from "tsyringe";
-import type { Clock, Elements, Links, Logger, NetworkService } from "../core/index.js";
+import type { Clock, Elements, Links, Logger, NetworkService, TraceHook } from "../core/index.js";
 import type { Identity } from "../identity/index.js";
 
 /** An injection token that keeps its type: an annotated `symbol` resolves to `unknown`. */
@@ -16,6 +16,8 @@ export const Tokens = {
   links: token<Links>("links"),
   /** The program's life. */
   until: token<AbortSignal>("until"),
+  /** Sees every call of every element; none when nobody looks. */
+  trace: token<TraceHook | undefined>("trace"),
   /** Elements of one's own: in front of the program's elements of a server, behind those of a client. */
   extraElements: token<Elements<NetworkService>>("extra-elements"),
 } as const;

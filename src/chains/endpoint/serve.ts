@@ -13,6 +13,7 @@ import {
   type Links,
   type Logger,
   type NetworkService,
+  type TraceHook,
 } from "../../core/index.js";
 import type { Identity } from "../../identity/index.js";
 import { grpcServer } from "../../inbound/index.js";
@@ -43,6 +44,7 @@ export interface ServeEndpointOptions {
   readonly transport?: Transport;
   readonly clock?: Clock;
   readonly logger?: Logger;
+  readonly trace?: TraceHook | undefined;
 }
 
 /** A way for processes to reach one another. */
@@ -87,7 +89,13 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   const life = new AbortController();
   const own = options.transport ? undefined : grpcTransport(options);
   const { links, serve } = options.transport ?? own!;
-  const chain = endpoint({ name, tokens: identity.tokens, until: life.signal, elements: options.elements });
+  const chain = endpoint({
+    name,
+    tokens: identity.tokens,
+    until: life.signal,
+    elements: options.elements,
+    trace: options.trace,
+  });
   const ctx = Context.background({ signal: life.signal, clock }).with(loggerKey, logger);
   const stopped = (): void => {
     life.abort();

@@ -97,23 +97,26 @@ export const nscProgram: Program<NscConfig> = {
             onceAnswered: true,
           }
         : undefined;
-    const nsc = client({
-      name: config.name,
-      url: config.connectTo,
-      links,
-      until,
-      elements: [
-        reporter.element(),
-        clientInfo(),
-        app.resolve(Tokens.extraElements),
-        kernelClient({ inodeUrl: namespaceUrl(config.netns) }),
-      ],
-      heal: {
-        ...(liveness && { liveness }),
-        wake: ({ networkService }) => wakes.get(networkService)!,
-        onHealing: (connection) => reporter.lost(connection),
+    const nsc = client(
+      {
+        name: config.name,
+        url: config.connectTo,
+        links,
+        until,
+        elements: [
+          reporter.element(),
+          clientInfo(),
+          app.resolve(Tokens.extraElements),
+          kernelClient({ inodeUrl: namespaceUrl(config.netns) }),
+        ],
+        heal: {
+          ...(liveness && { liveness }),
+          wake: ({ networkService }) => wakes.get(networkService)!,
+          onHealing: (connection) => reporter.lost(connection),
+        },
       },
-    });
+      app.resolve(Tokens.trace),
+    );
     const health = config.listenOn
       ? await grpcServer({
           identity: app.resolve(Tokens.identity),
