@@ -37,4 +37,4 @@ export {
   type MeshEndpointOptions,
   type MeshNode,
   type MeshOptions,
-} from "./mesh.js";
+} from "./mesh/index.js";

@@ -1,29 +1,27 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { MechanismType, NetworkServiceRequest, type Connection, type Mechanism } from "../api/index.js";
-import { client, type ClientOptions } from "../chains/client/index.js";
-import { serveEndpoint, type ServedEndpoint, type ServeEndpointOptions } from "../chains/endpoint/index.js";
-import { forwarderElements } from "../chains/forwarder/index.js";
-import { nsmgr } from "../chains/nsmgr/index.js";
-import { registryChain } from "../chains/registry/index.js";
+import { MechanismType, NetworkServiceRequest, type Connection, type Mechanism } from "../../api/index.js";
+import { client, type ClientOptions } from "../../chains/client/index.js";
+import {
+  serveEndpoint,
+  type ServedEndpoint,
+  type ServeEndpointOptions,
+} from "../../chains/endpoint/index.js";
+import { forwarderElements } from "../../chains/forwarder/index.js";
+import { nsmgr } from "../../chains/nsmgr/index.js";
+import { registryChain } from "../../chains/registry/index.js";
 import {
   Context,
-  systemClock,
-  type CancelTimer,
   type Clock,
   type DebugState,
   type Elements,
-  type Links,
   type NetworkService,
-} from "../core/index.js";
-import { pointToPointIpam } from "../elements/ipam/point-to-point/index.js";
-import { kernelClient, kernelServer } from "../elements/mechanisms/kernel/index.js";
-import { mechanismsServer } from "../elements/mechanisms/index.js";
-import { insecureIdentity, type Identity } from "../identity/index.js";
-import { grpcServer, type Services } from "../inbound/index.js";
-import { grpcLinks, memoryNetwork, type MemoryNetwork } from "../outbound/index.js";
-import { virtualClock, type VirtualClock } from "./virtual-clock.js";
+} from "../../core/index.js";
+import { pointToPointIpam } from "../../elements/ipam/point-to-point/index.js";
+import { kernelClient, kernelServer } from "../../elements/mechanisms/kernel/index.js";
+import { mechanismsServer } from "../../elements/mechanisms/index.js";
+import type { MemoryNetwork } from "../../outbound/index.js";
+import type { VirtualClock } from "../virtual-clock.js";
+import { grpcGround, memoryGround, memoryParts } from "./ground.js";
+import { beginLife, type Life, type Process } from "./process.js";
 
 /** What a mesh runs on. */
 export interface MeshOptions {
@@ -93,22 +91,9 @@ export interface Mesh {
   stop(): Promise<void>;
 }
 
-/** One life of a process: over, with all its timers, when it is killed. */
-interface Process {
-  readonly name: string;
-  readonly until: AbortSignal;
-  readonly clock: Clock;
-  readonly links: Links;
-}
-
-/** Where processes of the mesh listen and how they reach one another. */
-interface Ground {
-  readonly clock: Clock;
-  address(name: string): string;
-  identity(name: string): Identity;
-  links(name: string): Links;
-  serve(process: Process, url: string, services: Services): Promise<{ close(): Promise<void> }>;
-  stop(): void;
+interface Holding {
+  debugState(): DebugState;
+  close(): Promise<void>;
 }
 
 /**
@@ -137,7 +122,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
       url: ground.address(name),
       debugState: () => running?.debugState() ?? {},
       async start() {
-        life = begin(name);
+        life = beginLife(name, ground);
         started.add(self);
         running = await run(life);
       },
@@ -151,23 +136,6 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
     };
     await self.start();
     return self;
-  }
-
-  function begin(name: string): Life {
-    const controller = new AbortController();
-    const { clock, cancelAll } = mortalClock(ground.clock);
-    const links = ground.links(name);
-    return {
-      name,
-      until: controller.signal,
-      clock,
-      links,
-      end() {
-        controller.abort();
-        links.close();
-        cancelAll();
-      },
-    };
   }
 
   const registry = await node("registry", async (process) => {
@@ -252,7 +220,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
         mechanismsServer({ [MechanismType.Kernel]: [kernelServer()] }),
       ]),
     client({ name = "nsc", ...more } = {}) {
-      const life = begin(name);
+      const life = beginLife(name, ground);
       const { until, links } = life;
       const ctx = Context.background({ signal: until, clock: life.clock });
       const nsc = client({ ...more, name, url: manager.url, links, until });
@@ -279,43 +247,6 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   };
 }
 
-interface Holding {
-  debugState(): DebugState;
-  close(): Promise<void>;
-}
-
-interface Life extends Process {
-  end(): void;
-}
-
-/** A process's view of time: what it has armed goes with it. */
-function mortalClock(clock: Clock): { readonly clock: Clock; cancelAll(): void } {
-  const armed = new Set<CancelTimer>();
-  let dead = false;
-  return {
-    clock: {
-      now: () => clock.now(),
-      after(ms, callback) {
-        if (dead) return () => {};
-        const stop = clock.after(ms, () => {
-          armed.delete(cancel);
-          callback();
-        });
-        const cancel = (): void => {
-          armed.delete(cancel);
-          stop();
-        };
-        armed.add(cancel);
-        return cancel;
-      },
-    },
-    cancelAll() {
-      dead = true;
-      for (const cancel of armed) cancel();
-    },
-  };
-}
-
 function wanted(
   client: string,
   networkService: string,
@@ -331,53 +262,4 @@ function wanted(
 
 function emptyConnection(id: string, networkService: string): Connection {
   return NetworkServiceRequest.create({ connection: { id, networkService } }).connection!;
-}
-
-function memoryParts(): { clock: VirtualClock; network: MemoryNetwork } {
-  const clock = virtualClock();
-  return { clock, network: memoryNetwork({ clock }) };
-}
-
-function memoryGround(
-  { clock, network }: { clock: VirtualClock; network: MemoryNetwork },
-  { maxTokenLifetimeMs }: MeshOptions,
-): Ground {
-  const identity = identities(clock, maxTokenLifetimeMs);
-  return {
-    clock,
-    identity,
-    address: (name) => `tcp://${name}:1`,
-    links: (name) => network.links({ name, tokens: identity(name).tokens }),
-    serve: async ({ name, clock: own }, url, services) => {
-      const server = network.listen(url, services, { name, clock: own });
-      return { close: async () => server.close() };
-    },
-    stop: () => {},
-  };
-}
-
-function grpcGround({ maxTokenLifetimeMs }: MeshOptions): Ground {
-  const folder = mkdtempSync(join(tmpdir(), "nsm-mesh-"));
-  const identity = identities(systemClock, maxTokenLifetimeMs);
-  return {
-    clock: systemClock,
-    identity,
-    address: (name) => `unix://${folder}/${name}.sock`,
-    links: (name) => grpcLinks({ identity: identity(name) }),
-    serve: ({ name, clock }, url, services) =>
-      grpcServer({ identity: identity(name), listenOn: [url], services, clock }),
-    stop: () => rmSync(folder, { recursive: true, force: true }),
-  };
-}
-
-/** One identity a process, the same over its restarts. */
-function identities(clock: Clock, maxLifetimeMs: number | undefined): (name: string) => Identity {
-  const known = new Map<string, Identity>();
-  return (name) => {
-    const identity =
-      known.get(name) ??
-      insecureIdentity({ clock, subject: `spiffe://mesh/${name}`, ...(maxLifetimeMs && { maxLifetimeMs }) });
-    known.set(name, identity);
-    return identity;
-  };
 }

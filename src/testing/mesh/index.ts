@@ -1,0 +1,15 @@
+/**
+ * Registry, nsmgr, forwarder, endpoints and clients in one process, each of which can be killed.
+ *
+ * @packageDocumentation
+ */
+export {
+  mesh,
+  type Mesh,
+  type MeshClient,
+  type MeshClientOptions,
+  type MeshEndpoint,
+  type MeshEndpointOptions,
+  type MeshNode,
+  type MeshOptions,
+} from "./mesh.js";

@@ -1,0 +1,60 @@
+import type { CancelTimer, Clock, Links } from "../../core/index.js";
+
+/** One life of a process: over, with all its timers, when it is killed. */
+export interface Process {
+  readonly name: string;
+  readonly until: AbortSignal;
+  readonly clock: Clock;
+  readonly links: Links;
+}
+
+/** A process as whoever may kill it sees it. */
+export interface Life extends Process {
+  end(): void;
+}
+
+/** Begins the life of a process. */
+export function beginLife(name: string, ground: { readonly clock: Clock; links(name: string): Links }): Life {
+  const controller = new AbortController();
+  const { clock, cancelAll } = mortalClock(ground.clock);
+  const links = ground.links(name);
+  return {
+    name,
+    until: controller.signal,
+    clock,
+    links,
+    end() {
+      controller.abort();
+      links.close();
+      cancelAll();
+    },
+  };
+}
+
+/** A process's view of time: what it has armed goes with it. */
+function mortalClock(clock: Clock): { readonly clock: Clock; cancelAll(): void } {
+  const armed = new Set<CancelTimer>();
+  let dead = false;
+  return {
+    clock: {
+      now: () => clock.now(),
+      after(ms, callback) {
+        if (dead) return () => {};
+        const stop = clock.after(ms, () => {
+          armed.delete(cancel);
+          callback();
+        });
+        const cancel = (): void => {
+          armed.delete(cancel);
+          stop();
+        };
+        armed.add(cancel);
+        return cancel;
+      },
+    },
+    cancelAll() {
+      dead = true;
+      for (const cancel of armed) cancel();
+    },
+  };
+}
