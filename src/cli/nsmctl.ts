@@ -1,5 +1,7 @@
 import { Command, CommanderError } from "commander";
+import { explain } from "../core/index.js";
 import {
+  duration,
   forwarderProgram,
   nscProgram,
   nseFirewallProgram,
@@ -10,6 +12,7 @@ import {
   type CommonConfig,
   type Program,
 } from "../programs/index.js";
+import { makeCertificates } from "./certs.js";
 
 const programs = [
   registryProgram,
@@ -22,6 +25,19 @@ const programs = [
 
 /** Bad usage, as by convention of the shell. */
 const USAGE = 2;
+
+const DAY_MS = 86_400_000;
+
+/** Runs a command; its failure is one line on stderr. */
+async function reported(name: string, work: () => Promise<void>): Promise<number> {
+  try {
+    await work();
+    return 0;
+  } catch (error) {
+    process.stderr.write(`${name}: ${explain(error)}\n`);
+    return 1;
+  }
+}
 
 /** The command line tool. Resolves to the exit code. */
 export async function nsmctl(args: readonly string[]): Promise<number> {
@@ -38,6 +54,18 @@ export async function nsmctl(args: readonly string[]): Promise<number> {
       exitCode = await runProgram(program, config);
     });
   }
+  cli
+    .command("certs")
+    .description("certificates for trying out: a folder for --identity files= per SPIFFE id")
+    .argument("<id...>", "SPIFFE ids of one trust domain, such as spiffe://example.org/nsmgr")
+    .requiredOption("--dir <dir>", "where the folders go")
+    .option("--lifetime <duration>", "how long the certificates are good", duration, DAY_MS)
+    .action(async (ids: string[], { dir, lifetime }: { dir: string; lifetime: number }) => {
+      exitCode = await reported("certs", async () => {
+        const folders = await makeCertificates({ dir, lifetimeMs: lifetime, ids });
+        process.stdout.write(folders.map((folder) => `--identity files=${folder}\n`).join(""));
+      });
+    });
   cli
     .command("demo")
     .description("a firewall on a virtual wire, with real processes and packets, on this machine")
