@@ -1,5 +1,4 @@
 import {
-  accept,
   counter,
   ctDirection,
   ctState,
@@ -77,17 +76,22 @@ export function compile({ table, rules: { rules }, wires }: CompileOptions): Tab
     chains: [
       decisions("from-client", rules),
       decisions("to-client", rules),
-      hooked("input", [rule([...from, linkHousekeeping(), accept()]), rule([...from, jump("from-client")])]),
-      hooked("output", [rule([...to, linkHousekeeping(), accept()]), rule([...to, jump("to-client")])]),
+      onTheWire("arriving", "from-client"),
+      onTheWire("leaving", "to-client"),
+      hooked("input", [rule([...from, jump("arriving")])]),
+      hooked("output", [rule([...to, jump("leaving")])]),
       // From one client to another passes both.
       hooked("forward", [rule([...from, jump("from-client")]), rule([...to, jump("to-client")])]),
     ],
   };
 }
 
-/** Neighbour discovery and multicast listeners (RFC 4861, RFC 3810): without them IPv6 finds nobody on the wire. */
-function linkHousekeeping(): Statement {
-  return icmpv6("type").in(["130-137", 143]);
+/**
+ * What is between the endpoint itself and its neighbour. Neighbour discovery and multicast listeners (RFC 4861,
+ * RFC 3810) pass: without them IPv6 finds nobody on the wire.
+ */
+function onTheWire(name: string, direction: Direction): Chain {
+  return { name, rules: [rule([icmpv6("type").in(["130-137", 143]), leave()]), rule([jump(direction)])] };
 }
 
 /** What leaves the chain has passed; its end drops, once there are rules. */
