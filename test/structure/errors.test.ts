@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { errorSentences, type Sentence } from "./support/error-sentences.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const sentences = errorSentences(join(root, "src"));
+
+/** The kernel's refusals are told by their code; the demo and the test kit tell what they saw. */
+const toldElsewhere = ["linux/", "cli/demo/", "testing/"];
+
+/** What only passes on the words of others, with a word or none between them, says nothing to look up. */
+const says = ({ text }: Sentence): boolean => (text.match(/[a-z]{2,}/gi) ?? []).length > 1;
+
+/** `NotFound` as the wire and the documents spell it. */
+const spelled = (code: string | undefined): string | undefined =>
+  code?.replace(/\B[A-Z]/g, "_$&").replace(/^[A-Z].*/, (name) => name.toUpperCase());
+
+interface Row {
+  readonly text: string;
+  readonly code: string;
+  readonly advice: string;
+}
+
+const rows: readonly Row[] = [
+  ...readFileSync(join(root, "docs/errors.md"), "utf8").matchAll(/^\| `(.+?)` \| (.+?) \| (.+) \|$/gm),
+].map(([, text, code, advice]) => ({ text: text!, code: code!, advice: advice! }));
+
+describe("docs/errors.md", () => {
+  test("has every sentence that an error may say", () => {
+    const known = new Set(rows.map(({ text }) => text));
+    const missing = sentences
+      .filter(says)
+      .filter(
+        ({ file, text }) => !known.has(text) && !toldElsewhere.some((folder) => file.startsWith(folder)),
+      )
+      .map(({ file, code, text }) => `${file}: ${spelled(code) ?? "?"}: ${text}`);
+    expect(missing).toEqual([]);
+  });
+
+  test("has no sentence that no error says, and none twice", () => {
+    const said = new Set(sentences.map(({ text }) => text));
+    expect(rows.filter(({ text }) => !said.has(text))).toEqual([]);
+    expect(rows.filter(({ text }, i) => rows.findIndex((row) => row.text === text) !== i)).toEqual([]);
+  });
+
+  test("has the code that goes with each", () => {
+    const wrong = rows.filter(({ text, code }) => {
+      const codes = sentences
+        .filter((sentence) => sentence.text === text)
+        .map((sentence) => spelled(sentence.code));
+      return !codes.includes(undefined) && !codes.includes(code);
+    });
+    expect(wrong).toEqual([]);
+  });
+});
