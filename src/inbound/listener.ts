@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, unlink } from "node:fs/promises";
+import { chmod, lstat, mkdir, rmdir, unlink } from "node:fs/promises";
 import {
   connect,
   createServer,
@@ -17,7 +17,7 @@ const TCP = /^tcp:\/\/(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/[\]\s]*)):(\d+)$/;
 export interface Listener {
   /** The real address: a port 0 has become a number, and any address is written as none, `tcp://:5001`. */
   readonly url: string;
-  /** Takes no more connections, and removes the socket file. */
+  /** Takes no more connections, and removes the socket file and the folders that were made for it. */
   close(): Promise<void>;
 }
 
@@ -39,20 +39,38 @@ export async function listen(url: string, onConnection: (socket: Socket) => void
     const { port } = server.address() as AddressInfo;
     return { url: `tcp://${host}:${port}`, close: () => closed(server) };
   }
+  let made: string | undefined;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    made = await mkdir(dirname(path), { recursive: true });
     await removeStale(url, path);
-  } catch (error) {
-    throw cannotListen(url, error);
-  }
-  await bind(server, url, { path });
-  try {
+    await bind(server, url, { path });
     await chmod(path, 0o777);
   } catch (error) {
     await closed(server);
+    await removeFolders(made, path);
     throw cannotListen(url, error);
   }
-  return { url, close: () => closed(server) };
+  return {
+    url,
+    async close() {
+      const ended = closed(server);
+      await removeFolders(made, path);
+      await ended;
+    },
+  };
+}
+
+/** Removes the folders from the socket's up to the first one that was made, as far as nothing else is in them. */
+async function removeFolders(made: string | undefined, path: string): Promise<void> {
+  if (made === undefined) return;
+  for (let folder = dirname(path); folder.length >= made.length; folder = dirname(folder)) {
+    try {
+      await rmdir(folder);
+    } catch {
+      // Somebody else uses it by now, or has removed it: then it is theirs.
+      return;
+    }
+  }
 }
 
 function tcpAddress(url: string): ListenOptions & { readonly text: string } {

@@ -52,7 +52,17 @@ describe("listening", () => {
     expect(server.listenOn).toEqual([`unix://${path}`]);
     expect((await stat(path)).mode & 0o777).toBe(0o777);
     await server.close();
-    expect(await readdir(join(folder, "a", "b"))).toEqual([]);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("folders that were made for a socket go with it; what was there before or came since stays", async () => {
+    const server = await listen(`unix://${folder}/a/b/nsm.sock`);
+    await writeFile(join(folder, "a", "other"), "");
+    await server.close();
+    expect(await readdir(join(folder, "a"))).toEqual(["other"]);
+    const again = await listen(`unix://${folder}/a/nsm.sock`);
+    await again.close();
+    expect(await readdir(join(folder, "a"))).toEqual(["other"]);
   });
 
   test("a socket that a dead process left behind is replaced", async () => {
