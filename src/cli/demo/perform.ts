@@ -1,5 +1,6 @@
 import { Code, NsmError } from "../../core/index.js";
 import { closing } from "./acts/closing.js";
+import { connecting } from "./acts/connecting.js";
 import { failover } from "./acts/failover.js";
 import { firstPackets } from "./acts/first-packets.js";
 import { newRules } from "./acts/new-rules.js";
@@ -23,18 +24,21 @@ export async function perform({ checks, screen }: Omit<Play, "stage">): Promise<
     const play = { stage, checks, screen };
     const { mesh, firewall } = await setUp(play);
 
+    screen.act("The wire");
+    const wire = await connecting(play, firewall);
+    path = pathNames(wire.connection);
+
     screen.act("First packets");
-    const wired = await firstPackets(play, firewall);
-    path = pathNames(wired.connection);
+    const web = await firstPackets(play, firewall, wire);
 
     screen.act("Other rules, same connection");
-    await newRules(play, firewall, wired);
+    await newRules(play, firewall, wire, web);
 
     screen.act("The endpoint dies");
-    const heir = await failover(play, firewall, wired);
+    const heir = await failover(play, firewall, wire);
 
     screen.act("Closing down");
-    await closing(play, { client: wired.client, firewall: heir, mesh });
+    await closing(play, { client: wire.client, firewall: heir, mesh });
   } catch (error) {
     checks.endedBy(error);
   }

@@ -1,4 +1,3 @@
-import { styleText } from "node:util";
 import type { CheckObserver, Checks } from "./checks.js";
 
 /** Where the demo tells people what happens. */
@@ -13,6 +12,9 @@ export interface Screen extends CheckObserver {
 /** Shows nothing. */
 export const silentScreen: Screen = { act() {}, figure() {}, line() {}, began() {}, ended() {} };
 
+/** What switches a style on and off (ECMA-48, select graphic rendition). */
+const codes = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39] } as const;
+
 const NAME_WIDTH = 35;
 const TIME_WIDTH = 9;
 
@@ -20,8 +22,8 @@ const TIME_WIDTH = 9;
 export function screen(stream: NodeJS.WriteStream): Screen {
   const live = stream.isTTY;
   const colours = live && !process.env.NO_COLOR;
-  const style = (format: Parameters<typeof styleText>[0], text: string): string =>
-    colours ? styleText(format, text) : text;
+  const style = (format: keyof typeof codes, text: string): string =>
+    colours ? `\x1b[${codes[format][0]}m${text}\x1b[${codes[format][1]}m` : text;
   let gap = false;
   const line = (text: string): void => {
     stream.write(`${text}\n`);

@@ -4,14 +4,14 @@ import { roadOf } from "../ends.js";
 import { connection, echo, pings, tryPort } from "../packets.js";
 import { pathNames } from "../picture.js";
 import { DATABASE, WEB } from "../rules.js";
-import type { Wired } from "./first-packets.js";
+import type { Wire } from "./connecting.js";
 import type { Play } from "./play.js";
 
 /** The endpoint in use dies without a word, and another one takes over. */
 export async function failover(
   { stage, checks }: Play,
   doomed: FirewallEndpoint,
-  { client }: Wired,
+  { client }: Wire,
 ): Promise<FirewallEndpoint> {
   const heir = await checks.run("second endpoint started", async (say) => {
     const started = await startFirewall(stage, "fw-2");

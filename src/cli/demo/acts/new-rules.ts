@@ -1,14 +1,20 @@
+import type { Socket } from "node:net";
 import { Code, NsmError } from "../../../core/index.js";
 import type { FirewallEndpoint } from "../cast.js";
 import { endOf } from "../ends.js";
 import { echo, tryPort } from "../packets.js";
 import { DATABASE, writeRules } from "../rules.js";
-import type { Wired } from "./first-packets.js";
+import type { Wire } from "./connecting.js";
 import type { Play } from "./play.js";
 
 /** The firewall's rules change under a connection that stands and stays as it is. */
-export async function newRules({ checks }: Play, firewall: FirewallEndpoint, wired: Wired): Promise<void> {
-  const { client, end, road, web } = wired;
+export async function newRules(
+  { checks }: Play,
+  firewall: FirewallEndpoint,
+  wire: Wire,
+  web: Socket,
+): Promise<void> {
+  const { client, connection, end, road } = wire;
   const eventsBefore = client.process.events.all.length;
 
   await checks.run("new rules open the denied port", async (say) => {
@@ -25,7 +31,7 @@ export async function newRules({ checks }: Play, firewall: FirewallEndpoint, wir
     if (now.index !== end.index) {
       throw new NsmError(Code.Internal, `the interface had index ${end.index} and has ${now.index} now`);
     }
-    say(`id ${wired.connection.id}, interface index ${now.index} as before`);
+    say(`id ${connection.id}, interface index ${now.index} as before`);
   });
   await checks.run("open TCP connection keeps working", async (say) => {
     await echo(web, "hello again through the same connection");
