@@ -1,12 +1,34 @@
 import { Code, codeOf, NsmError } from "../core/index.js";
 
-type Vitest = typeof import("vitest");
+interface Matchers<R> {
+  toBe(expected: unknown): R;
+  toEqual(expected: unknown): R;
+  toMatch(expected: RegExp): R;
+  toMatchObject(expected: object): R;
+  toContain(expected: unknown): R;
+}
+
+/** What contract suites use of vitest. In its own words the types of the kit would not compile without vitest. */
+export interface Suite {
+  describe(title: string, body: () => void): unknown;
+  test(title: string, check: () => Promise<void>): unknown;
+  readonly expect: {
+    (
+      actual: unknown,
+      what?: string,
+    ): Matchers<void> & {
+      readonly not: Matchers<void>;
+      readonly rejects: Matchers<Promise<void>>;
+    };
+    fail(message: string): never;
+  };
+}
 
 // Only under vitest: everything else here serves without it, in programs and with other test runners.
-const vitest: Vitest | undefined = process.env["VITEST"] ? await import("vitest") : undefined;
+const vitest: Suite | undefined = process.env["VITEST"] ? await import("vitest") : undefined;
 
 /** `describe`, `test` and `expect` for contract suites. */
-export function suite(): Pick<Vitest, "describe" | "test" | "expect"> {
+export function suite(): Suite {
   if (!vitest) throw new NsmError(Code.FailedPrecondition, "contract suites run only in a vitest test file");
   return vitest;
 }
