@@ -1,5 +1,5 @@
 import { Option } from "commander";
-import { duration, labels, oneOf, repeatable } from "./values.js";
+import { bool, duration, labels, oneOf, repeatable } from "./values.js";
 
 /** Flags that every program has. */
 export interface CommonConfig {
@@ -28,10 +28,8 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
     )
       .env("NSM_LISTEN_ON")
       .argParser(repeatable),
-    new Option("--identity <source>", "spiffe[=SOCKET], or files=DIR with ca.pem, svid.pem, key.pem").env(
-      "NSM_IDENTITY",
-    ),
-    new Option("--insecure", "no TLS and no policies: for trying out only").env("NSM_INSECURE"),
+    new Option("--identity <source>", "files=DIR with ca.pem, svid.pem, key.pem").env("NSM_IDENTITY"),
+    onOff("--insecure", "no TLS and no policies: for trying out only", "NSM_INSECURE"),
     new Option("--log-level <level>", levels.join(", "))
       .env("NSM_LOG_LEVEL")
       .argParser(oneOf(...levels))
@@ -53,7 +51,9 @@ export function connectToOption(): Option {
 
 /** For programs that touch the kernel. */
 export function controlPlaneOnlyOption(): Option {
-  return new Option("--control-plane-only", "negotiate everything, leave the kernel alone").env(
+  return onOff(
+    "--control-plane-only",
+    "negotiate everything, leave the kernel alone",
     "NSM_CONTROL_PLANE_ONLY",
   );
 }
@@ -77,4 +77,9 @@ export function labelsOption(defaults: Record<string, string> = {}): Option {
         .map(([k, v]) => `${k}=${v}`)
         .join(",") || "none",
     );
+}
+
+/** A flag that is on when it stands alone. Its variable may say `false`, which must not switch it on. */
+function onOff(flag: string, description: string, variable: string): Option {
+  return new Option(`${flag} [bool]`, description).env(variable).preset("true").argParser(bool);
 }
