@@ -163,7 +163,7 @@ async function registerServices(
     try {
       await registry.register(ctx, NetworkServiceEntry.create({ name, payload }));
     } catch (error) {
-      if (codeOf(error) !== Code.PermissionDenied) throw error;
+      if (codeOf(error) !== Code.PermissionDenied && codeOf(error) !== Code.AlreadyExists) throw error;
       logger.info({ service: name }, "the network service belongs to somebody else and is left as it is");
     }
   }
