@@ -29,6 +29,7 @@ export {
   type RegistrationEvents,
   type RequestEventOptions,
 } from "./events.js";
+export { firstThatWorks } from "./first-that-works.js";
 export { remoteUrl, type Link, type Links } from "./link.js";
 export { log, logger, silent, type Logger } from "./logger.js";
 export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";

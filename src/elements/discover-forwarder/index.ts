@@ -21,11 +21,11 @@ import {
 } from "../../api/index.js";
 import {
   Code,
+  firstThatWorks,
   log,
   matchForwarders,
   NsmError,
   remoteUrl,
-  sharedCode,
   Slot,
   type Context,
   type EndpointRegistry,
@@ -98,22 +98,15 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
     needs: ["connection-state"],
 
     async request(ctx, request, next) {
-      const failures: unknown[] = [];
-      for (const forwarder of await surely(ctx, (c) => choose(c, connectionOf(request)))) {
-        try {
+      return firstThatWorks(
+        ctx,
+        await surely(ctx, (c) => choose(c, connectionOf(request))),
+        async (forwarder) => {
           const response = await next.request(ctx.with(remoteUrl, forwarder.url), request);
           pinned.set(ctx, forwarder.name);
           return response;
-        } catch (error) {
-          failures.push(error);
-          if (ctx.signal.aborted) break;
-        }
-      }
-      if (failures.length === 1) throw failures[0];
-      throw new NsmError(
-        sharedCode(failures) ?? Code.Unavailable,
-        `none of ${failures.length} forwarders took the connection`,
-        { cause: new AggregateError(failures) },
+        },
+        (tried) => `none of ${tried} forwarders took the connection`,
       );
     },
 

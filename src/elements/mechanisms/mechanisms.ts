@@ -13,8 +13,9 @@ import {
   chain,
   Code,
   debugState,
+  firstThatWorks,
   NsmError,
-  sharedCode,
+  type Context,
   type Elements,
   type NetworkService,
   type NetworkServiceElement,
@@ -57,10 +58,10 @@ function mechanisms(
   };
 
   /** The first preference that works. */
-  async function firstThatWorks(
+  async function firstPreference(
+    ctx: Context,
     request: NetworkServiceRequest,
     attempt: (mechanism: Mechanism) => Promise<Connection>,
-    signal: AbortSignal,
   ): Promise<Connection> {
     const offered = request.mechanismPreferences;
     const usable = offered.filter(({ type }) => roads.has(type));
@@ -70,21 +71,8 @@ function mechanisms(
         types ? `none of the mechanisms ${types} is supported` : "the request offers no mechanism",
       );
     }
-    const failures: unknown[] = [];
-    for (const mechanism of usable) {
-      try {
-        return await attempt(mechanism);
-      } catch (error) {
-        failures.push(error);
-        if (signal.aborted) break;
-      }
-    }
-    if (failures.length === 1) throw failures[0];
-    throw new NsmError(
-      sharedCode(failures) ?? Code.Unavailable,
-      `none of ${failures.length} mechanisms worked: ${usable.map(({ type }) => type).join(", ")}`,
-      { cause: new AggregateError(failures) },
-    );
+    const types = usable.map(({ type }) => type).join(", ");
+    return firstThatWorks(ctx, usable, attempt, (tried) => `none of ${tried} mechanisms worked: ${types}`);
   }
 
   return {
@@ -95,10 +83,8 @@ function mechanisms(
       const chosen = connectionOf(request).mechanism;
       const response = chosen
         ? await roadOf(chosen)(next).request(ctx, request)
-        : await firstThatWorks(
-            request,
-            (mechanism) => roadOf(mechanism)(next).request(ctx, ask(request, mechanism)),
-            ctx.signal,
+        : await firstPreference(ctx, request, (mechanism) =>
+            roadOf(mechanism)(next).request(ctx, ask(request, mechanism)),
           );
       return withMetric(response, `${side}_interface`);
     },

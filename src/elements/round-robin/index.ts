@@ -11,7 +11,7 @@
  * @packageDocumentation
  */
 import { connectionOf, patchConnection, type NetworkServiceEndpoint } from "../../api/index.js";
-import { Code, NsmError, remoteUrl, sharedCode, type NetworkServiceElement } from "../../core/index.js";
+import { firstThatWorks, remoteUrl, type NetworkServiceElement } from "../../core/index.js";
 import { candidates } from "../discover/index.js";
 
 // Names of services come from outside: only so many are remembered, the rest start at the beginning.
@@ -40,21 +40,14 @@ export function roundRobin(): NetworkServiceElement {
       if (!found || ctx.get(remoteUrl)) return next.request(ctx, request);
 
       const service = connectionOf(request).networkService;
-      const failures: unknown[] = [];
-      for (const { name, url } of inTurn(found, takeTurn(service))) {
-        try {
+      return firstThatWorks(
+        ctx,
+        inTurn(found, takeTurn(service)),
+        ({ name, url }) => {
           const aimed = patchConnection(request, { networkServiceEndpointName: name });
-          return await next.request(ctx.with(remoteUrl, url), aimed);
-        } catch (error) {
-          failures.push(error);
-          if (ctx.signal.aborted) break;
-        }
-      }
-      if (failures.length === 1) throw failures[0];
-      throw new NsmError(
-        sharedCode(failures) ?? Code.Unavailable,
-        `none of ${failures.length} endpoints of network service "${service}" took the connection`,
-        { cause: new AggregateError(failures) },
+          return next.request(ctx.with(remoteUrl, url), aimed);
+        },
+        (tried) => `none of ${tried} endpoints of network service "${service}" took the connection`,
       );
     },
   };

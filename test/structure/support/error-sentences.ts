@@ -58,10 +58,11 @@ function* walk(node: ts.Node): Generator<ts.Node> {
 function* makersIn({ file, root }: Source): Generator<Maker> {
   for (const node of walk(root)) {
     const made = madeBy(node);
-    if (!made || !ts.isIdentifier(made.message)) continue;
+    if (!made) continue;
+    // Also `sentence(tried)`: a message that is worked out by a function it is given.
+    const given = ts.isCallExpression(made.message) ? made.message.expression : made.message;
     const around = ts.findAncestor(node, ts.isFunctionDeclaration);
-    const argument =
-      around?.parameters.findIndex(({ name }) => name.getText() === made.message.getText()) ?? -1;
+    const argument = around?.parameters.findIndex(({ name }) => name.getText() === given.getText()) ?? -1;
     if (!around?.name || argument < 0) continue;
     const exported = around.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false;
     yield { file, name: around.name.text, exported, argument, code: made.code };
@@ -93,6 +94,7 @@ function texts(node: ts.Expression): string[] {
   if (ts.isTemplateExpression(node)) {
     return [node.head.text + node.templateSpans.map(({ literal }) => VALUE + literal.text).join("")];
   }
+  if (ts.isArrowFunction(node) && !ts.isBlock(node.body)) return texts(node.body);
   if (ts.isConditionalExpression(node)) return [...texts(node.whenTrue), ...texts(node.whenFalse)];
   if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken) {
     return texts(node.left).flatMap((left) => texts(node.right).map((right) => left + right));

@@ -1,0 +1,33 @@
+import type { Context } from "./context.js";
+import { Code, NsmError, sharedCode } from "./errors.js";
+
+/**
+ * Tries one way after the other and answers with what the first that works gives. Once the call is over nothing
+ * more is tried.
+ *
+ * @throws the failure when only one way was tried; else an NsmError that says `sentence`, all failures its cause,
+ * with the code they agree on or UNAVAILABLE
+ *
+ * @example
+ * await firstThatWorks(ctx, urls, (url) => fetchFrom(url), (tried) => `none of ${tried} mirrors answered`);
+ */
+export async function firstThatWorks<W, R>(
+  ctx: Context,
+  ways: Iterable<W>,
+  attempt: (way: W) => Promise<R>,
+  sentence: (tried: number) => string,
+): Promise<R> {
+  const failures: unknown[] = [];
+  for (const way of ways) {
+    try {
+      return await attempt(way);
+    } catch (error) {
+      failures.push(error);
+      if (ctx.signal.aborted) break;
+    }
+  }
+  if (failures.length === 1) throw failures[0];
+  throw new NsmError(sharedCode(failures) ?? Code.Unavailable, sentence(failures.length), {
+    cause: new AggregateError(failures),
+  });
+}

@@ -1,0 +1,58 @@
+import { Code, Context, firstThatWorks, NsmError } from "nsm-sdk/core";
+import { describe, expect, test } from "vitest";
+
+const ctx = Context.background();
+const sentence = (tried: number): string => `none of ${tried} worked`;
+const failWith = (code: Code) => async (): Promise<never> => {
+  throw new NsmError(code, "no");
+};
+
+describe("firstThatWorks", () => {
+  test("answers with the first that works and leaves the others alone", async () => {
+    const tried: string[] = [];
+    const attempt = async (way: string): Promise<string> => {
+      tried.push(way);
+      if (way === "a") throw new NsmError(Code.Unavailable, "no");
+      return way;
+    };
+    expect(await firstThatWorks(ctx, ["a", "b", "c"], attempt, sentence)).toBe("b");
+    expect(tried).toEqual(["a", "b"]);
+  });
+
+  test("throws the failure itself when there was one way only", async () => {
+    const failure = new NsmError(Code.NotFound, "not here");
+    await expect(firstThatWorks(ctx, [1], () => Promise.reject(failure), sentence)).rejects.toBe(failure);
+  });
+
+  test("says so with the code that all agree on and every failure as its cause", async () => {
+    const call = firstThatWorks(ctx, [1, 2], failWith(Code.NotFound), sentence);
+    await expect(call).rejects.toMatchObject({ code: Code.NotFound, message: "none of 2 worked" });
+    const error = (await call.catch((reason: unknown) => reason)) as NsmError;
+    expect((error.cause as AggregateError).errors).toHaveLength(2);
+  });
+
+  test("is UNAVAILABLE when they differ, or when there is nothing to try", async () => {
+    const differing = firstThatWorks(
+      ctx,
+      [Code.NotFound, Code.Internal],
+      (code) => failWith(code)(),
+      sentence,
+    );
+    await expect(differing).rejects.toMatchObject({ code: Code.Unavailable });
+    const none = firstThatWorks(ctx, [], failWith(Code.NotFound), sentence);
+    await expect(none).rejects.toMatchObject({ code: Code.Unavailable, message: "none of 0 worked" });
+  });
+
+  test("tries nothing more once the call is over", async () => {
+    const over = new AbortController();
+    const tried: number[] = [];
+    const attempt = async (way: number): Promise<never> => {
+      tried.push(way);
+      over.abort();
+      throw new NsmError(Code.Cancelled, "over");
+    };
+    const call = firstThatWorks(Context.background({ signal: over.signal }), [1, 2], attempt, sentence);
+    await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
+    expect(tried).toEqual([1]);
+  });
+});
