@@ -39,7 +39,8 @@ export function kernelLiveness({ namespace }: KernelLivenessOptions): LivenessCh
     const answers = await Promise.all(
       pairsOf(connection).map((pair) => ping({ namespace, ...pair, count: ECHOES, timeoutMs, signal })),
     );
-    return answers.every(({ received }) => received > 0);
+    // Where the way was lost in between, what came before says nothing.
+    return answers.every(({ received, unreachable }) => received > 0 && unreachable === undefined);
   };
 }
 

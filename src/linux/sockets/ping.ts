@@ -34,7 +34,8 @@ export interface PingResult {
 
 /**
  * Asks an address for echoes from within a namespace. Needs no privilege where allowPing() was called there,
- * else CAP_NET_RAW (PERMISSION_DENIED). That nobody answers, or that there is no way, is a result, not an error.
+ * else CAP_NET_RAW (PERMISSION_DENIED). That nobody answers, or that there is no way (any more), is a result, not
+ * an error; the latter comes at once.
  *
  * @example
  * const { received } = await ping({ namespace: client, to: "172.16.1.100", from: "172.16.1.101" });
@@ -73,13 +74,20 @@ async function exchange(
   const sentAt = new Map<number, number>();
   const rttMs: number[] = [];
   let [sent, unreachable] = [0, undefined as string | undefined];
+  const over = new AbortController();
+  const wayLost = new Error("the way is gone");
 
-  const failed = () => (unreachable = errnoText(errnoName(libc().errno())));
+  const failed = () => {
+    const errno = errnoName(libc().errno());
+    unreachable = errnoText(errno);
+    return errno;
+  };
   const sendNext = () => {
     if (sent === count) return;
     const packet = encodeEcho(version, { identifier, sequence: ++sent, payload });
     sentAt.set(sent, performance.now());
-    if (libc().send(fd, packet, packet.length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) failed();
+    if (libc().send(fd, packet, packet.length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return;
+    if (failed() === "ENETUNREACH") over.abort(wayLost); // as when there was none to begin with
   };
   const receive = (): true | undefined => {
     for (;;) {
@@ -104,11 +112,17 @@ async function exchange(
     return { sent, received: 0, rttMs, unreachable: unreachable! };
   }
   const timer = setInterval(sendNext, timeoutMs / count);
+  const stop = () => over.abort(signal?.reason);
+  signal?.addEventListener("abort", stop);
+  if (signal?.aborted) stop();
   try {
     sendNext();
-    await until(fd, { readable: true }, receive, { timeoutMs, signal });
+    await until(fd, { readable: true }, receive, { timeoutMs, signal: over.signal });
+  } catch (error) {
+    if (error !== wayLost) throw error;
   } finally {
     clearInterval(timer);
+    signal?.removeEventListener("abort", stop);
   }
   return { sent, received: rttMs.length, rttMs, ...(unreachable !== undefined && { unreachable }) };
 }

@@ -1,7 +1,7 @@
 import { ConnectionContext, Mechanism, type Connection, type IPContext } from "nsm-sdk/api";
 import { Context } from "nsm-sdk/core";
 import { kernelLiveness } from "nsm-sdk/elements/heal";
-import { netlinkIn } from "nsm-sdk/linux";
+import { accept, limit, netlinkIn, nftablesIn, rule } from "nsm-sdk/linux";
 import { sampleConnection } from "nsm-sdk/testing";
 import { describe, expect, test } from "vitest";
 import { ipContext, kernelMechanism } from "../../elements/support/forwarder.js";
@@ -41,6 +41,20 @@ describe("the kernel's liveness check", () => {
       const check = kernelLiveness({ namespace });
       await netlinkIn(endpoint).setLink("fw-1", { up: false });
       await expect(within(300, (ctx) => check(ctx, both))).resolves.toBe(false);
+    }));
+
+  test("says it is dead when asking becomes impossible, whatever had come back before", () =>
+    wired(async ([namespace]) => {
+      const check = kernelLiveness({ namespace });
+      const once = rule([limit({ packets: 1, per: "day", burst: 1 }), accept()]);
+      const hook = { name: "output", policy: "drop" } as const;
+      await nftablesIn(namespace).replaceTable({
+        family: "inet",
+        name: "once",
+        chains: [{ name: "out", hook, rules: [once] }],
+      });
+      const v4 = connectionWith({ srcIpAddrs: [`${client4}/32`], dstIpAddrs: [`${endpoint4}/32`] });
+      await expect(within(300, (ctx) => check(ctx, v4))).resolves.toBe(false);
     }));
 
   test("fails when the client's address is gone", () =>

@@ -73,6 +73,20 @@ describe("ping", () => {
       });
     }));
 
+  test("says so at once when the way is lost while it waits", () =>
+    wired(async ([client, endpoint]) => {
+      await netlinkIn(endpoint).setLink("fw-1", { up: false });
+      const result = ping({ namespace: client, to: endpoint4, count: 1_000, timeoutMs: 60_000 });
+      await netlinkIn(client).deleteLink("nsm-1");
+      const { sent, ...rest } = await result;
+      expect(sent).toBeLessThan(1_000);
+      expect(rest).toEqual({
+        received: 0,
+        rttMs: [],
+        unreachable: "network is unreachable (ENETUNREACH)",
+      });
+    }));
+
   test("ends with the signal's reason", () =>
     wired(async ([client, endpoint]) => {
       await netlinkIn(endpoint).setLink("fw-1", { up: false });
