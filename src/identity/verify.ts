@@ -88,13 +88,13 @@ function anchored(
 }
 
 /** Whether the certificate's time has come and not gone. */
-export function validAt(certificate: X509Certificate, now: number): boolean {
+function validAt(certificate: X509Certificate, now: number): boolean {
   // notAfter names the last valid second as a whole.
   return validFrom(certificate) <= now && now < validUntil(certificate) + 1000;
 }
 
 /** How the certificate's time misses `now`: `expired at 2026-11-21T08:00:00Z; now it is …`. */
-export function whenValid(certificate: X509Certificate, now: number): string {
+function whenValid(certificate: X509Certificate, now: number): string {
   const early = now < validFrom(certificate);
   const limit = early ? validFrom(certificate) : validUntil(certificate);
   return `${early ? "is valid only from" : "expired at"} ${iso(limit)}; now it is ${iso(now)}`;
