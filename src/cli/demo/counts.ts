@@ -63,19 +63,29 @@ export async function decided(firewall: RunningProcess): Promise<Counts> {
   return counts((wanted) => rules.find(({ name }) => name === wanted));
 }
 
+/** What one side sent, and what the other one counted. */
+export interface CountsOfBoth {
+  readonly sent: Counts;
+  readonly counted: Counts;
+}
+
 /**
  * Counts on both sides at a moment when nothing is under way between them.
  *
- * @throws NsmError DATA_LOSS when they differ and go on to differ
+ * @throws NsmError DATA_LOSS when they differ and go on to differ, or when there is nothing to compare
  */
-export async function agreedCounts(client: NetworkNamespace, firewall: RunningProcess): Promise<Counts> {
+export async function agreedCounts(
+  client: NetworkNamespace,
+  firewall: RunningProcess,
+): Promise<CountsOfBoth> {
   const deadline = performance.now() + UNDER_WAY_MS;
   for (;;) {
-    const left = await sent(client);
-    const arrived = await decided(firewall);
-    if (isDeepStrictEqual(left, arrived)) return left;
-    if (performance.now() > deadline) {
-      throw new NsmError(Code.DataLoss, `sent were ${told(left)}, ${firewall.name} counted ${told(arrived)}`);
+    const both = { sent: await sent(client), counted: await decided(firewall) };
+    const agree = isDeepStrictEqual(both.sent, both.counted);
+    if (agree && ruleNames.every((name) => both.sent[name] > 0)) return both;
+    if (agree || performance.now() > deadline) {
+      const text = `sent were ${told(both.sent)}, ${firewall.name} counted ${told(both.counted)}`;
+      throw new NsmError(Code.DataLoss, text);
     }
   }
 }

@@ -109,7 +109,7 @@ export class Stage {
   }
 
   async #strike(): Promise<readonly string[]> {
-    for (const pid of this.#running) process.kill(pid, "SIGKILL");
+    for (const pid of this.#running) kill(pid);
     for (const started of await Promise.allSettled(this.#started)) {
       if (started.status === "fulfilled") await started.value.exited;
     }
@@ -133,5 +133,14 @@ export class Stage {
   #forget(pid: number): void {
     this.#running.delete(pid);
     this.guard.forget(pid);
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    // It has ended by itself; what it wrote is still being read.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

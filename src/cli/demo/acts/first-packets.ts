@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { Code, NsmError } from "../../../core/index.js";
 import type { FirewallEndpoint } from "../cast.js";
-import { agreedCounts, type Counts } from "../counts.js";
+import { agreedCounts, type CountsOfBoth } from "../counts.js";
 import { connection, echo, pings, tryPort } from "../packets.js";
 import { DATABASE, rules, WEB } from "../rules.js";
 import { table } from "../table.js";
@@ -42,14 +42,14 @@ export async function firstPackets(
   return web;
 }
 
-function countsTable(counts: Counts, firewall: string): readonly string[] {
+function countsTable({ sent, counted }: CountsOfBoth, firewall: string): readonly string[] {
   return table(
     ["rule", "verdict", "packets sent by nsc", `counted by ${firewall}`],
     rules("deny").map(({ name, action, protocol, ...rest }) => [
       name,
       `${action} ${protocol}${"ports" in rest ? ` ${rest.ports}` : ""}`,
-      counts[name],
-      counts[name],
+      sent[name],
+      counted[name],
     ]),
   );
 }
