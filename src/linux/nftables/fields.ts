@@ -160,10 +160,12 @@ export function tcp(name: "sport" | "dport" | "flags"): Field<Port> | Field<numb
   return bytesField(transport, [13, 1], KEY.integer, [{ transport: protocols.tcp }], parse);
 }
 
+/** A port of a UDP packet: `udp("dport")`. */
 export function udp(name: "sport" | "dport"): Field<Port> {
   return portField(name, "udp");
 }
 
+/** A port of an SCTP packet: `sctp("dport")`. */
 export function sctp(name: "sport" | "dport"): Field<Port> {
   return portField(name, "sctp");
 }

@@ -27,6 +27,7 @@ export interface Hook {
   readonly policy?: "accept" | "drop";
 }
 
+/** Rules in order. With a hook the kernel runs them, without one other rules jump here. */
 export interface Chain {
   readonly name: string;
   readonly hook?: Hook;

@@ -57,6 +57,8 @@ export interface LinkStatistics {
   readonly rx: TrafficCounters;
   readonly tx: TrafficCounters;
 }
+
+/** What one direction of a link has counted. */
 export interface TrafficCounters {
   readonly packets: number;
   readonly bytes: number;

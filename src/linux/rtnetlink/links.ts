@@ -22,6 +22,7 @@ import { linkRemoval } from "./link-removal.js";
 /** A link by its name or its index; the index saves a question to the kernel and survives a rename. */
 export type LinkRef = string | number;
 
+/** What is to be changed of a link; what is left out stays. */
 export interface LinkChange extends LinkProperties {
   /** A new name. */
   readonly name?: string;
@@ -29,6 +30,7 @@ export interface LinkChange extends LinkProperties {
   readonly master?: number;
 }
 
+/** A link that is to be made. */
 export interface NewLink extends LinkProperties {
   readonly name: string;
   /** `bridge`, `vxlan`, `ifb` … For a veth pair see createVeth(). */

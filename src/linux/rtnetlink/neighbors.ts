@@ -27,6 +27,7 @@ const states = {
 /** What the kernel thinks of a neighbour. "permanent" ones are never asked for and never forgotten. */
 export type NeighborState = keyof typeof states;
 
+/** The MAC address of a neighbour, as it is to be. */
 export interface Neighbor {
   readonly link: LinkRef;
   readonly address: string;
@@ -35,6 +36,7 @@ export interface Neighbor {
   readonly state?: "permanent" | "reachable";
 }
 
+/** A neighbour as the kernel has it. */
 export interface ListedNeighbor {
   readonly linkIndex: number;
   readonly address: string;

@@ -18,6 +18,7 @@ const RTNH_F_ONLINK = 4;
 
 /** The table that is asked when no rule says otherwise; the kernel keeps its own addresses in "local". */
 export const mainTable = 254;
+/** The table of the addresses that are the machine's own; the kernel keeps it. */
 export const localTable = 255;
 
 /** A route of one link. */

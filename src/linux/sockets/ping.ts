@@ -13,6 +13,7 @@ import { type Patience, until } from "./until.js";
 const IPPROTO_ICMP = 1;
 const IPPROTO_ICMPV6 = 58;
 
+/** Whom to ask for echoes, and how often. */
 export interface PingOptions extends Patience {
   readonly namespace: NetworkNamespace;
   /** An IPv4 or IPv6 address. */
@@ -23,6 +24,7 @@ export interface PingOptions extends Patience {
   readonly count?: number;
 }
 
+/** How the echoes came back. */
 export interface PingResult {
   readonly sent: number;
   readonly received: number;

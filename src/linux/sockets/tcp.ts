@@ -12,6 +12,7 @@ import { type Patience, until } from "./until.js";
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 
+/** Where to connect to, and from which namespace. */
 export interface ConnectOptions extends Patience, Endpoint {
   readonly namespace: NetworkNamespace;
   /** The address to connect from; one of the namespace. */
