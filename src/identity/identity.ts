@@ -3,10 +3,11 @@ import { map, Subject, type Observable } from "rxjs";
 import { channelCredentials, type OnPeer } from "./channel-credentials.js";
 import { filesSource, type FilesSourceOptions } from "./files-source.js";
 import { insecureTokens, type InsecureTokensOptions } from "./insecure-tokens.js";
-import { serverTls, type CallPeer, type ServerCall } from "./server-credentials.js";
+import { serverTls, type ServerCall } from "./server-credentials.js";
 import type { SpiffeId } from "./spiffe-id.js";
 import { svidTokens, type SvidTokensOptions } from "./svid-tokens.js";
 import type { TokenGenerator } from "./token.js";
+import type { CallPeer } from "./verified-peers.js";
 import type { X509Source } from "./x509-source.js";
 
 /** Who a process is towards its peers: what inbound and outbound need to speak TLS and show tokens. */

@@ -1,21 +1,12 @@
 import type { ServerHttp2Session } from "node:http2";
-import type { TLSSocket } from "node:tls";
-import type { X509Certificate } from "node:crypto";
+import type { PeerCertificate, TLSSocket } from "node:tls";
 import { ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
 import { Code, explain, NsmError } from "../core/index.js";
 import { pemOf } from "./certificate.js";
-import type { SpiffeId } from "./spiffe-id.js";
 import { peerChain, rememberShown, tlsOptions } from "./tls-context.js";
+import { VerifiedPeers, type CallPeer } from "./verified-peers.js";
 import { verifySvid } from "./verify.js";
 import type { X509Source, X509Svid } from "./x509-source.js";
-
-/** A caller whose certificate was verified. The same object for all calls of one TLS session. */
-export interface CallPeer {
-  readonly certificate: X509Certificate;
-  readonly id: SpiffeId;
-  /** The certificate as PEM. */
-  readonly pem: string;
-}
 
 /** What a handler of any kind of call gets from grpc-js. */
 export type ServerCall = Pick<ServerUnaryCall<unknown, unknown>, "getPeer" | "metadata">;
@@ -46,14 +37,14 @@ export interface ServerTls {
  * const caller = tls.peerOfCall(call).id;
  */
 export function serverTls(source: X509Source): ServerTls {
-  const shown = shownSvids(source);
+  const verify = verifier(source);
   const peers = new WeakMap<ServerHttp2Session, CallPeer | NsmError>();
   return {
     credentials: new RotatingServerCredentials(source),
     peerOfCall(call) {
       const session = sessionOf(call);
       let peer = peers.get(session);
-      if (peer === undefined) peers.set(session, (peer = peerOfSession(session, source, shown)));
+      if (peer === undefined) peers.set(session, (peer = peerOfSession(session, verify)));
       if (peer instanceof NsmError) throw peer;
       return peer;
     },
@@ -76,34 +67,54 @@ class RotatingServerCredentials extends ServerCredentials {
 
 function peerOfSession(
   session: ServerHttp2Session,
-  source: X509Source,
-  shown: (certificate: X509Certificate | undefined) => X509Svid | undefined,
+  verify: (socket: TLSSocket) => CallPeer,
 ): CallPeer | NsmError {
   if (session.destroyed) throw new NsmError(Code.Cancelled, "the connection of this call is closed");
   if (session.encrypted !== true) {
     return new NsmError(Code.Unauthenticated, "the caller was refused: it came without TLS");
   }
-  const socket = session.socket as TLSSocket;
   try {
-    const chain = peerChain(socket.getPeerCertificate(true));
-    const id = verifySvid(chain, source.current().bundles, Date.now());
-    const certificate = chain[0]!;
-    rememberShown(certificate, shown(socket.getX509Certificate()) ?? source.current().svid);
-    return { certificate, id, pem: pemOf(certificate) };
+    return verify(session.socket as TLSSocket);
   } catch (cause) {
     return new NsmError(Code.Unauthenticated, `the caller was refused: ${explain(cause)}`, { cause });
   }
 }
 
+/** Verifies who is at the other end of a socket, and remembers which SVID was shown there. */
+function verifier(source: X509Source): (socket: TLSSocket) => CallPeer {
+  const shown = shownSvids(source);
+  const verified = new VerifiedPeers();
+  return (socket) => {
+    const { svid, bundles } = source.current();
+    const own = shown(rawOf(socket.getCertificate())) ?? svid;
+    const now = Date.now();
+    // Not getPeerX509Certificate(): it takes the chain of certificates out of the session.
+    const known = verified.get(own, socket.getPeerCertificate().fingerprint256, bundles, now);
+    if (known) return known;
+
+    const chain = peerChain(socket.getPeerCertificate(true));
+    const id = verifySvid(chain, bundles, now);
+    const certificate = chain[0]!;
+    const peer = { certificate, id, pem: pemOf(certificate) };
+    rememberShown(certificate, own);
+    verified.set(own, peer, chain, bundles, now);
+    return peer;
+  };
+}
+
+function rawOf(certificate: PeerCertificate | object | null): Buffer | undefined {
+  return (certificate as PeerCertificate | null)?.raw;
+}
+
 /** Finds the SVID a session showed among those the source held since, as far as they are not expired. */
-function shownSvids(source: X509Source): (certificate: X509Certificate | undefined) => X509Svid | undefined {
+function shownSvids(source: X509Source): (certificate: Buffer | undefined) => X509Svid | undefined {
   let held: X509Svid[] = [source.current().svid];
   source.changes.subscribe(({ svid }) => {
     const now = Date.now();
     held = [svid, ...held.filter((old) => old !== svid && old.expires.getTime() > now)];
   });
   return (certificate) =>
-    certificate && held.find(({ certificates }) => certificates[0]!.raw.equals(certificate.raw));
+    certificate && held.find(({ certificates }) => certificates[0]!.raw.equals(certificate));
 }
 
 interface CallInternals {

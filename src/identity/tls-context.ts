@@ -72,7 +72,8 @@ const shownTo = new WeakMap<X509Certificate, X509Svid>();
 
 /**
  * Remembers which SVID a TLS session showed to the peer that showed `peer` in it: tokens for that peer must be
- * signed by that key, although the identity may have rotated since. `peer` is one object per session.
+ * signed by that key, although the identity may have rotated since. `peer` is an object of sessions that showed the
+ * same SVID.
  */
 export function rememberShown(peer: X509Certificate, own: X509Svid): void {
   shownTo.set(peer, own);
