@@ -84,7 +84,7 @@ export function monitorHub({ scope, until }: MonitorHubOptions): MonitorHub {
     streamOf.delete(follower);
     if (!stream) return;
     stream.detach(follower);
-    if (stream.following.length === 0) stop(stream);
+    if (stream.idle) stop(stream);
   };
 
   const onLost = (stream: MonitorStream, error: unknown): void => {

@@ -78,6 +78,11 @@ export class MonitorStream {
     return [...this.followers.values()].flatMap(({ all }) => [...all]);
   }
 
+  /** Whether nobody follows anything here. */
+  get idle(): boolean {
+    return this.followers.size === 0;
+  }
+
   get remembered(): number {
     return this.early.size;
   }
