@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Connection, NetworkServiceRequest, Path, PathSegment, pathOf } from "../../src/api/index.js";
-import { chain, Code, Context } from "../../src/core/index.js";
+import { chain, Code, Context, peer } from "../../src/core/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { describeElement, recorder, run } from "../../src/testing/index.js";
 
@@ -120,6 +120,20 @@ describe("update-path", () => {
       await idOf(held(0, "client"), "hop", new Uint8Array(32)),
     ];
     expect(new Set([id, ...others]).size).toBe(4);
+  });
+
+  test("keeps callers apart that chose the same id but are known to be different", async () => {
+    const secret = new Uint8Array(32).fill(7);
+    const idFor = async (spiffeId: string | undefined): Promise<string> => {
+      const seen = recorder();
+      const ctx = Context.background().with(peer, { address: "unix", local: true, spiffeId });
+      await run([updatePath({ name: "hop", secret }), seen]).close(held(0, "client"), ctx);
+      return seen.closes[0]!.id;
+    };
+    const [one, again] = [await idFor("spiffe://example.org/a"), await idFor("spiffe://example.org/a")];
+    expect(again).toBe(one);
+    expect(await idFor("spiffe://example.org/b")).not.toBe(one);
+    expect(await idFor(undefined)).not.toBe(one);
   });
 
   test("leaves alone an answer whose path does not reach the caller's segment", async () => {

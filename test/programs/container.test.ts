@@ -1,11 +1,18 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { defaultContainer, nseProgram, Tokens } from "../../src/programs/index.js";
-import { mesh, recorder } from "../../src/testing/index.js";
+import { mesh, recorder, type Mesh } from "../../src/testing/index.js";
+
+let running: Mesh | undefined;
+afterEach(async () => {
+  await running?.stop();
+  running = undefined;
+});
 
 describe("the container of a program", () => {
   test("lets a user put elements of their own into a ready program", async () => {
     const life = new AbortController();
-    const { nsmgr, client, stop } = await mesh({ link: "grpc" });
+    running = await mesh({ link: "grpc" });
+    const { nsmgr, client } = running;
     const config = {
       name: "nse",
       insecure: true,
@@ -37,7 +44,6 @@ describe("the container of a program", () => {
     expect(Object.keys(nse.debugState())).toEqual(["networkServices"]);
     life.abort();
     app.resolve(Tokens.links).close();
-    await stop();
   }, 20_000);
 
   test("keeps what it was not told to change, and shares one of each", async () => {

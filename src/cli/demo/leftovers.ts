@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { currentNamespace, netlinkIn } from "../../linux/index.js";
 
-/** By which a forwarder marks the two ends of the client's wire. */
-const CONNECTION_ID = "nsc-0";
+/** How a forwarder marks the two ends of the client's wire. */
+const MARK = /^(client|server)-nsc-\d+-0$/;
 
 /** What was made on this machine and must be gone. */
 export interface MadeThings {
@@ -32,7 +32,7 @@ export async function homeLinks(): Promise<readonly string[]> {
   try {
     const links = await netlinkIn(home).links();
     return links
-      .filter(({ alias }) => alias?.endsWith(`-${CONNECTION_ID}`))
+      .filter(({ alias }) => alias !== undefined && MARK.test(alias))
       .map(({ name, index }) => `${name} (${index})`);
   } finally {
     home.close();

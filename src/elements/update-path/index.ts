@@ -2,8 +2,8 @@
  * Writes the process into the path of a connection: its segment becomes the current one and `Connection.id` its
  * id. Answers are turned back to the segment they are for.
  *
- * The id of a new segment follows from the id of the segment before it, the process's name and a secret of the
- * process: a caller whose answer was lost may ask again, or close, without our segment in its path, and meets
+ * The id of a new segment follows from the id of the segment before it, who calls, the process's name and a
+ * secret of the process: a caller whose answer was lost may ask again, or close, without our segment in its path, and meets
  * the same connection. At the head of a path the id is random.
  *
  * Both sides, one element. The first of every chain. NSM protocol, path and segment rules.
@@ -15,7 +15,7 @@
  */
 import { createHmac, randomBytes, randomUUID } from "node:crypto";
 import { Connection, PathSegment, pathOf } from "../../api/index.js";
-import { Code, NsmError, type NetworkServiceElement } from "../../core/index.js";
+import { Code, NsmError, peer, type Context, type NetworkServiceElement } from "../../core/index.js";
 
 /** Who writes itself into the path. */
 export interface UpdatePathOptions {
@@ -37,15 +37,21 @@ export function updatePath({ name, secret = randomBytes(32) }: UpdatePathOptions
 
     async request(ctx, request, next) {
       const asked = request.connection ?? Connection.create();
-      const { connection, sender } = enter(asked, name, secret);
+      const { connection, sender } = enter(asked, name, secretFor(ctx, secret));
       const response = await next.request(ctx, { ...request, connection });
       return rewind(response, sender);
     },
 
     async close(ctx, connection, next) {
-      await next.close(ctx, enter(connection, name, secret).connection);
+      await next.close(ctx, enter(connection, name, secretFor(ctx, secret)).connection);
     },
   };
+}
+
+/** Callers that chose the same id do not meet in one connection when they are known to be different. */
+function secretFor(ctx: Context, secret: Uint8Array): Uint8Array {
+  const caller = ctx.get(peer)?.spiffeId;
+  return caller === undefined ? secret : createHmac("sha256", secret).update(caller).digest();
 }
 
 interface Entered {

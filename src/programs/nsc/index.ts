@@ -128,11 +128,12 @@ export const nscProgram: Program<NscConfig> = {
       : undefined;
     const watches = [...wakes.values()].map((watch) => watch.subscribe());
 
+    // Clients of one name do not meet in one connection, and one that is restarted finds what it had.
     const connections = requests.map((requested, i) =>
       keepConnected(ctx, {
         networkService: nsc.networkService,
         reporter,
-        id: `${config.name}-${i}`,
+        id: `${config.name}-${namespace?.inode ?? process.pid}-${i}`,
         requested,
         tryTimeoutMs: config.requestTimeout,
       }),
