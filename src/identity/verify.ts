@@ -88,7 +88,7 @@ function anchored(
 }
 
 /** Whether the certificate's time has come and not gone. */
-function validAt(certificate: X509Certificate, now: number): boolean {
+export function validAt(certificate: X509Certificate, now: number): boolean {
   // notAfter names the last valid second as a whole.
   return validFrom(certificate) <= now && now < validUntil(certificate) + 1000;
 }
