@@ -38,6 +38,10 @@ describe("groups of prefixes", () => {
     ]);
   });
 
+  test("refuse what is no prefix, naming it", () => {
+    expect(() => prefixGroups("10.0.0.0/24,10.0.0.0/33")).toThrow(/"10\.0\.0\.0\/33" is no prefix/);
+  });
+
   test.each(["[10.0.0.0/24", "10.0.0.0/24]", "[[10.0.0.0/24]]"])("refuse %s", (text) => {
     expect(() => prefixGroups(text)).toThrow(/Brackets/);
   });

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import { Code, NsmError } from "../../core/index.js";
+import { parsePrefix } from "../../net/index.js";
 
 const UNITS_MS = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 
@@ -52,6 +53,7 @@ export function prefixGroups(text: string): string[][] {
     const group = match[1] === undefined ? list(match[2]!) : list(match[1]);
     if (group.length > 0) groups.push(group);
   }
+  for (const prefix of groups.flat()) checked(parsePrefix)(prefix);
   return groups;
 }
 
