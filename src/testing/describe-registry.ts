@@ -18,6 +18,7 @@ import {
   type EndpointRegistry,
   type NetworkServiceRegistry,
 } from "../core/index.js";
+import { read, type Reader } from "./stream-reader.js";
 import { suite } from "./suite.js";
 
 /** A store with nothing in it. */
@@ -32,16 +33,6 @@ interface Bench {
   readonly ctx: Context;
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
-}
-
-/** What a reader of a watch has seen so far. */
-interface Reader<F> {
-  readonly seen: readonly F[];
-  /** Resolves when what was seen fulfils `condition`. */
-  until(condition: (seen: readonly F[]) => boolean): Promise<void>;
-  /** Resolves with what the watch ended with. */
-  readonly ended: Promise<unknown>;
-  stop(): void;
 }
 
 /**
@@ -347,34 +338,4 @@ function plain(seen: readonly NetworkServiceEndpointResponse[]): unknown[] {
 
 function watching(bench: Bench, like: Like): Reader<NetworkServiceEndpointResponse> {
   return read(find(bench, like, true));
-}
-
-function read<F>(stream: Observable<F>): Reader<F> {
-  const seen: F[] = [];
-  const waiting = new Set<() => void>();
-  let finish: (reason: unknown) => void;
-  const ended = new Promise<unknown>((resolve) => (finish = resolve));
-  const subscription = stream.subscribe({
-    next(found) {
-      seen.push(found);
-      for (const check of [...waiting]) check();
-    },
-    error: (error: unknown) => finish(error),
-    complete: () => finish(undefined),
-  });
-  return {
-    seen,
-    ended,
-    until: (condition) =>
-      new Promise((resolve) => {
-        const check = (): void => {
-          if (!condition(seen)) return;
-          waiting.delete(check);
-          resolve();
-        };
-        waiting.add(check);
-        check();
-      }),
-    stop: () => subscription.unsubscribe(),
-  };
 }
