@@ -1,27 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { explain } from "../core/index.js";
-import {
-  duration,
-  forwarderProgram,
-  nscProgram,
-  nseFirewallProgram,
-  nseProgram,
-  nsmgrProgram,
-  registryProgram,
-  runProgram,
-  type CommonConfig,
-  type Program,
-} from "../programs/index.js";
+import { duration, loadProgram, programNames, runProgram, type CommonConfig } from "../programs/index.js";
 import { makeCertificates } from "./certs.js";
-
-const programs = [
-  registryProgram,
-  nsmgrProgram,
-  forwarderProgram,
-  nseProgram,
-  nseFirewallProgram,
-  nscProgram,
-] as Program<CommonConfig>[];
 
 /** Bad usage, as by convention of the shell. */
 const USAGE = 2;
@@ -47,7 +27,11 @@ export async function nsmctl(args: readonly string[]): Promise<number> {
     .exitOverride()
     .showSuggestionAfterError(false);
   const run = cli.command("run").description("run one program until it is told to end");
-  for (const program of programs) {
+  // The one that is to run, or all of them for the help.
+  const [subcommand, name = ""] = args;
+  const wanted = subcommand === "run" && programNames.includes(name) ? [name] : programNames;
+  for (const program of await Promise.all(wanted.map(loadProgram))) {
+    if (!program) continue;
     const command = run.command(program.name).description(program.summary).allowExcessArguments(false);
     for (const option of program.options()) command.addOption(option);
     command.action(async (config: CommonConfig) => {

@@ -1,7 +1,7 @@
 import { explain } from "../core/index.js";
 import type { CommonConfig } from "./config/options.js";
 import { defaultContainer } from "./container.js";
-import { serveMetrics } from "./metrics.js";
+import type * as Metrics from "./metrics.js";
 import type { Program, Running } from "./program.js";
 import { Tokens } from "./tokens.js";
 
@@ -21,7 +21,7 @@ export async function runProgram<C extends CommonConfig>(program: Program<C>, co
   try {
     const app = await defaultContainer(config, life.signal);
     const running = await program.start(app, config);
-    const metrics = config.metrics === undefined ? undefined : await serveMetrics(config.metrics, running);
+    const metrics = config.metrics === undefined ? undefined : await metricsAt(config.metrics, running);
     process.stdout.write(`${JSON.stringify({ ready: true, listenOn: running.listenOn })}\n`);
     await Promise.race([signalled, failureOf(running)]);
     await within(STOP_WITHIN_MS, running.stop());
@@ -36,6 +36,12 @@ export async function runProgram<C extends CommonConfig>(program: Program<C>, co
   } finally {
     life.abort();
   }
+}
+
+/** Serves metrics. Loaded only when asked for, as it brings a library. */
+async function metricsAt(address: string, running: Running): ReturnType<typeof Metrics.serveMetrics> {
+  const { serveMetrics } = await import("./metrics.js");
+  return serveMetrics(address, running);
 }
 
 /** Rejects with the program's failure, never resolves. */

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { defaultContainer, nseProgram, Tokens } from "../../src/programs/index.js";
+import { defaultContainer, Tokens } from "../../src/programs/index.js";
+import { nseProgram } from "../../src/programs/nse.js";
 import { mesh, recorder, type Mesh } from "../../src/testing/index.js";
 
 let running: Mesh | undefined;
