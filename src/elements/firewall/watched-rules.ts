@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, realpath } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Subject, type Observable } from "rxjs";
 import {
@@ -40,8 +40,8 @@ const RECHECK_MS = 60_000;
 const SETTLE_MS = 50;
 
 /**
- * The rules in a file (see parseRules), followed as it changes: written in place, renamed over, or by a swapped
- * symlink as Kubernetes does with volumes. A file that cannot be used any more, or is empty all of a sudden, is
+ * The rules in a file (see parseRules), followed as it changes: written in place (also behind a symlink),
+ * renamed over, or by a swapped symlink as Kubernetes does with volumes. A file that cannot be used any more, or is empty all of a sudden, is
  * refused once and changes nothing.
  *
  * @throws NsmError naming file, line and reason, when it is not usable at first
@@ -72,6 +72,7 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
   const look = async (): Promise<void> => {
     const found = await read(file).catch((error: NsmError) => error);
     if (closed) return;
+    await followTarget();
     const settled = textOf(found) === textOf(seen);
     seen = found;
     if (found === contents) told = undefined;
@@ -95,17 +96,32 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
     changes.next(current);
   };
 
-  const watch = directoryWatch({
-    directory: dirname(resolve(file)),
-    clock,
-    recheckMs,
-    onEvent: lookSoon,
-    onRecheck: lookSoon,
-    onFailure: (cause) => {
-      const text = `the directory of ${file} cannot be watched; it is read every ${recheckMs} ms instead`;
-      onProblem(new NsmError(Code.FailedPrecondition, text, { cause }));
-    },
-  });
+  const watchDirectory = (directory: string): { close(): void } =>
+    directoryWatch({
+      directory,
+      clock,
+      recheckMs,
+      onEvent: lookSoon,
+      onRecheck: lookSoon,
+      onFailure: (cause) => {
+        const text = `the directory of ${file} cannot be watched; it is read every ${recheckMs} ms instead`;
+        onProblem(new NsmError(Code.FailedPrecondition, text, { cause }));
+      },
+    });
+  const named = dirname(resolve(file));
+  const watch = watchDirectory(named);
+  // Behind a link the file is written in another directory, of which the first one hears nothing.
+  let target: { directory: string; close(): void } | undefined;
+  const followTarget = async (): Promise<void> => {
+    const [home, directory] = await Promise.all([realpath(named), realpath(file).then(dirname)]).catch(
+      () => [],
+    );
+    if (closed || directory === undefined || directory === (target?.directory ?? home)) return;
+    target?.close();
+    target = directory === home ? undefined : { directory, ...watchDirectory(directory) };
+    lookSoon();
+  };
+
   // What changed between the first reading and the watch.
   lookSoon();
   return {
@@ -116,6 +132,7 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
       closed = true;
       cancel?.();
       watch.close();
+      target?.close();
       changes.complete();
       refusals.complete();
     },

@@ -70,6 +70,25 @@ describe("rules of a file", () => {
     expect(await next).toEqual(["mail"]);
   });
 
+  test("follow it when it is written in another directory that a link points to", async () => {
+    source.close();
+    const elsewhere = join(directory, "elsewhere");
+    await mkdir(elsewhere);
+    await writeFile(join(elsewhere, "rules.yaml"), web);
+    await rm(file);
+    await symlink("elsewhere/rules.yaml", file);
+    source = await watchedRules(file);
+    // The first change may still be found by the look that follows the start, the second one is heard or missed.
+    for (const [text, expected] of [
+      [web + mail, ["web", "mail"]],
+      [mail, ["mail"]],
+    ] as const) {
+      const next = changed();
+      await writeFile(join(elsewhere, "rules.yaml"), text);
+      expect(await next).toEqual(expected);
+    }
+  });
+
   test("stay as they were when it becomes unusable, which is told once", async () => {
     const told: string[] = [];
     source.refusals.subscribe((problem: NsmError) => told.push(explain(problem)));
