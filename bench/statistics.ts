@@ -1,0 +1,19 @@
+/** The middle value; of an even number of them, the upper of the two. */
+export function median(values: readonly number[]): number {
+  return percentile(values, 50);
+}
+
+/** The value that `percent` of all lie below, by the nearest rank; NaN for none. */
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? NaN;
+}
+
+/** The median of each figure over several runs of the same figures. */
+export function medians<K extends string>(runs: readonly Readonly<Record<K, number>>[]): Record<K, number> {
+  const names = Object.keys(runs[0] ?? {}) as K[];
+  return Object.fromEntries(names.map((name) => [name, median(runs.map((run) => run[name]))])) as Record<
+    K,
+    number
+  >;
+}
