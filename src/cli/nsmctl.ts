@@ -1,12 +1,16 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { explain } from "../core/index.js";
-import { duration, loadProgram, programNames, runProgram, type CommonConfig } from "../programs/index.js";
+import {
+  positiveDuration,
+  loadProgram,
+  programNames,
+  runProgram,
+  type CommonConfig,
+} from "../programs/index.js";
 import { makeCertificates } from "./certs.js";
 
 /** Bad usage, as by convention of the shell. */
 const USAGE = 2;
-
-const DAY_MS = 86_400_000;
 
 /** Runs a command; its failure is one line on stderr. */
 async function reported(name: string, work: () => Promise<void>): Promise<number> {
@@ -43,7 +47,11 @@ export async function nsmctl(args: readonly string[]): Promise<number> {
     .description("certificates for trying out: a folder for --identity files= per SPIFFE id")
     .argument("<id...>", "SPIFFE ids of one trust domain, such as spiffe://example.org/nsmgr")
     .requiredOption("--dir <dir>", "where the folders go")
-    .option("--lifetime <duration>", "how long the certificates are good", duration, DAY_MS)
+    .addOption(
+      new Option("--lifetime <duration>", "how long the certificates are good")
+        .argParser(positiveDuration)
+        .default(86_400_000, "24h"),
+    )
     .action(async (ids: string[], { dir, lifetime }: { dir: string; lifetime: number }) => {
       exitCode = await reported("certs", async () => {
         const folders = await makeCertificates({ dir, lifetimeMs: lifetime, ids });

@@ -17,4 +17,5 @@ export {
 } from "./memory.js";
 export type { Delay, MemoryFaults, Undo, Where } from "./memory-faults.js";
 export { monitorHub, type MonitorHub, type MonitorHubOptions } from "./monitor-hub.js";
+export { targetOf } from "./target.js";
 export type { OwnSegment, Sighting } from "./monitor-stream.js";

@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 export type { CommonConfig } from "./config/options.js";
-export { duration } from "./config/values.js";
+export { positiveDuration } from "./config/values.js";
 export { defaultContainer } from "./container.js";
 export { runProgram } from "./lifecycle.js";
 export { loadProgram, programNames } from "./load.js";

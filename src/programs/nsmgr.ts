@@ -2,6 +2,7 @@ import { Option } from "commander";
 import { nsmgr } from "../chains/nsmgr/index.js";
 import { commonOptions, type CommonConfig } from "./config/options.js";
 import { publicUrl } from "./config/public-url.js";
+import { dialUrl } from "./config/values.js";
 import type { Program } from "./program.js";
 import { serve } from "./serve.js";
 import { Tokens } from "./tokens.js";
@@ -21,6 +22,7 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
     ...commonOptions({ name: "nsmgr", listenOn: DEFAULT_LISTEN_ON }),
     new Option("--registry <url>", "the registry of the domain; empty: this manager keeps its own")
       .env("NSM_REGISTRY_URL")
+      .argParser((url) => url && dialUrl(url))
       .default("tcp://localhost:5001"),
     new Option("--forwarder-service <name>", "the service that forwarders register under")
       .env("NSM_FORWARDER_NETWORK_SERVICE_NAME")

@@ -1,6 +1,15 @@
 import { InvalidArgumentError } from "commander";
 import { describe, expect, test } from "vitest";
-import { duration, labels, list, oneOf, prefixGroups, repeatable } from "../../src/programs/config/values.js";
+import {
+  dialUrl,
+  duration,
+  labels,
+  list,
+  oneOf,
+  positiveDuration,
+  prefixGroups,
+  repeatable,
+} from "../../src/programs/config/values.js";
 
 describe("a duration", () => {
   test.each([
@@ -16,6 +25,26 @@ describe("a duration", () => {
 
   test.each(["10", "ten minutes", "5 m", "", "m", "1h-30m"])("refuses %j", (text) => {
     expect(() => duration(text)).toThrow(InvalidArgumentError);
+  });
+});
+
+describe("a duration that something is to happen in", () => {
+  test("is read like any other", () => {
+    expect(positiveDuration("10m")).toBe(600_000);
+  });
+
+  test.each(["0", "0s", "-5s"])("refuses %j", (text) => {
+    expect(() => positiveDuration(text)).toThrow(/more than 0/);
+  });
+});
+
+describe("the URL of another process", () => {
+  test.each(["tcp://127.0.0.1:5001", "unix:///run/nsm.sock", "registry:5001"])("may be %j", (url) => {
+    expect(dialUrl(url)).toBe(url);
+  });
+
+  test.each(["", "bogus://x", "tcp://nohost", "http://127.0.0.1:1"])("may not be %j", (url) => {
+    expect(() => dialUrl(url)).toThrow(InvalidArgumentError);
   });
 });
 

@@ -1,5 +1,5 @@
 import { Option } from "commander";
-import { bool, duration, labels, oneOf, repeatable } from "./values.js";
+import { bool, dialUrl, labels, positiveDuration, oneOf, repeatable } from "./values.js";
 
 /** Flags that every program has. */
 export interface CommonConfig {
@@ -37,7 +37,7 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
     new Option("--metrics <addr:port>", "serve Prometheus metrics there").env("NSM_METRICS"),
     new Option("--max-token-lifetime <duration>", "longest life of a token")
       .env("NSM_MAX_TOKEN_LIFETIME")
-      .argParser(duration)
+      .argParser(positiveDuration)
       .default(600_000, "10m"),
   ];
 }
@@ -46,6 +46,7 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
 export function connectToOption(): Option {
   return new Option("--connect-to <url>", "address of the network service manager")
     .env("NSM_CONNECT_TO")
+    .argParser(dialUrl)
     .default("unix:///var/lib/networkservicemesh/nsm.io.sock");
 }
 

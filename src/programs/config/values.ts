@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "commander";
 import { Code, NsmError } from "../../core/index.js";
 import { parsePrefix } from "../../net/index.js";
+import { targetOf } from "../../outbound/index.js";
 
 const UNITS_MS = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 
@@ -16,6 +17,19 @@ export function duration(text: string): number {
     total += Number(number) * UNITS_MS[unit as keyof typeof UNITS_MS];
   }
   return match[1] ? -total : total;
+}
+
+/** A {@link duration} that something can happen in: more than nothing. */
+export function positiveDuration(text: string): number {
+  const ms = duration(text);
+  if (ms <= 0) throw new InvalidArgumentError('Allowed is more than 0, such as "750ms", "10m" or "1h30m".');
+  return ms;
+}
+
+/** The URL of another process, as it was given. */
+export function dialUrl(text: string): string {
+  checked(targetOf)(text);
+  return text;
 }
 
 /** A comma-separated list; empty items are dropped. */

@@ -15,7 +15,7 @@ import {
 } from "../config/options.js";
 import { namespaceUrl } from "../config/namespace-url.js";
 import { requestUrl, type RequestedService } from "../config/request-url.js";
-import { badConfiguration, bool, checked, duration, list } from "../config/values.js";
+import { badConfiguration, bool, checked, positiveDuration, list } from "../config/values.js";
 import type { Program } from "../program.js";
 import { Tokens } from "../tokens.js";
 import { endpointWatch } from "./endpoint-watch.js";
@@ -48,7 +48,7 @@ export const nscProgram: Program<NscConfig> = {
       ]),
     new Option("--request-timeout <duration>", "how long one try may take")
       .env("NSM_REQUEST_TIMEOUT")
-      .argParser(duration)
+      .argParser(positiveDuration)
       .default(15_000, "15s"),
     netnsOption(),
     controlPlaneOnlyOption(),
@@ -61,11 +61,11 @@ export const nscProgram: Program<NscConfig> = {
       .default(true),
     new Option("--liveness-interval <duration>", "how often")
       .env("NSM_LIVENESS_CHECK_INTERVAL")
-      .argParser(duration)
+      .argParser(positiveDuration)
       .default(200, "200ms"),
     new Option("--liveness-timeout <duration>", "how long an answer may take")
       .env("NSM_LIVENESS_CHECK_TIMEOUT")
-      .argParser(duration)
+      .argParser(positiveDuration)
       .default(1_000, "1s"),
   ],
 
