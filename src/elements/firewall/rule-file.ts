@@ -25,12 +25,16 @@ import { readRules } from "./rules.js";
  */
 export function parseRules(text: string, file = "rules"): RuleSet {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  // Editors on other systems put a byte order mark in front, which would count as indentation.
+  const document = parseDocument(text.replace(/^\uFEFF/, ""), { lineCounter: lines, prettyErrors: false });
   const refuse = (offset: number, message: string): NsmError =>
     new NsmError(Code.InvalidArgument, `${file}:${lines.linePos(offset).line || 1}: ${message}`);
 
   const [broken] = document.errors;
-  if (broken) throw refuse(broken.pos[0], broken.message);
+  if (broken) {
+    const second = broken.code === "MULTIPLE_DOCS";
+    throw refuse(broken.pos[0], second ? "a second document begins, one is allowed" : broken.message);
+  }
   const lost = unknownAlias(document);
   if (lost) throw refuse(offsetOf(lost), `*${lost.source} refers to nothing before it`);
 

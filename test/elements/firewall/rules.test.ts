@@ -105,6 +105,12 @@ describe("rules", () => {
     expect(rules).toHaveLength(2);
   });
 
+  test("may stand behind a byte order mark", () => {
+    const text = "\uFEFF- name: web\n  action: allow\n  protocol: tcp\n- name: rest\n  action: deny\n";
+    expect(parseRules(text).rules.map(({ name }) => name)).toEqual(["web", "rest"]);
+    expect(() => parseRules(text.replace("deny", "drop"))).toThrow(/^rules:5: rule "rest": action/);
+  });
+
   test("given in code are refused with the rule and the reason", () => {
     expect(() =>
       checkRules([
@@ -197,7 +203,7 @@ describe("rules that are refused", () => {
     ["- name: a\n\taction: b\n", "2: "],
     ["- [1\n", "2: "],
     ["- *rule\n", "1: *rule refers to nothing before it"],
-    [`${web}---\n${web}`, "3: Source contains multiple documents"],
+    [`${web}---\n${web}`, "3: a second document begins, one is allowed"],
   ])("%j", (yaml, expected) => {
     expect(refusalOf(yaml).slice(0, expected.length)).toBe(expected);
   });
