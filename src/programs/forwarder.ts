@@ -67,6 +67,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
       listenOn: config.listenOn ?? [ownSocket("forwarder")],
       identity: app.resolve(Tokens.identity),
       transport: transport(app),
+      until,
       trace: app.resolve(Tokens.trace),
       clock,
       logger,

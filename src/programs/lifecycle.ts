@@ -15,27 +15,52 @@ const STOP_WITHIN_MS = 20_000;
  */
 export async function runProgram<C extends CommonConfig>(program: Program<C>, config: C): Promise<number> {
   const life = new AbortController();
-  const signalled = new Promise<void>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve());
-  });
+  const told = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => told.abort());
+  let starting = true;
+  // What a program waits for while it starts is given up; one that has started stops in order.
+  told.signal.addEventListener("abort", () => starting && life.abort(), { once: true });
   try {
     const app = await defaultContainer(config, life.signal);
     const running = await program.start(app, config);
-    const metrics = config.metrics === undefined ? undefined : await metricsAt(config.metrics, running);
-    process.stdout.write(`${JSON.stringify({ ready: true, listenOn: running.listenOn })}\n`);
-    await Promise.race([signalled, failureOf(running)]);
-    await within(STOP_WITHIN_MS, running.stop());
-    await metrics?.close();
+    starting = false;
+    try {
+      await serveUntil(told.signal, running, config.metrics);
+    } finally {
+      await within(STOP_WITHIN_MS, running.stop());
+    }
     life.abort();
     app.resolve(Tokens.links).close();
     app.resolve(Tokens.identity).close();
     return 0;
   } catch (error) {
+    if (starting && told.signal.aborted) return 0;
     process.stderr.write(`${program.name}: ${explain(error)}\n`);
     return 1;
   } finally {
     life.abort();
   }
+}
+
+/** Says that the program is ready. Resolves when it is told to end, rejects when it cannot do its job. */
+async function serveUntil(told: AbortSignal, running: Running, address: string | undefined): Promise<void> {
+  const over = Promise.race([aborted(told), failureOf(running)]);
+  // It may fail before the metrics are served; that is told afterwards.
+  over.catch(() => {});
+  const metrics = address === undefined ? undefined : await metricsAt(address, running);
+  try {
+    process.stdout.write(`${JSON.stringify({ ready: true, listenOn: running.listenOn })}\n`);
+    await over;
+  } finally {
+    await metrics?.close();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 /** Serves metrics. Loaded only when asked for, as it brings a library. */

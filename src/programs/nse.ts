@@ -84,6 +84,7 @@ export async function startEndpoint(
     listenOn: config.listenOn ?? [ownSocket(config.name)],
     identity: app.resolve(Tokens.identity),
     transport: transport(app),
+    until: app.resolve(Tokens.until),
     trace: app.resolve(Tokens.trace),
     clock: app.resolve(Tokens.clock),
     logger: app.resolve(Tokens.logger),

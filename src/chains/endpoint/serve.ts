@@ -42,6 +42,8 @@ export interface ServeEndpointOptions {
   readonly registerServices?: boolean;
   /** Over what it calls and is called, when not over gRPC. */
   readonly transport?: Transport;
+  /** Gives up a start that still waits for its registration. What has started is ended by `close()`. */
+  readonly until?: AbortSignal;
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly trace?: TraceHook | undefined;
@@ -108,11 +110,13 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   const registry = registryClient({ links, url: connectTo, until: life.signal });
   const entry = endpointEntry(options, server.listenOn[0]!);
   try {
-    await ctx.withTimeout(REGISTER_WITHIN_MS, async (c) => {
-      if (options.registerServices !== false)
-        await registerServices(c, options, registry.networkServices, logger);
-      await registry.endpoints.register(c, entry);
-    });
+    await ctx.withSignal(options.until ?? life.signal, (patient) =>
+      patient.withTimeout(REGISTER_WITHIN_MS, async (c) => {
+        if (options.registerServices !== false)
+          await registerServices(c, options, registry.networkServices, logger);
+        await registry.endpoints.register(c, entry);
+      }),
+    );
   } catch (error) {
     stopped();
     await server.close();

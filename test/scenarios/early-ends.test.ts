@@ -1,0 +1,73 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { becomes, command, ProcessMesh, runToEnd } from "./support.js";
+
+let folder: string;
+let mesh: ProcessMesh | undefined;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "nsm-early-"));
+});
+afterEach(async () => {
+  await mesh?.stop();
+  mesh = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("a program that ends early", () => {
+  test.each(["nse", "forwarder"])(
+    "because it is told to while the %s waits for its manager ends at once and well, without its socket",
+    async (program) => {
+      const socket = join(folder, "own.sock");
+      const service = program === "nse" ? ["--service", "s"] : [];
+      const args = ["--insecure", "--control-plane-only", ...service];
+      const reaching = ["--listen-on", `unix://${socket}`, "--connect-to", `unix://${folder}/nobody.sock`];
+      const child = spawn(process.execPath, command(program, [...args, ...reaching]), { stdio: "ignore" });
+      try {
+        // It serves before it registers.
+        await becomes(() => Promise.resolve(existsSync(socket)), true);
+        const told = Date.now();
+        child.kill("SIGTERM");
+        expect(await once(child, "exit")).toEqual([0, null]);
+        expect(Date.now() - told).toBeLessThan(5_000);
+        expect(existsSync(socket)).toBe(false);
+      } finally {
+        child.kill("SIGKILL");
+      }
+    },
+  );
+
+  test("because its metrics have no port takes its registration and its socket back", async () => {
+    mesh = await ProcessMesh.start();
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const address = `127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const socket = join(folder, "own.sock");
+    const args = ["--insecure", "--control-plane-only", "--service", "firewall", "--metrics", address];
+    const reaching = ["--listen-on", `unix://${socket}`, "--connect-to", mesh.url("nsmgr")];
+    const { code, stderr } = await runToEnd("nse", [...args, ...reaching]);
+    await new Promise((resolve) => other.close(resolve));
+    expect(code).toBe(1);
+    expect(stderr).toContain(address);
+    expect(existsSync(socket)).toBe(false);
+    const nsc = await mesh.client("nsc", "firewall");
+    const failed = await nsc.events.next("failed");
+    expect((failed.error as { message: string }).message).toContain("0 registered");
+  });
+
+  test("because a connection can never stand says so in one line, while its metrics are being set up", async () => {
+    const args = ["--insecure", "--control-plane-only", "--connect-to", `unix://${folder}/nobody.sock`];
+    const asking = ["--request", "kernel://firewall/b a d", "--metrics", "127.0.0.1:0"];
+    const { code, stderr } = await runToEnd("nsc", [...args, ...asking]);
+    expect(code).toBe(1);
+    const lines = stderr
+      .trim()
+      .split("\n")
+      .filter((line) => !line.startsWith('{"level":40'));
+    expect(lines).toEqual([expect.stringContaining('"b a d" is no interface name')]);
+  });
+});
