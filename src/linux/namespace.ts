@@ -118,7 +118,8 @@ function open(path: string, flags: number, shown = path): number {
     const errno = errnoOf(error) ?? "EIO";
     const hint =
       errno === "EACCES" ? "; that of a process is open to its own user and to CAP_SYS_PTRACE" : "";
-    throw refusal(errno, `cannot open the network namespace ${shown}: ${errnoText(errno)}${hint}`, error);
+    // Node's error would say the same once more.
+    throw refusal(errno, `cannot open the network namespace ${shown}: ${errnoText(errno)}${hint}`);
   }
 }
 

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Code } from "nsm-sdk/core";
+import { Code, explain } from "nsm-sdk/core";
 import {
   currentNamespace,
   netlinkIn,
@@ -66,6 +66,18 @@ describe("opening a namespace", () => {
       expect.objectContaining({ code, message: expect.stringMatching(sentence) }),
     );
     expect(openDescriptors()).toEqual(before);
+  });
+
+  test("says once why there is none", () => {
+    let refused: unknown;
+    try {
+      openNamespace("/proc/4194305/ns/net");
+    } catch (error) {
+      refused = error;
+    }
+    expect(explain(refused)).toBe(
+      "cannot open the network namespace /proc/4194305/ns/net: no such file or directory (ENOENT)",
+    );
   });
 
   test("refuses a FIFO without waiting for somebody to write into it, and a file that looks like one", () => {
