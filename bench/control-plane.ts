@@ -1,86 +1,107 @@
 import { insecure, mutualTls, type Maker, type Security } from "../test/interop/peers.js";
-import { components, ControlMesh } from "./control-mesh.js";
-import type { Section } from "./main.js";
+import { components, ControlMesh, roles, type Component } from "./control-mesh.js";
+import type { Section } from "./report.js";
 import { medians } from "./statistics.js";
 
-const ROLES = ["registry", "nsmgr", "forwarder", "nse", "nse-2", "nsc"];
-
-/** How much is done; the quick form only shows that it works. */
+/** How much is done. */
 interface Amount {
-  readonly warmUp: number;
-  readonly sequential: number;
-  readonly parallel: number;
-  readonly live: number;
-  readonly heals: number;
+  /** Rounds of both makers, by turns; the median of each figure counts. */
   readonly rounds: number;
+  /** Connections of a round that are made one after the other. */
+  readonly sequential: number;
+  /** Connections of a round that are made several at a time. */
+  readonly parallel: number;
+  /** Connections that stand at the same time when memory is looked at. */
+  readonly live: number;
+  /** Made and closed before anything is measured: a fresh process is slow, Node's more than Go's. */
+  readonly warmUp: Readonly<Record<Maker, number>>;
 }
 
-const FULL: Amount = { warmUp: 400, sequential: 200, parallel: 500, live: 1_000, heals: 3, rounds: 3 };
-const QUICK: Amount = { warmUp: 20, sequential: 20, parallel: 40, live: 40, heals: 1, rounds: 1 };
+const FULL: Amount = {
+  rounds: 3,
+  sequential: 150,
+  parallel: 300,
+  live: 1_000,
+  warmUp: { ours: 500, go: 50 },
+};
+const QUICK: Amount = { rounds: 1, sequential: 20, parallel: 40, live: 50, warmUp: { ours: 20, go: 20 } };
 
 type Figures = Record<string, number>;
 
-/** Our components and Go's, one after the other, under the same load generator: the Go SDK's client chain. */
+/**
+ * Our components and Go's under the same load, that of the Go SDK's client chain, which connects anew for each
+ * call. Both stand all the time and are asked by turns, so that both see the same machine.
+ */
 export async function controlPlane(kind: Security["kind"], quick: boolean): Promise<Section> {
   const amount = quick ? QUICK : FULL;
-  const security = kind === "insecure" ? insecure() : await mutualTls(ROLES);
+  const security = kind === "insecure" ? insecure() : await mutualTls(roles);
+  const meshes: ControlMesh[] = [];
   try {
-    const ours = await measured("ours", security, amount);
-    const go = await measured("go", security, amount);
+    const subjects: { readonly mesh: ControlMesh; readonly idle: Figures; readonly rounds: Figures[] }[] = [];
+    for (const maker of ["ours", "go"] as const) {
+      const mesh = await ControlMesh.start(maker, security);
+      meshes.push(mesh);
+      subjects.push({ mesh, idle: memory(mesh, "idle"), rounds: [] });
+      await mesh.load({ connections: amount.warmUp[maker], concurrency: 8 });
+    }
+    for (let i = 0; i < amount.rounds; i++) {
+      for (const { mesh, rounds } of subjects) rounds.push(await round(mesh, amount));
+    }
+    const [ours, go] = await inTurn(subjects, async ({ mesh, idle, rounds }) => ({
+      ...medians(rounds),
+      ...idle,
+      ...(await memoryWithLive(mesh, amount.live)),
+    }));
     return {
       title: `Control plane, ${kind}`,
       columns: ["ours", "Go"],
-      rows: Object.keys(ours).map((what) => ({ what, ours: ours[what]!, peer: go[what] })),
+      rows: Object.keys(ours!).map((what) => ({ what, ours: ours![what]!, peer: go![what] })),
     };
   } finally {
+    await inTurn(meshes, (mesh) => mesh.stop());
     await security.remove();
   }
 }
 
-async function measured(maker: Maker, security: Security, amount: Amount): Promise<Figures> {
-  const mesh = await ControlMesh.start(maker, security);
-  try {
-    const idle = mesh.residentMb();
-    await mesh.load({ connections: amount.warmUp, concurrency: 8 });
-    const rounds: Figures[] = [];
-    for (let round = 0; round < amount.rounds; round++) rounds.push(await oneRound(mesh, amount));
-    const live = await withManyLive(mesh, amount.live);
-    const heals: Figures[] = [];
-    for (let i = 0; i < amount.heals; i++)
-      heals.push({ "heal after kill -9 of the endpoint, ms": 1000 * (await mesh.healSeconds(i)) });
-    return {
-      ...medians(rounds),
-      ...medians(heals),
-      ...Object.fromEntries(components.map((name) => [`RSS ${name} idle, MB`, idle[name]])),
-      ...Object.fromEntries(
-        components.map((name) => [`RSS ${name} with ${amount.live} live, MB`, live[name] ?? NaN]),
-      ),
-    };
-  } finally {
-    await mesh.stop();
-  }
-}
-
-async function oneRound(mesh: ControlMesh, { sequential, parallel }: Amount): Promise<Figures> {
+async function round(mesh: ControlMesh, { sequential, parallel }: Amount): Promise<Figures> {
   const one = await mesh.load({ connections: sequential, refresh: true });
-  const eight = await mesh.load({ connections: parallel, concurrency: 8 });
-  const before = mesh.cpuSeconds();
+  const cpu = [mesh.cpuSeconds()];
+  const eight = await mesh.load({
+    connections: parallel,
+    concurrency: 8,
+    whenAllStand: () => cpu.push(mesh.cpuSeconds()),
+  });
+  cpu.push(mesh.cpuSeconds());
   const many = await mesh.load({ connections: parallel, concurrency: 32 });
-  const cpu = mesh.cpuSeconds() - before;
+  const perThousand = (seconds: number): number => (seconds * 1_000) / parallel;
   return {
-    "new connection, sequential p50, ms": one.request.p50Ms,
-    "new connection, sequential p99, ms": one.request.p99Ms,
-    "refresh p50, ms": one.refresh!.p50Ms,
-    "close p50, ms": one.close!.p50Ms,
-    "new connections/s at concurrency 1": one.request.ratePerSecond,
-    "new connections/s at concurrency 8": eight.request.ratePerSecond,
-    "new connections/s at concurrency 32": many.request.ratePerSecond,
-    "CPU s per 1000 connections made and closed, all components": (cpu * 1000) / parallel,
+    "new connection, one at a time, p50 ms": one.request.p50Ms,
+    "new connection, one at a time, p99 ms": one.request.p99Ms,
+    "refresh p50 ms": one.refresh!.p50Ms,
+    "close p50 ms": one.close.p50Ms,
+    "new connections/s, one at a time": one.request.ratePerSecond,
+    "new connections/s, 8 at a time": eight.request.ratePerSecond,
+    "new connections/s, 32 at a time": many.request.ratePerSecond,
+    "CPU s per 1000 connections made, all four processes": perThousand(cpu[1]! - cpu[0]!),
+    "CPU s per 1000 connections closed, all four processes": perThousand(cpu[2]! - cpu[1]!),
+    "healed after kill -9 of the endpoint, ms": await mesh.healMs(),
   };
 }
 
-async function withManyLive(mesh: ControlMesh, connections: number): Promise<Record<string, number>> {
-  let live: Record<string, number> = {};
-  await mesh.load({ connections, concurrency: 8, whenAllStand: () => (live = mesh.residentMb()) });
-  return live;
+async function memoryWithLive(mesh: ControlMesh, connections: number): Promise<Figures> {
+  let figures: Figures = {};
+  const whenAllStand = (): void => void (figures = memory(mesh, `with ${connections} live`));
+  await mesh.load({ connections, concurrency: 8, whenAllStand });
+  return figures;
+}
+
+function memory(mesh: ControlMesh, when: string): Figures {
+  const entry = (name: Component): [string, number] => [`memory MB ${when}, ${name}`, mesh.residentMb(name)];
+  return Object.fromEntries(components.map(entry));
+}
+
+async function inTurn<T, R>(things: readonly T[], work: (thing: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (const thing of things) results.push(await work(thing));
+  return results;
 }

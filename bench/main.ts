@@ -1,36 +1,51 @@
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { controlPlane } from "./control-plane.js";
 import { dataPlane } from "./data-plane.js";
-import { table, type Row } from "./table.js";
+import { table, type Section } from "./report.js";
 
-/** A heading and what stands under it. */
-export interface Section {
-  readonly title: string;
-  readonly columns: readonly string[];
-  readonly rows: readonly Row[];
-}
+const sections: readonly { readonly name: string; measure(quick: boolean): Promise<Section> }[] = [
+  { name: "insecure", measure: (quick) => controlPlane("insecure", quick) },
+  { name: "mutual-tls", measure: (quick) => controlPlane("mutual TLS", quick) },
+  { name: "data-plane", measure: dataPlane },
+];
 
-/** `npm run bench [-- --json] [-- --quick]`: prints the figures as Markdown, or as one object. */
+/** `npm run bench -- [--json] [--quick] [NAME…]`: prints the figures as Markdown, or as one object. */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
     options: { json: { type: "boolean" }, quick: { type: "boolean" } },
+    allowPositionals: true,
   });
-  const say = (text: string): void => void process.stderr.write(`${text}\n`);
-  const sections: Section[] = [];
-  for (const security of ["insecure", "mutual TLS"] as const) {
-    say(`control plane, ${security} …`);
-    sections.push(await controlPlane(security, values.quick ?? false));
+  const names = sections.map(({ name }) => name);
+  const unknown = positionals.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    process.stderr.write(`"${unknown}" is not measured here: allowed are ${names.join(", ")}\n`);
+    return 2;
   }
-  say("data plane …");
-  sections.push(await dataPlane(values.quick ?? false));
-
-  const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+  const machine = {
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 1e9),
+    node: process.version,
+    // Whatever else runs takes its share: figures of a busy machine are good for their ratios at most.
+    loadBefore: loadavg()[0]!,
+  };
+  const began = performance.now();
+  const measured: Section[] = [];
+  for (const { name, measure } of sections) {
+    if (positionals.length > 0 && !positionals.includes(name)) continue;
+    process.stderr.write(`${name}…\n`);
+    measured.push(await measure(values.quick ?? false));
+  }
+  const seconds = Math.round((performance.now() - began) / 1_000);
   if (values.json) {
-    process.stdout.write(`${JSON.stringify({ machine, sections })}\n`);
-  } else {
-    process.stdout.write(`${machine}\n\n${sections.map(table).join("\n")}`);
+    process.stdout.write(`${JSON.stringify({ machine, seconds, sections: measured })}\n`);
+    return 0;
   }
+  const { cores, memoryGb, node, loadBefore } = machine;
+  process.stdout.write(
+    `${cores} cores, ${memoryGb} GB, Node ${node}, load ${loadBefore.toFixed(1)} before, ${seconds} s\n\n` +
+      measured.map(table).join("\n"),
+  );
   return 0;
 }

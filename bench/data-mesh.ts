@@ -1,0 +1,140 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Connection, NetworkServiceRequest } from "../src/api/index.js";
+import { client } from "../src/chains/client/index.js";
+import { Context, type Links, type NetworkService } from "../src/core/index.js";
+import { kernelClient } from "../src/elements/mechanisms/kernel/index.js";
+import { authority, fileIdentity } from "../src/identity/index.js";
+import type { NetworkNamespace } from "../src/linux/index.js";
+import { grpcLinks } from "../src/outbound/index.js";
+import { startProcess, type RunningProcess } from "../src/testing/processes.js";
+import { namespaceWithLoopback } from "./bare-wires.js";
+
+/** How late a program's event loop was, in milliseconds. */
+export interface LoopLag {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+const lagProbe = new URL("./loop-lag.mjs", import.meta.url).href;
+
+const SERVICE = "bench";
+const roles = ["registry", "nsmgr", "forwarder", "nse", "nsc"] as const;
+
+/** A connection that stands, and how to end it. */
+export interface Standing {
+  readonly connection: Connection;
+  close(): Promise<void>;
+}
+
+/**
+ * A whole mesh with mutual TLS on unix sockets, its forwarder wiring in the kernel. The clients are this process,
+ * each with a namespace of its own; the endpoint has one for all its interfaces.
+ */
+export class DataMesh {
+  readonly #running: RunningProcess[] = [];
+  readonly #life = new AbortController();
+  readonly #clients: NetworkNamespace[] = [];
+  #links: (Links & { close(): void }) | undefined;
+  #forwarder: RunningProcess | undefined;
+
+  private constructor(
+    private readonly folder: string,
+    private readonly endpointNamespace: NetworkNamespace,
+  ) {}
+
+  static async start(): Promise<DataMesh> {
+    const folder = await mkdtemp(join(tmpdir(), "nsm-bench-"));
+    const mesh = new DataMesh(folder, await namespaceWithLoopback());
+    try {
+      await mesh.#open();
+    } catch (error) {
+      await mesh.stop();
+      throw error;
+    }
+    return mesh;
+  }
+
+  /** A client in a namespace of its own; call it for a new connection over all hops. */
+  async client(name: string): Promise<{ namespace: NetworkNamespace; request(): Promise<Standing> }> {
+    const namespace = await namespaceWithLoopback();
+    this.#clients.push(namespace);
+    const { networkService } = client({
+      name,
+      url: this.#url("nsmgr"),
+      links: this.#links!,
+      until: this.#life.signal,
+      refresh: false,
+      heal: false,
+      elements: [kernelClient({ inodeUrl: `file://${namespace.path}`, interfaceName: "nsm-1" })],
+    });
+    return { namespace, request: () => this.#request(networkService, name) };
+  }
+
+  async #request(networkService: NetworkService, id: string): Promise<Standing> {
+    const request = NetworkServiceRequest.create({
+      connection: Connection.create({ id, networkService: SERVICE }),
+    });
+    const connection = await this.#call((ctx) => networkService.request(ctx, request));
+    return { connection, close: () => this.#call((ctx) => networkService.close(ctx, connection)) };
+  }
+
+  /** How late the forwarder's event loop was since this was asked last. */
+  async forwarderLag(): Promise<LoopLag> {
+    process.kill(this.#forwarder!.pid, "SIGUSR2");
+    return (await this.#forwarder!.events.next("loop-lag")) as unknown as LoopLag;
+  }
+
+  async stop(): Promise<void> {
+    this.#life.abort();
+    this.#links?.close();
+    for (const running of this.#running.reverse()) await running.kill("SIGKILL");
+    for (const namespace of [...this.#clients, this.endpointNamespace]) namespace.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #open(): Promise<void> {
+    const ca = await authority({ trustDomain: "example.org" });
+    for (const role of roles) await (await ca.issue({ path: `/${role}` })).writeTo(this.#path(role));
+    await this.#start("registry", ["--listen-on", this.#url("registry")]);
+    await this.#start("nsmgr", ["--listen-on", this.#url("nsmgr"), "--registry", this.#url("registry")]);
+    const manager = ["--connect-to", this.#url("nsmgr")];
+    this.#forwarder = await this.#start("forwarder", [
+      ...[...manager, "--listen-on", this.#url("forwarder"), "--state-dir", this.#path("state")],
+    ]);
+    const endpoint = [...manager, "--listen-on", this.#url("nse"), "--service", SERVICE];
+    await this.#start("nse", [...endpoint, "--cidr", "172.16.0.0/16"], this.endpointNamespace);
+
+    const identity = await fileIdentity(this.#path("nsc"));
+    const links = grpcLinks({ identity });
+    this.#links = { to: (url) => links.to(url), close: () => (links.close(), identity.close()) };
+  }
+
+  async #start(role: string, args: readonly string[], namespace?: NetworkNamespace): Promise<RunningProcess> {
+    const common = ["--name", role, "--identity", `files=${this.#path(role)}`, "--log-level", "error"];
+    const running = await startProcess({
+      command: process.execPath,
+      args: [...(role === "forwarder" ? ["--import", lagProbe] : []), main, "run", role, ...common, ...args],
+      name: role,
+      namespace,
+    });
+    this.#running.push(running);
+    return running;
+  }
+
+  #call<R>(work: (ctx: Context) => Promise<R>): Promise<R> {
+    return Context.background({ signal: this.#life.signal }).withTimeout(15_000, work);
+  }
+
+  #path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  #url(name: string): string {
+    return `unix://${this.#path(`${name}.sock`)}`;
+  }
+}
