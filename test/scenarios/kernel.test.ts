@@ -61,6 +61,19 @@ describe("a kernel forwarder among processes", () => {
     await nsc.stop();
   });
 
+  test("takes the wire away although it was down when the client began to end", async () => {
+    mesh = await ProcessMesh.start({ client, endpoint });
+    await mesh.endpoint("nse", "ping");
+    const nsc = await mesh.client("nsc", "ping");
+    await nsc.events.next("established");
+    await mesh.get("forwarder").kill("SIGKILL");
+    const ended = nsc.stop();
+    await mesh.replace("forwarder");
+    expect((await ended).code).toBe(0);
+    await becomes(() => count(client), 0);
+    await becomes(() => count(endpoint), 0);
+  });
+
   test("removes the wire of a client that was killed when its token expires", async () => {
     mesh = await ProcessMesh.start({ client, endpoint });
     await mesh.endpoint("nse", "ping");

@@ -4,8 +4,8 @@ import { retry } from "../../elements/retry/index.js";
 import { requestedConnection, type RequestedService } from "../config/request-url.js";
 import type { EventReporter } from "./events.js";
 
-/** How long a Close may take when the program is told to end. */
-const CLOSE_WITHIN_MS = 15_000;
+/** How long a Close is tried when the program is told to end: a hop may be restarting. */
+const CLOSE_WITHIN_MS = 5_000;
 
 /** One connection that a program wants to have. */
 export interface KeptConnection {
@@ -56,7 +56,7 @@ export function keepConnected(ctx: Context, options: KeepConnectedOptions): Kept
       const connection = await established.catch(() => undefined);
       if (!connection) return;
       try {
-        await ctx.detached((c) => networkService.close(c, connection), CLOSE_WITHIN_MS);
+        await ctx.detached((c) => service.close(c, connection), CLOSE_WITHIN_MS);
         reporter.closed(connection);
       } catch (error) {
         reporter.failed(connection, error, false);
