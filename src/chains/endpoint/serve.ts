@@ -72,7 +72,7 @@ export interface ServedEndpoint {
 
 /** How long a registration or its removal may take before the program goes on without. */
 const REGISTER_WITHIN_MS = 15_000;
-const UNREGISTER_WITHIN_MS = 3_000;
+const UNREGISTER_WITHIN_MS = 2_000;
 
 /**
  * Runs an endpoint: serves its chain, registers its network services and itself with the manager, and keeps the
@@ -109,6 +109,13 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   });
   const registry = registryClient({ links, url: connectTo, until: life.signal });
   const entry = endpointEntry(options, server.listenOn[0]!);
+  const takeOut = async (withinMs: number): Promise<void> => {
+    try {
+      await ctx.withTimeout(withinMs, (c) => registry.endpoints.unregister(c, entry));
+    } catch (error) {
+      logger.warn({ error: explain(error) }, "could not unregister; the registration will expire");
+    }
+  };
   try {
     await ctx.withSignal(options.until ?? life.signal, (patient) =>
       patient.withTimeout(REGISTER_WITHIN_MS, async (c) => {
@@ -118,6 +125,8 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
       }),
     );
   } catch (error) {
+    // Whoever gave up may be registered all the same: the answer was only late.
+    if (options.until?.aborted) await takeOut(UNREGISTER_WITHIN_MS / 4);
     stopped();
     await server.close();
     throw error;
@@ -126,11 +135,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
     listenOn: server.listenOn,
     debugState: () => ({ ...chain.debugState(), ...registry.debugState(), ...server.debugState() }),
     async close() {
-      try {
-        await ctx.withTimeout(UNREGISTER_WITHIN_MS, (c) => registry.endpoints.unregister(c, entry));
-      } catch (error) {
-        logger.warn({ error: explain(error) }, "could not unregister; the registration will expire");
-      }
+      await takeOut(UNREGISTER_WITHIN_MS);
       await server.close();
       stopped();
     },
