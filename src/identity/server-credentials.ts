@@ -86,7 +86,7 @@ function verifier(source: X509Source): (socket: TLSSocket) => CallPeer {
   const verified = new VerifiedPeers();
   return (socket) => {
     const { svid, bundles } = source.current();
-    const own = shown(rawOf(socket.getCertificate())) ?? svid;
+    const own = shown(socket) ?? svid;
     const now = Date.now();
     // Not getPeerX509Certificate(): it takes the chain of certificates out of the session.
     const known = verified.get(own, socket.getPeerCertificate().fingerprint256, bundles, now);
@@ -102,19 +102,19 @@ function verifier(source: X509Source): (socket: TLSSocket) => CallPeer {
   };
 }
 
-function rawOf(certificate: PeerCertificate | object | null): Buffer | undefined {
-  return (certificate as PeerCertificate | null)?.raw;
-}
-
 /** Finds the SVID a session showed among those the source held since, as far as they are not expired. */
-function shownSvids(source: X509Source): (certificate: Buffer | undefined) => X509Svid | undefined {
+function shownSvids(source: X509Source): (socket: TLSSocket) => X509Svid | undefined {
   let held: X509Svid[] = [source.current().svid];
   source.changes.subscribe(({ svid }) => {
     const now = Date.now();
     held = [svid, ...held.filter((old) => old !== svid && old.expires.getTime() > now)];
   });
-  return (certificate) =>
-    certificate && held.find(({ certificates }) => certificates[0]!.raw.equals(certificate));
+  return (socket) => {
+    // As a rule there is no other, and asking OpenSSL costs more than all the rest.
+    if (held.length === 1) return held[0];
+    const { raw } = (socket.getCertificate() ?? {}) as Partial<PeerCertificate>;
+    return raw && held.find(({ certificates }) => certificates[0]!.raw.equals(raw));
+  };
 }
 
 interface CallInternals {
