@@ -57,6 +57,9 @@ export async function wire(
   });
   await address(client, atClient, [client4, client6], [endpoint4, endpoint6]);
   await address(endpoint, atEndpoint, [endpoint4, endpoint6], [client4, client6]);
+  // An IPv6 address answers some time after it was given; who asks before loses a second.
+  await netlinkIn(client).addressesUsable(atClient);
+  await netlinkIn(endpoint).addressesUsable(atEndpoint);
 }
 
 async function address(
