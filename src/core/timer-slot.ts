@@ -1,5 +1,5 @@
 import type { Context } from "./context.js";
-import { Code, explain, NsmError } from "./errors.js";
+import { explain } from "./errors.js";
 import { log } from "./logger.js";
 import { Slot } from "./state.js";
 import { atEnd } from "./until.js";
@@ -7,9 +7,6 @@ import { atEnd } from "./until.js";
 interface Armed {
   cancel(): void;
 }
-
-// One for all: each Close and each refresh cancels timers, and an error takes its time to be made.
-const cancelled = new NsmError(Code.Cancelled, "the timer was cancelled");
 
 /**
  * One timer per connection (or registration), for elements that act on their own later. Make it inside the
@@ -57,7 +54,7 @@ export class TimerSlot {
     const timer: Armed = {
       cancel: () => {
         cancelTimer();
-        controller.abort(cancelled);
+        controller.abort();
         this.armed.delete(timer);
       },
     };
