@@ -68,6 +68,13 @@ describe("excluded-prefixes/server", () => {
     expect(warnings).toEqual([]);
   });
 
+  test("Requests that come while the file is read wait for what it says", async () => {
+    await write("10.0.0.0/8");
+    const { excluded } = manager();
+    const answers = await Promise.all(["a", "b", "c"].map((id) => excluded({ id })));
+    expect(answers).toEqual([["10.0.0.0/8"], ["10.0.0.0/8"], ["10.0.0.0/8"]]);
+  });
+
   test("sees a link that is swapped for another", async () => {
     await writeFile(join(dir, "one"), "prefixes: [10.0.0.0/8]");
     await writeFile(join(dir, "two"), "prefixes: [11.0.0.0/8]");

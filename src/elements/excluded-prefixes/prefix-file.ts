@@ -7,27 +7,36 @@ import { AddressSet, formatPrefix, parsePrefix } from "../../net/index.js";
 // An empty file is an empty list.
 const content = z.object({ prefixes: z.array(z.string()).nullish() }).nullish();
 
+/** What the file held in one of its versions. */
+interface Content {
+  readonly version: string;
+  readonly prefixes: Promise<readonly string[]>;
+}
+
 /**
  * The prefixes in a file, joined where they are neighbours, IPv4 first. The file is read again when it has
- * changed, which costs a stat() per call and needs no watcher that could miss the swap of a link.
+ * changed, which costs a stat() per call and needs no watcher that could miss the swap of a link. Calls that come
+ * while it is read wait for the same content.
  */
 export function prefixFile(path: string): (ctx: Context) => Promise<readonly string[]> {
-  let seen: string | undefined;
-  let prefixes: readonly string[] = [];
+  let newest: Content | undefined;
 
-  return async (ctx) => {
-    const version = await versionOf(path);
-    if (version === seen) return prefixes;
-    seen = version;
+  const read = async (ctx: Context, version: string, before?: Content): Promise<readonly string[]> => {
     try {
-      prefixes = version === "absent" ? [] : parsePrefixes(await readFile(path, "utf8"));
+      return version === "absent" ? [] : parsePrefixes(await readFile(path, "utf8"));
     } catch (error) {
       log(ctx).warn(
         { err: error, file: path },
         "excluded prefixes stay as they were: the file cannot be used",
       );
+      return before?.prefixes ?? [];
     }
-    return prefixes;
+  };
+
+  return async (ctx) => {
+    const version = await versionOf(path);
+    if (newest?.version !== version) newest = { version, prefixes: read(ctx, version, newest) };
+    return newest.prefixes;
   };
 }
 
