@@ -42,10 +42,11 @@ export interface RegistryKind<E extends RegistryEntry, Q extends WatchableQuery,
   matches(asked: E | undefined, stored: E): boolean;
   /** The services an entry belongs to: what it can be looked up by beside its name. */
   services(entry: E): readonly string[];
-  /** What a cache keeps together and watches as one: an endpoint's services, a network service's name. */
-  groups(entry: E): readonly string[];
-  /** What all entries of a group look like. */
-  likeGroup(group: string): Partial<E>;
+  /**
+   * What contains every answer to a query, from narrow to wide, for a cache to watch: endpoints of a service under a
+   * URL, endpoints of a service, the network service of a name. Empty for a query that names nothing of the kind.
+   */
+  scopes(asked: E): readonly Partial<E>[];
   /** When it is over, in milliseconds since the epoch; undefined for never. */
   expiresAt(entry: E): number | undefined;
   /** How large it is, encoded. */
@@ -66,8 +67,7 @@ export const networkServiceKind: RegistryKind<
   isDeleted: (found) => found.deleted,
   matches: matchesServiceQuery,
   services: () => [],
-  groups: ({ name }) => (name === "" ? [] : [name]),
-  likeGroup: (name) => ({ name }),
+  scopes: ({ name }) => (name === "" ? [] : [{ name }]),
   expiresAt: () => undefined,
   bytes: (service) => NetworkServiceEntry.encode(service).finish().length,
 };
@@ -89,8 +89,11 @@ export const endpointKind: RegistryKind<
   isDeleted: (found) => found.deleted,
   matches: matchesEndpointQuery,
   services: (endpoint) => endpoint.networkServiceNames,
-  groups: (endpoint) => endpoint.networkServiceNames,
-  likeGroup: (service) => ({ networkServiceNames: [service] }),
+  scopes: ({ networkServiceNames: [service], url }) => {
+    if (service === undefined) return [];
+    const whole = { networkServiceNames: [service] };
+    return url === "" ? [whole] : [{ ...whole, url }, whole];
+  },
   expiresAt: ({ expirationTime }) => expirationTime && fromTimestamp(expirationTime),
   bytes: (endpoint) => NetworkServiceEndpoint.encode(endpoint).finish().length,
 };

@@ -1,4 +1,16 @@
-import { filter, lastValueFrom, merge, mergeMap, Subject, throwError, toArray } from "rxjs";
+import {
+  defer,
+  filter,
+  lastValueFrom,
+  merge,
+  mergeMap,
+  Subject,
+  take,
+  tap,
+  throwError,
+  toArray,
+  type Observable,
+} from "rxjs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   NetworkServiceEndpoint,
@@ -50,12 +62,19 @@ function behindCache(maxWatches?: number) {
   let down = false;
   let muted = false;
   let before = 0;
+  let messages = 0;
+  let arrival: Observable<void> | undefined;
   const way: ChainElement<EndpointRegistry> = {
     name: "way",
     find(c, query, next) {
       if (down) return throwError(() => new NsmError(Code.Unavailable, "down"));
-      const told = next.find(c, query);
-      return query.watch ? merge(told.pipe(filter(() => !muted)), lost) : told;
+      if (!query.watch) return next.find(c, query);
+      const arrived = arrival;
+      const told = defer(() => next.find(c, query)).pipe(
+        filter(() => !muted),
+        tap(() => messages++),
+      );
+      return merge(arrived ? arrived.pipe(mergeMap(() => told)) : told, lost);
     },
   };
   const seen = recorder();
@@ -72,6 +91,21 @@ function behindCache(maxWatches?: number) {
     /** The watch is slow: it tells nothing for now. */
     set muted(value: boolean) {
       muted = value;
+    },
+    /** Holds watches up on their way to the registry, until what it returns is called. */
+    late(): () => void {
+      const gate = new Subject<void>();
+      arrival = gate.pipe(take(1));
+      return () => {
+        arrival = undefined;
+        gate.next();
+      };
+    },
+    /** How many messages watches have delivered since this was asked last. */
+    told(): number {
+      const count = messages;
+      messages = 0;
+      return count;
     },
     async find(like: Partial<NetworkServiceEndpoint>, c = ctx): Promise<string[]> {
       const networkServiceEndpoint = NetworkServiceEndpoint.create(like as object);
@@ -246,7 +280,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("watches a bounded number of services: the one not used for longest goes", async () => {
+  test("watches a bounded number of services: one used again takes the place of the one unused for longest", async () => {
     const { origin, find, asked, element, clear } = behindCache(2);
     for (const service of ["one", "two", "three"]) await origin.register(ctx, nse(`nse-${service}`, service));
     const use = async (service: string): Promise<number> => {
@@ -255,9 +289,80 @@ describe("cache", () => {
       return asked();
     };
     expect([await use("one"), await use("two"), await use("one")]).toEqual([3, 3, 0]);
-    expect(await use("three")).toBe(3);
+    expect([await use("three"), await use("two"), await use("one")]).toEqual([1, 0, 0]);
+    expect([await use("three"), await use("one"), await use("three")]).toEqual([1, 0, 3]);
     expect(element.debugState!()).toEqual({ watches: 2 });
-    expect([await use("one"), await use("two")]).toEqual([0, 3]);
+    expect([await use("three"), await use("one"), await use("two")]).toEqual([0, 0, 1]);
+    await clear();
+  });
+
+  test.each([
+    [256, 0],
+    [257, 1],
+    [300, 44],
+  ])("used for %i services in turn, asks the registry %i times a round", async (services, calls) => {
+    const { origin, find, asked, clear } = behindCache();
+    for (let i = 0; i < services; i++) await origin.register(ctx, nse(`nse-${i}`, `service-${i}`));
+    const round = async (): Promise<number> => {
+      for (let i = 0; i < services; i++) await find({ networkServiceNames: [`service-${i}`] });
+      return asked();
+    };
+    expect(await round()).toBe(3 * 256 + calls);
+    expect([await round(), await round(), await round()]).toEqual([calls, calls, calls]);
+    await clear();
+  });
+
+  test("follows the services in use when they change", async () => {
+    const { origin, find, asked, clear } = behindCache(4);
+    for (let i = 0; i < 10; i++) await origin.register(ctx, nse(`nse-${i}`, `service-${i}`));
+    const round = async (from: number): Promise<number> => {
+      for (let i = from; i < from + 4; i++) await find({ networkServiceNames: [`service-${i}`] });
+      return asked();
+    };
+    await round(0);
+    expect(await round(0)).toBe(0);
+    await round(5);
+    await round(5);
+    expect(await round(5)).toBe(0);
+    await clear();
+  });
+
+  test("watches no more of a service than what is asked for: the endpoints under one URL", async () => {
+    const { origin, find, asked, told, clear } = behindCache();
+    const near = { networkServiceNames: ["forwarder"], url: "tcp://nsmgr-0:5001" };
+    for (let i = 0; i < 5; i++) {
+      await origin.register(ctx, { ...nse(`forwarder-${i}`, "forwarder"), url: `tcp://nsmgr-${i}:5001` });
+    }
+    expect(await find(near)).toEqual(["tcp://nsmgr-0:5001"]);
+    asked();
+    told();
+    for (let i = 0; i < 5; i++) {
+      await origin.register(ctx, { ...nse(`forwarder-${i}`, "forwarder"), url: `tcp://nsmgr-${i}:5001` });
+    }
+    expect(told()).toBe(1);
+    expect(await find(near)).toEqual(["tcp://nsmgr-0:5001"]);
+    expect(await find({ ...near, name: "forwarder-0" })).toEqual(["tcp://nsmgr-0:5001"]);
+    expect(await find({ name: "forwarder-0" })).toEqual(["tcp://nsmgr-0:5001"]);
+    expect(asked()).toBe(0);
+    // Knowing some endpoints of a service is not knowing the service.
+    expect(await find({ networkServiceNames: ["forwarder"] })).toHaveLength(5);
+    expect(asked()).toBe(3);
+    await clear();
+  });
+
+  test("hears of an endpoint that was unregistered while the watch was being opened", async () => {
+    const { origin, find, element, late, clear } = behindCache();
+    await origin.register(ctx, nse("a"));
+    await origin.register(ctx, nse("b"));
+    const arrive = late();
+    await find(icmp);
+    await origin.unregister(ctx, nse("a"));
+    arrive();
+    await clock.settle();
+    expect(await find(icmp)).toEqual(["tcp://b:1"]);
+    await clock.settle();
+    expect(await find(icmp)).toEqual(["tcp://b:1"]);
+    expect(element.debugState!()).toEqual({ watches: 1 });
     await clear();
   });
 

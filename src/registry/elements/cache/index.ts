@@ -1,9 +1,10 @@
 /**
- * Answers Finds from watched copies. The first Find of a service goes to the registry and opens a watch of it;
- * once that has shown all there is, Finds of the service, and of its endpoints by name, are answered at once.
- * Whatever finds nothing here is asked there, as is everything while a watch is down and every Find that is
- * marked `uncached`. A Register or Unregister through the cache is in it before it is answered. A watch ends when
- * it breaks, when nothing is registered any more, or when too many others were used since.
+ * Answers Finds from watched copies. The first Find of a service goes to the registry and opens a watch of what
+ * it asked for: the service, or the service under one URL. Once that has shown all there is, such Finds, and those
+ * of its endpoints by name, are answered at once. The registry is asked whenever nothing is found here, while a
+ * watch is down, and for every Find that is marked `uncached`. A Register or Unregister through the cache is in it
+ * before it is answered. A watch ends when it breaks, when nothing is registered any more, or when another one
+ * that is used more takes its place; what has no watch is asked for at the registry.
  *
  * Both registries. Right before dial or connect; after local-bypass. Watches pass through.
  *
@@ -12,14 +13,12 @@
  *
  * @packageDocumentation
  */
-import { concat, defer, from, merge, tap, throwError, toArray, type Observable } from "rxjs";
+import { defer, from, tap, type Observable } from "rxjs";
 import {
   atEnd,
-  Code,
   Context,
   log,
   logger,
-  NsmError,
   uncached,
   type Registry,
   type RegistryElement,
@@ -27,13 +26,17 @@ import {
 } from "../../../core/index.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
 import { Group } from "./group.js";
+import { Places } from "./places.js";
 
 /** What is cached, and how much. */
 export interface CacheOptions<E extends RegistryEntry, Q extends WatchableQuery, F> {
   readonly kind: RegistryKind<E, Q, F>;
   /** The program's life: when it is over, nothing is watched any more. */
   readonly until: AbortSignal;
-  /** How many services are watched at the most; 256 when left out. The least recently used goes first. */
+  /**
+   * How many watches are open at most. Default: 256. Beyond that a service takes the place of the least recently
+   * used one when it is itself asked for a second time meanwhile.
+   */
   readonly maxWatches?: number | undefined;
 }
 
@@ -43,22 +46,15 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   until,
   maxWatches = 256,
 }: CacheOptions<E, Q, F>): RegistryElement<E, Q, F> {
-  /** In the order of their last use. */
-  const groups = new Map<string, Group<E>>();
+  const groups = new Map<string, Group<E, Q, F>>();
+  const places = new Places(maxWatches);
   atEnd(until, () => [...groups.keys()].forEach(close));
 
-  function close(name: string): void {
-    const group = groups.get(name);
-    groups.delete(name);
+  function close(key: string): void {
+    const group = groups.get(key);
+    groups.delete(key);
+    places.leave(key);
     group?.stop();
-  }
-
-  function use(name: string): Group<E> | undefined {
-    const group = groups.get(name);
-    if (!group?.live) return undefined;
-    groups.delete(name);
-    groups.set(name, group);
-    return group;
   }
 
   /** What is known to answer a query; nothing when the registry must be asked. */
@@ -67,57 +63,57 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     const now = ctx.clock.now();
     // A registry may have lost a deletion between its list and its watch: what is over is not shown.
     const current = (entry: E): boolean => (kind.expiresAt(entry) ?? Infinity) > now;
-    const [name] = kind.groups(asked);
-    // Without service or name it may ask for what is in no group.
-    if (name === undefined && asked.name === "") return [];
-    const among = name === undefined ? [...groups.values()].filter(({ live }) => live) : [use(name)];
-    for (const group of among) {
-      const found = group?.entries.matching(asked, kind.matches).filter(current) ?? [];
-      if (found.length > 0) return found;
+    for (const key of answering(asked)) {
+      const group = groups.get(key);
+      const found = group?.live ? group.entries.matching(asked, kind.matches).filter(current) : [];
+      if (found.length === 0) continue;
+      places.use(key);
+      return found;
     }
     return [];
   }
 
-  /** Begins to watch a group that was found to have entries. */
-  function open(ctx: Context, name: string, registry: Registry<E, Q, F>): void {
-    if (groups.has(name) || until.aborted) return;
-    for (const oldest of groups.keys()) {
-      if (groups.size < maxWatches) break;
-      close(oldest);
-    }
-    const group = new Group<E>(kind.services);
-    groups.set(name, group);
+  /** The groups that may answer a query: those of its service, or all when it asks for a name alone. */
+  function answering(asked: E): Iterable<string> {
+    const scopes = kind.scopes(asked);
+    if (scopes.length > 0) return scopes.map(keyOf);
+    // Without service or name it may ask for what is in no group.
+    return asked.name === "" ? [] : groups.keys();
+  }
+
+  /** What to watch after a Find that showed an entry: as little as answers the next such Find. */
+  function watchFor(asked: E, shown: E): Partial<E> | undefined {
+    return kind.scopes(asked)[0] ?? kind.scopes(shown).at(-1);
+  }
+
+  function open(ctx: Context, like: Partial<E>, registry: Registry<E, Q, F>): void {
+    const key = keyOf(like);
+    if (groups.has(key) || until.aborted) return;
+    const { granted, evicted } = places.take(key);
+    if (evicted !== undefined) close(evicted);
+    if (!granted) return;
+    const group = new Group(kind, like);
+    groups.set(key, group);
     const own = Context.background({ signal: group.signal, clock: ctx.clock }).with(logger, ctx.get(logger));
-    const like = kind.likeGroup(name);
-    const over = (why: unknown): void => {
-      if (groups.get(name) !== group) return;
-      if (why !== undefined) log(own).info({ err: why, group: name }, `the watch of ${kind.noun}s broke`);
-      close(name);
+    const closeIt = (): void => {
+      if (groups.get(key) === group) close(key);
     };
-    const watch = registry.find(own, kind.query(like, true)).pipe(
-      tap((found) => {
-        const entry = kind.entry(found);
-        if (entry) group.note(entry, kind.isDeleted(found));
-        if (group.isDone) over(undefined);
-      }),
+    group.follow(
+      own,
+      registry,
+      () => group.isDone && closeIt(),
+      (why) => {
+        log(own).info({ err: why, group: key }, `the watch of ${kind.noun}s broke`);
+        closeIt();
+      },
     );
-    const complete = registry.find(own, kind.query(like, false)).pipe(
-      toArray(),
-      tap((all) => {
-        group.complete(all.map(kind.entry).filter((entry) => entry !== undefined));
-        if (group.isDone) over(undefined);
-      }),
-    );
-    // The watch first: what changes while the Find is under way is in one of them.
-    group.follow(merge(concat(watch, throwError(ended)), complete), over);
   }
 
   /** A change that was made through us. */
   function learn(entry: E, deleted: boolean): void {
-    const belongs = new Set(kind.groups(entry));
-    for (const [name, group] of [...groups]) {
-      group.note(entry, deleted || !belongs.has(name));
-      if (group.isDone) close(name);
+    for (const [key, group] of [...groups]) {
+      group.note(entry, deleted);
+      if (group.isDone) close(key);
     }
   }
 
@@ -142,8 +138,8 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
           tap({
             next: (found) => (shown ??= kind.entry(found)),
             complete() {
-              const [name] = asked && shown ? [...kind.groups(asked), ...kind.groups(shown)] : [];
-              if (name !== undefined) open(ctx, name, next);
+              const like = asked && shown && watchFor(asked, shown);
+              if (like) open(ctx, like, next);
             },
           }),
         );
@@ -160,6 +156,7 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   };
 }
 
-function ended(): NsmError {
-  return new NsmError(Code.Unavailable, "the registry ended the watch");
+/** The name of a group: what its entries look like, as text. */
+function keyOf(like: object): string {
+  return JSON.stringify(like);
 }
