@@ -1,4 +1,3 @@
-import { tmpdir } from "node:os";
 import { Option } from "commander";
 import { MechanismType } from "../api/index.js";
 import { serveEndpoint } from "../chains/endpoint/index.js";
@@ -14,6 +13,7 @@ import {
   netnsOption,
   type CommonConfig,
 } from "./config/options.js";
+import { ownSocket, ownSocketPattern } from "./own-socket.js";
 import type { Program } from "./program.js";
 import { transport } from "./serve.js";
 import { Tokens } from "./tokens.js";
@@ -35,7 +35,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
   name: "forwarder",
   summary: "makes the cross connects of a node",
   options: () => [
-    ...commonOptions({ name: "forwarder", listenOn: ownSocket("forwarder") }),
+    ...commonOptions({ name: "forwarder", listenOn: ownSocketPattern("forwarder") }),
     connectToOption(),
     labelsOption({ p2p: "true" }),
     new Option(
@@ -64,7 +64,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
       registerServices: false,
       labels: config.labels,
       connectTo: config.connectTo,
-      listenOn: config.listenOn ?? [ownSocket("forwarder")],
+      listenOn: config.listenOn ?? [await ownSocket("forwarder")],
       identity: app.resolve(Tokens.identity),
       transport: transport(app),
       until,
@@ -98,9 +98,4 @@ export const forwarderProgram: Program<ForwarderConfig> = {
 /** Agrees on the kernel mechanism with both sides and leaves the kernel alone. */
 function controlPlaneMechanisms(): ForwarderMechanisms {
   return { server: [mechanismsServer({ [MechanismType.Kernel]: [] })], client: [kernelClient()] };
-}
-
-/** A socket of this process, where programs of one machine find it through the registry. */
-export function ownSocket(program: string): string {
-  return `unix://${tmpdir()}/nsm-${program}-${process.pid}/listen.sock`;
 }

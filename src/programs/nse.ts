@@ -16,7 +16,7 @@ import {
 } from "./config/options.js";
 import { badConfiguration, bool, oneOf, repeatable, repeatableGroups } from "./config/values.js";
 import { namespaceUrl } from "./config/namespace-url.js";
-import { ownSocket } from "./forwarder.js";
+import { ownSocket, ownSocketPattern } from "./own-socket.js";
 import type { Program, Running } from "./program.js";
 import { transport } from "./serve.js";
 import { Tokens } from "./tokens.js";
@@ -37,7 +37,7 @@ export interface NseConfig extends CommonConfig {
 /** The flags of every endpoint program. */
 export function nseOptions(name: string): Option[] {
   return [
-    ...commonOptions({ name, listenOn: ownSocket(name) }),
+    ...commonOptions({ name, listenOn: ownSocketPattern(name) }),
     connectToOption(),
     new Option("--service <name>", "network service it provides; repeatable")
       .env("NSM_SERVICE_NAMES")
@@ -81,7 +81,7 @@ export async function startEndpoint(
     payload: config.payload,
     registerServices: config.registerService,
     connectTo: config.connectTo,
-    listenOn: config.listenOn ?? [ownSocket(config.name)],
+    listenOn: config.listenOn ?? [await ownSocket(config.name)],
     identity: app.resolve(Tokens.identity),
     transport: transport(app),
     until: app.resolve(Tokens.until),
