@@ -18,6 +18,33 @@ function drain<T>(queue: ReaderQueue<T>): T[] {
   return all;
 }
 
+/** How often `work` walks through a map, or moves the rest of an array. */
+function countingSearches(work: () => void): number {
+  let count = 0;
+  const restore = (
+    [
+      [Map.prototype, [Symbol.iterator, "entries", "keys", "values", "forEach"]],
+      [Array.prototype, ["shift", "splice"]],
+    ] as const
+  ).flatMap(([prototype, methods]) =>
+    methods.map((method) => {
+      const original = Object.getOwnPropertyDescriptor(prototype, method)!;
+      const value = function (this: unknown, ...args: unknown[]): unknown {
+        count++;
+        return (original.value as (...args: unknown[]) => unknown).apply(this, args);
+      };
+      Object.defineProperty(prototype, method, { ...original, value });
+      return () => Object.defineProperty(prototype, method, original);
+    }),
+  );
+  try {
+    work();
+  } finally {
+    restore.forEach((undo) => undo());
+  }
+  return count;
+}
+
 describe("what waits for a reader", () => {
   const queueOf = (...given: readonly Word[]): Word[] => {
     const queue = new ReaderQueue(words);
@@ -69,6 +96,18 @@ describe("what waits for a reader", () => {
     queue.push(here("a", 2));
     expect(drain(queue)).toEqual([here("a", 2)]);
     expect(queue.take()).toBeUndefined();
+  });
+
+  test("is taken from where it stands, however much waits: nothing is searched or moved", () => {
+    const queue = new ReaderQueue(words);
+    for (let i = 0; i < 1_000; i++) queue.push(here(`name-${i}`, i));
+    for (let i = 0; i < 500; i++) queue.push(gone(`name-${2 * i}`, i));
+    let taken = 0;
+    const searches = countingSearches(() => {
+      while (queue.take()) taken++;
+    });
+    expect(taken).toBe(1_000);
+    expect(searches).toBe(0);
   });
 
   test("ends with the latest about each thing, forgets no gone, and stays small, whatever comes", () => {
