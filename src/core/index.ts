@@ -56,6 +56,7 @@ export {
   type RegistryEntry,
 } from "./services.js";
 export { connectionState, registrationState, Slot } from "./state.js";
+export { transportConnection, type TransportConnection, type TransportKind } from "./transport-connection.js";
 export { uncached } from "./uncached.js";
 export { TimerSlot } from "./timer-slot.js";
 export { atEnd } from "./until.js";

@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { Timestamp } from "../api/index.js";
 import { ContextKey } from "./context.js";
+import type { TransportConnection } from "./transport-connection.js";
 
 /** A signed word of one process to the next about who it is, and until when that holds. */
 export interface Token {
@@ -12,8 +13,10 @@ export interface Token {
 export interface Peer {
   /** For people: `127.0.0.1:40312`, or `unix`. */
   readonly address: string;
-  /** Whether it sits on this machine: a unix socket or the loopback network. */
+  /** Whether it sits on this machine: a unix socket or the loopback network. Of whom nothing is known, it is not. */
   readonly local: boolean;
+  /** What the call travels on; none when it was gone before anybody could look. */
+  readonly connection?: TransportConnection | undefined;
   /** Its verified certificate; none without TLS. */
   readonly certificate?: X509Certificate | undefined;
   readonly spiffeId?: string | undefined;

@@ -14,7 +14,7 @@ import type { X509Source } from "./x509-source.js";
 export interface Identity {
   /** Its own id as it is now; none without TLS. */
   readonly id: SpiffeId | undefined;
-  /** For one channel, with the certificate of now: make a new channel after each of `changes`. */
+  /** For one connection, or a channel of them, with the certificate of now: connect anew after each of `changes`. */
   channelCredentials(onPeer?: OnPeer): ChannelCredentials;
   /** For any number of servers; they follow the changes by themselves. */
   serverCredentials(): ServerCredentials;

@@ -1,4 +1,4 @@
-import type { ServerHttp2Session } from "node:http2";
+import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { PeerCertificate, TLSSocket } from "node:tls";
 import { ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
 import { Code, explain, NsmError } from "../core/index.js";
@@ -120,21 +120,29 @@ function shownSvids(source: X509Source): (socket: TLSSocket) => X509Svid | undef
 interface CallInternals {
   readonly call?: CallInternals;
   readonly nextCall?: CallInternals;
-  readonly stream?: { readonly session?: ServerHttp2Session };
+  readonly stream?: ServerHttp2Stream;
+}
+
+/**
+ * The HTTP/2 stream of a call, from any of grpc-js's nested calls: a private field of the innermost, which is why
+ * the version of grpc-js is pinned.
+ */
+export function streamOf(call: object): ServerHttp2Stream | undefined {
+  let inner = call as CallInternals;
+  for (let next = inner.call ?? inner.nextCall; next; next = inner.nextCall) inner = next;
+  return inner.stream;
 }
 
 /**
  * The HTTP/2 session of a call: what the identity of a caller is remembered by. grpc-js offers the certificate
- * only (`getAuthContext`), newly taken from OpenSSL for each call, which halves the rate of calls; the session
- * is a private field of the innermost of its nested calls, which is why the version of grpc-js is pinned.
+ * only (`getAuthContext`), newly taken from OpenSSL for each call, which halves the rate of calls.
  */
 function sessionOf(call: ServerCall): ServerHttp2Session {
-  let inner = call as unknown as CallInternals;
-  for (let next = inner.call ?? inner.nextCall; next; next = inner.nextCall) inner = next;
-  if (inner.stream === undefined) {
+  const stream = streamOf(call);
+  if (stream === undefined) {
     throw new NsmError(Code.Internal, "this version of grpc-js keeps the connection of a call elsewhere");
   }
-  const { session } = inner.stream;
+  const session = stream.session as ServerHttp2Session | undefined;
   if (session === undefined) throw new NsmError(Code.Cancelled, "the connection of this call is closed");
   return session;
 }

@@ -2,6 +2,7 @@ import { Metadata, type Server as GrpcServer } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { Code, explain, NsmError, type Clock, type Logger, type Peer } from "../core/index.js";
 import { tokenFromHeaders, type Identity } from "../identity/index.js";
+import type { CallConnections } from "./accepted.js";
 import { answerStream, answerUnary, type Answer, type StreamAnswer } from "./answer.js";
 import type { Handlers, StreamHandler, UnaryHandler } from "./handlers.js";
 import type { IncomingCall } from "./incoming.js";
@@ -16,6 +17,7 @@ type AnyCall = UnaryCall | StreamCall;
 export interface GrpcCallsOptions {
   readonly identity: Pick<Identity, "peerOfCall">;
   readonly handlers: Handlers;
+  readonly connections: Pick<CallConnections, "of">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -127,11 +129,11 @@ export class GrpcCalls {
 
   private peerOf(call: AnyCall): Peer {
     const known = this.options.identity.peerOfCall(call);
-    const remote = call.getPeer();
-    const address = remote === "unknown" ? "unix" : remote;
+    const connection = this.options.connections.of(call);
     return {
-      address,
-      local: /^(unix$|127\.|::1:|::ffff:127\.)/.test(address),
+      address: connection?.address ?? "unknown",
+      local: connection?.local ?? false,
+      connection,
       certificate: known?.certificate,
       spiffeId: known?.id.toString(),
       token: tokenFromHeaders(call.metadata),

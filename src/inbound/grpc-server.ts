@@ -2,10 +2,11 @@ import type { Socket } from "node:net";
 import { Server as GrpcServer, type ConnectionInjector, type ServerOptions } from "@grpc/grpc-js";
 import { Code, silent, systemClock, type Clock, type DebugState, type Logger } from "../core/index.js";
 import type { Identity } from "../identity/index.js";
+import { CallConnections, noteAccepted } from "./accepted.js";
 import { GrpcCalls } from "./grpc-calls.js";
 import { handlersOf } from "./handlers.js";
 import { HealthBook } from "./health.js";
-import { listen, type Listener } from "./listener.js";
+import { listen, type Listener, type OnConnection } from "./listener.js";
 import type { Services } from "./services.js";
 
 /** What to serve, where, and as whom. */
@@ -58,7 +59,10 @@ const TCP_KEEPALIVE_MS = 15_000;
 export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const { identity, clock = systemClock, logger = silent, graceMs = DEFAULT_GRACE_MS } = options;
   const door = new Door();
-  const listeners = await listenAll(options.listenOn, (socket) => door.enter(socket));
+  const listeners = await listenAll(options.listenOn, (socket, connection) => {
+    noteAccepted(socket, connection);
+    door.enter(socket);
+  });
   const listenOn = listeners.map(({ url }) => url);
   const stopListening = (): Promise<unknown> => Promise.all(listeners.map((listener) => listener.close()));
 
@@ -74,8 +78,9 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const handlers = handlersOf(services);
   const health = new HealthBook(handlers);
   const all = new Map([...handlers, ...health.handlers()]);
-  const calls = new GrpcCalls({ identity, clock, logger, handlers: all });
-  const grpc = new GrpcServer(SERVER_OPTIONS);
+  const connections = new CallConnections();
+  const calls = new GrpcCalls({ identity, clock, logger, handlers: all, connections });
+  const grpc = new GrpcServer({ ...SERVER_OPTIONS, interceptors: [connections.interceptor] });
   calls.register(grpc);
   const open = (): void => door.open(grpc.createConnectionInjector(identity.serverCredentials()));
   open();
@@ -105,10 +110,7 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   };
 }
 
-async function listenAll(
-  urls: readonly string[],
-  onConnection: (socket: Socket) => void,
-): Promise<readonly Listener[]> {
+async function listenAll(urls: readonly string[], onConnection: OnConnection): Promise<readonly Listener[]> {
   const tried = await Promise.allSettled(urls.map((url) => listen(url, onConnection)));
   const listeners = tried.filter((one) => one.status === "fulfilled").map(({ value }) => value);
   const failed = tried.find((one) => one.status === "rejected");

@@ -8,7 +8,8 @@ import {
   type Socket,
 } from "node:net";
 import { dirname } from "node:path";
-import { Code, NsmError } from "../core/index.js";
+import { Code, NsmError, transportConnection, type TransportConnection } from "../core/index.js";
+import { isLocalHost } from "../net/index.js";
 import { notAnAddress, unixPath } from "./address.js";
 
 const TCP = /^tcp:\/\/(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/[\]\s]*)):(\d+)$/;
@@ -21,6 +22,9 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** Takes a connection: the socket, and who is at its other end. */
+export type OnConnection = (socket: Socket, connection: TransportConnection) => void;
+
 /**
  * Listens on `tcp://host:port`, `tcp://:port` or `unix:///path`. For a unix socket its folder is created, a
  * socket that a dead process left there is replaced, and everybody on the machine may connect.
@@ -31,9 +35,10 @@ export interface Listener {
  * ALREADY_EXISTS when somebody else listens there, PERMISSION_DENIED, FAILED_PRECONDITION when the path is
  * a file that is no socket; each names the address
  */
-export async function listen(url: string, onConnection: (socket: Socket) => void): Promise<Listener> {
-  const server = createServer(onConnection);
+export async function listen(url: string, onConnection: OnConnection): Promise<Listener> {
   const path = unixPath(url, "listen on");
+  const accepted = path === undefined ? overTcp : overUnix;
+  const server = createServer((socket) => onConnection(socket, accepted(socket)));
   if (path === undefined) {
     const host = await bind(server, url, tcpAddress(url));
     const { port } = server.address() as AddressInfo;
@@ -58,6 +63,16 @@ export async function listen(url: string, onConnection: (socket: Socket) => void
       await ended;
     },
   };
+}
+
+function overUnix(): TransportConnection {
+  return transportConnection({ kind: "unix", address: "unix", local: true });
+}
+
+/** Asked when it is accepted: of a socket that is closed since, the kernel tells nothing. */
+function overTcp({ remoteAddress, remotePort }: Socket): TransportConnection {
+  const address = remoteAddress === undefined ? "unknown" : `${remoteAddress}:${remotePort}`;
+  return transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress ?? "") });
 }
 
 /** Removes the folders from the socket's up to the first one that was made, as far as nothing else is in them. */

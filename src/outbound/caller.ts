@@ -27,5 +27,8 @@ export interface ServerPeerHolder {
   current?: Peer | undefined;
 }
 
-/** Put a holder in, and after the call it says who the server was. For policies that check answers. */
+/**
+ * Put a holder in, and after the call it says who the server was: the other end of the connection that the call went
+ * over; nobody when it got none. For policies that check answers.
+ */
 export const serverPeer = new ContextKey<ServerPeerHolder>("server-peer");

@@ -1,4 +1,4 @@
-import type { CallOptions, ServiceError } from "@grpc/grpc-js";
+import { Metadata, type CallOptions, type ServiceError } from "@grpc/grpc-js";
 import { Observable } from "rxjs";
 import {
   asNsmError,
@@ -11,6 +11,7 @@ import {
 } from "../core/index.js";
 import { decodePath, encodePath, PATH_HEADER } from "../inbound/index.js";
 import { serverPeer, type Caller, type Method } from "./caller.js";
+import type { CredentialsOfCall } from "./channel-connections.js";
 import type { ChannelPool } from "./channel-pool.js";
 import type { PooledChannel } from "./grpc-channel.js";
 import { callAborted, callFailed } from "./wire-error.js";
@@ -24,12 +25,12 @@ export function grpcCaller(pool: ChannelPool): Caller {
     if (ctx.signal.aborted) return callAborted(method, url, asNsmError(ctx.signal.reason));
     return callFailed(method, url, codeOf(error), plain(error.details ?? error.message));
   };
-  const optionsOf = (ctx: Context, channel: PooledChannel): CallOptions => {
+  const optionsOf = (ctx: Context, credentials: CredentialsOfCall): CallOptions => {
     const remaining = ctx.remainingMs;
     return {
       // gRPC goes by the wall's clock, the Context by its own.
       ...(remaining !== undefined && { deadline: Date.now() + remaining }),
-      ...(channel.callCredentials && { credentials: channel.callCredentials }),
+      credentials,
     };
   };
   const acquire = (ctx: Context, method: string): PooledChannel => {
@@ -38,9 +39,9 @@ export function grpcCaller(pool: ChannelPool): Caller {
     if (!channel) throw callFailed(method, url, Code.Cancelled, "the links of this process were closed");
     return channel;
   };
-  const tellPeer = (ctx: Context, channel: PooledChannel): void => {
+  const tellPeer = (ctx: Context, { connection }: CredentialsOfCall): void => {
     const holder = ctx.get(serverPeer);
-    if (holder) holder.current = channel.peer;
+    if (holder) holder.current = connection?.peer;
   };
 
   return {
@@ -53,7 +54,8 @@ export function grpcCaller(pool: ChannelPool): Caller {
       const holder: RegistrationPathHolder | undefined = carriesPath ? ctx.get(registrationPath) : undefined;
       const path = carriesPath ? encodePath(holder?.current ?? { index: 0, segments: [] }) : undefined;
       const channel = acquire(ctx, method.path);
-      const metadata = channel.metadata();
+      const metadata = new Metadata();
+      const credentials = channel.credentials();
       if (path !== undefined) metadata.set(PATH_HEADER, path);
       return new Promise<A>((resolve, reject) => {
         let returned: string | undefined;
@@ -63,11 +65,11 @@ export function grpcCaller(pool: ChannelPool): Caller {
           method.responseDeserialize,
           message,
           metadata,
-          optionsOf(ctx, channel),
+          optionsOf(ctx, credentials),
           (error, answer) => {
             ctx.signal.removeEventListener("abort", abort);
             channel.ended(call);
-            tellPeer(ctx, channel);
+            tellPeer(ctx, credentials);
             if (error) return reject(failure(ctx, method.path, error));
             const known = returned === undefined ? undefined : decodePath(returned);
             if (holder && known) holder.current = known;
@@ -89,13 +91,14 @@ export function grpcCaller(pool: ChannelPool): Caller {
     stream: <Q, A>(ctx: Context, method: Method<Q, A>, message: Q) =>
       new Observable<A>((subscriber) => {
         const channel = acquire(ctx, method.path);
+        const credentials = channel.credentials();
         const call = channel.client.makeServerStreamRequest(
           method.path,
           method.requestSerialize,
           method.responseDeserialize,
           message,
-          channel.metadata(),
-          optionsOf(ctx, channel),
+          new Metadata(),
+          optionsOf(ctx, credentials),
         );
         const abort = (): void => {
           call.cancel();
@@ -105,7 +108,7 @@ export function grpcCaller(pool: ChannelPool): Caller {
         channel.began(call);
         let failed: ServiceError | undefined;
         call.on("data", (answer: A) => {
-          tellPeer(ctx, channel);
+          tellPeer(ctx, credentials);
           subscriber.next(answer);
         });
         // Told at once, while messages may still wait to be read; "end" comes behind them.

@@ -1,16 +1,9 @@
 import type { Socket } from "node:net";
-import {
-  Client,
-  connectivityState,
-  credentials,
-  Metadata,
-  type CallCredentials,
-  type ChannelOptions,
-} from "@grpc/grpc-js";
-import type { Clock, Peer, Token } from "../core/index.js";
+import { Client, connectivityState, Metadata, type ChannelOptions } from "@grpc/grpc-js";
+import type { Clock, Token } from "../core/index.js";
 import { tokenHeaders, validUntil, type Identity } from "../identity/index.js";
-import { isAddressTarget, isLocalTarget } from "./target.js";
-import { WatchedCredentials } from "./watched-credentials.js";
+import { ChannelConnections, CredentialsOfCall, type ChannelConnection } from "./channel-connections.js";
+import { isAddressTarget } from "./target.js";
 
 const CHANNEL_OPTIONS: ChannelOptions = {
   // The default keeps a channel failing for a second after its peer is back.
@@ -51,11 +44,8 @@ export interface Cancellable {
 /** One gRPC channel to one target, showing one certificate for as long as it lives. */
 export class PooledChannel {
   readonly client: Client;
-  /** The credentials for calls; none without TLS, where `metadata` carries the token. */
-  readonly callCredentials: CallCredentials | undefined;
   private readonly calls = new Set<Cancellable>();
   private readonly sockets = new Set<Socket>();
-  private server: Peer;
   private stale = false;
   private shut = false;
   private freshUntil = Infinity;
@@ -63,35 +53,21 @@ export class PooledChannel {
 
   constructor(private readonly settings: ChannelSettings) {
     const { url, target, identity, clock } = settings;
-    const local = isLocalTarget(target);
-    this.server = { address: url, local };
-    const channelCredentials = identity.channelCredentials((certificate, id) => {
-      this.server = { address: url, local, certificate, spiffeId: id.toString() };
-      const now = clock.now();
-      // What the peer signs later, it may sign with a newer key than the one this connection knows.
-      this.freshUntil = now + (validUntil(certificate) - now) / 2;
+    const connections = new ChannelConnections({
+      url,
+      credentials: (onPeer) => identity.channelCredentials(onPeer),
+      onSocket: (socket) => this.watch(socket),
+      onPeer: (certificate) => {
+        const now = clock.now();
+        // What the peer signs later, it may sign with a newer key than the one this connection knows.
+        this.freshUntil = now + (validUntil(certificate) - now) / 2;
+      },
     });
-    const watched = new WatchedCredentials(channelCredentials, (socket) => this.watch(socket));
-    this.client = new Client(target, watched, {
+    this.client = new Client(target, connections, {
       ...CHANNEL_OPTIONS,
       // TLS may not name an address as the server wanted, and nobody looks at this name.
       ...(isAddressTarget(target) && { "grpc.ssl_target_name_override": "localhost" }),
     });
-    // The generator runs when a connection is there, so the server is known by then.
-    this.callCredentials =
-      identity.id &&
-      credentials.createFromMetadataGenerator((_options, callback) => {
-        try {
-          callback(null, this.tokenMetadata());
-        } catch (error) {
-          callback(error as Error);
-        }
-      });
-  }
-
-  /** The server as its newest handshake showed it. */
-  get peer(): Peer {
-    return this.server;
   }
 
   /** Whether new calls may begin on it. */
@@ -108,9 +84,9 @@ export class PooledChannel {
     return this.calls.size;
   }
 
-  /** The headers of a call to begin with. */
-  metadata(): Metadata {
-    return this.callCredentials ? new Metadata() : this.tokenMetadata().clone();
+  /** The credentials of one call: a token for the server that gets it. */
+  credentials(): CredentialsOfCall {
+    return new CredentialsOfCall((connection) => this.tokenFor(connection));
   }
 
   began(call: Cancellable): void {
@@ -162,8 +138,8 @@ export class PooledChannel {
     });
   }
 
-  private tokenMetadata(): Metadata {
-    const token = this.settings.identity.tokens(this.server);
+  private tokenFor({ peer }: ChannelConnection): Metadata {
+    const token = this.settings.identity.tokens(peer);
     if (this.shown?.token !== token) {
       const metadata = new Metadata();
       for (const [name, value] of Object.entries(tokenHeaders(token))) metadata.set(name, value);

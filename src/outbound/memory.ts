@@ -1,5 +1,13 @@
 import type { X509Certificate } from "node:crypto";
-import { Code, NsmError, type Clock, type DebugState, type Logger, type Peer } from "../core/index.js";
+import {
+  Code,
+  NsmError,
+  transportConnection,
+  type Clock,
+  type DebugState,
+  type Logger,
+  type Peer,
+} from "../core/index.js";
 import { insecureTokens, spiffeIdOf, type TokenGenerator } from "../identity/index.js";
 import { handlersOf, HealthBook, type Services } from "../inbound/index.js";
 import { linkOver, type HealthLink, type HealthLinks } from "./link.js";
@@ -126,5 +134,6 @@ export function memoryNetwork({ clock, random = Math.random }: MemoryNetworkOpti
 
 function peerOf({ certificate, spiffeId }: MemoryParty, address: string): Peer {
   const id = spiffeId ?? (certificate && spiffeIdOf(certificate).toString());
-  return { address, local: true, certificate, spiffeId: id };
+  const connection = transportConnection({ kind: "memory", address, local: true });
+  return { address, local: true, connection, certificate, spiffeId: id };
 }

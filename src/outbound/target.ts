@@ -27,11 +27,6 @@ export function targetOf(url: string): string {
   throw notAnAddress(url, "dial", `it must be tcp://host:port, unix:///path or name:port${hint}`);
 }
 
-/** Whether a target lies on this machine, as far as its text tells. */
-export function isLocalTarget(target: string): boolean {
-  return /^unix:|^(dns|ipv4|ipv6):(\/\/\/)?(localhost|127(\.\d+){3}|\[::1\]):/.test(target);
-}
-
 /** Whether a target is an IP address and a port. */
 export function isAddressTarget(target: string): boolean {
   return /^(dns|ipv4|ipv6):(\/\/\/)?(\[|\d+(\.\d+){3}:)/.test(target);

@@ -59,6 +59,7 @@ const endpointSide: NetworkServiceElement = {
   },
 };
 describeElement("cross-connect", ({ clock, until }) => crossConnect({ kernel, clock, until }), {
+  ctx: (ctx) => ctx.with(peer, { address: "unix", local: true }),
   behind: [endpointSide],
   request: (sample) =>
     patchConnection(sample, { mechanism: kernelMechanism(CLIENT, `nsm-${shortOf(sample.connection)}`) }),
@@ -321,6 +322,8 @@ describe("what cross-connect refuses before anybody else is asked", () => {
       message: expect.stringMatching(/client.*\/proc\/100\/ns\/net.*unix socket or the loopback/),
     });
     expect([downstream.calls, leftovers()]).toEqual([[], {}]);
+    // Of whom nothing is known, he may be anywhere.
+    await expect(ask({}, ctx.with(peer, undefined))).rejects.toMatchObject({ code: Code.PermissionDenied });
     await ask({}, ctx.with(peer, { address: "unix", local: true }));
   });
 

@@ -30,9 +30,14 @@ describe("mechanisms/kernel/local-namespaces", () => {
     });
   });
 
+  test("refuses a caller of whom nothing is known, as one of another machine", async () => {
+    await expect(ask(undefined, kernel("file:///proc/1/ns/net"))).rejects.toMatchObject({
+      code: Code.PermissionDenied,
+    });
+  });
+
   test.each([
     ["a local caller", near, kernel("file:///proc/1/ns/net")],
-    ["a call of this process", undefined, kernel("file:///proc/1/ns/net")],
     ["a far caller that names none", far, kernel("")],
     ["a far caller that passes a descriptor's number", far, kernel("inode://4/4026531840")],
   ])("lets %s pass", async (_who, caller, mechanism) => {

@@ -1,4 +1,4 @@
-import { concat, NEVER, of, type Subscription } from "rxjs";
+import { concat, of, Subject, type Subscription } from "rxjs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   Connection,
@@ -9,7 +9,7 @@ import {
 import { Code, codeOf, Context, explain, peer, type Peer } from "../../src/core/index.js";
 import { insecureIdentity, parseToken, verifyToken } from "../../src/identity/index.js";
 import { grpcServer, type Server } from "../../src/inbound/index.js";
-import { grpcLinks, serverPeer, type GrpcLinks } from "../../src/outbound/index.js";
+import { grpcLinks, serverPeer, type GrpcLinks, type ServerPeerHolder } from "../../src/outbound/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
 import { openSockets, socketsDownTo } from "./grpc-kit.js";
 import { renewable, type Renewable } from "./tls-identities.js";
@@ -25,6 +25,8 @@ describe("links with mutual TLS", () => {
   let server: Server;
   let callers: Peer[];
   let ctx: Context;
+  /** What the server tells its monitors, after a first event. */
+  let news: Subject<ConnectionEvent>;
 
   const start = async (lifetimes: { server?: number } = {}): Promise<void> => {
     nsc = await renewable("nsc");
@@ -42,7 +44,7 @@ describe("links with mutual TLS", () => {
           },
           close: async () => {},
         },
-        monitor: { monitorConnections: () => concat(of(ConnectionEvent.create()), NEVER) },
+        monitor: { monitorConnections: () => concat(of(ConnectionEvent.create()), news) },
       },
     });
   };
@@ -51,6 +53,7 @@ describe("links with mutual TLS", () => {
     before = openSockets();
     clock = virtualClock(Date.now());
     callers = [];
+    news = new Subject();
     ctx = Context.background();
   });
 
@@ -71,12 +74,18 @@ describe("links with mutual TLS", () => {
   };
 
   /** A monitor stream that has told something, and what became of it. */
-  const stream = async (): Promise<{ subscription: Subscription; outcome: () => string }> => {
+  const stream = async (
+    c = ctx,
+    told: () => void = () => {},
+  ): Promise<{ subscription: Subscription; outcome: () => string }> => {
     let outcome = "open";
     const { monitor } = links.to(server.listenOn[0]!);
     const subscription = await new Promise<Subscription>((resolve) => {
-      const opened: Subscription = monitor.monitorConnections(ctx, MonitorScopeSelector.create()).subscribe({
-        next: () => queueMicrotask(() => resolve(opened)),
+      const opened: Subscription = monitor.monitorConnections(c, MonitorScopeSelector.create()).subscribe({
+        next: () => {
+          told();
+          queueMicrotask(() => resolve(opened));
+        },
         error: (error: unknown) => (outcome = explain(error)),
         complete: () => (outcome = "complete"),
       });
@@ -109,6 +118,29 @@ describe("links with mutual TLS", () => {
     const { subscription } = await stream();
     const second = await call();
     expect(second.caller.address).toBe(first.caller.address);
+    subscription.unsubscribe();
+  });
+
+  test("a call's server is that of its own connection, not of the newest one", async () => {
+    await start();
+    const before = nsmgr.source.current().svid.certificates[0]!;
+    const holder: ServerPeerHolder = {};
+    let told = (): void => {};
+    const { subscription } = await stream(ctx.with(serverPeer, holder), () => told());
+    const first = holder.current!;
+    expect(first.certificate?.raw).toEqual(before.raw);
+
+    await nsmgr.renew();
+    let called = (await call()).called;
+    // The server asks for a new connection; until that was heard, calls still go over the old one.
+    while (called.connection!.id === first.connection!.id) called = (await call()).called;
+    expect(called.certificate?.raw).toEqual(nsmgr.source.current().svid.certificates[0]!.raw);
+
+    const heard = new Promise<void>((resolve) => (told = resolve));
+    news.next(ConnectionEvent.create());
+    await heard;
+    expect(holder.current?.certificate?.raw).toEqual(before.raw);
+    expect(holder.current?.connection?.id).toBe(first.connection!.id);
     subscription.unsubscribe();
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isAddressTarget, isLocalTarget, targetOf } from "../../src/outbound/target.js";
+import { isAddressTarget, targetOf } from "../../src/outbound/target.js";
 
 describe("the target of an address", () => {
   test.each([
@@ -16,20 +16,6 @@ describe("the target of an address", () => {
     ["ipv4:10.0.0.1:5001", "ipv4:10.0.0.1:5001"],
   ])("%s is %s", (url, target) => {
     expect(targetOf(url)).toBe(target);
-  });
-
-  test("says whether it lies on this machine", () => {
-    const local = [
-      "unix:///x",
-      "tcp://127.0.0.1:1",
-      "tcp://127.9.9.9:1",
-      "tcp://[::1]:1",
-      "tcp://localhost:1",
-    ];
-    for (const url of local) expect(isLocalTarget(targetOf(url))).toBe(true);
-    for (const url of ["tcp://10.0.0.1:1", "registry:1", "tcp://127.example.org:1", "tcp://[fd00::1]:1"]) {
-      expect(isLocalTarget(targetOf(url))).toBe(false);
-    }
   });
 
   test("says whether it is a bare IP address", () => {

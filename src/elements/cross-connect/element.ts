@@ -20,9 +20,10 @@ import {
   type NetworkService,
   type NetworkServiceElement,
 } from "../../core/index.js";
+import { isLocalUrl } from "../../net/index.js";
 import { peerLink } from "../dial/index.js";
 import { endpointMechanism } from "../mechanism-translation/index.js";
-import { endOf, isLocalUrl, type End } from "./ends.js";
+import { endOf, type End } from "./ends.js";
 import { journal, noJournal } from "./journal.js";
 import type { Kernel } from "./kernel.js";
 import type { LaidWire } from "./lay.js";
@@ -107,7 +108,7 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
 }
 
 function clientEnd(ctx: Context, { mechanism }: Connection): End {
-  return endOf(mechanism, { whose: "client", local: ctx.get(peer)?.local ?? true });
+  return endOf(mechanism, { whose: "client", local: ctx.get(peer)?.local ?? false });
 }
 
 function endpointEnd(ctx: Context): End {

@@ -1,6 +1,5 @@
 import { normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isIP } from "node:net";
 import { MechanismType, Parameter, type Mechanism } from "../../api/index.js";
 import { Code, NsmError } from "../../core/index.js";
 import { assertLinkName } from "../../linux/index.js";
@@ -69,13 +68,4 @@ function namespacePath(url: string, whose: End["whose"]): string {
   // Read here it would be the forwarder, whatever process wrote it.
   if (/^\/proc\/(self|thread-self)(\/|$)/.test(path)) throw refuse("would be that of the forwarder");
   return path;
-}
-
-const TARGET = /^(?:tcp:\/\/|dns:(?:\/\/\/)?|ipv[46]:)?(\[[^\]]*\]|[^:/]+):\d+$/;
-
-/** Whether an address that was dialled is on this machine: a unix socket or the loopback network. */
-export function isLocalUrl(url: string): boolean {
-  if (url.startsWith("unix:")) return true;
-  const host = TARGET.exec(url)?.[1] ?? "";
-  return host === "localhost" || host === "[::1]" || (isIP(host) === 4 && host.startsWith("127."));
 }

@@ -7,7 +7,7 @@ import {
   Payload,
   type Connection,
 } from "nsm-sdk/api";
-import { connectionState, Context, type Elements, type Link, type NetworkService } from "nsm-sdk/core";
+import { connectionState, Context, peer, type Elements, type Link, type NetworkService } from "nsm-sdk/core";
 import { beginServer } from "nsm-sdk/elements/begin";
 import { crossConnect, linuxKernel, type Kernel } from "nsm-sdk/elements/cross-connect";
 import { peerLink } from "nsm-sdk/elements/dial";
@@ -113,7 +113,7 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
       },
       probes,
     ],
-    { clock, ctx: Context.background({ clock }) },
+    { clock, ctx: Context.background({ clock }).with(peer, { address: "unix", local: true }) },
   );
   return {
     ...bench,

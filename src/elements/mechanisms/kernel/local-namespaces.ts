@@ -14,10 +14,11 @@ export function localNamespaces(): NetworkServiceElement {
       const caller = ctx.get(peer);
       const { mechanism } = connectionOf(request);
       const named = [...request.mechanismPreferences, ...(mechanism ? [mechanism] : [])].find(namesPath);
-      if (caller && !caller.local && named) {
+      // Of whom nothing is known, he may be anywhere.
+      if (named && !caller?.local) {
         throw new NsmError(
           Code.PermissionDenied,
-          `${caller.address} names the network namespace ${named.parameters[Parameter.inodeUrl]}: only processes of this machine may, over a unix socket or loopback`,
+          `${caller?.address ?? "somebody unknown"} names the network namespace ${named.parameters[Parameter.inodeUrl]}: only processes of this machine may, over a unix socket or loopback`,
         );
       }
       return next.request(ctx, request);
