@@ -25,7 +25,8 @@ export interface NetworkNamespace {
    * children spawned by `fn` belong to the namespace for good.
    * `fn` must do its work before it returns: after an `await` the thread is somewhere else, so a function
    * that returns a promise is refused (INVALID_ARGUMENT), although what it began has begun.
-   * `net.connect` and `server.listen({ host })` open their socket a tick later, at home: not with this.
+   * `net.connect`, `server.listen({ host })` and `dgram.createSocket` open their socket later, at home: use
+   * `connectIn`, `listenIn` and the other functions of this module that take a namespace.
    * Entering needs CAP_SYS_ADMIN (PERMISSION_DENIED), unless the thread is there already.
    * Should the thread be unable to go back, the process ends at once with status 70.
    */
@@ -45,7 +46,8 @@ export interface NetworkNamespace {
  * PERMISSION_DENIED when the process may not look at it.
  * @example
  * const client = openNamespace("file:///proc/4711/ns/net");
- * const sockets = client.run(() => dgram.createSocket("udp4"));
+ * const addresses = client.run(() => execFileSync("ip", ["-brief", "address"], { encoding: "utf8" }));
+ * const socket = await connectIn({ namespace: client, host: "172.16.1.100", port: 80 });
  * client.close();
  */
 export function openNamespace(pathOrUrl: string | URL): NetworkNamespace {

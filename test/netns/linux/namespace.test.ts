@@ -5,11 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, explain } from "nsm-sdk/core";
 import {
+  connectIn,
   currentNamespace,
   netlinkIn,
   newNamespace,
   openNamespace,
   readSysctl,
+  tcpListen,
   writeSysctl,
 } from "nsm-sdk/linux";
 import { openDescriptors, withNamespaces } from "nsm-sdk/testing/netns";
@@ -34,6 +36,22 @@ describe("opening a namespace", () => {
         expect(namespace.run(here)).toBe(lab.name);
         namespace.close();
       }
+    }));
+
+  test("lets children and connections begin inside, as its example shows", () =>
+    withNamespaces(1, async ([lab]) => {
+      await netlinkIn(lab).setLink("lo", { up: true });
+      const web = await tcpListen({ namespace: lab, host: "127.0.0.1", port: 0 });
+      const namespace = openNamespace(lab.path);
+      const { stdout } = namespace.run(() =>
+        spawnSync("readlink", ["/proc/self/ns/net"], { encoding: "utf8" }),
+      );
+      expect(stdout.trim()).toBe(lab.name);
+      const socket = await connectIn({ namespace, host: "127.0.0.1", port: web.port });
+      expect(web.accepted).toBe(1);
+      socket.destroy();
+      namespace.close();
+      await web.close();
     }));
 
   test("finds that of another process", async () => {
