@@ -162,6 +162,7 @@ function texts(prefixes: readonly Prefix[]): readonly string[] {
 
 /** What fits into a comment of nftables, for those who list the rules by other means. */
 function commentOf(name: string): string {
+  if (name.length <= 40) return name; // at most three bytes each
   return Buffer.from(name)
     .subarray(0, 120)
     .toString()

@@ -5,10 +5,9 @@ const LONGEST = 200;
 
 /** A text as part of an nftables name: letters, digits, `_` and `-` stay, any other byte becomes `/` and two hex digits. */
 export function encodeName(text: string): string {
-  const encoded = [...Buffer.from(text)]
-    .map((byte) => String.fromCharCode(byte))
-    .map((char) => (/[\w-]/.test(char) ? char : `/${char.charCodeAt(0).toString(16).padStart(2, "0")}`))
-    .join("");
+  const encoded = Buffer.from(text)
+    .toString("latin1")
+    .replace(/[^\w-]/g, (char) => `/${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
   if (encoded.length <= LONGEST) return encoded;
   const digest = createHash("sha256").update(text).digest("hex").slice(0, 16);
   return `${encoded.slice(0, LONGEST - digest.length - 1)}.${digest}`;

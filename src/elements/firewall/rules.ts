@@ -2,7 +2,7 @@ import { z } from "zod";
 import { Code, NsmError } from "../../core/index.js";
 import { expand } from "./expand.js";
 import type { CheckedRule, Problem, Rule, RuleSet } from "./rule.js";
-import { shadowing } from "./shadow.js";
+import { EarlierRules } from "./shadow.js";
 import { icmpTypeOrName, oneOrMany, parsed, portRange, prefix, protocol, ruleName, word } from "./values.js";
 
 const ruleSchema = z.strictObject({
@@ -33,6 +33,8 @@ export function checkRules(rules: readonly Rule[]): RuleSet {
 export function readRules(list: readonly unknown[]): RuleSet | { readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const rules: CheckedRule[] = [];
+  const earlier = new EarlierRules();
+  const positions = new Map<string, number>();
   list.forEach((value, i) => {
     const result = ruleSchema.safeParse(value);
     const refuse = ({ path, message }: Problem) => problems.push(labelled(value, i, path, message));
@@ -47,13 +49,15 @@ export function readRules(list: readonly unknown[]): RuleSet | { readonly proble
       return;
     }
     const rule = { name, action, matches };
-    const twin = rules.findIndex((other) => other.name === name);
-    const takers = shadowing(rule, rules);
-    if (twin >= 0) refuse({ path: ["name"], message: `rule ${twin + 1} has the same name` });
+    const twin = positions.get(name);
+    const takers = earlier.shadowing(rule);
+    if (twin !== undefined) refuse({ path: ["name"], message: `rule ${twin + 1} has the same name` });
     else if (takers) {
       const before = takers.map((taker) => `"${taker.name}"`).join(" and ");
       refuse({ path: [], message: `can never match: ${before} before it already takes all it could` });
     }
+    if (twin === undefined) positions.set(name, rules.length);
+    earlier.add(rule);
     rules.push(rule);
   });
   return problems.length > 0 ? { problems } : { rules };

@@ -1,22 +1,55 @@
 import { AddressSet, type Prefix } from "../../net/index.js";
+import { MatchIndex } from "./match-index.js";
 import type { CheckedRule, Match, NumberRange } from "./rule.js";
 
-type FamilyMatch = Match & { readonly family: 4 | 6 };
+/** A match of one IP version. */
+export type FamilyMatch = Match & { readonly family: 4 | 6 };
 
-/**
- * The earlier rules that between them take everything the rule could fit, or undefined when something is left
- * for it. Each of its matches must lie in one match of an earlier rule: it may miss rules that are taken piece
- * by piece, and never accuses one that is not.
- */
-export function shadowing(
-  rule: CheckedRule,
-  earlier: readonly CheckedRule[],
-): readonly CheckedRule[] | undefined {
-  const takers = rule.matches
-    .flatMap(byFamily)
-    .map((match) => earlier.find(({ matches }) => matches.some((other) => covers(other, match))));
-  if (takers.some((taker) => taker === undefined)) return undefined;
-  return [...new Set(takers as CheckedRule[])];
+/** A match of an earlier rule with its lists in the form that comparisons need. */
+export interface PreparedMatch {
+  readonly match: Match;
+  readonly rule: CheckedRule;
+  readonly position: number;
+  readonly from: AddressSet | undefined;
+  readonly to: AddressSet | undefined;
+  readonly sourcePorts: readonly NumberRange[] | undefined;
+  readonly ports: readonly NumberRange[] | undefined;
+  readonly icmpTypes: readonly NumberRange[] | undefined;
+  readonly icmpCodes: readonly NumberRange[] | undefined;
+}
+
+/** The rules of a list so far, to find out whether the next one can still match anything. */
+export class EarlierRules {
+  private readonly index = new MatchIndex();
+  private count = 0;
+
+  add(rule: CheckedRule): void {
+    const position = this.count++;
+    for (const match of rule.matches) this.index.add(prepared(match, rule, position));
+  }
+
+  /**
+   * The earlier rules that together match everything the rule could match, or undefined if something is left for it.
+   * Each of its matches must lie in one match of an earlier rule. A rule that others cover piece by piece is not found;
+   * a rule that can match is never reported.
+   */
+  shadowing(rule: CheckedRule): readonly CheckedRule[] | undefined {
+    const takers = new Set<CheckedRule>();
+    for (const narrow of rule.matches.flatMap(byFamily)) {
+      let first: PreparedMatch | undefined;
+      for (const wide of this.candidates(narrow)) {
+        if ((!first || wide.position < first.position) && covers(wide, narrow)) first = wide;
+      }
+      if (!first) return undefined;
+      takers.add(first.rule);
+    }
+    return [...takers];
+  }
+
+  /** The matches that `narrow` is compared with. */
+  candidates(narrow: FamilyMatch): readonly PreparedMatch[] {
+    return this.index.candidates(narrow);
+  }
 }
 
 function byFamily(match: Match): readonly FamilyMatch[] {
@@ -24,35 +57,54 @@ function byFamily(match: Match): readonly FamilyMatch[] {
   return families.map((family) => ({ ...match, family }));
 }
 
-/** Whether every packet that fits `narrow` fits `wide` too. */
-function covers(wide: Match, narrow: FamilyMatch): boolean {
+function prepared(match: Match, rule: CheckedRule, position: number): PreparedMatch {
+  return {
+    match,
+    rule,
+    position,
+    from: match.from && new AddressSet(match.from),
+    to: match.to && new AddressSet(match.to),
+    sourcePorts: joined(match.sourcePorts),
+    ports: joined(match.ports),
+    icmpTypes: joined(match.icmpTypes),
+    icmpCodes: joined(match.icmpCodes),
+  };
+}
+
+/** Ranges in ascending order, neighbors as one: 1-5 and 6-9 cover 3-7. */
+function joined(ranges: readonly NumberRange[] | undefined): readonly NumberRange[] | undefined {
+  if (!ranges || ranges.length < 2) return ranges;
+  const list: NumberRange[] = [];
+  for (const range of [...ranges].sort((a, b) => a.first - b.first)) {
+    const last = list.at(-1);
+    if (last && range.first <= last.last + 1) {
+      list[list.length - 1] = { first: last.first, last: Math.max(last.last, range.last) };
+    } else list.push(range);
+  }
+  return list;
+}
+
+/** Whether every packet that fits `narrow` fits `wide` too. Direction and protocol are equal or wider by the index. */
+function covers(wide: PreparedMatch, narrow: FamilyMatch): boolean {
+  const { tcpFlags } = wide.match;
   return (
-    wide.direction === narrow.direction &&
-    sameOrAny(wide.family, narrow.family) &&
-    sameOrAny(wide.protocol, narrow.protocol) &&
     prefixesCover(wide.from, narrow.from, narrow.family) &&
     prefixesCover(wide.to, narrow.to, narrow.family) &&
     rangesCover(wide.sourcePorts, narrow.sourcePorts, 65_535) &&
     rangesCover(wide.ports, narrow.ports, 65_535) &&
     rangesCover(wide.icmpTypes, narrow.icmpTypes, 255) &&
     rangesCover(wide.icmpCodes, narrow.icmpCodes, 255) &&
-    (!wide.tcpFlags ||
-      (wide.tcpFlags.mask === narrow.tcpFlags?.mask && wide.tcpFlags.value === narrow.tcpFlags.value))
+    (!tcpFlags || (tcpFlags.mask === narrow.tcpFlags?.mask && tcpFlags.value === narrow.tcpFlags.value))
   );
 }
 
-function sameOrAny<T>(wide: T | undefined, narrow: T | undefined): boolean {
-  return wide === undefined || wide === narrow;
-}
-
 function prefixesCover(
-  wide: readonly Prefix[] | undefined,
+  wide: AddressSet | undefined,
   narrow: readonly Prefix[] | undefined,
   family: 4 | 6,
 ): boolean {
   if (!wide) return true;
-  const all = new AddressSet(wide);
-  return (narrow ?? [{ address: { family, value: 0n }, length: 0 }]).every((prefix) => all.covers(prefix));
+  return (narrow ?? [{ address: { family, value: 0n }, length: 0 }]).every((prefix) => wide.covers(prefix));
 }
 
 function rangesCover(
@@ -61,17 +113,7 @@ function rangesCover(
   highest: number,
 ): boolean {
   if (!wide) return true;
-  // Neighbours count as one: 1-5 and 6-9 cover 3-7.
-  const joined = [...wide]
-    .sort((a, b) => a.first - b.first)
-    .reduce<NumberRange[]>((list, range) => {
-      const last = list.at(-1);
-      if (last && range.first <= last.last + 1) {
-        list[list.length - 1] = { first: last.first, last: Math.max(last.last, range.last) };
-      } else list.push(range);
-      return list;
-    }, []);
   return (narrow ?? [{ first: 0, last: highest }]).every(({ first, last }) =>
-    joined.some((range) => range.first <= first && last <= range.last),
+    wide.some((range) => range.first <= first && last <= range.last),
   );
 }
