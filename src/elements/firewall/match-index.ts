@@ -59,8 +59,9 @@ export class MatchIndex {
   private keysOf(match: PreparedMatch, family: Family): Keys {
     const networks = (prefixes: readonly Prefix[] | undefined) =>
       prefixes && prefixes.length <= MOST_KEYS ? prefixes : undefined;
-    let [from, to] = [networks(match.from?.prefixes()), networks(match.to?.prefixes())];
-    if ((from?.length ?? 1) * (to?.length ?? 1) > MOST_KEYS) to = undefined;
+    const from = networks(match.from?.prefixes());
+    const both = networks(match.to?.prefixes());
+    const to = (from?.length ?? 1) * (both?.length ?? 1) > MOST_KEYS ? undefined : both;
     const keys = (prefixes: readonly Prefix[] | undefined) => prefixes?.map(formatPrefix) ?? [ANY];
     for (const { length } of [...(from ?? []), ...(to ?? [])]) this.lengths[family].add(length);
     const cells = portCells(match);

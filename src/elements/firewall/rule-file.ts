@@ -18,6 +18,7 @@ import { readRules } from "./rules.js";
 /**
  * The rules in a text: a YAML list of rules, or the map of ACL rules that the Go firewall reads (section
  * "Firewall NSE" of its data plane), told apart by what they are. `file` is what errors call it.
+ * Only the empty list `[]` means that everything passes: a text without rules is rejected.
  *
  * @throws NsmError INVALID_ARGUMENT with file, line and reason of the first thing that is wrong.
  * @example
@@ -50,7 +51,10 @@ type Read = RuleSet | { readonly problems: readonly Problem[] };
 
 function readDocument(document: Document.Parsed, refuse: (message: string) => NsmError): Read {
   const { contents } = document;
-  if (contents === null || (isScalar(contents) && contents.value === null)) return { rules: [] };
+  const isNothing = contents === null || (isScalar(contents) && contents.value === null);
+  if (isNothing || (isMap(contents) && contents.items.length === 0)) {
+    throw refuse("no rules; write [] to let everything pass");
+  }
   try {
     if (isSeq(contents)) return readRules(document.toJS() as unknown[]);
     if (isMap(contents)) return readAclMap(contents, document);

@@ -82,8 +82,6 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
   const take = (found: string | NsmError): void => {
     try {
       if (typeof found !== "string") throw found;
-      if (found.trim() === "")
-        throw new NsmError(Code.InvalidArgument, `${file} is empty; [] is how to say "no rules"`);
       current = parseRules(found, file);
       contents = found;
       told = undefined;

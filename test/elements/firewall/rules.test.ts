@@ -57,8 +57,12 @@ describe("rules", () => {
     ]);
   });
 
-  test.each(["", "# nothing\n", "[]", "{}", "---\n", "null"])("%j holds none", (text) => {
-    expect(parseRules(text).rules).toEqual([]);
+  test("are none when the text says so by an empty list", () => {
+    expect(parseRules("# open to everybody\n[]\n").rules).toEqual([]);
+  });
+
+  test.each(["", "\n", "# nothing\n", "{}", "---\n", "null", "~"])("are not taken from %j", (text) => {
+    expect(refusalOf(text)).toMatch(/^1: no rules; write \[\] to let everything pass$/);
   });
 
   test("are about IPv4 and IPv6 alike unless they name addresses", () => {
