@@ -20,9 +20,12 @@ import { callAborted, callFailed } from "./wire-error.js";
 export function grpcCaller(pool: ChannelPool): Caller {
   const { url } = pool;
 
-  const failure = (ctx: Context, method: string, error: ServiceError): NsmError => {
+  const isLate = (ctx: Context, error?: ServiceError | null): boolean =>
+    codeOf(ctx.signal.aborted ? ctx.signal.reason : error) === Code.DeadlineExceeded;
+  const failure = (ctx: Context, channel: PooledChannel, method: string, error: ServiceError): NsmError => {
     if (pool.closed) return callFailed(method, url, Code.Cancelled, "the links of this process were closed");
     if (ctx.signal.aborted) return callAborted(method, url, asNsmError(ctx.signal.reason));
+    if (channel.abandoned) return callFailed(method, url, Code.Unavailable, "its connection went silent");
     return callFailed(method, url, codeOf(error), plain(error.details ?? error.message));
   };
   const optionsOf = (ctx: Context, credentials: CredentialsOfCall): CallOptions => {
@@ -68,9 +71,9 @@ export function grpcCaller(pool: ChannelPool): Caller {
           optionsOf(ctx, credentials),
           (error, answer) => {
             ctx.signal.removeEventListener("abort", abort);
-            channel.ended(call);
+            channel.ended(call, isLate(ctx, error));
             tellPeer(ctx, credentials);
-            if (error) return reject(failure(ctx, method.path, error));
+            if (error) return reject(failure(ctx, channel, method.path, error));
             const known = returned === undefined ? undefined : decodePath(returned);
             if (holder && known) holder.current = known;
             resolve(answer!);
@@ -114,12 +117,12 @@ export function grpcCaller(pool: ChannelPool): Caller {
         // Told at once, while messages may still wait to be read; "end" comes behind them.
         call.on("error", (error: ServiceError) => (failed = error));
         call.on("end", () => {
-          if (failed) subscriber.error(failure(ctx, method.path, failed));
+          if (failed) subscriber.error(failure(ctx, channel, method.path, failed));
           else subscriber.complete();
         });
         call.on("status", () => {
           ctx.signal.removeEventListener("abort", abort);
-          channel.ended(call);
+          channel.ended(call, isLate(ctx, failed));
         });
         return () => call.cancel();
       }),

@@ -3,6 +3,7 @@ import { Client, connectivityState, Metadata, type ChannelOptions } from "@grpc/
 import type { Clock, Token } from "../core/index.js";
 import { tokenHeaders, validUntil, type Identity } from "../identity/index.js";
 import { ChannelConnections, CredentialsOfCall, type ChannelConnection } from "./channel-connections.js";
+import { pingServer } from "./liveness.js";
 import { isAddressTarget } from "./target.js";
 
 const CHANNEL_OPTIONS: ChannelOptions = {
@@ -44,14 +45,22 @@ export interface Cancellable {
 /** One gRPC channel to one target, showing one certificate for as long as it lives. */
 export class PooledChannel {
   readonly client: Client;
-  private readonly calls = new Set<Cancellable>();
+  /** Each with what had been received when it began. */
+  private readonly calls = new Map<Cancellable, number>();
   private readonly sockets = new Set<Socket>();
+  private receivedBefore = 0;
+  private pinging = false;
+  private silent = false;
   private stale = false;
   private shut = false;
   private freshUntil = Infinity;
   private shown: { readonly token: Token; readonly metadata: Metadata } | undefined;
 
-  constructor(private readonly settings: ChannelSettings) {
+  /** @param onIdle called when the last call under way has ended */
+  constructor(
+    private readonly settings: ChannelSettings,
+    private readonly onIdle: () => void,
+  ) {
     const { url, target, identity, clock } = settings;
     const connections = new ChannelConnections({
       url,
@@ -89,13 +98,27 @@ export class PooledChannel {
     return new CredentialsOfCall((connection) => this.tokenFor(connection));
   }
 
-  began(call: Cancellable): void {
-    this.calls.add(call);
+  /** Whether it was given up because its server did not answer any more. */
+  get abandoned(): boolean {
+    return this.silent;
   }
 
-  ended(call: Cancellable): void {
+  /** Whether there is a connection. */
+  get connected(): boolean {
+    return this.client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
+  began(call: Cancellable): void {
+    this.calls.set(call, this.received);
+  }
+
+  /** @param late whether it ended because its time was over */
+  ended(call: Cancellable, late: boolean): void {
+    const unanswered = this.calls.get(call) === this.received;
     this.calls.delete(call);
+    if (late && unanswered) this.checkServer();
     this.closeWhenDone();
+    if (this.calls.size === 0) this.onIdle();
   }
 
   /** No new calls; closes when those under way have ended. */
@@ -107,8 +130,33 @@ export class PooledChannel {
   /** Cancels what is under way, and closes. */
   close(): void {
     this.stale = true;
-    for (const call of [...this.calls]) call.cancel();
+    for (const call of [...this.calls.keys()]) call.cancel();
     this.shutDown();
+  }
+
+  /** A connection may be dead without a sign: then nothing on it is ever answered, however quick it is. */
+  private checkServer(): void {
+    if (this.pinging || this.shut) return;
+    this.pinging = true;
+    const before = this.received;
+    const ping = pingServer(this.client, this.credentials(), (answered) => {
+      this.pinging = false;
+      if (!answered && !this.shut && this.received === before) this.abandon();
+      this.ended(ping, false);
+    });
+    this.began(ping);
+  }
+
+  /** What is under way will get no answer, nor will a goodbye. */
+  private abandon(): void {
+    this.silent = true;
+    this.close();
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  /** How many bytes have come from the server. */
+  private get received(): number {
+    return [...this.sockets].reduce((sum, { bytesRead }) => sum + bytesRead, this.receivedBefore);
   }
 
   private closeWhenDone(): void {
@@ -124,13 +172,12 @@ export class PooledChannel {
     if (!connected) for (const socket of this.sockets) socket.destroy();
   }
 
-  private get connected(): boolean {
-    return this.client.getChannel().getConnectivityState(false) === connectivityState.READY;
-  }
-
   private watch(socket: Socket): void {
     this.sockets.add(socket);
-    socket.once("close", () => this.sockets.delete(socket));
+    socket.once("close", () => {
+      this.sockets.delete(socket);
+      this.receivedBefore += socket.bytesRead;
+    });
     socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
     socket.setTimeout(this.settings.handshakeTimeoutMs, () => {
       socket.setTimeout(0);

@@ -22,9 +22,12 @@ export interface GrpcLinks extends HealthLinks {
 }
 
 /**
- * Links over gRPC, on TCP and unix sockets. All links to one target share one connection, kept as long as it is
- * any good: when the own certificate changes, or half of the life of the server's is over, new calls go over a
- * new connection while old calls and streams stay on theirs.
+ * Links over gRPC, on TCP and unix sockets. All links to one target share one connection, kept as long as it works:
+ * when the own certificate changes, or half of the life of the server's is over, new calls go over a new connection
+ * while old calls and streams stay on theirs. When a call gets no answer in time, the server is asked for a sign of
+ * life; without one the connection is given up, and what was under way on it fails with UNAVAILABLE. A connection
+ * without calls is closed after ten minutes, and one that cannot be made is not tried any longer than five seconds
+ * after its last call.
  *
  * Calls fail at once when the peer is not there; waiting and trying again is for those who call. Each carries the
  * caller's token: with TLS one made for the server that answered the handshake.
@@ -39,29 +42,44 @@ export interface GrpcLinks extends HealthLinks {
  */
 export function grpcLinks(options: GrpcLinksOptions): GrpcLinks {
   const { identity, clock = systemClock, handshakeTimeoutMs = DEFAULT_HANDSHAKE_TIMEOUT_MS } = options;
+  const life = new AbortController();
   const links = new Map<string, HealthLink>();
-  const pools: ChannelPool[] = [];
+  const pools = new Set<ChannelPool>();
   const changes = identity.changes.subscribe(() => pools.forEach((pool) => pool.retire()));
-  let closed = false;
+
+  const newLink = (url: string, target: string): HealthLink => {
+    const pool = new ChannelPool(
+      { url, target, identity, clock, handshakeTimeoutMs },
+      {
+        until: life.signal,
+        onUsed() {
+          pools.add(pool);
+          if (!links.has(target)) links.set(target, link);
+        },
+        onReleased() {
+          pools.delete(pool);
+          if (links.get(target) === link) links.delete(target);
+        },
+      },
+    );
+    const link = linkOver(url, grpcCaller(pool));
+    return link;
+  };
+
   return {
     to(url) {
       const target = targetOf(url);
-      const known = links.get(target);
-      if (known) return known;
-      const pool = new ChannelPool({ url, target, identity, clock, handshakeTimeoutMs });
-      if (closed) pool.close();
-      pools.push(pool);
-      const link = linkOver(url, grpcCaller(pool));
+      const link = links.get(target) ?? newLink(url, target);
       links.set(target, link);
       return link;
     },
     close() {
-      closed = true;
+      life.abort();
       changes.unsubscribe();
       pools.forEach((pool) => pool.close());
     },
     debugState() {
-      const calls = pools.reduce((sum, { callCount }) => sum + callCount, 0);
+      const calls = [...pools].reduce((sum, { callCount }) => sum + callCount, 0);
       return calls === 0 ? {} : { outbound: { calls } };
     },
   };

@@ -40,7 +40,7 @@ export interface World {
   registry(options?: { readonly defaultExpirationMs?: number }): Process & RegistryServices;
   /** A manager at `tcp://NAME:5001`. */
   nsmgr(name: string, options?: { readonly withRegistry?: boolean }): Process & NsmgrRegistry;
-  client(name: string, url: string, options?: { readonly random?: () => number }): Process & RegistryClient;
+  client(name: string, url: string): Process & RegistryClient;
   /** What a registry shows right now. */
   found(
     registry: EndpointRegistry,
@@ -101,9 +101,9 @@ export function world(): World {
         const server = network.listen(url, services, { spiffeId: idOf(name) });
         return { services, close: () => server.close() };
       }),
-    client: (name, url, { random = () => 0 } = {}) =>
+    client: (name, url) =>
       process(name, ({ until, links }) => ({
-        services: registryClient({ links, url, until, random }),
+        services: registryClient({ links, url, until, random: () => 0 }),
       })),
     async found(registry, like) {
       const networkServiceEndpoint = like && NetworkServiceEndpoint.create(like as object);
@@ -126,7 +126,7 @@ export function world(): World {
 }
 
 /** Chance that is the same in every run. */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed;
   return () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -13,7 +13,7 @@ import { dialEndpoints } from "../../src/registry/elements/dial/index.js";
 import { updatePath } from "../../src/registry/elements/update-path/index.js";
 import { memoryEndpoints } from "../../src/registry/stores/memory/index.js";
 import { listen } from "../registry/support.js";
-import { idOf, ns, nse, REGISTRY, seeded, services, story, world, type World } from "./registry-world.js";
+import { idOf, ns, nse, REGISTRY, services, story, world, type World } from "./registry-world.js";
 
 const watch = (like?: Parameters<typeof nse>[1]) => ({
   networkServiceEndpoint: like
@@ -100,31 +100,6 @@ describe("a registry and its client", () => {
     expect(story(reader.seen).at(-1)).toBe("-nse-1 tcp://nse-1:6001");
     expect(reader.end).toBeUndefined();
     reader.stop();
-  });
-
-  test("spread their renewals again after an outage has brought them together", async () => {
-    const registry = w.registry();
-    const client = w.client("many", REGISTRY, { random: seeded(11) });
-    const names = Array.from({ length: 60 }, (_, i) => `nse-${i}`);
-    for (const name of names) {
-      await client.endpoints.register(w.ctx, nse(name));
-      await w.clock.advance(200);
-    }
-    const heals = w.network.faults.cut({ from: "many", to: REGISTRY });
-    await w.clock.advance(200);
-    heals();
-    await w.clock.advance(180_000);
-    const perSecond = new Map<number, number>();
-    const began = w.clock.now();
-    const reader = registry.endpoints.find(w.ctx, watch()).subscribe(() => {
-      const second = Math.floor((w.clock.now() - began) / 1_000);
-      if (w.clock.now() > began) perSecond.set(second, (perSecond.get(second) ?? 0) + 1);
-    });
-    await w.clock.advance(60_000);
-    reader.unsubscribe();
-    // Evenly spread it would be one or two in each second.
-    expect(Math.max(...perSecond.values())).toBeLessThan(10);
-    for (const name of names) await client.endpoints.unregister(w.ctx, nse(name));
   });
 
   test("register once when the answer to the first Register is lost", async () => {

@@ -1,7 +1,6 @@
 /**
- * Renews a registration when between half and two thirds of its remaining lifetime are over, at a random point, so
- * that registrations made together are not renewed together. A renewal that fails is tried again with growing pauses
- * until it works or the registration ends, so an endpoint comes back whenever its registry does.
+ * Renews a registration when two thirds of its remaining lifetime are over. A renewal that fails is tried again
+ * with growing pauses until it works or the registration ends, so an endpoint comes back whenever its registry does.
  *
  * Registry of endpoints, client side. After begin and registration-state. Reads `registrationEvents`.
  * Network services need none: they do not expire.
@@ -21,9 +20,7 @@ import {
 } from "../../../core/index.js";
 import { persist } from "../../persist.js";
 
-// Go renews at two thirds; registries end a registration no earlier than at three quarters.
-const RENEW_FROM = 1 / 2;
-const RENEW_UNTIL = 2 / 3;
+const RENEW_AT = 2 / 3;
 // A lifetime that is over on arrival (a clock that is wrong) must not make a loop of it.
 const SHORTEST_WAIT_MS = 1_000;
 const PAUSES = { initialMs: 1_000, maxMs: 30_000 };
@@ -32,7 +29,7 @@ const PAUSES = { initialMs: 1_000, maxMs: 30_000 };
 export interface RefreshOptions {
   /** The program's life. */
   readonly until?: AbortSignal | undefined;
-  /** Between 0 and 1, for the times of renewals and the pauses after a failure. Default: `Math.random`. */
+  /** For the pauses after a failure; `Math.random` when left out. */
   readonly random?: (() => number) | undefined;
 }
 
@@ -56,9 +53,8 @@ export function refresh({
         return response;
       }
       const lifetime = fromTimestamp(expirationTime) - ctx.clock.now();
-      const renewAt = RENEW_UNTIL - random() * (RENEW_UNTIL - RENEW_FROM);
       const { register } = ctx.get(registrationEvents)!;
-      timers.arm(ctx, Math.max(lifetime * renewAt, SHORTEST_WAIT_MS), (signal) =>
+      timers.arm(ctx, Math.max(lifetime * RENEW_AT, SHORTEST_WAIT_MS), (signal) =>
         persist(() => register({ signal }), {
           ctx,
           signal,
