@@ -1,8 +1,10 @@
 import type { X509Certificate } from "node:crypto";
-import { credentials, type ChannelCredentials } from "@grpc/grpc-js";
-import { asNsmError, Code, explain, NsmError } from "../core/index.js";
+import type { TLSSocket } from "node:tls";
+import { ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { Code, explain, NsmError } from "../core/index.js";
 import type { SpiffeId } from "./spiffe-id.js";
 import { peerChain, rememberShown, secureContextOf } from "./tls-context.js";
+import { assertAuthorized, tlsFailure } from "./tls-failures.js";
 import { verifySvid } from "./verify.js";
 import type { X509Source } from "./x509-source.js";
 
@@ -11,6 +13,9 @@ import type { X509Source } from "./x509-source.js";
  * asks for its token. The object is a new one for each TLS session; pass it on as it is in `Peer.certificate`.
  */
 export type OnPeer = (certificate: X509Certificate, id: SpiffeId) => void;
+
+/** Learns why a handshake of a channel failed. The calls that waited for it fail with the error's message. */
+export type OnHandshakeFailure = (failure: NsmError) => void;
 
 /**
  * Mutual TLS for one channel with the identity the source holds *now*: a channel keeps showing this
@@ -27,25 +32,85 @@ export type OnPeer = (certificate: X509Certificate, id: SpiffeId) => void;
  * const creds = channelCredentials(source, (certificate) => (server = certificate));
  * const client = new Client("127.0.0.1:5001", creds);
  */
-export function channelCredentials(source: X509Source, onPeer?: OnPeer): ChannelCredentials {
+export function channelCredentials(
+  source: X509Source,
+  onPeer?: OnPeer,
+  onFailure?: OnHandshakeFailure,
+): ChannelCredentials {
   const context = source.current();
-  return credentials.createFromSecureContext(secureContextOf(context), {
-    // Called after OpenSSL has verified the chain, in place of the check of the host name. Sessions are not
-    // resumed, so there is no handshake without it.
-    checkServerIdentity(_hostname, shown) {
-      try {
-        const chain = peerChain(shown);
-        const id = verifySvid(chain, source.current().bundles, Date.now());
-        const certificate = chain[0]!;
-        rememberShown(certificate, context.svid);
-        onPeer?.(certificate, id);
-        return undefined;
-      } catch (error) {
-        // grpc-js passes the message on and drops the cause.
-        return new NsmError(Code.Unauthenticated, `the server was refused: ${explain(error)}`, {
-          cause: asNsmError(error),
-        });
-      }
-    },
+  const inner = credentials.createFromSecureContext(secureContextOf(context), {
+    // Verified below, where the certificates are at hand for the reason.
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
   });
+  const verify = (socket: TLSSocket): void => {
+    const { bundles } = source.current();
+    const now = Date.now();
+    assertAuthorized(socket, bundles, now);
+    const chain = peerChain(socket.getPeerCertificate(true));
+    const id = verifySvid(chain, bundles, now);
+    const certificate = chain[0]!;
+    rememberShown(certificate, context.svid);
+    onPeer?.(certificate, id);
+  };
+  const failed = (error: unknown): NsmError => {
+    const failure = tlsFailure(error, "server", context.svid);
+    onFailure?.(failure);
+    return failure;
+  };
+  return new VerifyingCredentials(inner, verify, failed);
+}
+
+type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
+
+/**
+ * Verifies each server before HTTP/2 begins, and names the mistake of a failed handshake. Made the way grpc-js makes
+ * its own credentials, but that is underscored: the version of grpc-js is pinned.
+ */
+class VerifyingCredentials extends ChannelCredentials {
+  constructor(
+    private readonly inner: ChannelCredentials,
+    private readonly verify: (socket: TLSSocket) => void,
+    private readonly failed: (error: unknown) => NsmError,
+  ) {
+    super();
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(
+    ...args: Parameters<ChannelCredentials["_createSecureConnector"]>
+  ): SecureConnector {
+    const connector = this.inner._createSecureConnector(...args);
+    return {
+      connect: async (socket) => {
+        const secured = await connector.connect(socket).catch((error: unknown) => {
+          throw this.failed(error);
+        });
+        const tls = secured.socket as TLSSocket;
+        try {
+          this.verify(tls);
+        } catch (cause) {
+          tls.destroy();
+          // grpc-js passes the message on and drops the cause.
+          const message = `the server was refused: ${explain(cause)}`;
+          throw this.failed(new NsmError(Code.Unauthenticated, message, { cause }));
+        }
+        // In TLS 1.3 a server refuses the client's certificate after the client's part of the handshake.
+        tls.once("error", (error: NodeJS.ErrnoException) => {
+          if (error.code?.startsWith("ERR_SSL_")) error.message = this.failed(error).message;
+        });
+        return secured;
+      },
+      waitForReady: () => connector.waitForReady(),
+      getCallCredentials: () => connector.getCallCredentials(),
+      destroy: () => connector.destroy(),
+    };
+  }
 }

@@ -1,6 +1,6 @@
 import { credentials, ServerCredentials, type ChannelCredentials } from "@grpc/grpc-js";
 import { map, Subject, type Observable } from "rxjs";
-import { channelCredentials, type OnPeer } from "./channel-credentials.js";
+import { channelCredentials, type OnHandshakeFailure, type OnPeer } from "./channel-credentials.js";
 import { filesSource, type FilesSourceOptions } from "./files-source.js";
 import { insecureTokens, type InsecureTokensOptions } from "./insecure-tokens.js";
 import { serverTls, type ServerCall } from "./server-credentials.js";
@@ -15,7 +15,7 @@ export interface Identity {
   /** Its own id as it is now; none without TLS. */
   readonly id: SpiffeId | undefined;
   /** For one connection, or a channel of them, with the certificate of now: connect anew after each of `changes`. */
-  channelCredentials(onPeer?: OnPeer): ChannelCredentials;
+  channelCredentials(onPeer?: OnPeer, onFailure?: OnHandshakeFailure): ChannelCredentials;
   /** For any number of servers; they follow the changes by themselves. */
   serverCredentials(): ServerCredentials;
   /**
@@ -47,7 +47,7 @@ export function spiffeIdentity(source: X509Source, options: SpiffeIdentityOption
     get id() {
       return source.current().svid.id;
     },
-    channelCredentials: (onPeer) => channelCredentials(source, onPeer),
+    channelCredentials: (onPeer, onFailure) => channelCredentials(source, onPeer, onFailure),
     serverCredentials: () => server.credentials,
     peerOfCall: (call) => server.peerOfCall(call),
     tokens: svidTokens({ source, ...options }),

@@ -20,7 +20,7 @@ export {
   validUntil,
   type CertificateInput,
 } from "./certificate.js";
-export { channelCredentials, type OnPeer } from "./channel-credentials.js";
+export { channelCredentials, type OnHandshakeFailure, type OnPeer } from "./channel-credentials.js";
 export { filesSource, type FilesSourceOptions } from "./files-source.js";
 export {
   fileIdentity,

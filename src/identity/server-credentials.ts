@@ -4,6 +4,7 @@ import { ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
 import { Code, explain, NsmError } from "../core/index.js";
 import { pemOf } from "./certificate.js";
 import { peerChain, rememberShown, tlsOptions } from "./tls-context.js";
+import { assertAuthorized } from "./tls-failures.js";
 import { VerifiedPeers, type CallPeer } from "./verified-peers.js";
 import { verifySvid } from "./verify.js";
 import type { X509Source, X509Svid } from "./x509-source.js";
@@ -88,6 +89,7 @@ function verifier(source: X509Source): (socket: TLSSocket) => CallPeer {
     const { svid, bundles } = source.current();
     const own = shown(socket) ?? svid;
     const now = Date.now();
+    assertAuthorized(socket, bundles, now);
     // Not getPeerX509Certificate(): it takes the chain of certificates out of the session.
     const known = verified.get(own, socket.getPeerCertificate().fingerprint256, bundles, now);
     if (known) return known;

@@ -26,7 +26,13 @@ export function grpcCaller(pool: ChannelPool): Caller {
     if (pool.closed) return callFailed(method, url, Code.Cancelled, "the links of this process were closed");
     if (ctx.signal.aborted) return callAborted(method, url, asNsmError(ctx.signal.reason));
     if (channel.abandoned) return callFailed(method, url, Code.Unavailable, "its connection went silent");
-    return callFailed(method, url, codeOf(error), plain(error.details ?? error.message));
+    const details = error.details ?? error.message;
+    // grpc-js makes every failed handshake UNAVAILABLE, also those that no retry can heal.
+    const { handshakeFailure: handshake } = channel;
+    if (handshake && details.includes(handshake.message)) {
+      return callFailed(method, url, handshake.code, handshake.message);
+    }
+    return callFailed(method, url, codeOf(error), plain(details));
   };
   const optionsOf = (ctx: Context, credentials: CredentialsOfCall): CallOptions => {
     const remaining = ctx.remainingMs;
@@ -129,10 +135,14 @@ export function grpcCaller(pool: ChannelPool): Caller {
   };
 }
 
+const CLOSED_AT_ONCE =
+  "it closed the connection before speaking HTTP/2; perhaps one side uses TLS and the other --insecure";
+
 // grpc-js says when and in which of its parts; people want to know why.
 function plain(details: string): string {
   return details
-    .replace(/^No connection established\. Last error: (Error: )?/, "not reachable: ")
+    .replace(/^No connection established\. Last error: (\w*Error: )?/, "not reachable: ")
+    .replace("Failed to connect", CLOSED_AT_ONCE)
     .replace(/\. Resolution note: $/, "")
     .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");
 }

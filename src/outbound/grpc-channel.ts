@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { Client, connectivityState, Metadata, type ChannelOptions } from "@grpc/grpc-js";
-import type { Clock, Token } from "../core/index.js";
+import type { Clock, NsmError, Token } from "../core/index.js";
 import { tokenHeaders, validUntil, type Identity } from "../identity/index.js";
 import { ChannelConnections, CredentialsOfCall, type ChannelConnection } from "./channel-connections.js";
 import { pingServer } from "./liveness.js";
@@ -54,6 +54,7 @@ export class PooledChannel {
   private stale = false;
   private shut = false;
   private freshUntil = Infinity;
+  private lastFailure: NsmError | undefined;
   private shown: { readonly token: Token; readonly metadata: Metadata } | undefined;
 
   /** @param onIdle called when the last call under way has ended */
@@ -64,7 +65,7 @@ export class PooledChannel {
     const { url, target, identity, clock } = settings;
     const connections = new ChannelConnections({
       url,
-      credentials: (onPeer) => identity.channelCredentials(onPeer),
+      credentials: (onPeer) => identity.channelCredentials(onPeer, (failure) => (this.lastFailure = failure)),
       onSocket: (socket) => this.watch(socket),
       onPeer: (certificate) => {
         const now = clock.now();
@@ -77,6 +78,11 @@ export class PooledChannel {
       // TLS may not name an address as the server wanted, and nobody looks at this name.
       ...(isAddressTarget(target) && { "grpc.ssl_target_name_override": "localhost" }),
     });
+  }
+
+  /** Why the newest failed handshake failed. */
+  get handshakeFailure(): NsmError | undefined {
+    return this.lastFailure;
   }
 
   /** Whether new calls may begin on it. */

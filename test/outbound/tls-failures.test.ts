@@ -1,0 +1,125 @@
+import { once } from "node:events";
+import { createServer as createHttp2Server } from "node:http2";
+import { createServer, type AddressInfo, type Server as NetServer } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Connection, NetworkServiceRequest } from "../../src/api/index.js";
+import { Code, codeOf, Context, explain } from "../../src/core/index.js";
+import { retry } from "../../src/elements/retry/index.js";
+import {
+  authority,
+  insecureIdentity,
+  spiffeIdentity,
+  type Authority,
+  type Identity,
+  type IssuedSvid,
+} from "../../src/identity/index.js";
+import { grpcLinks } from "../../src/outbound/index.js";
+import { sourceOf } from "../identity/support.js";
+import { openSockets, socketsDownTo } from "./grpc-kit.js";
+
+const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
+
+describe("a client", () => {
+  let org: Authority;
+  let net: Authority;
+  let nsc: IssuedSvid;
+  let before: number;
+  let server: NetServer | undefined;
+
+  beforeAll(async () => {
+    [org, net] = await Promise.all([
+      authority({ trustDomain: "example.org" }),
+      authority({ trustDomain: "example.net" }),
+    ]);
+    nsc = await org.issue({ path: "/nsc" });
+  });
+  beforeEach(() => {
+    before = openSockets();
+  });
+  afterEach(async () => {
+    await new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)));
+    server = undefined;
+    await socketsDownTo(before);
+  });
+
+  const listening = async (listening: NetServer): Promise<string> => {
+    server = listening.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  const tlsServer = ({ svid, key }: IssuedSvid): Promise<string> =>
+    listening(
+      createTlsServer({ cert: svid, key, ca: org.ca, requestCert: true, ALPNProtocols: ["h2"] }).on(
+        "tlsClientError",
+        (_error, socket) => socket.destroy(),
+      ),
+    );
+
+  /** What the call fails with, through an element that retries whatever a retry can heal. */
+  const failureAt = async (url: string, identity: Identity): Promise<{ code: Code; text: string }> => {
+    const links = grpcLinks({ identity, handshakeTimeoutMs: 200 });
+    const ctx = Context.background();
+    const error: unknown = await ctx
+      .withTimeout(1_500, (c) => retry(links.to(url).networkService).request(c, request))
+      .catch((caught: unknown) => caught);
+    links.close();
+    identity.close();
+    return { code: codeOf(error), text: explain(error) };
+  };
+  const secure = (issued = nsc): Identity => spiffeIdentity(sourceOf(issued));
+
+  test("does not retry against a server that speaks no TLS, and says which mistake it is", async () => {
+    const url = await listening(createHttp2Server());
+    expect(await failureAt(url, secure())).toEqual({
+      code: Code.Unauthenticated,
+      text:
+        `NetworkService/Request at ${url} failed: ` +
+        "the server does not speak TLS: use an identity on both sides, or --insecure on both",
+    });
+  });
+
+  test("does not retry against a server of another trust domain, and says who it is", async () => {
+    const url = await tlsServer(await net.issue({ path: "/nsmgr" }));
+    expect(await failureAt(url, secure())).toEqual({
+      code: Code.Unauthenticated,
+      text:
+        `NetworkService/Request at ${url} failed: the server was refused: ` +
+        'spiffe://example.net/nsmgr is of the trust domain "example.net"; trusted are: example.org',
+    });
+  });
+
+  test("does not retry against a server of another authority for the same trust domain", async () => {
+    const other = await authority({ trustDomain: "example.org" });
+    const url = await tlsServer(await other.issue({ path: "/nsmgr" }));
+    const { code, text } = await failureAt(url, secure());
+    expect(code).toBe(Code.Unauthenticated);
+    expect(text).toContain(
+      "the server was refused: the certificate of spiffe://example.org/nsmgr does not lead to the bundle",
+    );
+  });
+
+  test("does not retry against a server whose certificate expired, and says when that was", async () => {
+    const url = await tlsServer(await org.issue({ path: "/nsmgr", notBefore: new Date(0) }));
+    const { code, text } = await failureAt(url, secure());
+    expect(code).toBe(Code.Unauthenticated);
+    expect(text).toMatch(
+      /the server was refused: the certificate of spiffe:\/\/example\.org\/nsmgr expired at 1970-01-0/,
+    );
+  });
+
+  test("retries while a server closes each connection during the handshake", async () => {
+    const url = await listening(createServer((socket) => socket.once("data", () => socket.destroy())));
+    const { code, text } = await failureAt(url, secure());
+    expect(code).toBe(Code.DeadlineExceeded);
+    expect(text).toContain("the server broke off the TLS handshake");
+    expect(text).toContain("spiffe://example.org/nsc");
+  });
+
+  test("without TLS says that a server which closes at once may want TLS", async () => {
+    const url = await listening(createServer((socket) => socket.once("data", () => socket.destroy())));
+    const { code, text } = await failureAt(url, insecureIdentity());
+    expect(code).toBe(Code.DeadlineExceeded);
+    expect(text).toContain("perhaps one side uses TLS and the other --insecure");
+  });
+});
