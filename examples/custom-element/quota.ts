@@ -19,7 +19,7 @@ export function quota({ perClient }: QuotaOptions): NetworkServiceElement {
 
   return {
     name: "quota",
-    needs: ["begin", "connection-state"],
+    inside: ["begin", "connection-state"],
     debugState: () => ({ clients: used.size }),
 
     async request(ctx, request, next) {

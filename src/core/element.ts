@@ -1,5 +1,6 @@
-import type { Context } from "./context.js";
-import { Code, NsmError } from "./errors.js";
+import type { Context, ContextKey } from "./context.js";
+import { checkOrder } from "./order.js";
+import type { Slot } from "./slot.js";
 
 /** What an element, a chain or a program holds, by name; zeros are left out, so `{}` means nothing. */
 export interface DebugState {
@@ -19,8 +20,19 @@ export interface DebugState {
 export type ChainElement<S> = {
   /** The path of its folder under `elements`, with the side where there are two: `begin/server`. */
   readonly name: string;
-  /** Elements that must stand before it; checked when the chain is built. `begin` is met by `begin/server`. */
-  readonly needs?: readonly string[];
+  /**
+   * Elements that must stand further out, before it in the list. `begin` stands for `begin/server` too. Checked
+   * when the chain is built, like everything that an element declares about its place.
+   */
+  readonly inside?: readonly string[];
+  /** Elements that, where the chain has them, must stand further in, after it in the list. */
+  readonly outside?: readonly string[];
+  /** The context keys that it sets for elements further in, and the slots it keeps. */
+  readonly provides?: readonly Provision[];
+  /** The context keys and the slots of other elements that it uses where they are set. */
+  readonly reads?: readonly Provision[];
+  /** The chains that it chooses between with `nest`. What they hold counts as held by this element. */
+  readonly nested?: readonly Elements<S>[];
   /** What it holds at the moment, for tests and for people. */
   debugState?(): DebugState;
 } & {
@@ -28,6 +40,10 @@ export type ChainElement<S> = {
     ? (ctx: Context, arg: A, next: S) => R
     : never;
 };
+
+/** What an element hands over to others, or uses of theirs. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- of whatever type; a slot is not covariant
+export type Provision = ContextKey<any> | Slot<any>;
 
 /** A chain under assembly: an array, nested as deep as is convenient. */
 export type Elements<S> = readonly (ChainElement<S> | Elements<S>)[];
@@ -54,8 +70,9 @@ type Method = (ctx: Context, arg: unknown, next?: unknown) => unknown;
 export interface ChainBuilder<S> {
   (elements: Elements<S>, options?: ChainOptions<S>): S;
   /**
-   * The elements as a road into whatever `next` is: for elements that choose between chains. The same `next`
-   * gives the same chain, and `next` is one object for the life of a chain, so this links only once.
+   * The elements as a road into whatever `next` is: for elements that choose between chains, which list them as
+   * `nested`. The trace hook of the chain that `next` belongs to sees them too. The same `next` gives the same
+   * chain, and `next` is one object for the life of a chain, so this links only once.
    */
   nest(elements: Elements<S>): (next: S) => S;
 }
@@ -67,47 +84,55 @@ export interface ChainBuilder<S> {
 export function chainOf<S extends object>(defaultTail: S): ChainBuilder<S> {
   const methods = Object.keys(defaultTail) as (keyof S & string)[];
 
-  function link(element: ChainElement<S>, next: S, trace: TraceHook | undefined): S {
-    const linked: Record<string, unknown> = {};
-    for (const method of methods) {
-      const call = element[method] as Method | undefined;
-      if (!call) {
-        linked[method] = next[method];
-      } else if (!trace) {
-        linked[method] = (ctx: Context, arg: unknown) => call.call(element, ctx, arg, next);
-      } else {
-        linked[method] = (ctx: Context, arg: unknown) =>
-          trace({
-            element: element.name,
-            method,
-            ctx,
-            arg,
-            proceed: (c) => call.call(element, c, arg, next),
-          });
-      }
-    }
-    return linked as S;
+  /** An object with the service's methods, known to be traced by `trace`. */
+  function linked(trace: TraceHook | undefined, methodOf: (method: keyof S & string) => unknown): S {
+    const service = Object.fromEntries(methods.map((method) => [method, methodOf(method)])) as S;
+    if (trace) traceOf.set(service, trace);
+    return service;
   }
 
-  const fold = (list: readonly ChainElement<S>[], { tail = defaultTail, trace }: ChainOptions<S>): S =>
-    list.reduceRight((next, element) => link(element, next, trace), tail);
+  function link(element: ChainElement<S>, next: S, trace: TraceHook | undefined): S {
+    return linked(trace, (method) => {
+      const call = element[method] as Method | undefined;
+      if (!call) return next[method];
+      if (!trace) return (ctx: Context, arg: unknown) => call.call(element, ctx, arg, next);
+      return (ctx: Context, arg: unknown) =>
+        trace({
+          element: element.name,
+          method,
+          ctx,
+          arg,
+          proceed: (c) => call.call(element, c, arg, next),
+        });
+    });
+  }
 
-  const chain = (elements: Elements<S>, options: ChainOptions<S> = {}): S => {
+  function fold(list: readonly ChainElement<S>[], tail: S, trace: TraceHook | undefined): S {
+    return list.reduceRight((next, element) => link(element, next, trace), tail);
+  }
+
+  const chain = (elements: Elements<S>, { tail = defaultTail, trace }: ChainOptions<S> = {}): S => {
     const list = flatten(elements);
-    checkNeeds(list);
-    return fold(list, options);
+    checkOrder(list as readonly ChainElement<object>[], { outer: [], complete: true });
+    // Nested chains find the hook of the chain they lead into by its objects: the tail needs one of its own.
+    const end = trace ? linked(trace, (method) => (tail[method] as Method).bind(tail)) : tail;
+    return fold(list, end, trace);
   };
   const nest = (elements: Elements<S>): ((next: S) => S) => {
     const list = flatten(elements);
-    const linked = new WeakMap<object, S>();
+    checkOrder(list as readonly ChainElement<object>[], { outer: [], complete: false });
+    const known = new WeakMap<object, S>();
     return (next) => {
-      const known = linked.get(next) ?? fold(list, { tail: next });
-      linked.set(next, known);
-      return known;
+      const chained = known.get(next) ?? fold(list, next, traceOf.get(next));
+      known.set(next, chained);
+      return chained;
     };
   };
   return Object.assign(chain, { nest });
 }
+
+/** The hooks of linked chains, by the objects that they are linked of. */
+const traceOf = new WeakMap<object, TraceHook>();
 
 /** The elements of a nested list, in order. */
 export function flatten<S>(elements: Elements<S>): readonly ChainElement<S>[] {
@@ -116,13 +141,17 @@ export function flatten<S>(elements: Elements<S>): readonly ChainElement<S>[] {
 }
 
 /** Whatever can be asked what it holds, nested as elements are. */
-export type Holders = readonly (Pick<ChainElement<object>, "name" | "debugState"> | Holders)[];
+export type Holders = readonly (
+  (Pick<ChainElement<object>, "name" | "debugState"> & { readonly nested?: readonly Holders[] }) | Holders
+)[];
 
 /** What the elements of a chain hold, by element name. Elements of one name are added up. */
 export function debugState(elements: Holders): DebugState {
   return flatten(elements as Elements<object>).reduce<DebugState>((state, element) => {
     const own = element.debugState ? withoutZeros(element.debugState()) : {};
-    return Object.keys(own).length > 0 ? sum(state, { [element.name]: own }) : state;
+    const nested = (element.nested ?? []).map((chain) => debugState(chain));
+    const all = nested.reduce(sum, own);
+    return Object.keys(all).length > 0 ? sum(state, { [element.name]: all }) : state;
   }, {});
 }
 
@@ -140,19 +169,4 @@ function withoutZeros(state: DebugState): DebugState {
     .map(([name, value]) => [name, typeof value === "number" ? value : withoutZeros(value)] as const)
     .filter(([, value]) => (typeof value === "number" ? value !== 0 : Object.keys(value).length > 0));
   return Object.fromEntries(entries);
-}
-
-function checkNeeds<S>(list: readonly ChainElement<S>[]): void {
-  const before: string[] = [];
-  for (const element of list) {
-    for (const need of element.needs ?? []) {
-      if (!before.some((name) => name === need || name.startsWith(`${need}/`))) {
-        throw new NsmError(
-          Code.FailedPrecondition,
-          `${element.name} needs ${need} before it; the chain has ${before.join(", ") || "nothing"} there`,
-        );
-      }
-    }
-    before.push(element.name);
-  }
 }

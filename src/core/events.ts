@@ -1,4 +1,18 @@
+import type { Connection } from "../api/index.js";
 import { ContextKey } from "./context.js";
+
+/**
+ * Why a call is made:
+ * - `user`: from outside, by whoever owns the connection
+ * - `refresh`: to keep it before tokens expire
+ * - `heal`: to rebuild what was lost
+ * - `timeout`: to close what its owner does not refresh
+ * - `upstream`: because something further on changed, or the elements of this process did
+ */
+export type EventCause = "user" | "refresh" | "heal" | "timeout" | "upstream";
+
+/** Why the call under way is made, for elements and policies. Set by begin(). */
+export const eventCause = new ContextKey<EventCause>("event-cause");
 
 /** Whether an event ran, or was not wanted any more when its turn came. */
 export type EventOutcome = "done" | "skipped";
@@ -6,13 +20,23 @@ export type EventOutcome = "done" | "skipped";
 /** When an event starts, and how. */
 export interface EventOptions {
   /** Aborted before the event's turn comes: the event is skipped. A running event is not disturbed. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
+  /** Default: `upstream`. */
+  readonly cause?: EventCause | undefined;
 }
+
+/** Turns a connection into the request for another endpoint: what it leaves empty is chosen anew. */
+export type Reselect = (connection: Connection) => Connection;
 
 /** How a Request event begins. */
 export interface RequestEventOptions extends EventOptions {
-  /** Close first, then ask anew for any endpoint and mechanism. Client side only. */
-  readonly reselect?: boolean;
+  /**
+   * Closes the connection first, then requests it with what the function keeps of it. `true` uses the rule that
+   * begin() was given. Client side only. Default: the connection is requested as it stands.
+   */
+  readonly reselect?: boolean | Reselect | undefined;
+  /** Changes the connection that is requested: its labels or context, say. */
+  readonly patch?: ((connection: Connection) => Connection) | undefined;
 }
 
 /**
@@ -22,7 +46,7 @@ export interface RequestEventOptions extends EventOptions {
 export interface ConnectionEvents {
   /** Aborts when the connection is being closed for good; the Close of a reselect does not count. */
   readonly closed: AbortSignal;
-  /** Asks again for the connection that the last answer brought. */
+  /** Requests again the connection that the last answer brought. */
   request(options?: RequestEventOptions): Promise<EventOutcome>;
   /** Closes the connection for good. */
   close(options?: EventOptions): Promise<EventOutcome>;
@@ -30,6 +54,12 @@ export interface ConnectionEvents {
 
 /** Set by begin(), for the elements behind it. */
 export const connectionEvents = new ContextKey<ConnectionEvents>("connection-events");
+
+/**
+ * Takes work to do when a connection comes to nothing although its Request went well behind begin(): an element
+ * further out refused the answer. Set by begin(), for connectionState().
+ */
+export const connectionEnd = new ContextKey<(work: () => Promise<unknown>) => void>("connection-end");
 
 /** The same for a registration. */
 export interface RegistrationEvents {

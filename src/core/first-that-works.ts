@@ -1,9 +1,10 @@
 import type { Context } from "./context.js";
 import { Code, NsmError, sharedCode } from "./errors.js";
+import { attempt } from "./slot.js";
 
 /**
- * Tries one way after the other and answers with what the first that works gives. Once the call is over nothing
- * more is tried.
+ * Tries one way after the other and answers with what the first that works gives. What a try that failed
+ * has set in slots is released before the next one. Once the call is over nothing more is tried.
  *
  * @throws the failure when only one way was tried; else an NsmError that says `sentence`, all failures its cause,
  * with the code they agree on or UNAVAILABLE
@@ -14,13 +15,13 @@ import { Code, NsmError, sharedCode } from "./errors.js";
 export async function firstThatWorks<W, R>(
   ctx: Context,
   ways: Iterable<W>,
-  attempt: (way: W) => Promise<R>,
+  tryOne: (way: W) => Promise<R>,
   sentence: (tried: number) => string,
 ): Promise<R> {
   const failures: unknown[] = [];
   for (const way of ways) {
     try {
-      return await attempt(way);
+      return await attempt(ctx, () => tryOne(way));
     } catch (error) {
       failures.push(error);
       if (ctx.signal.aborted) break;

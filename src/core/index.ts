@@ -17,20 +17,27 @@ export {
   type DebugState,
   type Elements,
   type Holders,
+  type Provision,
   type TraceHook,
 } from "./element.js";
 export { asNsmError, Code, codeName, codeOf, explain, isRetryable, NsmError, sharedCode } from "./errors.js";
 export {
+  connectionEnd,
   connectionEvents,
+  eventCause,
   registrationEvents,
   type ConnectionEvents,
+  type EventCause,
   type EventOptions,
   type EventOutcome,
   type RegistrationEvents,
   type RequestEventOptions,
+  type Reselect,
 } from "./events.js";
+export { throwFailures } from "./failures.js";
 export { firstThatWorks } from "./first-that-works.js";
 export { remoteUrl, type Link, type Links } from "./link.js";
+export { liveConnections, LiveConnections, type RequestedAgain } from "./live-connections.js";
 export { log, logger, silent, type Logger } from "./logger.js";
 export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";
 export { labelsMatch, matchEndpoints, matchForwarders, type Labels } from "./matching.js";
@@ -55,9 +62,10 @@ export {
   type RegistryElement,
   type RegistryEntry,
 } from "./services.js";
-export { connectionState, registrationState, Slot } from "./state.js";
 export { transportConnection, type TransportConnection, type TransportKind } from "./transport-connection.js";
+export { attempt, Slot, type SlotOptions } from "./slot.js";
+export { connectionState, registrationState, type StateKeeper } from "./state.js";
 export { uncached } from "./uncached.js";
 export { TimerSlot } from "./timer-slot.js";
 export { atEnd } from "./until.js";
-export { traceChanges } from "./trace.js";
+export { traceChanges, whenOver, type Ending } from "./trace.js";

@@ -1,99 +1,102 @@
-import { ContextKey, type Context } from "./context.js";
-import { Code, NsmError } from "./errors.js";
+import type { Context } from "./context.js";
 import { connectionOf } from "../api/index.js";
+import { connectionEnd } from "./events.js";
+import { throwFailures } from "./failures.js";
 import type { NetworkServiceElement, RegistryElement, RegistryEntry } from "./services.js";
+import { heirsOf, SlotValues } from "./slot-values.js";
+import { slotCall, type Slot } from "./slot.js";
 
-type Values = Map<object, unknown>;
-
-const values = new ContextKey<Values>("state");
-
-/**
- * One value per connection (or registration), kept between its calls. Make it inside the element's factory, so
- * that two instances do not share it; export it only to hand a value over to another element.
- *
- * @example
- * const timer = new Slot<CancelTimer>("refresh");
- * timer.take(ctx)?.();
- * timer.set(ctx, ctx.clock.after(1_000, refresh));
- */
-export class Slot<T> {
-  constructor(readonly name: string) {}
-
-  /** The value that an earlier call of this connection has set. */
-  get(ctx: Context): T | undefined {
-    return this.values(ctx).get(this) as T | undefined;
-  }
-
-  /** Keeps the value for the later calls of this connection. */
-  set(ctx: Context, value: T): void {
-    this.values(ctx).set(this, value);
-  }
-
-  /** The value, removed. */
-  take(ctx: Context): T | undefined {
-    const all = this.values(ctx);
-    const value = all.get(this) as T | undefined;
-    all.delete(this);
-    return value;
-  }
-
-  private values(ctx: Context): Values {
-    const found = ctx.get(values);
-    if (!found) {
-      throw new NsmError(
-        Code.FailedPrecondition,
-        `the slot "${this.name}" is used in a chain without connectionState() or registrationState() before it`,
-      );
-    }
-    return found;
-  }
+/** An element that keeps slots, and can move their values to the slots of another chain. */
+export interface StateKeeper {
+  /**
+   * Hands over the values of slots that leave the chain to the slots of the same name that come in their place.
+   * What no new slot takes over is released when the next Request of its connection has succeeded.
+   */
+  exchange(before: readonly Slot<unknown>[], after: readonly Slot<unknown>[]): void;
 }
 
 /**
- * The one map of what elements remember. An entry lives from its first call to its last; a first call that
- * fails leaves nothing. A client chain inside a server chain shares the server's entry.
+ * The slots of all connections (or registrations). An entry lives from its first call to its last. A client
+ * chain inside a server chain shares the server's entry.
  */
-class StateStore {
-  private readonly entries = new Map<string, Values>();
+class StateStore implements StateKeeper {
+  private readonly entries = new Map<string, SlotValues>();
 
   get size(): number {
     return this.entries.size;
   }
 
+  exchange(before: readonly Slot<unknown>[], after: readonly Slot<unknown>[]): void {
+    const heirs = heirsOf(before, after);
+    for (const values of this.entries.values()) values.exchange(heirs);
+  }
+
   async keep<R>(ctx: Context, id: string, work: (ctx: Context) => Promise<R>): Promise<R> {
-    if (ctx.get(values)) return work(ctx);
+    if (ctx.get(slotCall)) return work(ctx);
     const known = this.entries.get(id);
-    const own = known ?? new Map<object, unknown>();
-    this.entries.set(id, own);
+    const values = known ?? new SlotValues();
+    this.entries.set(id, values);
+    const call = values.begin();
+    const inner = ctx.with(slotCall, call);
     try {
-      return await work(ctx.with(values, own));
+      const answer = await work(inner);
+      await call.commit(inner);
+      if (!known) ctx.get(connectionEnd)?.(() => this.release(inner, id, values));
+      return answer;
     } catch (error) {
-      if (!known) this.entries.delete(id);
+      await call.undo(inner);
+      if (!known) await this.release(inner, id, values);
       throw error;
+    } finally {
+      call.finish();
     }
   }
 
-  drop<R>(ctx: Context, id: string, work: (ctx: Context) => Promise<R>): Promise<R> {
-    if (ctx.get(values)) return work(ctx);
-    const own = this.entries.get(id) ?? new Map<object, unknown>();
-    this.entries.delete(id);
-    return work(ctx.with(values, own));
+  async drop(ctx: Context, id: string, work: (ctx: Context) => Promise<void>): Promise<void> {
+    if (ctx.get(slotCall)) return work(ctx);
+    const values = this.entries.get(id) ?? new SlotValues();
+    const call = values.begin();
+    const inner = ctx.with(slotCall, call);
+    const failures: unknown[] = [];
+    await work(inner).catch((error: unknown) => failures.push(error));
+    failures.push(...(await this.release(inner, id, values)));
+    call.finish();
+    throwFailures(failures, `${id} is closed, but not everything it held could be released`);
+  }
+
+  private async release(ctx: Context, id: string, values: SlotValues): Promise<unknown[]> {
+    const failures = await values.releaseAll(ctx);
+    this.forget(id, values);
+    return failures;
+  }
+
+  private forget(id: string, values: SlotValues): void {
+    if (this.entries.get(id) === values) this.entries.delete(id);
   }
 }
 
-/** Gives each connection its slots. After update-path and begin, before every element that remembers something. */
-export function connectionState(): NetworkServiceElement {
+/**
+ * Gives each connection its slots, and releases their values when the connection is closed or its first Request
+ * fails: the last one first, failures collected into one error.
+ *
+ * Both sides. After update-path and begin, before every element that remembers something.
+ *
+ * @example
+ * chain([updatePath({ name }), beginServer(), connectionState(), pointToPointIpam({ prefixes })]);
+ */
+export function connectionState(): NetworkServiceElement & StateKeeper {
   const store = new StateStore();
   return {
     name: "connection-state",
     debugState: () => ({ connections: store.size }),
+    exchange: (before, after) => store.exchange(before, after),
     request: (ctx, request, next) =>
       store.keep(ctx, connectionOf(request).id, (c) => next.request(c, request)),
     close: (ctx, connection, next) => store.drop(ctx, connection.id, (c) => next.close(c, connection)),
   };
 }
 
-/** Gives each registered name its slots. After begin, before every element that remembers something. */
+/** {@link connectionState} for registrations, by name. After begin, before every element that remembers something. */
 export function registrationState<E extends RegistryEntry, Q, F>(): RegistryElement<E, Q, F> {
   const store = new StateStore();
   return {

@@ -1,11 +1,16 @@
 import type { Context } from "./context.js";
 import { explain } from "./errors.js";
 import { log } from "./logger.js";
-import { Slot } from "./state.js";
+import { Slot } from "./slot.js";
 import { atEnd } from "./until.js";
 
 interface Armed {
   cancel(): void;
+}
+
+/** What the slot keeps: set once, so that a refresh that fails leaves the timer as the last call armed it. */
+interface Holder {
+  timer: Armed | undefined;
 }
 
 /**
@@ -17,7 +22,8 @@ interface Armed {
  * timer.arm(ctx, 60_000, (signal) => events.close({ signal }));
  */
 export class TimerSlot {
-  private readonly slot: Slot<Armed>;
+  /** Cancels the timer when the connection ends: for the element's `provides`. */
+  readonly slot: Slot<Holder>;
   private readonly armed = new Set<Armed>();
 
   /** @param until ends all timers: the program's life */
@@ -25,7 +31,7 @@ export class TimerSlot {
     readonly name: string,
     private readonly until?: AbortSignal,
   ) {
-    this.slot = new Slot(name);
+    this.slot = new Slot(name, { release: disarm });
     if (until) atEnd(until, () => this.armed.forEach((timer) => timer.cancel()));
   }
 
@@ -59,10 +65,18 @@ export class TimerSlot {
       },
     };
     this.armed.add(timer);
-    this.slot.set(ctx, timer);
+    const holder = this.slot.get(ctx) ?? { timer: undefined };
+    holder.timer = timer;
+    this.slot.set(ctx, holder);
   }
 
   cancel(ctx: Context): void {
-    this.slot.take(ctx)?.cancel();
+    const holder = this.slot.get(ctx);
+    if (holder) disarm(holder);
   }
+}
+
+function disarm(holder: Holder): void {
+  holder.timer?.cancel();
+  holder.timer = undefined;
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { isObservable, tap } from "rxjs";
 import { ContextKey } from "./context.js";
 import type { TraceHook } from "./element.js";
 import { codeName, codeOf } from "./errors.js";
@@ -9,6 +10,8 @@ interface Layer {
   readonly element: string;
   readonly arg: unknown;
   answer?: unknown;
+  /** What the rest of the chain failed with. */
+  failure?: { readonly error: unknown };
 }
 
 const layerAbove = new ContextKey<Layer>("trace");
@@ -27,27 +30,55 @@ export function traceChanges(logger: Logger): TraceHook {
       tell(logger, `${above.element}/${method}`, "request", above.arg, arg);
     }
     const layer: Layer = { element, arg };
-    const result = proceed(ctx.with(layerAbove, layer));
-    if (!(result instanceof Promise)) return result;
-    return result.then(
-      (answer: unknown) => {
+    return whenOver(proceed(ctx.with(layerAbove, layer)), {
+      completed(answer) {
         if (layer.answer !== undefined) tell(logger, `${element}/${method}`, "answer", layer.answer, answer);
         if (above) above.answer = answer;
-        return answer;
       },
-      (error: unknown) => {
-        if (!known.has(error as object)) {
-          known.add(error as object);
-          logger.debug({ element: `${element}/${method}`, code: codeName(codeOf(error)) }, "failed here");
-        }
-        throw error;
+      failed(error) {
+        if (above) above.failure = { error };
+        // What only passes an error on logs nothing.
+        if (layer.failure && layer.failure.error === error) return;
+        logger.debug({ element: `${element}/${method}`, code: codeName(codeOf(error)) }, "failed here");
       },
-    ) as typeof result;
+    });
   };
 }
 
-// Errors that were told where they began; what passes them on says nothing.
-const known = new WeakSet<object>();
+/** What whenOver() calls at the end of a call. */
+export interface Ending {
+  /** The call has its answer; a stream has completed, and its answer is undefined. */
+  completed(answer: unknown): void;
+  failed(error: unknown): void;
+}
+
+/**
+ * Watches the result of a traced call, a promise or a stream, and returns one with the same outcome. A stream that
+ * its reader ends counts as neither completed nor failed. For {@link TraceHook}s.
+ *
+ * @example
+ * const timed: TraceHook = ({ element, method, ctx, proceed }) => {
+ *   const started = ctx.clock.now();
+ *   const over = () => histogram.observe({ element, method }, ctx.clock.now() - started);
+ *   return whenOver(proceed(ctx), { completed: over, failed: over });
+ * };
+ */
+export function whenOver<R>(result: R, { completed, failed }: Ending): R {
+  if (isObservable(result)) {
+    return result.pipe(tap({ complete: () => completed(undefined), error: failed })) as R;
+  }
+  if (!(result instanceof Promise)) return result;
+  return result.then(
+    (answer: unknown) => {
+      completed(answer);
+      return answer;
+    },
+    (error: unknown) => {
+      failed(error);
+      throw error;
+    },
+  ) as R;
+}
 
 function tell(logger: Logger, element: string, what: string, before: unknown, after: unknown): void {
   const changed = changedFields(before, after);

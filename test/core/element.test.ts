@@ -9,6 +9,8 @@ import {
   debugState,
   endpointRegistryChain,
   NsmError,
+  Slot,
+  type Elements,
   type NetworkService,
   type NetworkServiceElement,
   type TraceHook,
@@ -19,10 +21,10 @@ const ctx = Context.background();
 const request = sampleRequest(0);
 
 /** Notes when it is entered and left. */
-function noting(notes: string[], name: string, needs: string[] = []): NetworkServiceElement {
+function noting(notes: string[], name: string, inside: string[] = []): NetworkServiceElement {
   return {
     name,
-    needs,
+    inside,
     async request(c, r, next) {
       notes.push(`> ${name}`);
       try {
@@ -142,15 +144,20 @@ describe("a chain", () => {
   });
 });
 
-describe("needs", () => {
+describe("inside", () => {
   test("are checked when the chain is built", () => {
     const notes: string[] = [];
     expect(() => chain([noting(notes, "refresh", ["begin"])])).toThrow(
-      new NsmError(Code.FailedPrecondition, "refresh needs begin before it; the chain has nothing there"),
+      new NsmError(
+        Code.FailedPrecondition,
+        "refresh must stand inside begin, which this chain lacks: put begin before refresh",
+      ),
     );
-    expect(() => chain([noting(notes, "refresh", ["begin"]), noting(notes, "begin")])).toThrow(NsmError);
+    expect(() => chain([noting(notes, "refresh", ["begin"]), noting(notes, "begin")])).toThrow(
+      "refresh must stand inside begin: put begin before refresh",
+    );
     expect(() => chain([noting(notes, "beginning"), noting(notes, "refresh", ["begin"])])).toThrow(
-      "refresh needs begin before it; the chain has beginning there",
+      "refresh must stand inside begin, which this chain lacks: put begin before refresh",
     );
   });
 
@@ -158,6 +165,80 @@ describe("needs", () => {
     const notes: string[] = [];
     chain([[noting(notes, "begin")], [[noting(notes, "refresh", ["begin"])]]]);
     chain([noting(notes, "begin/server"), noting(notes, "refresh", ["begin"])]);
+  });
+});
+
+describe("outside", () => {
+  const element = (name: string, outside: string[] = []): NetworkServiceElement => ({ name, outside });
+
+  test("is checked for the elements that the chain has", () => {
+    chain([element("monitor", ["trim-path"])]);
+    chain([element("monitor", ["trim-path"]), element("trim-path/server")]);
+    expect(() => chain([element("trim-path/server"), element("monitor", ["trim-path"])])).toThrow(
+      new NsmError(
+        Code.FailedPrecondition,
+        "monitor must stand outside trim-path/server: put monitor before trim-path/server",
+      ),
+    );
+  });
+});
+
+describe("reads", () => {
+  const key = new ContextKey<string>("candidates");
+  const provider: NetworkServiceElement = { name: "discover", provides: [key] };
+  const reader: NetworkServiceElement = { name: "round-robin", reads: [key] };
+
+  test("demands that whoever provides a context key stands further out", () => {
+    chain([provider, reader]);
+    chain([reader]);
+    expect(() => chain([reader, provider])).toThrow(
+      new NsmError(
+        Code.FailedPrecondition,
+        'round-robin reads "candidates", which discover provides: put discover before round-robin',
+      ),
+    );
+  });
+
+  test("does not order slots, which are read on the way back too", () => {
+    const slot = new Slot<string>("peer-link");
+    chain([
+      { name: "heal", reads: [slot] },
+      { name: "dial", provides: [slot] },
+    ]);
+  });
+});
+
+describe("nested chains", () => {
+  const inner: NetworkServiceElement = { name: "inner", inside: ["begin"], outside: ["connect"] };
+  const choosing = (elements: Elements<NetworkService>): NetworkServiceElement => {
+    const road = chain.nest(elements);
+    return {
+      name: "choosing",
+      nested: [elements],
+      request: (c, r, next) => road(next).request(c, r),
+    };
+  };
+
+  test("are checked with the chain around them", () => {
+    chain([{ name: "begin" }, choosing([inner])]);
+    expect(() => chain([choosing([inner])])).toThrow(
+      "inner must stand inside begin, which this chain lacks: put begin before inner",
+    );
+    expect(() => chain([{ name: "begin" }, { name: "connect" }, choosing([inner])])).toThrow(
+      "inner must stand outside connect: put inner before connect",
+    );
+  });
+
+  test("are checked by nest() as far as their own elements tell", () => {
+    expect(() => chain.nest([inner])).not.toThrow();
+    expect(() => chain.nest([inner, { name: "begin" }])).toThrow(
+      "inner must stand inside begin: put begin before inner",
+    );
+  });
+
+  test("count as held by the element that chooses between them", () => {
+    const holding: NetworkServiceElement = { name: "holding", debugState: () => ({ timers: 2 }) };
+    expect(debugState([choosing([holding])])).toEqual({ choosing: { holding: { timers: 2 } } });
   });
 });
 
@@ -196,6 +277,22 @@ describe("the trace hook", () => {
     await linked.request(ctx, request);
     await linked.close(ctx, sampleConnection(0));
     expect(seen).toEqual(["0 a/request request", "1 b/request request"]);
+  });
+
+  test("sees the elements of nested chains too, also those that end in the chain's tail", async () => {
+    const seen: string[] = [];
+    const trace: TraceHook = ({ element, ctx: c, proceed }) => {
+      seen.push(element);
+      return proceed(c);
+    };
+    const road = chain.nest([noting([], "inner"), noting([], "innermost")]);
+    const choosing: NetworkServiceElement = {
+      name: "choosing",
+      request: (c, r, next) => road(next).request(c, r),
+    };
+    await chain([choosing, noting([], "behind")], { trace }).request(ctx, request);
+    await chain([choosing], { trace }).request(ctx, request);
+    expect(seen).toEqual(["choosing", "inner", "innermost", "behind", "choosing", "inner", "innermost"]);
   });
 
   test("gets what the element returned or failed with", async () => {

@@ -35,6 +35,22 @@ describe("a serial queue", () => {
     expect(await fine).toBe("fine");
   });
 
+  test("lets a caller leave that does not want to wait, but not in the middle of its job", async () => {
+    const queue = new SerialQueue();
+    const caller = new AbortController();
+    let finish!: () => void;
+    const running = queue.runOrLeave(caller.signal, () => new Promise<void>((resolve) => (finish = resolve)));
+    let found: boolean | undefined;
+    const waiting = queue.runOrLeave(caller.signal, async () => void (found = caller.signal.aborted));
+    await Promise.resolve();
+    caller.abort(new Error("gone"));
+    await expect(waiting).rejects.toThrow("gone");
+    finish();
+    await running;
+    await queue.run(async () => {});
+    expect(found).toBe(true);
+  });
+
   test("is idle when nothing runs and nothing waits", async () => {
     const queue = new SerialQueue();
     expect(queue.idle).toBe(true);

@@ -13,7 +13,7 @@ function counting(): NetworkServiceElement {
   const count = new Slot<number>("count");
   return {
     name: "counting",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
     async request(ctx, request, next) {
       count.set(ctx, (count.get(ctx) ?? 0) + 1);
       const response = await next.request(ctx, request);

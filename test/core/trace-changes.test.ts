@@ -1,13 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { patchConnection } from "../../src/api/index.js";
+import { EMPTY, lastValueFrom, throwError, type Observable } from "rxjs";
+import { NetworkServiceEndpointQuery, patchConnection } from "../../src/api/index.js";
 import {
   chain,
   Code,
   Context,
+  endpointRegistryChain,
   NsmError,
   silent,
   traceChanges,
+  whenOver,
   type NetworkServiceElement,
+  type TraceHook,
 } from "../../src/core/index.js";
 import { sampleRequest } from "../../src/testing/index.js";
 
@@ -70,5 +74,29 @@ describe("tracing changes", () => {
     expect(await logged(pass, pass, fail)).toEqual([
       { fields: { element: "fail/request", code: "Unavailable" }, message: "failed here" },
     ]);
+  });
+
+  test("logs a thrown value that is no Error, and passes it on", async () => {
+    const thrown = { name: "odd", request: () => Promise.reject("a string" as unknown as Error) };
+    expect(await logged(pass, thrown)).toEqual([
+      { fields: { element: "odd/request", code: "Unknown" }, message: "failed here" },
+    ]);
+  });
+
+  test("sees streams complete and fail", async () => {
+    const seen: string[] = [];
+    const trace: TraceHook = ({ element, ctx, proceed }) =>
+      whenOver(proceed(ctx), {
+        completed: () => void seen.push(`${element} completed`),
+        failed: (error) => void seen.push(`${element} failed: ${String(error)}`),
+      });
+    const find = async (result: Observable<never>): Promise<void> => {
+      const registry = endpointRegistryChain([{ name: "finding", find: () => result }], { trace });
+      const found = registry.find(Context.background(), NetworkServiceEndpointQuery.create());
+      await lastValueFrom(found, { defaultValue: undefined }).catch(() => {});
+    };
+    await find(EMPTY);
+    await find(throwError(() => "lost"));
+    expect(seen).toEqual(["finding completed", "finding failed: lost"]);
   });
 });

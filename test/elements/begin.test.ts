@@ -4,13 +4,16 @@ import {
   Code,
   connectionEvents,
   connectionState,
+  eventCause,
+  LiveConnections,
   NsmError,
   type ConnectionEvents,
+  type EventCause,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
 import { beginClient, beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
-import { describeElement, hold, recorder, run } from "../../src/testing/index.js";
+import { checkContext, describeElement, hold, recorder, run } from "../../src/testing/index.js";
 
 /** Hands the events of the last call out to the test. */
 function grabEvents(): NetworkServiceElement & { events: ConnectionEvents } {
@@ -39,7 +42,7 @@ function failing(): NetworkServiceElement & { on: boolean } {
   return element;
 }
 
-describeElement("begin/server", beginServer, { before: [updatePath({ name: "server" })] });
+describeElement("begin/server", () => beginServer(), { before: [updatePath({ name: "server" })] });
 describeElement("begin/client", () => beginClient(), { before: [updatePath({ name: "client" })] });
 
 describe.each([
@@ -226,6 +229,126 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
+  test("keeps a Request waiting until a Close under way has ended", async () => {
+    const order: string[] = [];
+    const gate = hold();
+    const slowClose: NetworkServiceElement = {
+      name: "slow-close",
+      request: async (ctx, r, next) => (order.push("request"), next.request(ctx, r)),
+      async close(ctx, connection, next) {
+        order.push("close begins");
+        await gate.close(ctx, connection, next);
+        order.push("close ends");
+      },
+    };
+    const { request, close, clock, leftovers } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      connectionState(),
+      slowClose,
+    ]);
+    const connection = await request();
+    const closing = close(connection);
+    await clock.settle();
+    const again = request();
+    await clock.settle();
+    gate.release();
+    await closing;
+    await close(await again);
+    expect(order).toEqual(["request", "close begins", "close ends", "request", "close begins", "close ends"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("lets a Request that waits for its turn go when its time is over, and never sends it", async () => {
+    const gate = hold();
+    const seen = recorder();
+    const { request, close, clock, ctx, leftovers } = run([updatePath({ name: "a" }), begin(), seen, gate]);
+    const first = request();
+    await clock.settle();
+    const waiting = ctx.withTimeout(100, (c) => request({}, c));
+    const refused = expect(waiting).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    await clock.advance(100);
+    await refused;
+    gate.release();
+    const connection = await first;
+    await clock.settle();
+    expect(seen.requests).toHaveLength(1);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("carries out a Close whose caller stopped waiting, with time of its own", async () => {
+    const gate = hold();
+    const remaining: (number | undefined)[] = [];
+    const { request, close, clock, ctx, leftovers } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      gate,
+      checkContext((c, method) => {
+        if (method === "close") remaining.push(c.remainingMs);
+      }),
+    ]);
+    gate.release();
+    const connection = await request();
+    gate.hold();
+    const refresh = request();
+    await clock.settle();
+    const closing = ctx.withTimeout(100, (c) => close(connection, c));
+    const refused = expect(closing).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    await clock.advance(100);
+    await refused;
+    gate.release();
+    await refresh;
+    await clock.settle();
+    expect(remaining).toEqual([100]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("says why a call is made", async () => {
+    const grab = grabEvents();
+    const causes: (EventCause | undefined)[] = [];
+    const { request } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      grab,
+      checkContext((c) => void causes.push(c.get(eventCause))),
+    ]);
+    await request();
+    await grab.events.request({ cause: "refresh" });
+    await grab.events.request();
+    await grab.events.close({ cause: "timeout" });
+    expect(causes).toEqual(["user", "refresh", "upstream", "timeout"]);
+  });
+
+  test("requests a connection as an event's patch leaves it", async () => {
+    const grab = grabEvents();
+    const seen = recorder();
+    const { request } = run([updatePath({ name: "a" }), begin(), grab, seen]);
+    await request({ labels: { app: "one" } });
+    const patch = (connection: Connection): Connection => ({ ...connection, labels: { app: "two" } });
+    await grab.events.request({ patch });
+    await grab.events.request();
+    expect(seen.requests.map(({ connection }) => connection!.labels["app"])).toEqual(["one", "two", "two"]);
+  });
+
+  test("lists the connections that stand, and requests them all again", async () => {
+    const live = new LiveConnections();
+    const seen = recorder();
+    const fail = failing();
+    const { request, close } = run([updatePath({ name: "a" }), begin({ live }), seen, fail]);
+    const one = await request({ id: "one" });
+    await request({ id: "two" });
+    expect(await live.requestAll()).toEqual({ done: 2, failures: new Map() });
+    expect(seen.requests).toHaveLength(4);
+
+    fail.on = true;
+    const { done, failures } = await live.requestAll();
+    expect([done, failures.size]).toEqual([0, 2]);
+    fail.on = false;
+    await close(one);
+    expect(live.size).toBe(1);
+  });
+
   test("never overlaps the calls of a connection under a thousand of them", async () => {
     const active = new Map<string, number>();
     let overlaps = 0;
@@ -293,6 +416,32 @@ describe("begin/client", () => {
     await request({ labels: { app: "one" } });
     const connection = await refresh({ labels: { app: "two" }, networkServiceEndpointName: "mine" });
     expect(connection).toMatchObject({ labels: { app: "two" }, networkServiceEndpointName: "mine" });
+  });
+
+  test("keeps of a connection what the event's own reselect keeps", async () => {
+    const grab = grabEvents();
+    const seen = recorder();
+    const { request } = run([updatePath({ name: "a" }), beginClient(), grab, seen]);
+    await request({ networkServiceEndpointName: "nse", payload: "IP" });
+    await grab.events.request({ reselect: (connection) => ({ ...connection, payload: "" }) });
+    expect(seen.requests[1]!.connection).toMatchObject({ networkServiceEndpointName: "nse", payload: "" });
+  });
+
+  test("leaves most of an event's time to the Request when the Close of a reselect is not answered", async () => {
+    const grab = grabEvents();
+    const gate = hold();
+    const remaining: (number | undefined)[] = [];
+    const silentClose: NetworkServiceElement = {
+      name: "silent-close",
+      close: (ctx, connection, next) => gate.close(ctx, connection, next),
+      request: (ctx, r, next) => (remaining.push(ctx.remainingMs), next.request(ctx, r)),
+    };
+    const { request, ctx, clock } = run([updatePath({ name: "a" }), beginClient(), grab, silentClose]);
+    await ctx.withTimeout(15_000, (c) => request({}, c));
+    const event = grab.events.request({ cause: "heal", reselect: true });
+    await clock.advance(5_000);
+    await expect(event).resolves.toBe("done");
+    expect(remaining).toEqual([15_000, 10_000]);
   });
 
   test("closes once when a reselect needs several tries", async () => {

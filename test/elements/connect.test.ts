@@ -162,6 +162,8 @@ describe("connect/client", () => {
   });
 
   test("must stand behind dial()", () => {
-    expect(() => chain([connectionState(), connectClient()])).toThrow("connect/client needs dial before it");
+    expect(() => chain([connectionState(), connectClient()])).toThrow(
+      "connect/client must stand inside dial, which this chain lacks: put dial before connect/client",
+    );
   });
 });

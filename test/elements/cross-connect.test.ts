@@ -931,6 +931,8 @@ describe("a forwarder after another one", () => {
     ["setting up and closing", setUpAndClose],
   ])("killed at any step of %s, has a successor that wires the connection", async (_what, work) => {
     await killedEverywhere(work, async ({ kernel, clock, stateDir }) => {
+      // The clock is shared with the process that was killed, whose timers never end.
+      const abandoned = clock.timers > 0 ? { timers: clock.timers } : {};
       for (const memory of [{ stateDir }, {}]) {
         const { ask, answer, close, leftovers } = forwarder({ kernel, clock, ...memory });
         answer.payload = Payload.Ip;
@@ -948,7 +950,7 @@ describe("a forwarder after another one", () => {
           { name: "fw-1", mtu: 9000, addresses: ["10.0.0.0/32"] },
         ]);
         await close();
-        expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
+        expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], abandoned]);
       }
       expect(readdirSync(stateDir)).toEqual([]);
     });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Code, connectionState, NsmError, remoteUrl, type Links } from "nsm-sdk/core";
+import { Code, connectionState, firstThatWorks, NsmError, remoteUrl, type Links } from "nsm-sdk/core";
 import { connectClient } from "nsm-sdk/elements/connect";
 import { dial, peerLink } from "nsm-sdk/elements/dial";
 import { checkContext, describeElement, recorder, run } from "nsm-sdk/testing";
@@ -127,9 +127,12 @@ describe("dial", () => {
     const twoCandidates = {
       name: "two-candidates",
       request: (ctx, request, rest) =>
-        rest
-          .request(ctx.with(remoteUrl, "tcp://a"), request)
-          .catch(() => rest.request(ctx.with(remoteUrl, "tcp://b"), request)),
+        firstThatWorks(
+          ctx,
+          ["tcp://a", "tcp://b"],
+          (url) => rest.request(ctx.with(remoteUrl, url), request),
+          () => "both refused",
+        ),
     } satisfies Parameters<typeof run>[0][number];
     const { request } = run([connectionState(), twoCandidates, dial(next), connectClient()]);
     await request();

@@ -61,6 +61,7 @@ describe("the element contract", () => {
     });
     expect(sentences).toEqual([
       "passes on what a downstream Request failed with, and holds nothing",
+      "keeps a connection whose refresh failed",
       "honours an abort, and holds nothing",
     ]);
   });

@@ -15,9 +15,10 @@ import {
   type Elements,
   type Links,
   type NetworkService,
+  type Reselect,
   type TraceHook,
 } from "../../core/index.js";
-import { beginClient, type Reselect } from "../../elements/begin/index.js";
+import { beginClient } from "../../elements/begin/index.js";
 import { clientUrl } from "../../elements/client-url/index.js";
 import { compensate } from "../../elements/compensate/index.js";
 import { connectClient } from "../../elements/connect/index.js";

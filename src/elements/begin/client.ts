@@ -1,22 +1,22 @@
 import { connectionOf, State, type Connection, type NetworkServiceRequest } from "../../api/index.js";
 import {
   connectionEvents,
+  LiveConnections,
   type ConnectionEvents,
-  type NetworkService,
   type NetworkServiceElement,
+  type Reselect,
 } from "../../core/index.js";
-import { closeEvent, closeFromOutside } from "./close.js";
-import { closeQuietly, Entries, type Entry } from "./entries.js";
+import { closeBeforeReselect, closeEvent, closeFromOutside } from "./close.js";
+import { Entries, type Entry } from "./entries.js";
 import { mergeConnection } from "./merge.js";
-import { answered, up } from "./server.js";
+import { answered, patched, up } from "./server.js";
 
-/** Turns a connection into the wish for another one. */
-export type Reselect = (connection: Connection) => Connection;
-
-/** How beginClient() asks for another endpoint. */
+/** How beginClient() requests another endpoint, and who sees its connections. */
 export interface BeginClientOptions {
-  /** Forgets mechanism and endpoint when left out. */
-  readonly reselect?: Reselect;
+  /** What a reselect keeps of the connection. Default: everything but mechanism and endpoint. */
+  readonly reselect?: Reselect | undefined;
+  /** Lists the connections that stand. Default: a list of its own. */
+  readonly live?: LiveConnections | undefined;
 }
 
 const anyEndpoint: Reselect = (connection) => ({
@@ -26,46 +26,44 @@ const anyEndpoint: Reselect = (connection) => ({
 });
 
 /** begin() for a chain that is called by its own process. */
-export function beginClient({ reselect = anyEndpoint }: BeginClientOptions = {}): NetworkServiceElement {
-  const entries = new Entries();
+export function beginClient({
+  reselect = anyEndpoint,
+  live = new LiveConnections(),
+}: BeginClientOptions = {}): NetworkServiceElement {
   // What the caller was given last: what differs from it in the next request, the caller has changed.
   const returned = new WeakMap<Entry, Connection>();
-
-  const eventsOf = (entry: Entry, next: NetworkService): ConnectionEvents => {
-    const events: ConnectionEvents = {
-      closed: entry.closed,
-      request: (options = {}) =>
-        entry.runEvent(options, async (ctx, established) => {
-          const inner = ctx.with(connectionEvents, events);
-          let { request } = established;
-          if (options.reselect && connectionOf(request).state !== State.RESELECT_REQUESTED) {
-            await closeQuietly(inner, next, established);
-            request = reselected(request, reselect);
-            // Closed is closed: a second try does not close again, nor does it ask for the old endpoint.
-            entry.established = { ctx: established.ctx, request };
-          }
-          const response = up(await next.request(inner, request));
-          entry.established = { ctx: established.ctx, request: answered(request, response) };
-        }),
-      close: (options = {}) => closeEvent(entries, entry, options, next),
-    };
-    return events;
-  };
+  const eventsOf = (entry: Entry): ConnectionEvents => ({
+    closed: entry.closed,
+    request: (options = {}) =>
+      entry.runEvent(options, async (ctx, established) => {
+        let { request } = established;
+        if (options.reselect && connectionOf(request).state !== State.RESELECT_REQUESTED) {
+          await closeBeforeReselect(ctx, entry.next, established);
+          request = reselected(request, options.reselect === true ? reselect : options.reselect);
+          // The connection is closed only once: retries request a new endpoint.
+          entry.established = { ctx: established.ctx, request };
+        }
+        const response = up(await entry.next.request(ctx, patched(request, options)));
+        entry.established = { ctx: established.ctx, request: answered(request, response) };
+      }),
+    close: (options = {}) => closeEvent(entries, entry, options),
+  });
+  const entries = new Entries(live, eventsOf);
 
   return {
     name: "begin/client",
-    needs: ["update-path"],
+    inside: ["update-path"],
+    outside: ["connection-state"],
+    provides: [connectionEvents],
     debugState: () => ({ connections: entries.size }),
 
     async request(ctx, request, next) {
       if (ctx.get(connectionEvents)) return next.request(ctx, request);
       const asked = connectionOf(request);
-      return entries.run(asked.id, async (entry) => {
-        ctx.throwIfDone();
+      return entries.run(ctx, next, asked.id, async (entry) => {
         const stored = entry.established?.request.connection;
         const connection = stored ? mergeConnection({ stored, returned: returned.get(entry), asked }) : asked;
-        const inner = ctx.with(connectionEvents, eventsOf(entry, next));
-        const response = up(await next.request(inner, { ...request, connection }));
+        const response = up(await next.request(entry.contextOf(ctx), { ...request, connection }));
         entry.established = { ctx, request: answered(request, response) };
         returned.set(entry, response);
         return response;

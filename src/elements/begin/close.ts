@@ -1,19 +1,28 @@
 import { connectionOf, nextSegment, type Connection } from "../../api/index.js";
 import {
   connectionEvents,
+  eventCause,
+  explain,
+  log,
   type ConnectionEvents,
   type Context,
   type EventOptions,
   type EventOutcome,
   type NetworkService,
 } from "../../core/index.js";
-import type { Entries, Entry } from "./entries.js";
+import type { Entries, Entry, Established } from "./entries.js";
+
+/** The part of an event's time that the Close of a reselect may use; the rest is for the Request. */
+const RESELECT_CLOSE_SHARE = 1 / 3;
 
 /**
  * A Close from outside. It pre-empts events under way, always closes what was established last whatever the
  * caller brings, and forgets the connection even when the rest of the chain fails: a second Close finds its way
- * by the path. Of an unknown connection the path decides: onward segments are told, a last hop says yes.
- * `admit` throws when this caller may not close what is established.
+ * by the path. A Request that comes meanwhile waits for its end. Of an unknown connection the path decides:
+ * the Close is forwarded to an onward segment, and the last hop answers OK.
+ *
+ * A Close is carried out even if its caller has stopped waiting, with as much time as the caller had. The caller
+ * gets its own error in time. `admit` throws when this caller may not close what is established.
  */
 export async function closeFromOutside(
   entries: Entries,
@@ -24,36 +33,83 @@ export async function closeFromOutside(
 ): Promise<void> {
   const entry = entries.get(connection.id);
   if (!entry) {
-    if (nextSegment(connection)) await next.close(ctx.with(connectionEvents, closedEvents), connection);
+    if (nextSegment(connection)) await next.close(closingContext(ctx), connection);
     return;
   }
-  if (entry.established) admit(ctx, connection, connectionOf(entry.established.request));
-  entry.preemptEvents();
-  const closed = await entry.queue.run(async () => {
+  if (entry.established) {
+    admit(ctx, connection, connectionOf(entry.established.request));
+    entry.preemptEvents();
+  }
+  const turn = entry.queue.run(async () => {
     const { established } = entry;
-    if (!established || entries.get(connection.id) !== entry) return false;
+    if (!established || !entries.holds(entry)) return false;
     admit(ctx, connection, connectionOf(established.request));
-    entry.established = undefined;
-    entries.delete(entry);
-    await next.close(ctx.with(connectionEvents, closedEvents), established.request.connection!);
+    entry.preemptEvents();
+    await ctx.detached(
+      (c) => closeForGood(c, entries, entry, established),
+      ctx.signal.aborted ? undefined : ctx.remainingMs,
+    );
     return true;
   });
   // While we waited, another Close came first or a first Request failed.
-  if (!closed) await closeFromOutside(entries, ctx, connection, next, admit);
+  if (!(await unlessDone(ctx, turn))) await closeFromOutside(entries, ctx, connection, next, admit);
 }
 
 /** A Close event: as from outside, in its turn, with the Context of events. */
-export function closeEvent(
+export function closeEvent(entries: Entries, entry: Entry, options: EventOptions): Promise<EventOutcome> {
+  return entry.runEvent(options, (ctx, established) => closeForGood(ctx, entries, entry, established));
+}
+
+/** Closes what is established and forgets it. The entry stays until then, so that later calls wait. */
+async function closeForGood(
+  ctx: Context,
   entries: Entries,
   entry: Entry,
-  options: EventOptions,
-  next: NetworkService,
-): Promise<EventOutcome> {
-  return entry.runEvent(options, async (ctx, { request }) => {
-    entry.established = undefined;
+  { request }: Established,
+): Promise<void> {
+  entry.established = undefined;
+  try {
+    await entry.next.close(closingContext(ctx), request.connection!);
+  } finally {
     entries.delete(entry);
-    await next.close(ctx.with(connectionEvents, closedEvents), request.connection!);
+  }
+}
+
+/**
+ * Closes what is established without letting a failure stop what comes after. A next hop that does not answer
+ * must not use up the time of the Request that follows.
+ */
+export async function closeBeforeReselect(
+  ctx: Context,
+  next: NetworkService,
+  { request }: Established,
+): Promise<void> {
+  const { remainingMs } = ctx;
+  const close = (c: Context): Promise<void> => next.close(c, request.connection!);
+  try {
+    if (remainingMs === undefined) await close(ctx);
+    else await ctx.withTimeout(Math.max(0, remainingMs * RESELECT_CLOSE_SHARE), close);
+  } catch (error) {
+    log(ctx).debug(
+      { error: explain(error), connection: request.connection?.id },
+      "close before reselect failed",
+    );
+  }
+}
+
+/** Settles with `work`, or rejects when the Context is done first; `work` goes on. */
+function unlessDone<R>({ signal }: Context, work: Promise<R>): Promise<R> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => reject(signal.reason as Error);
+    if (signal.aborted) leave();
+    signal.addEventListener("abort", leave, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
   });
+}
+
+function closingContext(ctx: Context): Context {
+  const caused = ctx.get(eventCause) ? ctx : ctx.with(eventCause, "user");
+  return caused.with(connectionEvents, closedEvents);
 }
 
 /** What elements find during a Close: nothing more can happen to this connection. */

@@ -1,9 +1,16 @@
 import type { NetworkServiceRequest } from "../../api/index.js";
 import {
   Code,
+  connectionEnd,
+  connectionEvents,
+  eventCause,
+  explain,
+  LiveConnections,
+  liveConnections,
   log,
   NsmError,
   SerialQueue,
+  type ConnectionEvents,
   type Context,
   type EventOptions,
   type EventOutcome,
@@ -22,17 +29,43 @@ export interface Established {
 export class Entry {
   readonly queue = new SerialQueue();
   private readonly closing = new AbortController();
+  private readonly endings: (() => Promise<unknown>)[] = [];
   private event: AbortController | undefined;
-  established: Established | undefined;
+  private last: Established | undefined;
+
+  /** How the elements behind begin start calls of this connection. */
+  private readonly events: ConnectionEvents;
 
   constructor(
     readonly id: string,
-    private readonly isCurrent: (entry: Entry) => boolean,
-  ) {}
+    /** The chain behind begin. */
+    readonly next: NetworkService,
+    private readonly entries: Entries,
+    eventsOf: (entry: Entry) => ConnectionEvents,
+  ) {
+    this.events = eventsOf(this);
+  }
 
   /** See ConnectionEvents.closed. */
   get closed(): AbortSignal {
     return this.closing.signal;
+  }
+
+  get established(): Established | undefined {
+    return this.last;
+  }
+
+  set established(established: Established | undefined) {
+    this.last = established;
+    if (established) this.entries.live.add(this.id, this.events);
+    else this.entries.live.delete(this.id);
+  }
+
+  /** What the elements behind begin find in the Context of a call from outside. */
+  contextOf(ctx: Context): Context {
+    const inner = ctx.with(eventCause, "user");
+    // Only a first Request leaves nothing when it fails.
+    return this.within(this.last ? inner : inner.with(connectionEnd, (work) => this.endings.push(work)));
   }
 
   /**
@@ -40,16 +73,18 @@ export class Entry {
    * is skipped when nothing is established any more or nobody wants it when its turn comes.
    */
   runEvent(
-    { signal }: EventOptions,
+    { signal, cause = "upstream" }: EventOptions,
     work: (ctx: Context, established: Established) => Promise<void>,
   ): Promise<EventOutcome> {
     return this.queue.run(async () => {
       const { established } = this;
-      if (signal?.aborted || this.closed.aborted || !established || !this.isCurrent(this)) return "skipped";
+      if (signal?.aborted || this.closed.aborted || !established || !this.entries.holds(this))
+        return "skipped";
       const event = new AbortController();
       this.event = event;
+      const values = this.within(established.ctx.with(eventCause, cause));
       try {
-        await established.ctx.detached((ctx) => ctx.withSignal(event.signal, (c) => work(c, established)));
+        await values.detached((ctx) => ctx.withSignal(event.signal, (c) => work(c, established)));
         return "done";
       } finally {
         this.event = undefined;
@@ -63,12 +98,34 @@ export class Entry {
     this.closing.abort(reason);
     this.event?.abort(reason);
   }
+
+  /** After a first Request: releases what is still held if nothing came of it. */
+  async settle(ctx: Context): Promise<void> {
+    const endings = this.endings.splice(0);
+    if (this.last) return;
+    for (const work of endings) {
+      await work().catch((error: unknown) => {
+        log(ctx).warn(
+          { connection: this.id, error: explain(error) },
+          "release after a failed request failed",
+        );
+      });
+    }
+  }
+
+  private within(ctx: Context): Context {
+    return ctx.with(connectionEvents, this.events).with(liveConnections, this.entries.live);
+  }
 }
 
 /** The entries of one begin element, by connection id. */
 export class Entries {
   private readonly entries = new Map<string, Entry>();
-  private readonly isCurrent = (entry: Entry): boolean => this.entries.get(entry.id) === entry;
+
+  constructor(
+    readonly live: LiveConnections,
+    private readonly eventsOf: (entry: Entry) => ConnectionEvents,
+  ) {}
 
   get size(): number {
     return this.entries.size;
@@ -78,18 +135,32 @@ export class Entries {
     return this.entries.get(id);
   }
 
-  /** Runs a Request in its connection's turn. One that fails before anything was established leaves nothing. */
-  async run<R>(id: string, work: (entry: Entry) => Promise<R>): Promise<R> {
+  holds(entry: Entry): boolean {
+    return this.entries.get(entry.id) === entry;
+  }
+
+  /**
+   * Runs a Request in its connection's turn, unless its caller stops waiting before. One that fails before
+   * anything was established leaves nothing.
+   */
+  async run<R>(
+    ctx: Context,
+    next: NetworkService,
+    id: string,
+    work: (entry: Entry) => Promise<R>,
+  ): Promise<R> {
     if (id === "") throw new NsmError(Code.InvalidArgument, "the connection has no id");
     for (;;) {
-      const entry = this.entries.get(id) ?? new Entry(id, this.isCurrent);
+      const entry = this.entries.get(id) ?? new Entry(id, next, this, this.eventsOf);
       this.entries.set(id, entry);
-      const result = await entry.queue.run(async () => {
+      const result = await entry.queue.runOrLeave(ctx.signal, async () => {
         // While we waited it was closed; whoever comes next starts afresh.
-        if (!this.isCurrent(entry)) return undefined;
+        if (!this.holds(entry)) return undefined;
         try {
+          ctx.throwIfDone();
           return { value: await work(entry) };
         } finally {
+          await entry.settle(ctx);
           if (!entry.established) this.delete(entry);
         }
       });
@@ -98,19 +169,8 @@ export class Entries {
   }
 
   delete(entry: Entry): void {
-    if (this.isCurrent(entry)) this.entries.delete(entry.id);
-  }
-}
-
-/** Closes what is established without letting a failure stop what comes after. */
-export async function closeQuietly(
-  ctx: Context,
-  next: NetworkService,
-  { request }: Established,
-): Promise<void> {
-  try {
-    await next.close(ctx, request.connection!);
-  } catch (error) {
-    log(ctx).debug({ err: error, connection: request.connection?.id }, "close before reselect failed");
+    if (!this.holds(entry)) return;
+    entry.established = undefined;
+    this.entries.delete(entry.id);
   }
 }

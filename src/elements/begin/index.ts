@@ -5,12 +5,13 @@
  * event, never a Request of the user.
  *
  * Both sides. After update-path, before every element that remembers something. Inside another begin (a client
- * chain at the end of a server chain) it is transparent. Sets `connectionEvents`.
+ * chain at the end of a server chain) it is transparent. Sets `connectionEvents`, `eventCause` and
+ * `liveConnections`.
  *
  * @example
  * chain([updatePath({ name }), beginServer(), connectionState(), timeout()]);
  *
  * @packageDocumentation
  */
-export { beginClient, type BeginClientOptions, type Reselect } from "./client.js";
-export { beginServer } from "./server.js";
+export { beginClient, type BeginClientOptions } from "./client.js";
+export { beginServer, type BeginServerOptions } from "./server.js";

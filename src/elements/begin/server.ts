@@ -1,49 +1,55 @@
 import { connectionOf, State, type Connection, type NetworkServiceRequest } from "../../api/index.js";
 import {
   connectionEvents,
+  LiveConnections,
   type ConnectionEvents,
-  type NetworkService,
   type NetworkServiceElement,
+  type RequestEventOptions,
 } from "../../core/index.js";
-import { closeEvent, closeFromOutside } from "./close.js";
-import { closeQuietly, Entries, type Entry } from "./entries.js";
+import { closeBeforeReselect, closeEvent, closeFromOutside } from "./close.js";
+import { Entries, type Entry } from "./entries.js";
 import { assertSameOrigin } from "./origin.js";
 
-/** begin() for a chain that is called from outside the process. */
-export function beginServer(): NetworkServiceElement {
-  const entries = new Entries();
+/** Who sees the connections of beginServer(). */
+export interface BeginServerOptions {
+  /** Lists the connections that stand. Default: a list of its own. */
+  readonly live?: LiveConnections | undefined;
+}
 
-  const eventsOf = (entry: Entry, next: NetworkService): ConnectionEvents => {
-    const events: ConnectionEvents = {
-      closed: entry.closed,
-      request: (options = {}) =>
-        entry.runEvent(options, async (ctx, { ctx: values, request }) => {
-          const response = await next.request(ctx.with(connectionEvents, events), request);
-          entry.established = { ctx: values, request: answered(request, response) };
-        }),
-      close: (options = {}) => closeEvent(entries, entry, options, next),
-    };
-    return events;
-  };
+/** begin() for a chain that is called from outside the process. */
+export function beginServer({
+  live = new LiveConnections(),
+}: BeginServerOptions = {}): NetworkServiceElement {
+  const eventsOf = (entry: Entry): ConnectionEvents => ({
+    closed: entry.closed,
+    request: (options = {}) =>
+      entry.runEvent(options, async (ctx, { ctx: values, request }) => {
+        const response = await entry.next.request(ctx, patched(request, options));
+        entry.established = { ctx: values, request: answered(request, response) };
+      }),
+    close: (options = {}) => closeEvent(entries, entry, options),
+  });
+  const entries = new Entries(live, eventsOf);
 
   return {
     name: "begin/server",
-    needs: ["update-path"],
+    inside: ["update-path"],
+    outside: ["update-token", "connection-state"],
+    provides: [connectionEvents],
     debugState: () => ({ connections: entries.size }),
 
     async request(ctx, request, next) {
       if (ctx.get(connectionEvents)) return next.request(ctx, request);
       const connection = connectionOf(request);
-      return entries.run(connection.id, async (entry) => {
-        ctx.throwIfDone();
+      return entries.run(ctx, next, connection.id, async (entry) => {
         if (entry.established) assertSameOrigin(ctx, connection, connectionOf(entry.established.request));
-        const inner = ctx.with(connectionEvents, eventsOf(entry, next));
         if (entry.established && connection.state === State.RESELECT_REQUESTED) {
           const { established } = entry;
+          const events = entry.contextOf(ctx);
           entry.established = undefined;
-          await inner.detached((c) => closeQuietly(c, next, established));
+          await events.detached((c) => closeBeforeReselect(c, next, established));
         }
-        const response = up(await next.request(inner, request));
+        const response = up(await next.request(entry.contextOf(ctx), request));
         entry.established = { ctx, request: answered(request, response) };
         return response;
       });
@@ -64,4 +70,12 @@ export function up(connection: Connection): Connection {
 /** The request as it is to be repeated: about the connection that it brought about. */
 export function answered(request: NetworkServiceRequest, response: Connection): NetworkServiceRequest {
   return { ...request, connection: response };
+}
+
+/** The request with what an event changes of its connection. */
+export function patched(
+  request: NetworkServiceRequest,
+  { patch }: RequestEventOptions,
+): NetworkServiceRequest {
+  return patch ? { ...request, connection: patch(connectionOf(request)) } : request;
 }

@@ -16,6 +16,8 @@ import { remoteUrl, type NetworkServiceElement } from "../../core/index.js";
 export function clientUrl(url: string | undefined): NetworkServiceElement {
   return {
     name: "client-url",
+    outside: ["dial"],
+    provides: [remoteUrl],
     request: (ctx, request, next) => next.request(ctx.with(remoteUrl, url), request),
     close: (ctx, connection, next) => next.close(ctx.with(remoteUrl, url), connection),
   };

@@ -34,7 +34,8 @@ export function compensate({ timeoutMs = 5_000 }: CompensateOptions = {}): Netwo
 
   return {
     name: "compensate",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
+    provides: [answered],
 
     async request(ctx, request, next) {
       const connection = connectionOf(request);

@@ -11,7 +11,7 @@ import { peerLink } from "../dial/index.js";
 export function connectClient(): NetworkServiceElement {
   return {
     name: "connect/client",
-    needs: ["dial"],
+    inside: ["dial"],
 
     async request(ctx, request) {
       const link = peerLink.get(ctx);

@@ -1,10 +1,7 @@
 import { patchConnection, type Connection } from "../../api/index.js";
 import {
-  codeOf,
-  log,
-  NsmError,
   Slot,
-  type Context,
+  throwFailures,
   type DebugState,
   type NetworkService,
   type NetworkServiceElement,
@@ -16,9 +13,14 @@ export interface ConnectServerOptions {
   readonly debugState?: () => DebugState;
 }
 
+/** The connection as `service` answered it last. Changed in place: a refresh does not give it up. */
+interface Onward {
+  connection: Connection;
+}
+
 /**
- * Calls `service`, usually a client chain, and goes on with the connection it answered. When what comes after
- * refuses a new connection, `service` is told to close it. Close calls both, and both are called.
+ * Calls `service`, usually a client chain, and goes on with the connection it answered. If a new connection comes
+ * to nothing, wherever in the chain, `service` closes it. Close calls both, even if the first one fails.
  *
  * Server side. After connectionState() and whatever finds the next hop; the client chain shares this chain's
  * begin and state.
@@ -27,45 +29,30 @@ export function connectServer(
   service: NetworkService,
   { debugState }: ConnectServerOptions = {},
 ): NetworkServiceElement {
-  const joined = new Slot<true>("connect/server");
+  const onward = new Slot<Onward>("connect/server", {
+    release: ({ connection }, ctx) => service.close(ctx, connection),
+  });
 
   return {
     name: "connect/server",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
+    provides: [onward],
     ...(debugState ? { debugState } : {}),
 
     async request(ctx, request, next) {
       const connection = await service.request(ctx, request);
-      try {
-        const response = await next.request(ctx, patchConnection(request, connection));
-        joined.set(ctx, true);
-        return response;
-      } catch (error) {
-        // A refresh that fails leaves the connection as it was.
-        if (!joined.get(ctx)) await closeQuietly(ctx, connection, service);
-        throw error;
-      }
+      const known = onward.get(ctx);
+      if (known) known.connection = connection;
+      else onward.set(ctx, { connection });
+      return next.request(ctx, patchConnection(request, connection));
     },
 
     async close(ctx, connection, next) {
+      onward.take(ctx);
       const failures: unknown[] = [];
       await service.close(ctx, connection).catch((error: unknown) => failures.push(error));
       await next.close(ctx, connection).catch((error: unknown) => failures.push(error));
-      if (failures.length < 2) {
-        if (failures.length === 1) throw failures[0];
-        return;
-      }
-      throw new NsmError(codeOf(failures[1]), `connection ${connection.id} closed on neither side`, {
-        cause: new AggregateError(failures),
-      });
+      throwFailures(failures, `connection ${connection.id} closed on neither side`);
     },
   };
-}
-
-async function closeQuietly(ctx: Context, connection: Connection, service: NetworkService): Promise<void> {
-  try {
-    await ctx.detached((c) => service.close(c, connection));
-  } catch (error) {
-    log(ctx).warn({ err: error, connection: connection.id }, "close after a refused request failed");
-  }
 }

@@ -67,7 +67,7 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
 
   return {
     name: "cross-connect",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
     debugState: () => wires.debugState(),
     removeLinks: () => wires.removeAll(),
 

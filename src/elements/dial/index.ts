@@ -25,8 +25,22 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 
+/** Where a connection goes on. Changed in place: a Close follows the last Request, even one that failed. */
+interface NextHop {
+  link: Link;
+}
+
+const nextHop = new Slot<NextHop>("peer-link");
+
 /** The link to the next hop of a connection: handed over by dial(). */
-export const peerLink = new Slot<Link>("peer-link");
+export const peerLink = {
+  get: (ctx: Context): Link | undefined => nextHop.get(ctx)?.link,
+  set(ctx: Context, link: Link): void {
+    const known = nextHop.get(ctx);
+    if (known) known.link = link;
+    else nextHop.set(ctx, { link });
+  },
+};
 
 /** Where the links come from. */
 export interface DialOptions {
@@ -45,7 +59,10 @@ export function dial({ links }: DialOptions): NetworkServiceElement {
 
   return {
     name: "dial",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
+    outside: ["compensate", "trim-path/client", "connect/client"],
+    reads: [remoteUrl],
+    provides: [nextHop],
 
     async request(ctx, request, next) {
       const url = ctx.get(remoteUrl);
@@ -57,24 +74,15 @@ export function dial({ links }: DialOptions): NetworkServiceElement {
 
       if (known) await closeQuietly(ctx, connectionOf(request), next);
       peerLink.set(ctx, link);
-      try {
-        ctx.throwIfDone();
-        return await next.request(ctx, request);
-      } catch (error) {
-        if (!known) peerLink.take(ctx);
-        throw error;
-      }
+      ctx.throwIfDone();
+      return next.request(ctx, request);
     },
 
     async close(ctx, connection, next) {
       const url = ctx.get(remoteUrl);
       // A next hop that was found anew may have moved since the last Request.
       if (url) peerLink.set(ctx, linkTo(url));
-      try {
-        await next.close(ctx, connection);
-      } finally {
-        peerLink.take(ctx);
-      }
+      await next.close(ctx, connection);
     },
   };
 }

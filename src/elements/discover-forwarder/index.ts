@@ -95,7 +95,9 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
 
   return {
     name: "discover-forwarder",
-    needs: ["connection-state"],
+    outside: ["dial", "connect"],
+    provides: [pinned, remoteUrl],
+    inside: ["connection-state"],
 
     async request(ctx, request, next) {
       return firstThatWorks(

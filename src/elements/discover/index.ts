@@ -79,6 +79,8 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
 
   return {
     name: "discover",
+    outside: ["round-robin", "dial", "connect"],
+    provides: [candidates, remoteUrl],
 
     async request(ctx, request, next) {
       if (ctx.get(remoteUrl)) return next.request(ctx, request);

@@ -104,7 +104,7 @@ export function firewall(options: FirewallOptions): Firewall {
 
   return {
     name: "firewall",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
     debugState: () => wires.debugState(),
     prepare: () => wires.apply(),
 

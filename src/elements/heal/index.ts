@@ -58,7 +58,10 @@ export interface HealOptions {
 /** See the module's description. */
 export function heal(options: HealOptions): NetworkServiceElement {
   const { hub, until, liveness, budget = new HealBudget(), random = Math.random } = options;
-  const watch = new Slot<Watch>("heal");
+  // Changed in place: a refresh that fails does not bring an earlier watch back.
+  const watch = new Slot<{ current: Watch | undefined }>("heal", {
+    release: ({ current }) => stopWatch(current),
+  });
   const watches = new Set<Watch>();
   // A recovery outlives the slots: its own reselect closes the connection, and with it what was remembered.
   const recoveries = new Map<string, AbortController>();
@@ -106,7 +109,9 @@ export function heal(options: HealOptions): NetworkServiceElement {
       },
     });
     watches.add(started);
-    watch.set(ctx, started);
+    const known = watch.get(ctx);
+    if (known) known.current = started;
+    else watch.set(ctx, { current: started });
     started.start();
   };
 
@@ -118,11 +123,13 @@ export function heal(options: HealOptions): NetworkServiceElement {
 
   return {
     name: "heal",
-    needs: ["begin", "connection-state"],
+    inside: ["begin", "connection-state"],
+    outside: ["dial"],
+    provides: [watch],
     debugState: () => ({ watches: watches.size, recoveries: recoveries.size }),
 
     async request(ctx, request, next) {
-      const before = watch.take(ctx);
+      const before = watch.get(ctx)?.current;
       const watched = before !== undefined && !before.isOver;
       stopWatch(before);
       let response: Connection;
@@ -140,7 +147,7 @@ export function heal(options: HealOptions): NetworkServiceElement {
     },
 
     async close(ctx, connection, next) {
-      stopWatch(watch.take(ctx));
+      stopWatch(watch.get(ctx)?.current);
       await next.close(ctx, connection);
     },
   };

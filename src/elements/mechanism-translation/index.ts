@@ -20,7 +20,9 @@ export const endpointMechanism = new Slot<Mechanism>("endpoint-mechanism");
 export function mechanismTranslation(): NetworkServiceElement {
   return {
     name: "mechanism-translation",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
+    outside: ["mechanisms/client", "mechanisms/offer"],
+    provides: [endpointMechanism],
 
     async request(ctx, request, next) {
       const connection = connectionOf(request);
@@ -34,6 +36,6 @@ export function mechanismTranslation(): NetworkServiceElement {
     },
 
     close: (ctx, connection, next) =>
-      next.close(ctx, { ...connection, mechanism: endpointMechanism.take(ctx) }),
+      next.close(ctx, { ...connection, mechanism: endpointMechanism.get(ctx) }),
   };
 }

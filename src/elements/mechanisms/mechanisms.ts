@@ -12,7 +12,6 @@ import {
 import {
   chain,
   Code,
-  debugState,
   firstThatWorks,
   NsmError,
   type Context,
@@ -77,7 +76,7 @@ function mechanisms(
 
   return {
     name: `mechanisms/${side}`,
-    debugState: () => debugState(Object.values(chains).flat()),
+    nested: Object.values(chains).map((elements) => [elements].flat()),
 
     async request(ctx, request, next) {
       const chosen = connectionOf(request).mechanism;

@@ -98,7 +98,9 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
 
   const element: NetworkServiceElement = {
     name: "monitor",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
+    outside: ["trim-path", "connect", "mechanisms", "discover", "discover-forwarder", "round-robin"],
+    provides: [slot, connectionUpdate],
     debugState: () => ({ ...board.debugState(), relays: relays.size }),
 
     async request(ctx, request, next) {

@@ -42,7 +42,9 @@ export function refresh({ until, random = Math.random }: RefreshOptions = {}): N
 
   return {
     name: "refresh",
-    needs: ["begin", "connection-state"],
+    inside: ["begin", "connection-state"],
+    outside: ["dial"],
+    provides: [timer.slot],
     debugState: () => ({ timers: timer.size }),
 
     async request(ctx, request, next) {
@@ -52,11 +54,6 @@ export function refresh({ until, random = Math.random }: RefreshOptions = {}): N
       if (delay === undefined) timer.cancel(ctx);
       else timer.arm(ctx, delay, (signal) => retried(ctx, events, response.id, random, signal));
       return response;
-    },
-
-    async close(ctx, connection, next) {
-      timer.cancel(ctx);
-      await next.close(ctx, connection);
     },
   };
 }
@@ -82,7 +79,7 @@ async function retried(
   const nextWait = backoff({ ...RETRY, random });
   while (!signal.aborted) {
     try {
-      await events.request({ signal });
+      await events.request({ signal, cause: "refresh" });
       return;
     } catch (error) {
       if (signal.aborted) return;

@@ -34,6 +34,9 @@ export function roundRobin(): NetworkServiceElement {
 
   return {
     name: "round-robin",
+    outside: ["dial", "connect"],
+    reads: [candidates],
+    provides: [remoteUrl],
 
     async request(ctx, request, next) {
       const found = ctx.get(candidates);

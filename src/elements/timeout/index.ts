@@ -38,7 +38,9 @@ export function timeout({ until }: TimeoutOptions = {}): NetworkServiceElement {
 
   return {
     name: "timeout",
-    needs: ["begin", "connection-state"],
+    inside: ["begin", "connection-state"],
+    outside: ["trim-path", "connect", "mechanisms", "discover", "discover-forwarder", "round-robin"],
+    provides: [timer.slot],
     debugState: () => ({ timers: timer.size }),
 
     async request(ctx, request, next) {
@@ -51,14 +53,9 @@ export function timeout({ until }: TimeoutOptions = {}): NetworkServiceElement {
       // A refresh that fails does not come here: the timer of the Request before it goes on.
       timer.arm(ctx, left - Math.min(asked, left / 3), (signal) => {
         log(ctx).info({ connection: response.id }, "closing a connection that was not refreshed");
-        return events.close({ signal });
+        return events.close({ signal, cause: "timeout" });
       });
       return response;
-    },
-
-    async close(ctx, connection, next) {
-      timer.cancel(ctx);
-      await next.close(ctx, connection);
     },
   };
 }

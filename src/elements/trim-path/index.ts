@@ -21,7 +21,8 @@ const passedOn = new Slot<true>("trim-path");
 export function trimPathServer(): NetworkServiceElement {
   return {
     name: "trim-path/server",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
+    outside: ["connect/server"],
     async request(ctx, request, next) {
       // Of an earlier Request that failed after its next hop had answered.
       passedOn.take(ctx);
@@ -35,7 +36,8 @@ export function trimPathServer(): NetworkServiceElement {
 export function trimPathClient(): NetworkServiceElement {
   return {
     name: "trim-path/client",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
+    outside: ["connect/client"],
     async request(ctx, request, next) {
       const response = await next.request(ctx, request);
       passedOn.set(ctx, true);

@@ -34,6 +34,7 @@ export interface UpdatePathOptions {
 export function updatePath({ name, secret = randomBytes(32) }: UpdatePathOptions): NetworkServiceElement {
   return {
     name: "update-path",
+    outside: ["begin", "connection-state", "update-token"],
 
     async request(ctx, request, next) {
       const asked = request.connection ?? Connection.create();

@@ -33,7 +33,8 @@ export function updateToken({ tokens }: UpdateTokenOptions): NetworkServiceEleme
 
   return {
     name: "update-token",
-    needs: ["update-path"],
+    inside: ["update-path"],
+    outside: ["authorize", "timeout"],
     request: async (ctx, request, next) =>
       next.request(ctx, { ...request, connection: signed(ctx, connectionOf(request)) }),
     close: async (ctx, connection, next) => next.close(ctx, signed(ctx, connection)),

@@ -34,11 +34,15 @@ export interface PointToPointIpamOptions {
  */
 export function pointToPointIpam({ prefixes }: PointToPointIpamOptions): NetworkServiceElement {
   const pool = new PairPool(prefixes);
-  const pairs = new Slot<Pair>("ipam/point-to-point");
+  const pairs = new Slot<Pair>("ipam/point-to-point", {
+    release: (pair) => pool.giveBack(pair),
+    adopt: (pair) => pool.claim(pair),
+  });
 
   return {
     name: "ipam/point-to-point",
-    needs: ["connection-state"],
+    inside: ["connection-state"],
+    provides: [pairs],
     debugState: () => ({ pairs: pool.taken }),
 
     async request(ctx, request, next) {
@@ -49,26 +53,9 @@ export function pointToPointIpam({ prefixes }: PointToPointIpamOptions): Network
       const earlier = pairs.get(ctx);
       const keeps = earlier && !excluded.has(earlier.client) && !excluded.has(earlier.endpoint);
       const pair = keeps ? earlier : pool.take(addressesIn(ip), excluded);
-      try {
-        const addressed = patchIpContext(connection, (context) => addressedWith(context, pair, pool));
-        const response = await next.request(ctx, patchConnection(request, addressed));
-        pairs.set(ctx, pair);
-        if (earlier && !keeps) pool.giveBack(earlier);
-        return response;
-      } catch (error) {
-        // The pair that the connection had stays with it: a refresh that fails changes nothing.
-        if (!keeps) pool.giveBack(pair);
-        throw error;
-      }
-    },
-
-    async close(ctx, connection, next) {
-      const pair = pairs.take(ctx);
-      try {
-        await next.close(ctx, connection);
-      } finally {
-        if (pair) pool.giveBack(pair);
-      }
+      pairs.set(ctx, pair);
+      const addressed = patchIpContext(connection, (context) => addressedWith(context, pair, pool));
+      return next.request(ctx, patchConnection(request, addressed));
     },
   };
 }

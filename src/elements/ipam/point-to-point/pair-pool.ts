@@ -1,10 +1,10 @@
 import { Code, NsmError } from "../../../core/index.js";
 import {
   AddressPool,
+  AddressSet,
   formatPrefix,
   parsePrefix,
   sameAddress,
-  type AddressSet,
   type IpAddress,
 } from "../../../net/index.js";
 
@@ -68,6 +68,18 @@ export class PairPool {
       Code.ResourceExhausted,
       `no two free addresses are left in ${this.prefixes.join(", ")}${except}`,
     );
+  }
+
+  /** Takes a pair that was handed out before this pool existed; undefined if it is not free here. */
+  claim({ endpoint, client }: Pair): Pair | undefined {
+    const brought = { endpoint: [endpoint], client: [client] };
+    for (const pool of this.pools) {
+      const pair = recover(pool, brought, new AddressSet([]));
+      if (!pair) continue;
+      this.count++;
+      return pair;
+    }
+    return undefined;
   }
 
   giveBack({ endpoint, client }: Pair): void {

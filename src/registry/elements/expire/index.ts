@@ -54,7 +54,7 @@ export function expire({
 
   return {
     name: "expire",
-    needs: ["begin", "registration-state"],
+    inside: ["begin", "registration-state"],
     debugState: () => ({ timers: timers.size }),
 
     async register(ctx, endpoint, next) {

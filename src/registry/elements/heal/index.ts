@@ -94,7 +94,7 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
 
   return {
     name: "heal",
-    needs: ["begin", "registration-state"],
+    inside: ["begin", "registration-state"],
     debugState: () => ({ watches: watches.size }),
 
     async register(ctx, entry, next) {

@@ -42,7 +42,7 @@ export function refresh({
 
   return {
     name: "refresh",
-    needs: ["begin", "registration-state"],
+    inside: ["begin", "registration-state"],
     debugState: () => ({ timers: timers.size }),
 
     async register(ctx, endpoint, next) {

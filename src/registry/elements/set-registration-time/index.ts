@@ -17,7 +17,7 @@ export function setRegistrationTime(): ChainElement<EndpointRegistry> {
   const first = new Slot<Timestamp>("set-registration-time");
   return {
     name: "set-registration-time",
-    needs: ["registration-state"],
+    inside: ["registration-state"],
     async register(ctx, endpoint, next) {
       const time = first.get(ctx) ?? endpoint.initialRegistrationTime ?? toTimestamp(ctx.clock.now());
       first.set(ctx, time);

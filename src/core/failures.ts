@@ -1,0 +1,17 @@
+import { Code, codeOf, NsmError, sharedCode } from "./errors.js";
+
+/**
+ * Throws what several steps failed with: nothing if none failed, the failure itself if one did, otherwise an
+ * NsmError with `message`, all failures as its cause, and their common code or else the code of the last one.
+ *
+ * @example
+ * const failures: unknown[] = [];
+ * for (const socket of sockets) await socket.close().catch((error: unknown) => failures.push(error));
+ * throwFailures(failures, "not every socket was closed");
+ */
+export function throwFailures(failures: readonly unknown[], message: string): void {
+  if (failures.length === 0) return;
+  if (failures.length === 1) throw failures[0];
+  const code = sharedCode(failures) ?? codeOf(failures.at(-1)) ?? Code.Unknown;
+  throw new NsmError(code, message, { cause: new AggregateError(failures) });
+}

@@ -1,0 +1,80 @@
+import { ContextKey } from "./context.js";
+import type { ChainElement } from "./element.js";
+import { Code, NsmError } from "./errors.js";
+
+type AnyElement = ChainElement<object>;
+
+/** Whether a name fits what an order rule says: `begin` stands for `begin/server` and `begin/client` as well. */
+function fits(name: string, rule: string): boolean {
+  return name === rule || name.startsWith(`${rule}/`);
+}
+
+function fail(message: string): never {
+  throw new NsmError(Code.FailedPrecondition, message);
+}
+
+/** What stands around a list of elements that is checked. */
+interface Surroundings {
+  /** The elements further out, outermost first. */
+  readonly outer: readonly AnyElement[];
+  /** Whether all elements further out are known: those of a chain that is only to be nested are not. */
+  readonly complete: boolean;
+}
+
+/**
+ * Checks what the elements of a list declare about their order, nested chains included.
+ *
+ * @throws NsmError FAILED_PRECONDITION; the message names both elements and how to put them
+ */
+export function checkOrder(list: readonly AnyElement[], { outer, complete }: Surroundings): void {
+  list.forEach((element, at) => {
+    const before = [...outer, ...list.slice(0, at)];
+    const after = list.slice(at + 1);
+    checkInside(element, before, after, complete);
+    checkOutside(element, before);
+    checkReads(element, before, after);
+    for (const nested of element.nested ?? []) {
+      const inner = (nested as readonly unknown[]).flat(Infinity) as AnyElement[];
+      checkOrder(inner, { outer: [...before, element], complete });
+    }
+  });
+}
+
+/** What it must stand inside of has to be further out. */
+function checkInside(
+  { name, inside = [] }: AnyElement,
+  before: readonly AnyElement[],
+  after: readonly AnyElement[],
+  complete: boolean,
+): void {
+  for (const rule of inside) {
+    if (before.some((element) => fits(element.name, rule))) continue;
+    const late = after.find((element) => fits(element.name, rule));
+    if (late) fail(`${name} must stand inside ${late.name}: put ${late.name} before ${name}`);
+    if (complete)
+      fail(`${name} must stand inside ${rule}, which this chain lacks: put ${rule} before ${name}`);
+  }
+}
+
+/** What it must stand outside of must not be further out. */
+function checkOutside({ name, outside = [] }: AnyElement, before: readonly AnyElement[]): void {
+  for (const rule of outside) {
+    const early = before.find((element) => fits(element.name, rule));
+    if (early) fail(`${name} must stand outside ${early.name}: put ${name} before ${early.name}`);
+  }
+}
+
+/** A context key travels inwards: whoever provides it has to be further out than whoever reads it. */
+function checkReads(
+  { name, reads = [] }: AnyElement,
+  before: readonly AnyElement[],
+  after: readonly AnyElement[],
+): void {
+  for (const key of reads) {
+    const provides = (element: AnyElement): boolean => element.provides?.includes(key) ?? false;
+    if (!(key instanceof ContextKey) || before.some(provides)) continue;
+    const late = after.find(provides);
+    if (late)
+      fail(`${name} reads "${key.name}", which ${late.name} provides: put ${late.name} before ${name}`);
+  }
+}

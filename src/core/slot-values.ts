@@ -1,0 +1,206 @@
+import type { Context } from "./context.js";
+import { explain } from "./errors.js";
+import { log } from "./logger.js";
+import type { Slot } from "./slot.js";
+
+// The values of one connection are of many types; each slot knows its own.
+type AnySlot = Slot<unknown>;
+
+/** A slot as it was before a call set it. */
+interface Change {
+  readonly slot: AnySlot;
+  readonly had: boolean;
+  readonly before: unknown;
+}
+
+/** A value that is no longer kept, and the slot that knows how to release it. */
+interface Leaving {
+  readonly slot: AnySlot;
+  readonly value: unknown;
+}
+
+/** The slots of one connection. */
+export class SlotValues {
+  private readonly values = new Map<AnySlot, unknown>();
+  /** Values of a replaced chain that no slot has taken over: released when the next Request succeeds. */
+  private readonly retired: Leaving[] = [];
+  private readonly whenIdle: (() => void)[] = [];
+  private calls = 0;
+  private over = false;
+
+  /** Starts a call: what it sets can be undone until it is finished. */
+  begin(): SlotCall {
+    this.calls++;
+    return new SlotCall(this);
+  }
+
+  /** Ends what begin() has started. */
+  end(): void {
+    this.calls--;
+    if (this.calls === 0) for (const work of this.whenIdle.splice(0)) work();
+  }
+
+  get(slot: AnySlot): unknown {
+    return this.values.get(slot);
+  }
+
+  has(slot: AnySlot): boolean {
+    return this.values.has(slot);
+  }
+
+  /** Returns false when the connection is gone and nothing can be kept for it. */
+  put(slot: AnySlot, value: unknown): boolean {
+    if (!this.over) this.values.set(slot, value);
+    return !this.over;
+  }
+
+  delete(slot: AnySlot): void {
+    this.values.delete(slot);
+  }
+
+  /**
+   * Moves values from the slots of one chain to those of another, by name and position among slots of one name.
+   * Waits until no call is under way, because calls finish on the chain they began on.
+   */
+  exchange(heirs: ReadonlyMap<AnySlot, AnySlot | undefined>): void {
+    const move = (): void => {
+      for (const [slot, value] of [...this.values]) {
+        if (!heirs.has(slot)) continue;
+        this.values.delete(slot);
+        const heir = heirs.get(slot);
+        const taken = heir && takeOver(slot, heir, value);
+        if (taken === undefined) this.retired.push({ slot, value });
+        else this.values.set(heir!, taken);
+      }
+    };
+    if (this.calls === 0) move();
+    else this.whenIdle.push(move);
+  }
+
+  /** Releases what a replaced chain has left behind. */
+  releaseRetired(ctx: Context): Promise<unknown[]> {
+    return releaseEach(ctx, this.retired.splice(0).reverse());
+  }
+
+  /** Releases everything, the last value first. Nothing can be kept afterwards. Returns the failures. */
+  async releaseAll(ctx: Context): Promise<unknown[]> {
+    const failures: unknown[] = [];
+    for (const [slot, value] of [...this.values].reverse()) {
+      // One after the other: a release may need the values that were set before its own.
+      if (!this.values.delete(slot)) continue;
+      failures.push(...(await releaseEach(ctx, [{ slot, value }])));
+    }
+    failures.push(...(await this.releaseRetired(ctx)));
+    this.over = true;
+    return failures;
+  }
+}
+
+/** What one call does with the slots of its connection. */
+export class SlotCall {
+  private readonly changes: Change[] = [];
+  private finished = false;
+
+  constructor(private readonly values: SlotValues) {}
+
+  get(slot: AnySlot): unknown {
+    return this.values.get(slot);
+  }
+
+  set(ctx: Context, slot: AnySlot, value: unknown): void {
+    const had = this.values.has(slot);
+    const before = this.values.get(slot);
+    if (had && before === value) return;
+    const kept = this.values.put(slot, value);
+    if (kept && !this.finished) {
+      this.changes.push({ slot, had, before });
+      return;
+    }
+    // The call is over, perhaps the connection too: nothing will come that could release the value later.
+    const left = kept ? had && { slot, value: before } : { slot, value };
+    if (left) void releaseEach(ctx, [left]).then((failures) => report(ctx, failures));
+  }
+
+  take(slot: AnySlot): unknown {
+    const value = this.values.get(slot);
+    this.values.delete(slot);
+    return value;
+  }
+
+  /** The place up to which undo() goes back. */
+  mark(): number {
+    return this.changes.length;
+  }
+
+  /** Releases what was set since the mark, the last value first, and puts the earlier values back. */
+  async undo(ctx: Context, mark = 0): Promise<void> {
+    while (this.changes.length > mark) {
+      const { slot, had, before } = this.changes.pop()!;
+      const value = this.values.get(slot);
+      const set = this.values.has(slot) && value !== before;
+      if (had) this.values.put(slot, before);
+      else this.values.delete(slot);
+      if (set) report(ctx, await releaseEach(ctx, [{ slot, value }]));
+    }
+  }
+
+  /** Makes final what was set, and releases what it replaced. */
+  async commit(ctx: Context): Promise<void> {
+    const replaced = this.changes
+      .splice(0)
+      .reverse()
+      .filter(({ slot, had, before }) => had && this.values.get(slot) !== before)
+      .map(({ slot, before }) => ({ slot, value: before }));
+    if (replaced.length > 0) report(ctx, await releaseEach(ctx, replaced));
+    report(ctx, await this.values.releaseRetired(ctx));
+  }
+
+  finish(): void {
+    this.finished = true;
+    this.values.end();
+  }
+}
+
+/** Releases values one after the other, with time of their own. Returns what failed. */
+async function releaseEach(ctx: Context, leaving: readonly Leaving[]): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  for (const { slot, value } of leaving) {
+    const { release } = slot;
+    if (!release) continue;
+    try {
+      await ctx.detached(async (c) => release(value, c));
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  return failures;
+}
+
+/** For releases beside a call whose result they do not change. */
+function report(ctx: Context, failures: readonly unknown[]): void {
+  for (const error of failures) log(ctx).warn({ error: explain(error) }, "could not release a value");
+}
+
+/** What the heir keeps of the value, or undefined when the earlier slot has to release it. */
+function takeOver(slot: AnySlot, heir: AnySlot, value: unknown): unknown {
+  if (heir.adopt) return heir.adopt(value);
+  return slot.release || heir.release ? undefined : value;
+}
+
+/**
+ * Which slot of a new chain continues which slot of the chain it replaces: the one of the same name, the first
+ * of that name for the first, and so on. A slot that stands in both continues itself and is left out.
+ */
+export function heirsOf(
+  before: readonly AnySlot[],
+  after: readonly AnySlot[],
+): ReadonlyMap<AnySlot, AnySlot | undefined> {
+  const free = after.filter((slot) => !before.includes(slot));
+  const heirs = new Map<AnySlot, AnySlot | undefined>();
+  for (const slot of before) {
+    if (after.includes(slot)) continue;
+    const at = free.findIndex(({ name }) => name === slot.name);
+    heirs.set(slot, at < 0 ? undefined : free.splice(at, 1)[0]);
+  }
+  return heirs;
+}

@@ -1,0 +1,243 @@
+import { describe, expect, test } from "vitest";
+import {
+  attempt,
+  Code,
+  connectionState,
+  firstThatWorks,
+  NsmError,
+  Slot,
+  type Context,
+  type NetworkServiceElement,
+} from "../../src/core/index.js";
+import { beginServer } from "../../src/elements/begin/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
+import { failAfter, failOnce, run, virtualClock } from "../../src/testing/index.js";
+
+/** A pool of numbered things, and an element that gives each connection one of them. */
+function pool(name = "pool", release?: (value: number, ctx: Context) => void | Promise<void>) {
+  const held = new Set<number>();
+  const released: string[] = [];
+  let last = 0;
+  const slot = new Slot<number>(name, {
+    release: async (value, ctx) => {
+      await release?.(value, ctx);
+      held.delete(value);
+      released.push(`${name} ${value}`);
+    },
+  });
+  const take = (ctx: Context): number => {
+    held.add(++last);
+    slot.set(ctx, last);
+    return last;
+  };
+  const element: NetworkServiceElement = {
+    name,
+    inside: ["connection-state"],
+    debugState: () => ({ held: held.size }),
+    request(ctx, request, next) {
+      if (slot.get(ctx) === undefined) take(ctx);
+      return next.request(ctx, request);
+    },
+  };
+  return { element, slot, take, held, released };
+}
+
+const refuse = (code: Code = Code.PermissionDenied): Promise<never> =>
+  Promise.reject(new NsmError(code, "refused by an outer element"));
+
+/** Refuses the answer of the first Request after the rest of the chain has succeeded. */
+function refusing(): NetworkServiceElement {
+  let refused = false;
+  return {
+    name: "refusing",
+    async request(ctx, request, next) {
+      const response = await next.request(ctx, request);
+      if (refused) return response;
+      refused = true;
+      return refuse();
+    },
+  };
+}
+
+describe("a slot with release", () => {
+  test("releases its value when the connection is closed, also when the Close fails further on", async () => {
+    const ours = pool();
+    const { request, close, leftovers } = run([
+      connectionState(),
+      ours.element,
+      failOnce(Code.Unavailable, "close"),
+    ]);
+    await request();
+    expect(ours.held.size).toBe(1);
+    await expect(close()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each([
+    ["further on", (inner: NetworkServiceElement) => [inner, failOnce(Code.Unavailable)]],
+    ["in an element between connection-state and it", (inner: NetworkServiceElement) => [refusing(), inner]],
+  ])("releases its value when the first Request fails %s", async (_where, elements) => {
+    const ours = pool();
+    const { request, leftovers } = run([connectionState(), ...elements(ours.element)]);
+    await expect(request()).rejects.toBeInstanceOf(NsmError);
+    expect(leftovers()).toEqual({});
+    expect(ours.released).toEqual(["pool 1"]);
+  });
+
+  test("releases its value when an element between begin and connection-state refuses the answer", async () => {
+    const ours = pool();
+    const { request, leftovers } = run([
+      updatePath({ name: "nse" }),
+      beginServer(),
+      refusing(),
+      connectionState(),
+      ours.element,
+    ]);
+    await expect(request()).rejects.toMatchObject({ code: Code.PermissionDenied });
+    expect(leftovers()).toEqual({});
+  });
+
+  test("releases the values of a connection in the reverse order of their setting, one at a time", async () => {
+    const order: string[] = [];
+    const slow = async (name: string): Promise<void> => {
+      order.push(`${name} begins`);
+      await Promise.resolve();
+      order.push(`${name} ends`);
+    };
+    const elements = ["a", "b", "c"].map((name) => pool(name, () => slow(name)).element);
+    const { request, close } = run([connectionState(), elements]);
+    await request();
+    // A refresh changes nothing about the order.
+    await request();
+    await close();
+    expect(order).toEqual(["c begins", "c ends", "b begins", "b ends", "a begins", "a ends"]);
+  });
+
+  test("collects what releases fail with into one error, and goes on with the others", async () => {
+    const failing = (): never => {
+      throw new NsmError(Code.Internal, "stuck");
+    };
+    const [one, two, three] = [pool("one", failing), pool("two"), pool("three", failing)];
+    const { request, close } = run([connectionState(), one.element, two.element, three.element]);
+    await request();
+    await expect(close()).rejects.toMatchObject({ code: Code.Internal, cause: { errors: { length: 2 } } });
+    expect(two.held.size).toBe(0);
+  });
+
+  test("gives a release time of its own when the caller has canceled", async () => {
+    const aborted: boolean[] = [];
+    const ours = pool("pool", (_value, ctx) => void aborted.push(ctx.signal.aborted));
+    const caller = new AbortController();
+    const { send, ctx, leftovers } = run([
+      connectionState(),
+      ours.element,
+      { name: "canceling", request: () => (caller.abort(), refuse(Code.Cancelled)) },
+    ]);
+    const { sampleRequest } = await import("../../src/testing/messages.js");
+    await expect(ctx.withSignal(caller.signal, (c) => send(sampleRequest(0), c))).rejects.toThrow();
+    expect(aborted).toEqual([false]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("releases a replaced value once the Request has succeeded, and keeps the earlier one when it fails", async () => {
+    const ours = pool();
+    const renewing: NetworkServiceElement = {
+      name: "renewing",
+      request: (ctx, request, next) => (ours.take(ctx), next.request(ctx, request)),
+    };
+    const { request, close, leftovers } = run([
+      connectionState(),
+      renewing,
+      { ...ours.element, name: "pool" },
+      failAfter(2, Code.Unavailable),
+    ]);
+    await request();
+    await request();
+    expect([...ours.held]).toEqual([2]);
+    await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect([...ours.held]).toEqual([2]);
+    await close();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("does not release what was taken", async () => {
+    const ours = pool();
+    const taken: unknown[] = [];
+    const { request, close } = run([
+      connectionState(),
+      ours.element,
+      {
+        name: "taking",
+        close: (ctx, connection, next) => (taken.push(ours.slot.take(ctx)), next.close(ctx, connection)),
+      },
+    ]);
+    await request();
+    await close();
+    expect([taken, ours.released]).toEqual([[1], []]);
+  });
+
+  test("releases at once what is set after the connection is gone", async () => {
+    const ours = pool();
+    let late!: Context;
+    const clock = virtualClock();
+    const { request, close } = run(
+      [
+        connectionState(),
+        { name: "keeping", request: (ctx, r, next) => ((late = ctx), next.request(ctx, r)) },
+        ours.element,
+      ],
+      { clock },
+    );
+    await request();
+    await close();
+    ours.take(late);
+    await clock.settle();
+    expect(ours.held.size).toBe(0);
+  });
+});
+
+describe("attempts", () => {
+  test("release what a failed try has set before the next one begins", async () => {
+    const ours = pool();
+    const heldAtNext: number[] = [];
+    const { request, close, leftovers } = run([
+      connectionState(),
+      {
+        name: "trying",
+        request: (ctx, r, next) =>
+          firstThatWorks(
+            ctx,
+            [1, 2, 3],
+            () => (heldAtNext.push(ours.held.size), next.request(ctx, r)),
+            () => "all failed",
+          ),
+      },
+      ours.element,
+      failOnce(Code.Unavailable),
+    ]);
+    await request();
+    expect(heldAtNext).toEqual([0, 0]);
+    expect([...ours.held]).toEqual([2]);
+    await close();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("keep what stood before them", async () => {
+    const word = new Slot<string>("word");
+    const found: unknown[] = [];
+    const { request } = run([
+      connectionState(),
+      {
+        name: "trying",
+        async request(ctx, r, next) {
+          word.set(ctx, "before");
+          await attempt(ctx, async () => (word.set(ctx, "within"), refuse())).catch(() => {});
+          found.push(word.get(ctx));
+          return next.request(ctx, r);
+        },
+      },
+    ]);
+    await request();
+    expect(found).toEqual(["before"]);
+  });
+});
