@@ -150,6 +150,28 @@ export function describeRegistry(
     );
 
     test(
+      "keeps an entry when it is unregistered under another URL than it has",
+      within(async (bench) => {
+        await bench.endpoints.register(bench.ctx, icmp("nse-1"));
+        const moved = await bench.endpoints.register(bench.ctx, {
+          ...icmp("nse-1"),
+          url: "tcp://10.0.0.4:1",
+        });
+        const reader = watching(bench, undefined);
+        await reader.until((seen) => seen.length === 1);
+        await bench.endpoints.unregister(bench.ctx, icmp("nse-1"));
+        expect(await found(bench, undefined)).toEqual([moved]);
+        await bench.endpoints.unregister(bench.ctx, moved);
+        await reader.until((seen) => seen.length === 2);
+        expect(plain(reader.seen)).toEqual([
+          { deleted: false, entry: moved },
+          { deleted: true, entry: moved },
+        ]);
+        reader.stop();
+      }),
+    );
+
+    test(
       "shows a watch what there is, then every Register, then the whole entry as deleted",
       within(async (bench) => {
         const first = await bench.endpoints.register(bench.ctx, icmp("nse-1"));
@@ -210,7 +232,7 @@ export function describeRegistry(
             url: `tcp://10.0.0.1:${round}`,
           });
         }
-        await bench.endpoints.unregister(bench.ctx, icmp("nse-0"));
+        await bench.endpoints.unregister(bench.ctx, { ...icmp("nse-0"), url: "" });
         for (const reader of readers) {
           await reader.until((seen) => seen.some(({ deleted }) => deleted));
           const ports = reader.seen.filter(({ deleted }) => !deleted).map(portOf);

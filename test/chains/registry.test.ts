@@ -330,6 +330,71 @@ describe("a manager that keeps what it looks up", () => {
   });
 });
 
+describe("an endpoint that moves to another node", () => {
+  const HERE = "tcp://new-node:6001";
+
+  /** An endpoint registered through nsmgr-1 whose program died and started again behind nsmgr-2. */
+  async function moved() {
+    const registry = w.registry();
+    const left = w.nsmgr("nsmgr-1");
+    const entered = w.nsmgr("nsmgr-2");
+    const old = w.client("nse-old", "tcp://nsmgr-1:5001");
+    await old.endpoints.register(w.ctx, nse("nse-1"));
+    // Both managers watch the service.
+    for (const manager of [left, entered]) await w.found(manager.discovery.endpoints, nse("", { url: "" }));
+    old.kill();
+    await w.clock.advance(5_000);
+    const client = w.client("nse-new", "tcp://nsmgr-2:5001");
+    await client.endpoints.register(w.ctx, nse("nse-1", { url: HERE }));
+    return { registry, left, entered, client };
+  }
+  const urlsIn = async (endpoints: EndpointRegistry): Promise<string[]> =>
+    (await w.found(endpoints, { name: "nse-1" })).map(({ url }) => url);
+
+  test("is found there at once, not at the place it left", async () => {
+    const { registry, left, entered, client } = await moved();
+    expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
+    expect(await urlsIn(left.discovery.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
+    expect(await urlsIn(entered.discovery.endpoints)).toEqual([HERE]);
+    await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
+  });
+
+  test("stays registered when its old registration expires at the old manager", async () => {
+    const { registry, left, client } = await moved();
+    const reader = listen(registry.endpoints.find(w.ctx, watch()));
+    await w.clock.advance(180_000);
+    expect(left.debugState()).not.toMatchObject({ endpoints: { expire: expect.anything() } });
+    expect(story(reader.seen)).not.toContain("-nse-1 tcp://nsmgr-2:5001");
+    expect(await urlsIn(left.discovery.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
+    reader.stop();
+    await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
+    expect(await urlsIn(registry.endpoints)).toEqual([]);
+  });
+
+  test("stays registered when its old program unregisters late, whatever stands between", async () => {
+    const { registry, left, client } = await moved();
+    await left.endpoints.unregister(w.ctx, nse("nse-1"));
+    expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
+    expect(await urlsIn(left.discovery.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
+    // A manager that knows nothing of it passes on what it was given, under its own URL.
+    await registry.endpoints.unregister(w.ctx, nse("nse-1", { url: "tcp://nsmgr-1:5001" }));
+    expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
+    await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
+    expect(await urlsIn(registry.endpoints)).toEqual([]);
+  });
+
+  test("stays registered at its own manager when it moved within the node", async () => {
+    const manager = w.nsmgr("nsmgr-1", { withRegistry: false });
+    const client = w.client("nse-new", "tcp://nsmgr-1:5001");
+    await manager.endpoints.register(w.ctx, nse("nse-1"));
+    await client.endpoints.register(w.ctx, nse("nse-1", { url: HERE }));
+    await manager.endpoints.unregister(w.ctx, nse("nse-1"));
+    expect(await urlsIn(manager.discovery.endpoints)).toEqual([HERE]);
+    await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
+    expect(await urlsIn(manager.discovery.endpoints)).toEqual([]);
+  });
+});
+
 describe("a watch over several hops", () => {
   const urlOf = (hop: number): string => `tcp://hop-${hop}:5001`;
 

@@ -65,13 +65,13 @@ describe("begin", () => {
     await Promise.all(
       Array.from({ length: 1000 }, (_, i) =>
         i % 3 === 2
-          ? unregister(sampleEndpoint(0, { name: `nse-${i % 20}` }))
+          ? unregister(sampleEndpoint(0, { name: `nse-${i % 20}`, url: "" }))
           : register({ name: `nse-${i % 20}`, url: String(i) }),
       ),
     );
     for (const calls of order.values()) expect(calls).toEqual([...calls].sort((a, b) => a - b));
     await Promise.all(
-      Array.from({ length: 20 }, (_, i) => unregister(sampleEndpoint(0, { name: `nse-${i}` }))),
+      Array.from({ length: 20 }, (_, i) => unregister(sampleEndpoint(0, { name: `nse-${i}`, url: "" }))),
     );
     expect(leftovers()).toEqual({});
   });
@@ -273,8 +273,49 @@ describe("begin", () => {
     ]);
     await register({ url: "tcp://first:1" });
     await expect(register({ url: "tcp://second:1" })).rejects.toMatchObject({ code: Code.Unavailable });
-    await unregister(sampleEndpoint(0));
+    await unregister(sampleEndpoint(0, { url: "tcp://second:1" }));
     expect(seen.args<NetworkServiceEndpoint>("unregister")[0]!.url).toBe("tcp://first:1");
+  });
+
+  test("ignores an Unregister with the URL from before the endpoint moved", async () => {
+    const seen = recorder();
+    const { register, unregister, leftovers } = runRegistry([begin(), seen]);
+    await register({ url: "tcp://first:1" });
+    await register({ url: "tcp://second:1" });
+    await unregister(sampleEndpoint(0, { url: "tcp://first:1" }));
+    expect(seen.args("unregister")).toEqual([]);
+    await unregister(sampleEndpoint(0, { url: "tcp://second:1" }));
+    expect(seen.args("unregister")).toHaveLength(1);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("takes the URL it was asked for and the one it was answered with for the same registration", async () => {
+    const seen = recorder();
+    const moved = changing({ answer: (endpoint) => ({ ...endpoint, url: "tcp://seen-from-afar:1" }) });
+    const { register, unregister } = runRegistry([begin(), seen, moved]);
+    for (const url of ["tcp://near:1", "tcp://seen-from-afar:1", ""]) {
+      await register({ url: "tcp://near:1" });
+      await unregister(sampleEndpoint(0, { url }));
+    }
+    expect(seen.args("unregister")).toHaveLength(3);
+  });
+
+  test("lets an event run on when an Unregister does not mean its registration", async () => {
+    const grabbed = grabEvents();
+    const gate = hold();
+    const seen = recorder();
+    const { register, unregister, clock } = runRegistry([begin(), grabbed, seen, gate]);
+    gate.release();
+    await register({ url: "tcp://second:1" });
+    gate.hold();
+    const renewal = grabbed.events.register();
+    const belated = unregister(sampleEndpoint(0, { url: "tcp://first:1" }));
+    await clock.settle();
+    gate.release();
+    expect(await renewal).toBe("done");
+    await belated;
+    expect(seen.args("unregister")).toEqual([]);
+    await unregister();
   });
 
   test("does not start for a caller who has gone while it waited", async () => {

@@ -89,6 +89,18 @@ describe("local-bypass", () => {
     expect(after.leftovers()).toEqual({});
   });
 
+  test("shows an endpoint that was registered through another manager since as that manager's", async () => {
+    const store = memoryEndpoints();
+    const { register, find, unregister } = runRegistry([localBypass({ url: MANAGER }), store]);
+    const remote = runRegistry([store]);
+    await register({ url: REAL });
+    await remote.register({ url: "tcp://10.0.0.2:5001" });
+    expect(urlsOf(await find())).toEqual(["tcp://10.0.0.2:5001"]);
+    await unregister();
+    expect(urlsOf(await find())).toEqual(["tcp://10.0.0.2:5001"]);
+    await remote.unregister();
+  });
+
   test("replaces the URL of an endpoint that moved", async () => {
     const { register, find, unregister } = runRegistry([localBypass({ url: MANAGER }), memoryEndpoints()]);
     await register({ url: REAL });

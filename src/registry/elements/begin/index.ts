@@ -3,7 +3,8 @@
  * on; Finds never wait. It remembers the last good Register, so that elements behind it can start a Register or
  * Unregister of their own (`ctx.get(registrationEvents)`): expire, refresh and heal live on that. An Unregister
  * is about what is remembered, so that what elements added comes back to them; one of an unknown name is passed
- * on as it is. An Unregister from outside pre-empts an event, never a Register of the user.
+ * on as it is. An Unregister from outside pre-empts an event, never a Register of the user. One with another URL
+ * than the registration is ignored: the endpoint has moved since, and lives.
  *
  * Both registries, both sides. After update-path, before every element that remembers something. Inside another
  * begin (a client chain at the end of a server chain) it is transparent. Sets `registrationEvents`.
@@ -16,6 +17,7 @@
  */
 import {
   Code,
+  log,
   NsmError,
   registrationEvents,
   registrationPath,
@@ -25,7 +27,8 @@ import {
   type RegistryElement,
   type RegistryEntry,
 } from "../../../core/index.js";
-import { Names, type Life } from "./names.js";
+import { isAbout } from "../../is-about.js";
+import { Names, type Life, type Name } from "./names.js";
 
 /** What begin needs beside its chain. */
 export interface BeginOptions {
@@ -61,7 +64,8 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
       checkName(entry);
       return names.inTurn(entry.name, async (name) => {
         ctx.throwIfDone();
-        const life = name.life ?? {};
+        const life = name.life ?? { asked: entry };
+        life.asked = entry;
         const inner = ctx.with(registrationEvents, eventsOf(entry.name, life, next));
         const response = await registerAndRemember(inner, { entry, values: ctx, life, next });
         name.life = life;
@@ -72,12 +76,19 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
     async unregister(ctx, entry, next) {
       if (ctx.get(registrationEvents)) return next.unregister(ctx, entry);
       checkName(entry);
-      await names.preempting(entry.name, async (name) => {
+      const unregister = async (name: Name<E>): Promise<void> => {
         ctx.throwIfDone();
-        const known = name.life?.established?.entry;
+        const { life } = name;
+        if (!means(entry, life)) {
+          log(ctx).info({ entry: entry.name }, "ignored an Unregister: the entry has another URL by now");
+          return;
+        }
         name.life = undefined;
-        await next.unregister(ctx.with(registrationEvents, nothingMore), known ?? entry);
-      });
+        await next.unregister(ctx.with(registrationEvents, nothingMore), life?.established?.entry ?? entry);
+      };
+      // A registration that this does not mean goes on undisturbed.
+      if (means(entry, names.lifeOf(entry.name))) await names.preempting(entry.name, unregister);
+      else await names.inTurn(entry.name, unregister);
     },
   };
 }
@@ -87,6 +98,12 @@ const nothingMore: RegistrationEvents = {
   register: async () => "skipped",
   unregister: async () => "skipped",
 };
+
+/** Whether an Unregister is about the registration that stands, or the attempt to replace it. */
+function means<E extends RegistryEntry>(unregistered: E, life: Life<E> | undefined): boolean {
+  if (!life?.established) return true;
+  return isAbout(unregistered, life.established.entry) || isAbout(unregistered, life.asked);
+}
 
 interface Renewal<E, Q, F> {
   readonly entry: E;

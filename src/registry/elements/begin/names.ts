@@ -21,6 +21,8 @@ export interface Established<E> {
 
 /** One registration, from its first Register to its Unregister. */
 export interface Life<E> {
+  /** What the last Register from outside asked for, whether it succeeded or not. */
+  asked: E;
   established?: Established<E>;
 }
 
@@ -43,6 +45,10 @@ export class Names<E> {
 
   get size(): number {
     return this.names.size;
+  }
+
+  lifeOf(id: string): Life<E> | undefined {
+    return this.names.get(id)?.life;
   }
 
   /** Runs `work` when the name's earlier calls and events are through. */

@@ -25,6 +25,7 @@ import {
   type RegistryEntry,
 } from "../../../core/index.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import { isAbout } from "../../is-about.js";
 import { Group } from "./group.js";
 import { Places } from "./places.js";
 
@@ -112,6 +113,9 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   /** A change that was made through us. */
   function learn(entry: E, deleted: boolean): void {
     for (const [key, group] of [...groups]) {
+      const standing = group.entries.get(entry.name);
+      // An Unregister of an endpoint that has moved since does not remove it.
+      if (deleted && standing && !isAbout(entry, standing)) continue;
       group.note(entry, deleted);
       if (group.isDone) close(key);
     }

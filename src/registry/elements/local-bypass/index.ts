@@ -1,7 +1,7 @@
 /**
  * Lets remote peers see the manager's URL where its own endpoints are meant, and local peers the real one: a
  * Register goes on with the manager's URL and is answered with the real one; a Find shows the real URL of what was
- * registered here. Entries with the manager's URL that it does not know (registered before it was restarted and
+ * registered here and not elsewhere since: an endpoint that has moved to another manager is shown there. Entries with the manager's URL that it does not know (registered before it was restarted and
  * not renewed yet) are not shown; deletions always are.
  *
  * Registry of endpoints, in a manager. Before connect or the store. Throws INVALID_ARGUMENT for an endpoint
@@ -22,15 +22,24 @@ export interface LocalBypassOptions {
   readonly url: string;
 }
 
+/** An endpoint of this node. */
+interface Local {
+  /** Where it really is. */
+  readonly real: string;
+  /** The URL that the registry has for it. */
+  readonly registered: string;
+}
+
 /** See the module's description. */
 export function localBypass({ url }: LocalBypassOptions): ChainElement<EndpointRegistry> {
-  /** The real URLs, by endpoint name. */
-  const local = new Map<string, string>();
+  /** By endpoint name. */
+  const local = new Map<string, Local>();
 
   const revealed = (found: NetworkServiceEndpointResponse): NetworkServiceEndpointResponse => {
     const endpoint = found.networkServiceEndpoint;
-    const real = endpoint && local.get(endpoint.name);
-    return real === undefined ? found : { ...found, networkServiceEndpoint: { ...endpoint!, url: real } };
+    const known = endpoint && local.get(endpoint.name);
+    if (!known || (endpoint.url !== url && endpoint.url !== known.registered)) return found;
+    return { ...found, networkServiceEndpoint: { ...endpoint, url: known.real } };
   };
 
   return {
@@ -41,10 +50,10 @@ export function localBypass({ url }: LocalBypassOptions): ChainElement<EndpointR
       checkUrl(endpoint.name, endpoint.url);
       const before = local.get(endpoint.name);
       // Known before the registry is: a watcher may hear of the endpoint before we are answered.
-      local.set(endpoint.name, endpoint.url);
+      local.set(endpoint.name, { real: endpoint.url, registered: url });
       try {
         const response = await next.register(ctx, { ...endpoint, url });
-        local.set(response.name, endpoint.url);
+        local.set(response.name, { real: endpoint.url, registered: response.url });
         return { ...response, url: endpoint.url };
       } catch (error) {
         if (before === undefined) local.delete(endpoint.name);

@@ -1,7 +1,7 @@
 /**
  * Keeps entries in this process. A Register is stored when what comes behind has taken it; a Find shows what
  * matches and goes on; a watch shows what matches and then every change: each Register, refreshes included, and
- * each Unregister with `deleted`. An entry that an update makes stop matching a watch's query is reported to that
+ * each Unregister with `deleted`. An Unregister with another URL than the entry has does not remove it. An entry that an update makes stop matching a watch's query is reported to that
  * watch as deleted, because a watch tells what matches its query; it shows the last state that did.
  *
  * Both registries, server side, last (or before a further registry). Entries are indexed by name and service, and
@@ -28,6 +28,7 @@ import {
   type WatchableQuery,
 } from "../../kinds/index.js";
 import { EntryIndex } from "../../entry-index.js";
+import { isAbout } from "../../is-about.js";
 import { Watchers } from "./watchers.js";
 
 /** A store for the registry of network services. */
@@ -81,8 +82,11 @@ function memory<E extends RegistryEntry, Q extends WatchableQuery, F>(
     },
 
     async unregister(ctx, entry, next) {
-      const before = entries.delete(entry.name);
-      if (before) watchers.publish(before, undefined);
+      const standing = entries.get(entry.name);
+      if (standing && isAbout(entry, standing)) {
+        entries.delete(entry.name);
+        watchers.publish(standing, undefined);
+      }
       await next.unregister(ctx, entry);
     },
   };
