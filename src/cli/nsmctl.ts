@@ -1,13 +1,15 @@
 import { Command, CommanderError, Option } from "commander";
-import { explain } from "../core/index.js";
+import { Code, codeOf, explain } from "../core/index.js";
 import {
   positiveDuration,
   loadProgram,
   programNames,
   runProgram,
   type CommonConfig,
+  type OperatorSignals,
 } from "../programs/index.js";
 import { makeCertificates } from "./certs.js";
+import { withoutEmptyValues } from "./empty-values.js";
 
 /** Bad usage, as by convention of the shell. */
 const USAGE = 2;
@@ -19,12 +21,12 @@ async function reported(name: string, work: () => Promise<void>): Promise<number
     return 0;
   } catch (error) {
     process.stderr.write(`${name}: ${explain(error)}\n`);
-    return 1;
+    return codeOf(error) === Code.InvalidArgument ? USAGE : 1;
   }
 }
 
 /** The command line tool. Resolves to the exit code. */
-export async function nsmctl(args: readonly string[]): Promise<number> {
+export async function nsmctl(args: readonly string[], signals?: OperatorSignals): Promise<number> {
   let exitCode = 0;
   const cli = new Command("nsmctl")
     .description("Network Service Mesh: run its programs, see it work")
@@ -34,12 +36,15 @@ export async function nsmctl(args: readonly string[]): Promise<number> {
   // The one that is to run, or all of them for the help.
   const [subcommand, name = ""] = args;
   const wanted = subcommand === "run" && programNames.includes(name) ? [name] : programNames;
+  let given = args;
   for (const program of await Promise.all(wanted.map(loadProgram))) {
     if (!program) continue;
     const command = run.command(program.name).description(program.summary).allowExcessArguments(false);
-    for (const option of program.options()) command.addOption(option);
+    const options = program.options();
+    for (const option of options) command.addOption(option);
+    if (program.name === name) given = withoutEmptyValues(args, options, process.env);
     command.action(async (config: CommonConfig) => {
-      exitCode = await runProgram(program, config);
+      exitCode = await runProgram(program, config, signals);
     });
   }
   cli
@@ -68,7 +73,7 @@ export async function nsmctl(args: readonly string[]): Promise<number> {
       exitCode = await demo(options);
     });
   try {
-    await cli.parseAsync([...args], { from: "user" });
+    await cli.parseAsync([...given], { from: "user" });
     return exitCode;
   } catch (error) {
     // Commander has said what is wrong, or printed the help that was asked for.

@@ -14,6 +14,7 @@ export {
 } from "./handlers.js";
 export { grpcServer, type GrpcServerOptions, type Server } from "./grpc-server.js";
 export { HealthBook } from "./health.js";
+export { assertListenUrl } from "./listener.js";
 export type { IncomingCall } from "./incoming.js";
 export { decodePath, encodePath, MAX_PATH_LENGTH, PATH_HEADER } from "./path-header.js";
 export type { QueueRules } from "./reader-queue.js";

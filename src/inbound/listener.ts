@@ -75,6 +75,15 @@ function overTcp({ remoteAddress, remotePort }: Socket): TransportConnection {
   return transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress ?? "") });
 }
 
+/**
+ * Checks an address to listen on without listening there.
+ *
+ * @throws NsmError INVALID_ARGUMENT as {@link listen}
+ */
+export function assertListenUrl(url: string): void {
+  if (unixPath(url, "listen on") === undefined) tcpAddress(url);
+}
+
 /** Removes the folders from the socket's up to the first one that was made, as far as nothing else is in them. */
 async function removeFolders(made: string | undefined, path: string): Promise<void> {
   if (made === undefined) return;

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { Code, NsmError } from "../core/index.js";
 import { refusal, SystemCallError } from "./errno.js";
 
 /**
@@ -73,11 +74,25 @@ export function check(syscall: string, result: number): number {
   return result;
 }
 
+function loadKoffi(): Koffi {
+  try {
+    return createRequire(import.meta.url)("koffi") as Koffi;
+  } catch (error) {
+    // Node lists the files that asked for the module, one per line.
+    const [cause] = String((error as Error).message).split("\n");
+    throw new NsmError(
+      Code.FailedPrecondition,
+      "the kernel layer needs the native module koffi: install the package's dependencies with npm install --include=optional, on Linux with glibc or musl",
+      { cause: new Error(cause) },
+    );
+  }
+}
+
 function load(): Libc {
   if (process.platform !== "linux") {
     throw refusal("ENOSYS", `the kernel layer runs on Linux only, this is ${process.platform}`);
   }
-  const koffi = createRequire(import.meta.url)("koffi") as Koffi;
+  const koffi = loadKoffi();
   const c = koffi.load(null);
   const func = (definition: string) => c.func(definition) as unknown;
   const send = c.func("intptr_t send(int fd, const void *data, size_t length, int flags)");

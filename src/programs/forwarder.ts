@@ -5,6 +5,7 @@ import { forwarderElements, kernelMechanisms, type ForwarderMechanisms } from ".
 import { cachedRegistry } from "../chains/registry/index.js";
 import { kernelClient } from "../elements/mechanisms/kernel/index.js";
 import { mechanismsServer } from "../elements/mechanisms/index.js";
+import { parseAddress } from "../net/index.js";
 import {
   commonOptions,
   connectToOption,
@@ -14,7 +15,9 @@ import {
   type CommonConfig,
 } from "./config/options.js";
 import { ownSocket, ownSocketPattern } from "./own-socket.js";
+import { badConfiguration, checked } from "./config/values.js";
 import type { Program } from "./program.js";
+import { assertCapabilities, assertWritable, isOwnNamespace, openNetns } from "./runtime/checks.js";
 import { transport } from "./serve.js";
 import { Tokens } from "./tokens.js";
 
@@ -41,7 +44,9 @@ export const forwarderProgram: Program<ForwarderConfig> = {
     new Option(
       "--tunnel-ip <address>",
       "the address that tunnels to other nodes start from (no mechanism here uses tunnels yet)",
-    ).env("NSM_TUNNEL_IP"),
+    )
+      .env("NSM_TUNNEL_IP")
+      .argParser((text) => (checked(parseAddress)(text), text)),
     netnsOption(),
     new Option("--state-dir <dir>", "where the forwarder remembers its links over a restart").env(
       "NSM_STATE_DIR",
@@ -55,6 +60,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
     const until = app.resolve(Tokens.until);
     const { networkServices, endpoints } = cachedRegistry({ ...links.to(config.connectTo), until });
     const { stateDir } = config;
+    if (!config.controlPlaneOnly) checkAbility(config);
     const kernel = config.controlPlaneOnly
       ? undefined
       : kernelMechanisms({ until, clock, logger, ...(stateDir !== undefined && { stateDir }) });
@@ -68,6 +74,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
       identity: app.resolve(Tokens.identity),
       transport: transport(app),
       until,
+      registerWithinMs: Infinity,
       trace: app.resolve(Tokens.trace),
       clock,
       logger,
@@ -94,6 +101,19 @@ export const forwarderProgram: Program<ForwarderConfig> = {
     };
   },
 };
+
+/** Checks what the forwarder needs later, so that it is ready only when it can make a connection. */
+function checkAbility({ netns, stateDir }: ForwarderConfig): void {
+  const namespace = openNetns(netns);
+  namespace.close();
+  if (!isOwnNamespace(namespace)) {
+    throw badConfiguration(
+      `--netns "${netns}" has no effect on a forwarder, which works from its own network namespace: leave it out, or start the forwarder in that namespace`,
+    );
+  }
+  assertCapabilities(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], "to make interfaces in other network namespaces");
+  if (stateDir !== undefined) assertWritable("--state-dir", stateDir);
+}
 
 /** Agrees on the kernel mechanism with both sides and leaves the kernel alone. */
 function controlPlaneMechanisms(): ForwarderMechanisms {

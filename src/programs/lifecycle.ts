@@ -1,55 +1,83 @@
 import { explain } from "../core/index.js";
 import type { CommonConfig } from "./config/options.js";
+import { ConfigurationError } from "./config/values.js";
 import { defaultContainer } from "./container.js";
 import type * as Metrics from "./metrics.js";
 import type { Program, Running } from "./program.js";
+import { programLogger } from "./runtime/log.js";
+import { operatorSignals, type OperatorSignals } from "./runtime/signals.js";
 import { Tokens } from "./tokens.js";
 
 /** How long a program may take to close its connections after SIGTERM before it ends all the same. */
 const STOP_WITHIN_MS = 20_000;
 
+/** Exit codes: 1 for what may work at another time, 2 for flags that must be changed. */
+const FAILED = 1;
+const BAD_CONFIGURATION = 2;
+
 /**
  * Runs a program from configuration to exit: one JSON line `{"ready":true,"listenOn":[…]}` on stdout when it
- * serves, SIGTERM or SIGINT closes its connections and ends it with code 0, anything that keeps it from
- * starting is one line on stderr and code 1.
+ * can do its work; a signal closes its connections and ends it with code 0. Whatever keeps it from starting is
+ * one line on stderr, with code 1, or 2 if the configuration must be changed.
  */
-export async function runProgram<C extends CommonConfig>(program: Program<C>, config: C): Promise<number> {
+export async function runProgram<C extends CommonConfig>(
+  program: Program<C>,
+  config: C,
+  signals: OperatorSignals = operatorSignals(),
+): Promise<number> {
+  const { stop } = signals;
   const life = new AbortController();
-  const told = new AbortController();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => told.abort());
+  const logger = programLogger(config);
+  signals.onVerbose((verbose) => {
+    logger.level = verbose ? "trace" : config.logLevel;
+    logger.info({ logLevel: logger.level }, "the log level was changed");
+  });
   let starting = true;
   // What a program waits for while it starts is given up; one that has started stops in order.
-  told.signal.addEventListener("abort", () => starting && life.abort(), { once: true });
+  const giveUp = (): void => {
+    logger.info({ reason: String(stop.reason) }, "stopping");
+    if (starting) life.abort();
+  };
+  if (stop.aborted) giveUp();
+  else stop.addEventListener("abort", giveUp, { once: true });
   try {
-    const app = await defaultContainer(config, life.signal);
+    const app = await defaultContainer(config, life.signal, logger);
     const running = await program.start(app, config);
     starting = false;
     try {
-      await serveUntil(told.signal, running, config.metrics);
+      await serveUntil(stop, running, config.metrics);
     } finally {
       await within(STOP_WITHIN_MS, running.stop());
     }
     life.abort();
     app.resolve(Tokens.links).close();
     app.resolve(Tokens.identity).close();
+    logger.info({}, "stopped");
     return 0;
   } catch (error) {
-    if (starting && told.signal.aborted) return 0;
+    if (starting && stop.aborted) return 0;
     process.stderr.write(`${program.name}: ${explain(error)}\n`);
-    return 1;
+    logger.trace({ err: error }, "this is where it came from");
+    return error instanceof ConfigurationError ? BAD_CONFIGURATION : FAILED;
   } finally {
     life.abort();
   }
 }
 
-/** Says that the program is ready. Resolves when it is told to end, rejects when it cannot do its job. */
-async function serveUntil(told: AbortSignal, running: Running, address: string | undefined): Promise<void> {
-  const over = Promise.race([aborted(told), failureOf(running)]);
+/** Says when the program is ready. Resolves when it is to stop, rejects when it cannot do its job. */
+async function serveUntil(
+  stop: AbortSignal,
+  running: Running,
+  address: CommonConfig["metrics"],
+): Promise<void> {
+  const over = Promise.race([aborted(stop), failureOf(running)]);
   // It may fail before the metrics are served; that is told afterwards.
   over.catch(() => {});
   const metrics = address === undefined ? undefined : await metricsAt(address, running);
   try {
-    process.stdout.write(`${JSON.stringify({ ready: true, listenOn: running.listenOn })}\n`);
+    await Promise.race([over, running.able]);
+    if (!stop.aborted)
+      process.stdout.write(`${JSON.stringify({ ready: true, listenOn: running.listenOn })}\n`);
     await over;
   } finally {
     await metrics?.close();
@@ -64,7 +92,10 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /** Serves metrics. Loaded only when asked for, as it brings a library. */
-async function metricsAt(address: string, running: Running): ReturnType<typeof Metrics.serveMetrics> {
+async function metricsAt(
+  address: NonNullable<CommonConfig["metrics"]>,
+  running: Running,
+): ReturnType<typeof Metrics.serveMetrics> {
   const { serveMetrics } = await import("./metrics.js");
   return serveMetrics(address, running);
 }

@@ -11,16 +11,12 @@ interface Observed {
 /**
  * Serves `/metrics` for Prometheus: what the process uses, and `nsm_held`, how many things each element holds.
  *
- * @throws NsmError INVALID_ARGUMENT for an address that is no `host:port`, UNAVAILABLE when it is in use.
+ * @throws NsmError UNAVAILABLE when the address is in use.
  */
 export async function serveMetrics(
-  address: string,
+  { address, port }: { readonly address: string; readonly port: number },
   observed: Observed,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const match = /^(.*):(\d+)$/.exec(address);
-  if (!match || Number(match[2]) > 65_535) {
-    throw new NsmError(Code.InvalidArgument, `--metrics was "${address}": allowed is ADDRESS:PORT`);
-  }
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   new Gauge({
@@ -47,9 +43,9 @@ export async function serveMetrics(
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) =>
-      reject(new NsmError(Code.Unavailable, `cannot serve metrics on ${address}`, { cause })),
+      reject(new NsmError(Code.Unavailable, `cannot serve metrics on ${address}:${port}`, { cause })),
     );
-    server.listen(Number(match[2]), match[1]!.replace(/^\[(.*)\]$/, "$1") || undefined, resolve);
+    server.listen(port, address || undefined, resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,

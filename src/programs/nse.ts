@@ -5,7 +5,6 @@ import type { Elements, NetworkService } from "../core/index.js";
 import { groupIpam } from "../elements/ipam/group/index.js";
 import { mechanismsServer } from "../elements/mechanisms/index.js";
 import { kernelServer } from "../elements/mechanisms/kernel/index.js";
-import { openNamespace } from "../linux/index.js";
 import {
   commonOptions,
   connectToOption,
@@ -18,6 +17,7 @@ import { badConfiguration, bool, oneOf, repeatable, repeatableGroups } from "./c
 import { namespaceUrl } from "./config/namespace-url.js";
 import { ownSocket, ownSocketPattern } from "./own-socket.js";
 import type { Program, Running } from "./program.js";
+import { openNetns } from "./runtime/checks.js";
 import { transport } from "./serve.js";
 import { Tokens } from "./tokens.js";
 import type { DependencyContainer } from "tsyringe";
@@ -72,8 +72,7 @@ export async function startEndpoint(
     throw badConfiguration("--service was not given: name at least one network service to provide");
   }
   // The forwarder opens it when a client comes; a wrong --netns is told at once.
-  if (config.netns !== undefined && !config.controlPlaneOnly)
-    openNamespace(namespaceUrl(config.netns)).close();
+  if (config.netns !== undefined && !config.controlPlaneOnly) openNetns(config.netns).close();
   const served = await serveEndpoint({
     name: config.name,
     services: config.service,
@@ -85,6 +84,7 @@ export async function startEndpoint(
     identity: app.resolve(Tokens.identity),
     transport: transport(app),
     until: app.resolve(Tokens.until),
+    registerWithinMs: Infinity,
     trace: app.resolve(Tokens.trace),
     clock: app.resolve(Tokens.clock),
     logger: app.resolve(Tokens.logger),

@@ -4,6 +4,7 @@ import { commonOptions, type CommonConfig } from "./config/options.js";
 import { publicUrl } from "./config/public-url.js";
 import { dialUrl } from "./config/values.js";
 import type { Program } from "./program.js";
+import { neighborAnswers } from "./runtime/neighbor.js";
 import { serve } from "./serve.js";
 import { Tokens } from "./tokens.js";
 
@@ -11,6 +12,9 @@ interface NsmgrConfig extends CommonConfig {
   readonly registry: string;
   readonly forwarderService: string;
 }
+
+/** What `--registry` takes in place of a URL. */
+const NO_REGISTRY = "none";
 
 const DEFAULT_LISTEN_ON = "unix:///var/lib/networkservicemesh/nsm.io.sock";
 
@@ -20,25 +24,30 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
   summary: "the network service manager of a node",
   options: () => [
     ...commonOptions({ name: "nsmgr", listenOn: DEFAULT_LISTEN_ON }),
-    new Option("--registry <url>", "the registry of the domain; empty: this manager keeps its own")
+    new Option("--registry <url>", "the registry of the domain; none: this manager keeps its own")
       .env("NSM_REGISTRY_URL")
-      .argParser((url) => url && dialUrl(url))
+      .argParser((url) => (url === NO_REGISTRY ? url : dialUrl(url)))
       .default("tcp://localhost:5001"),
     new Option("--forwarder-service <name>", "the service that forwarders register under")
       .env("NSM_FORWARDER_NETWORK_SERVICE_NAME")
       .default("forwarder"),
   ],
-  start: (app, config) =>
-    serve(app, config.listenOn ?? [DEFAULT_LISTEN_ON], (listenOn) =>
+  async start(app, { name, registry, forwarderService, listenOn = [DEFAULT_LISTEN_ON] }) {
+    const registryUrl = registry === NO_REGISTRY ? undefined : registry;
+    const running = await serve(app, listenOn, (addresses) =>
       nsmgr({
-        name: config.name,
-        url: publicUrl(listenOn),
-        registryUrl: config.registry || undefined,
-        forwarderService: config.forwarderService,
+        name,
+        url: publicUrl(addresses),
+        registryUrl,
+        forwarderService,
         links: app.resolve(Tokens.links),
         tokens: app.resolve(Tokens.identity).tokens,
         until: app.resolve(Tokens.until),
         trace: app.resolve(Tokens.trace),
       }),
-    ),
+    );
+    if (registryUrl === undefined) return running;
+    const registryAnswers = { what: "the registry", url: registryUrl, service: forwarderService };
+    return { ...running, able: neighborAnswers(app, registryAnswers) };
+  },
 };

@@ -11,6 +11,8 @@ export interface Running {
   debugState(): DebugState;
   /** Closes what it holds and stops serving. Resolves when nothing is left. */
   stop(): Promise<void>;
+  /** Resolves when those it depends on have answered: until then the program is not ready. */
+  readonly able?: Promise<void>;
   /** Rejects when it cannot do its job: the program ends with that error. */
   readonly failed?: Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { Option } from "commander";
 import { registryChain } from "../chains/registry/index.js";
 import { commonOptions, type CommonConfig } from "./config/options.js";
-import { badConfiguration } from "./config/values.js";
+import { oneOf } from "./config/values.js";
 import type { Program } from "./program.js";
 import { serve } from "./serve.js";
 import { Tokens } from "./tokens.js";
@@ -18,12 +18,12 @@ export const registryProgram: Program<RegistryConfig> = {
   summary: "the registry of services and endpoints",
   options: () => [
     ...commonOptions({ name: "registry", listenOn: DEFAULT_LISTEN_ON }),
-    new Option("--store <kind>", "where entries are kept: memory").env("NSM_STORE").default("memory"),
+    new Option("--store <kind>", "where entries are kept: memory")
+      .env("NSM_STORE")
+      .argParser(oneOf("memory"))
+      .default("memory"),
   ],
   async start(app, config) {
-    if (config.store !== "memory") {
-      throw badConfiguration(`--store was "${config.store}": allowed is memory`);
-    }
     return serve(app, config.listenOn ?? [DEFAULT_LISTEN_ON], () =>
       registryChain({ tokens: app.resolve(Tokens.identity).tokens, until: app.resolve(Tokens.until) }),
     );

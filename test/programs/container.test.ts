@@ -51,7 +51,6 @@ describe("the container of a program", () => {
     const config = { name: "p", insecure: true, logLevel: "error", maxTokenLifetime: 1_000 } as const;
     const app = await defaultContainer(config, new AbortController().signal);
     expect(app.resolve(Tokens.links)).toBe(app.resolve(Tokens.links));
-    expect(app.resolve(Tokens.trace)).toBeUndefined();
     app.resolve(Tokens.links).close();
   });
 });

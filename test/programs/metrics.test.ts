@@ -5,9 +5,12 @@ import { serveMetrics } from "../../src/programs/metrics.js";
 
 describe("metrics", () => {
   test("tell what each element holds, in the text format of Prometheus", async () => {
-    const metrics = await serveMetrics("127.0.0.1:0", {
-      debugState: () => ({ "begin/server": { connections: 3 }, connect: { client: { links: 1 } } }),
-    });
+    const metrics = await serveMetrics(
+      { address: "127.0.0.1", port: 0 },
+      {
+        debugState: () => ({ "begin/server": { connections: 3 }, connect: { client: { links: 1 } } }),
+      },
+    );
     const text = await (await fetch(`http://127.0.0.1:${metrics.port}/metrics`)).text();
     await metrics.close();
     expect(text).toContain('nsm_held{element="begin/server",kind="connections"} 3');
@@ -15,20 +18,13 @@ describe("metrics", () => {
     expect(text).toContain("process_cpu_seconds_total");
   });
 
-  test.each(["9100", "127.0.0.1", "127.0.0.1:99999"])("refuse the address %s", async (address) => {
-    await expect(serveMetrics(address, {})).rejects.toMatchObject({
-      code: Code.InvalidArgument,
-      message: expect.stringContaining(address),
-    });
-  });
-
   test("say which address is in use", async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-    const address = `127.0.0.1:${(other.address() as AddressInfo).port}`;
-    await expect(serveMetrics(address, {})).rejects.toMatchObject({
+    const { port } = other.address() as AddressInfo;
+    await expect(serveMetrics({ address: "127.0.0.1", port }, {})).rejects.toMatchObject({
       code: Code.Unavailable,
-      message: expect.stringContaining(address),
+      message: expect.stringContaining(`127.0.0.1:${port}`),
     });
     await new Promise((resolve) => other.close(resolve));
   });

@@ -1,8 +1,10 @@
 import { InvalidArgumentError } from "commander";
 import { describe, expect, test } from "vitest";
 import {
+  addressAndPort,
   dialUrl,
   duration,
+  identitySource,
   labels,
   list,
   oneOf,
@@ -81,6 +83,10 @@ describe("lists", () => {
     expect(list("a, b,,c ")).toEqual(["a", "b", "c"]);
     expect(repeatable("c", repeatable("a,b", undefined))).toEqual(["a", "b", "c"]);
   });
+
+  test("of something that is needed have at least one item", () => {
+    expect(() => repeatable(" , ", undefined)).toThrow(/at least one/);
+  });
 });
 
 describe("one of a few words", () => {
@@ -88,5 +94,27 @@ describe("one of a few words", () => {
     const payload = oneOf("IP", "ETHERNET");
     expect(payload("ethernet")).toBe("ETHERNET");
     expect(() => payload("tcp")).toThrow(/Allowed are IP, ETHERNET/);
+  });
+});
+
+describe("an address with its port", () => {
+  test("may be an IPv6 one in brackets, or any", () => {
+    expect(addressAndPort("127.0.0.1:9090")).toEqual({ address: "127.0.0.1", port: 9090 });
+    expect(addressAndPort("[::1]:9090")).toEqual({ address: "::1", port: 9090 });
+    expect(addressAndPort(":9090")).toEqual({ address: "", port: 9090 });
+  });
+
+  test.each(["9100", "127.0.0.1", "127.0.0.1:99999"])("may not be %j", (text) => {
+    expect(() => addressAndPort(text)).toThrow(/ADDRESS:PORT/);
+  });
+});
+
+describe("the source of an identity", () => {
+  test("is a directory of files", () => {
+    expect(identitySource("files=/etc/nsm")).toEqual({ files: "/etc/nsm" });
+  });
+
+  test.each(["passport", "files", "files="])("may not be %j", (text) => {
+    expect(() => identitySource(text)).toThrow(/files=DIR/);
   });
 });

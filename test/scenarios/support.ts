@@ -21,14 +21,16 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs a program that is expected to end. */
+/** Runs a program that is expected to end. `through` is a command that starts it, such as `setpriv …`. */
 export function runToEnd(
   program: string,
   args: readonly string[],
   env: Record<string, string> = {},
+  through: readonly string[] = [],
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, command(program, args), { env: { ...process.env, ...env } });
+    const [first, ...rest] = [...through, process.execPath, ...command(program, args)];
+    const child = spawn(first!, rest, { env: { ...process.env, ...env } });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (data) => (stdout += String(data)));

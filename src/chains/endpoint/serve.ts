@@ -18,6 +18,7 @@ import {
 import type { Identity } from "../../identity/index.js";
 import { grpcServer } from "../../inbound/index.js";
 import { grpcLinks } from "../../outbound/index.js";
+import { Waiting } from "../../registry/waiting.js";
 import { registryClient } from "../registry-client/index.js";
 import { endpoint, type Endpoint } from "./endpoint.js";
 
@@ -41,11 +42,16 @@ export interface ServeEndpointOptions {
   /** Registers the network services as well; true when left out. */
   readonly registerServices?: boolean;
   /** Over what it calls and is called, when not over gRPC. */
-  readonly transport?: Transport;
+  readonly transport?: Transport | undefined;
   /** Gives up a start that still waits for its registration. What has started is ended by `close()`. */
-  readonly until?: AbortSignal;
-  readonly clock?: Clock;
-  readonly logger?: Logger;
+  readonly until?: AbortSignal | undefined;
+  /**
+   * How long to try to register before the start fails, in milliseconds; `Infinity` waits for the manager.
+   * Default: 15,000.
+   */
+  readonly registerWithinMs?: number | undefined;
+  readonly clock?: Clock | undefined;
+  readonly logger?: Logger | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
@@ -70,13 +76,14 @@ export interface ServedEndpoint {
   close(): Promise<void>;
 }
 
-/** How long a registration or its removal may take before the program goes on without. */
 const REGISTER_WITHIN_MS = 15_000;
+/** How long the removal of a registration may take before the endpoint stops without it. */
 const UNREGISTER_WITHIN_MS = 2_000;
 
 /**
  * Runs an endpoint: serves its chain, registers its network services and itself with the manager, and keeps the
- * registration fresh. A service that somebody else owns is left as it is.
+ * registration fresh. A service that somebody else owns is left as it is. While the manager does not answer, the
+ * reason is logged.
  *
  * @throws NsmError what serving or registering failed with; nothing is left behind then.
  *
@@ -107,24 +114,34 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
     stopped();
     throw error;
   });
-  const registry = registryClient({ links, url: connectTo, until: life.signal });
+  const waiting = new Waiting({ what: `the manager at ${connectTo}`, clock, logger });
+  const registry = registryClient({
+    links,
+    url: connectTo,
+    until: life.signal,
+    elements: { networkServices: [waiting.element()], endpoints: [waiting.element()] },
+  });
   const entry = endpointEntry(options, server.listenOn[0]!);
   const takeOut = async (withinMs: number): Promise<void> => {
     try {
       await ctx.withTimeout(withinMs, (c) => registry.endpoints.unregister(c, entry));
+      logger.info({ endpoint: name }, "unregistered");
     } catch (error) {
       logger.warn({ error: explain(error) }, "could not unregister; the registration will expire");
     }
   };
   try {
-    await ctx.withSignal(options.until ?? life.signal, (patient) =>
-      patient.withTimeout(REGISTER_WITHIN_MS, async (c) => {
+    await ctx.withSignal(options.until ?? life.signal, (c) =>
+      within(options.registerWithinMs ?? REGISTER_WITHIN_MS, c, async (limited) => {
         if (options.registerServices !== false)
-          await registerServices(c, options, registry.networkServices, logger);
-        await registry.endpoints.register(c, entry);
+          await registerServices(limited, options, registry.networkServices, logger);
+        await registry.endpoints.register(limited, entry);
       }),
     );
+    waiting.answered();
+    logger.info({ endpoint: name, services: options.services, url: entry.url }, "registered");
   } catch (error) {
+    waiting.stop();
     // Whoever gave up may be registered all the same: the answer was only late.
     if (options.until?.aborted) await takeOut(UNREGISTER_WITHIN_MS / 4);
     stopped();
@@ -140,6 +157,10 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
       stopped();
     },
   };
+}
+
+function within<R>(ms: number, ctx: Context, work: (ctx: Context) => Promise<R>): Promise<R> {
+  return ms === Infinity ? work(ctx) : ctx.withTimeout(ms, work);
 }
 
 /** gRPC under the endpoint's own identity. */

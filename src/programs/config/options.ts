@@ -1,20 +1,33 @@
 import { Option } from "commander";
-import { bool, dialUrl, labels, positiveDuration, oneOf, repeatable } from "./values.js";
+import type { LogFormat } from "../runtime/log.js";
+import {
+  addressAndPort,
+  bool,
+  dialUrl,
+  identitySource,
+  labels,
+  listenUrl,
+  oneOf,
+  positiveDuration,
+  repeatable,
+} from "./values.js";
 
 /** Flags that every program has. */
 export interface CommonConfig {
   readonly name: string;
   readonly listenOn?: readonly string[];
-  readonly identity?: string;
+  readonly identity?: { readonly files: string };
   readonly insecure?: boolean;
   readonly logLevel: LogLevel;
-  readonly metrics?: string;
+  readonly logFormat?: LogFormat;
+  readonly metrics?: { readonly address: string; readonly port: number };
   readonly maxTokenLifetime: number;
 }
 
 /** What `--log-level` takes. */
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
 
+const formats: readonly LogFormat[] = ["auto", "text", "json"];
 const levels: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "fatal"];
 
 /** The options of every program; `name` and `listenOn` differ in what they default to. */
@@ -27,14 +40,26 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
       `addresses to serve on: unix:///path, tcp://addr:port, port 0 for any (default: ${listenOn})`,
     )
       .env("NSM_LISTEN_ON")
-      .argParser(repeatable),
-    new Option("--identity <source>", "files=DIR with ca.pem, svid.pem, key.pem").env("NSM_IDENTITY"),
+      .argParser((text, before: readonly string[] | undefined) => {
+        const urls = repeatable(text, before);
+        urls.forEach(listenUrl);
+        return urls;
+      }),
+    new Option("--identity <source>", "files=DIR with ca.pem, svid.pem, key.pem")
+      .env("NSM_IDENTITY")
+      .argParser(identitySource),
     onOff("--insecure", "no TLS and no policies: for trying out only", "NSM_INSECURE"),
     new Option("--log-level <level>", levels.join(", "))
       .env("NSM_LOG_LEVEL")
       .argParser(oneOf(...levels))
       .default("info" satisfies LogLevel),
-    new Option("--metrics <addr:port>", "serve Prometheus metrics there").env("NSM_METRICS"),
+    new Option("--log-format <format>", `${formats.join(", ")}; auto: text on a terminal, else json`)
+      .env("NSM_LOG_FORMAT")
+      .argParser(oneOf(...formats))
+      .default("auto" satisfies LogFormat),
+    new Option("--metrics <addr:port>", "serve Prometheus metrics there")
+      .env("NSM_METRICS")
+      .argParser(addressAndPort),
     new Option("--max-token-lifetime <duration>", "longest life of a token")
       .env("NSM_MAX_TOKEN_LIFETIME")
       .argParser(positiveDuration)

@@ -1,4 +1,5 @@
 import { Code, NsmError } from "../../core/index.js";
+import { assertLinkName } from "../../linux/index.js";
 import { Connection, MAX_INTERFACE_NAME, Mechanism, MechanismClass, Parameter } from "../../api/index.js";
 
 /** What a client asks for, as one URL says it. */
@@ -29,12 +30,15 @@ export function requestUrl(text: string): RequestedService {
   const type = url.protocol.slice(0, -1).toUpperCase();
   if (type !== "KERNEL") throw refuse(`asks for the mechanism ${type}, which this client does not have`);
   if (!url.host) throw refuse("names no service");
-  const name = decoded(url.pathname.split("/").at(-1) ?? "", refuse);
+  const path = url.pathname.slice(1);
+  if (path.includes("/")) throw refuse(`has the path "${path}" where one interface name belongs`);
+  const name = decoded(path, refuse);
   if (Buffer.byteLength(name) > MAX_INTERFACE_NAME) {
     throw refuse(
       `names the interface "${name}" of ${Buffer.byteLength(name)} bytes, ${MAX_INTERFACE_NAME} is the limit`,
     );
   }
+  if (name !== "") assertName(name, refuse);
   const labels = Object.fromEntries(
     [...new Set(url.searchParams.keys())].map((key) => [key, url.searchParams.getAll(key).join(",")]),
   );
@@ -47,6 +51,38 @@ export function requestUrl(text: string): RequestedService {
       parameters: name ? { [Parameter.name]: name } : {},
     }),
   };
+}
+
+function assertName(name: string, refuse: (why: string) => NsmError): void {
+  try {
+    assertLinkName(name);
+  } catch (error) {
+    throw new NsmError(Code.InvalidArgument, refuse("names no usable interface").message, { cause: error });
+  }
+}
+
+/**
+ * Reads further requests after those that were given before.
+ *
+ * @throws NsmError INVALID_ARGUMENT when two of them name the same interface
+ */
+export function requestUrls(
+  texts: readonly string[],
+  before: readonly RequestedService[] = [],
+): readonly RequestedService[] {
+  const all = [...before];
+  for (const text of texts) {
+    const requested = requestUrl(text);
+    const name = requested.mechanism.parameters[Parameter.name];
+    if (name !== undefined && all.some(({ mechanism }) => mechanism.parameters[Parameter.name] === name)) {
+      throw new NsmError(
+        Code.InvalidArgument,
+        `two requests name the interface "${name}"; each needs its own`,
+      );
+    }
+    all.push(requested);
+  }
+  return all;
 }
 
 function decoded(text: string, refuse: (why: string) => NsmError): string {

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "commander";
-import { Code, NsmError } from "../../core/index.js";
+import { Code, codeOf, NsmError } from "../../core/index.js";
+import { assertListenUrl } from "../../inbound/index.js";
 import { parsePrefix } from "../../net/index.js";
 import { targetOf } from "../../outbound/index.js";
 
@@ -32,6 +33,30 @@ export function dialUrl(text: string): string {
   return text;
 }
 
+/** The URL to serve on, as it was given. */
+export function listenUrl(text: string): string {
+  checked(assertListenUrl)(text);
+  return text;
+}
+
+/** `ADDRESS:PORT`; IPv6 addresses stand in brackets. */
+export function addressAndPort(text: string): { readonly address: string; readonly port: number } {
+  const [, address, port] = /^(.*):(\d+)$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535) {
+    throw new InvalidArgumentError("Allowed is ADDRESS:PORT, such as 127.0.0.1:9090 or [::1]:9090.");
+  }
+  return { address: address!.replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
+}
+
+/** The source of the process's identity: `files=DIR`. */
+export function identitySource(text: string): { readonly files: string } {
+  const directory = /^files=(.+)$/.exec(text)?.[1];
+  if (directory === undefined) {
+    throw new InvalidArgumentError("Allowed is files=DIR, a directory with ca.pem, svid.pem and key.pem.");
+  }
+  return { files: directory };
+}
+
 /** A comma-separated list; empty items are dropped. */
 export function list(text: string): string[] {
   return text
@@ -40,9 +65,11 @@ export function list(text: string): string[] {
     .filter((item) => item !== "");
 }
 
-/** Like {@link list}, adding to what earlier mentions of the flag gave. */
+/** Like {@link list}, but for at least one item, adding to what earlier mentions of the flag gave. */
 export function repeatable(text: string, before: readonly string[] | undefined): string[] {
-  return [...(before ?? []), ...list(text)];
+  const items = list(text);
+  if (items.length === 0) throw new InvalidArgumentError("Allowed is at least one value between the commas.");
+  return [...(before ?? []), ...items];
 }
 
 /** Labels `k=v,k2=v2`; `k:v` too, as the Go programs have it. */
@@ -67,6 +94,7 @@ export function prefixGroups(text: string): string[][] {
     const group = match[1] === undefined ? list(match[2]!) : list(match[1]);
     if (group.length > 0) groups.push(group);
   }
+  if (groups.length === 0) throw new InvalidArgumentError("Allowed is a prefix, a,b or [a,b],c.");
   for (const prefix of groups.flat()) checked(parsePrefix)(prefix);
   return groups;
 }
@@ -104,7 +132,21 @@ export function checked<T>(parse: (text: string) => T): (text: string) => T {
   };
 }
 
-/** The error for a configuration that flags alone cannot refuse. */
-export function badConfiguration(message: string): NsmError {
-  return new NsmError(Code.InvalidArgument, message);
+/** Flags that are wrong, or do not go together: the program exits with 2. */
+export class ConfigurationError extends NsmError {}
+
+/** The error for a configuration that no flag is wrong in by itself. */
+export function badConfiguration(message: string, options?: ErrorOptions): NsmError {
+  return new ConfigurationError(Code.InvalidArgument, message, options);
+}
+
+/** Runs what needs a flag's value. If the value is wrong, the error names the flag, and the program exits with 2. */
+export function withFlag<T>(flag: string, value: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    const code = codeOf(cause);
+    if (code !== Code.InvalidArgument && code !== Code.NotFound) throw cause;
+    throw badConfiguration(`${flag} "${value}" cannot be used`, { cause });
+  }
 }

@@ -45,9 +45,15 @@ export class EventReporter {
     this.emit("failed", connection, { error: { code: codeName(codeOf(error)), message }, retrying });
   }
 
+  /** A connection as it is now: refreshes and heals may have changed it since it was given to somebody. */
+  current(connection: Connection): Connection {
+    return this.known.get(connection.id) ?? connection;
+  }
+
   closed(connection: Connection): void {
+    const current = this.current(connection);
     this.known.delete(connection.id);
-    this.emit("closed", connection);
+    this.emit("closed", current);
   }
 
   private emit(event: ConnectionEventName, connection: Connection, more: object = {}): void {

@@ -5,7 +5,6 @@ import { clientInfo } from "../../elements/client-info/index.js";
 import { kernelLiveness } from "../../elements/heal/index.js";
 import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
 import { grpcServer } from "../../inbound/index.js";
-import { openNamespace } from "../../linux/index.js";
 import {
   commonOptions,
   connectToOption,
@@ -14,9 +13,11 @@ import {
   type CommonConfig,
 } from "../config/options.js";
 import { namespaceUrl } from "../config/namespace-url.js";
-import { requestUrl, type RequestedService } from "../config/request-url.js";
-import { badConfiguration, bool, checked, positiveDuration, list } from "../config/values.js";
+import { requestUrls, type RequestedService } from "../config/request-url.js";
+import { badConfiguration, bool, checked, positiveDuration, repeatable } from "../config/values.js";
 import type { Program } from "../program.js";
+import { assertCapabilities, isOwnNamespace, openNetns } from "../runtime/checks.js";
+import { neighborAnswers } from "../runtime/neighbor.js";
 import { Tokens } from "../tokens.js";
 import { endpointWatch } from "./endpoint-watch.js";
 import { EventReporter } from "./events.js";
@@ -42,10 +43,9 @@ export const nscProgram: Program<NscConfig> = {
     connectToOption(),
     new Option("--request <url,…>", "kernel://SERVICE[@DOMAIN]/INTERFACE?label=value; repeatable")
       .env("NSM_NETWORK_SERVICES")
-      .argParser((text, before: readonly RequestedService[] | undefined) => [
-        ...(before ?? []),
-        ...list(text).map(checked(requestUrl)),
-      ]),
+      .argParser((text, before: readonly RequestedService[] | undefined) =>
+        checked(() => requestUrls(repeatable(text, undefined), before))(text),
+      ),
     new Option("--request-timeout <duration>", "how long one try may take")
       .env("NSM_REQUEST_TIMEOUT")
       .argParser(positiveDuration)
@@ -87,7 +87,9 @@ export const nscProgram: Program<NscConfig> = {
       ]),
     );
     // Opened at the start, so that a wrong --netns is told at once.
-    const namespace = config.controlPlaneOnly ? undefined : openNamespace(namespaceUrl(config.netns));
+    const namespace = config.controlPlaneOnly ? undefined : openNetns(config.netns);
+    if (namespace && config.livenessCheck && !isOwnNamespace(namespace))
+      assertCapabilities(["CAP_SYS_ADMIN"], "to send its liveness checks from --netns");
     const liveness =
       namespace && config.livenessCheck
         ? {
@@ -132,6 +134,7 @@ export const nscProgram: Program<NscConfig> = {
     const connections = requests.map((requested, i) =>
       keepConnected(ctx, {
         networkService: nsc.networkService,
+        logger,
         reporter,
         id: `${config.name}-${namespace?.inode ?? process.pid}-${i}`,
         requested,
@@ -141,6 +144,11 @@ export const nscProgram: Program<NscConfig> = {
     return {
       listenOn: health?.listenOn ?? [],
       debugState: () => nsc.debugState(),
+      able: neighborAnswers(app, {
+        what: "the manager",
+        url: config.connectTo,
+        service: requests[0]!.networkService,
+      }),
       failed: Promise.all(connections.map(({ established }) => established)).then(() => {}),
       async stop() {
         await Promise.all(connections.map((connection) => connection.close()));

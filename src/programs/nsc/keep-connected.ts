@@ -1,7 +1,8 @@
 import { NetworkServiceRequest, type Connection } from "../../api/index.js";
-import { codeOf, isRetryable, type Context, type NetworkService } from "../../core/index.js";
+import { codeOf, isRetryable, type Context, type Logger, type NetworkService } from "../../core/index.js";
 import { retry } from "../../elements/retry/index.js";
 import { requestedConnection, type RequestedService } from "../config/request-url.js";
+import { Waiting } from "../../registry/waiting.js";
 import type { EventReporter } from "./events.js";
 
 /** How long a Close is tried when the program is told to end: a hop may be restarting. */
@@ -18,6 +19,7 @@ export interface KeptConnection {
 /** What keepConnected() works with. */
 export interface KeepConnectedOptions {
   readonly networkService: NetworkService;
+  readonly logger: Logger;
   readonly reporter: EventReporter;
   readonly id: string;
   readonly requested: RequestedService;
@@ -26,15 +28,20 @@ export interface KeepConnectedOptions {
 
 /** Asks until the connection stands; from then on the client's chain refreshes and heals it. */
 export function keepConnected(ctx: Context, options: KeepConnectedOptions): KeptConnection {
-  const { networkService, reporter, id, requested, tryTimeoutMs } = options;
+  const { networkService, logger, reporter, id, requested, tryTimeoutMs } = options;
   const wanted = requestedConnection(id, requested);
   const giveUp = new AbortController();
+  const what = `connection ${id} to ${requested.networkService}`;
+  const waiting = new Waiting({ what, clock: ctx.clock, logger });
   const reporting: NetworkService = {
     async request(c, request) {
       try {
         return await networkService.request(c, request);
       } catch (error) {
-        if (!giveUp.signal.aborted) reporter.failed(wanted, error, isRetryable(codeOf(error)));
+        if (!giveUp.signal.aborted) {
+          reporter.failed(wanted, error, isRetryable(codeOf(error)));
+          waiting.failed(error);
+        }
         throw error;
       }
     },
@@ -47,7 +54,7 @@ export function keepConnected(ctx: Context, options: KeepConnectedOptions): Kept
   const service = retry(reporting, { intervalMs: 200, tryTimeoutMs });
   const established = ctx.withSignal(giveUp.signal, (c) => service.request(c, request));
   // Whoever closes before it stands has no interest in why it does not.
-  established.catch(() => {});
+  established.catch(() => {}).finally(() => waiting.stop());
 
   return {
     established,

@@ -14,7 +14,11 @@ export interface Sentence {
 const VALUE = "…";
 
 /** The classes whose messages people read, and where their message stands among the arguments. */
-const classes: Readonly<Record<string, number>> = { NsmError: 1, InvalidArgumentError: 0 };
+const classes: Readonly<Record<string, number>> = {
+  NsmError: 1,
+  ConfigurationError: 1,
+  InvalidArgumentError: 0,
+};
 
 /** The sentences of all errors that the sources under a folder make, also through a function that makes one. */
 export function errorSentences(folder: string): readonly Sentence[] {

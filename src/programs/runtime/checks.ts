@@ -1,0 +1,62 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Code, NsmError } from "../../core/index.js";
+import { currentNamespace, openNamespace, type NetworkNamespace } from "../../linux/index.js";
+import { namespaceUrl } from "../config/namespace-url.js";
+import { withFlag } from "../config/values.js";
+
+/** The capabilities that programs need, by their numbers in Linux. */
+const CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n } as const;
+type Capability = keyof typeof CAPABILITIES;
+
+/**
+ * Checks that this process has capabilities.
+ *
+ * @throws NsmError PERMISSION_DENIED naming those that are missing
+ */
+export function assertCapabilities(
+  needed: readonly Capability[],
+  what: string,
+  status = readFileSync("/proc/thread-self/status", "utf8"),
+): void {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+  const missing = needed.filter((name) => ((effective >> CAPABILITIES[name]) & 1n) === 0n);
+  if (missing.length === 0) return;
+  throw new NsmError(
+    Code.PermissionDenied,
+    `this process lacks ${missing.join(" and ")}, which it needs ${what}: run it as root, in a container with --cap-add SYS_ADMIN --cap-add NET_ADMIN, inside unshare -Urn, or with --control-plane-only`,
+  );
+}
+
+/**
+ * Makes a directory if it is missing, and checks that files can be written there.
+ *
+ * @throws NsmError FAILED_PRECONDITION with the system's reason as its cause
+ */
+export function assertWritable(flag: string, directory: string): void {
+  const probe = join(directory, `.probe-${process.pid}`);
+  try {
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(probe, "");
+    rmSync(probe);
+  } catch (cause) {
+    throw new NsmError(
+      Code.FailedPrecondition,
+      `${flag} "${directory}" is not writable: grant write access or choose another directory`,
+      { cause },
+    );
+  }
+}
+
+/** Opens the namespace of `--netns`, or the process's own. A value that names none is a configuration error. */
+export function openNetns(path: string | undefined): NetworkNamespace {
+  if (path === undefined) return openNamespace(namespaceUrl(path));
+  return withFlag("--netns", path, () => openNamespace(namespaceUrl(path)));
+}
+
+/** Whether a path names the network namespace of this process. */
+export function isOwnNamespace(namespace: NetworkNamespace): boolean {
+  const own = currentNamespace();
+  own.close();
+  return own.inode === namespace.inode && own.device === namespace.device;
+}
