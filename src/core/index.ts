@@ -48,6 +48,7 @@ export {
   type RegistrationPathHolder,
   type RegistrationSegment,
 } from "./registration-path.js";
+export { replaceable, type Replaceable } from "./replaceable.js";
 export { SerialQueue } from "./serial-queue.js";
 export {
   chain,

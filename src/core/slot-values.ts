@@ -183,8 +183,10 @@ function report(ctx: Context, failures: readonly unknown[]): void {
 
 /** What the heir keeps of the value, or undefined when the earlier slot has to release it. */
 function takeOver(slot: AnySlot, heir: AnySlot, value: unknown): unknown {
-  if (heir.adopt) return heir.adopt(value);
-  return slot.release || heir.release ? undefined : value;
+  if (!heir.adopt) return slot.release || heir.release ? undefined : value;
+  const adopted = heir.adopt(value);
+  if (adopted !== undefined) slot.abandon?.(value);
+  return adopted;
 }
 
 /**

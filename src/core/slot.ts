@@ -16,6 +16,8 @@ export interface SlotOptions<T> {
    * is taken over as it is.
    */
   readonly adopt?: ((value: T) => T | undefined) | undefined;
+  /** Forgets a value that another slot has adopted, without touching what it stands for. */
+  readonly abandon?: ((value: T) => void) | undefined;
 }
 
 /** The call under way of the connection that a Context belongs to. Set by connectionState(). */
@@ -37,13 +39,15 @@ export const slotCall = new ContextKey<SlotCall>("connection-state");
 export class Slot<T> {
   readonly release: SlotOptions<T>["release"];
   readonly adopt: SlotOptions<T>["adopt"];
+  readonly abandon: SlotOptions<T>["abandon"];
 
   constructor(
     readonly name: string,
-    { release, adopt }: SlotOptions<T> = {},
+    { release, adopt, abandon }: SlotOptions<T> = {},
   ) {
     this.release = release;
     this.adopt = adopt;
+    this.abandon = abandon;
   }
 
   /** The value that this or an earlier call of the connection has set. */

@@ -35,6 +35,7 @@ export { serverTls, streamOf, type ServerCall, type ServerTls } from "./server-c
 export { SpiffeId } from "./spiffe-id.js";
 export { DEFAULT_TOKEN_LIFETIME_MS, svidTokens, type SvidTokensOptions } from "./svid-tokens.js";
 export type { CallPeer } from "./verified-peers.js";
+export { assertTokenOfPeer, subjectOf } from "./token-subject.js";
 export { parseToken, type TokenClaims, type TokenGenerator } from "./token.js";
 export {
   TOKEN_EXPIRES_HEADER,

@@ -107,6 +107,19 @@ describe("begin/server and who began a connection", () => {
     await close(stolen, shownBy(ctx, "spiffe://test/client"));
   });
 
+  test("goes by the identity that TLS proved, not by the token that the caller brings", async () => {
+    const { ask, close, ctx } = await hop();
+    const proved = (id: string, token: string): Context =>
+      ctx.with(peer, { ...shownBy(ctx, token).get(peer)!, spiffeId: id });
+    const client = proved("spiffe://test/client", "spiffe://test/client");
+    const first = await ask(via("client/c"), client);
+    const stolen = withOwn(via("client/c/spiffe://test/client"), first.path!.pathSegments[1]!.id);
+    const thief = proved("spiffe://test/thief", "spiffe://test/client");
+    await expect(ask(stolen, thief)).rejects.toMatchObject(DENIED);
+    await expect(close(stolen, thief)).rejects.toMatchObject(DENIED);
+    await close(stolen, client);
+  });
+
   test("refuses a caller without a path, and one that takes our name", async () => {
     const { ask, close, own } = await hop();
     const first = await ask(via("client/c"));

@@ -3,7 +3,8 @@ import { NetworkServiceRequest, toTimestamp, type Connection } from "../../src/a
 import { Code, logger, NsmError, peer, silent, type Peer, type Token } from "../../src/core/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { updateToken } from "../../src/elements/update-token/index.js";
-import { describeElement, recorder, run } from "../../src/testing/index.js";
+import { insecureTokens } from "../../src/identity/index.js";
+import { describeElement, recorder, run, sampleConnection } from "../../src/testing/index.js";
 
 const token = (text: string, expires = 1_000): Token => ({ token: text, expires: toTimestamp(expires) });
 const caller: Peer = { address: "127.0.0.1:4000", local: true, token: token("from-headers", 2_000) };
@@ -69,6 +70,39 @@ describe("update-token", () => {
     const answer = await request({}, noting.with(peer, { ...caller, token: undefined }));
     expect(segments(answer)[0]).toEqual(["client", "token-of-client", expect.any(Number)]);
     expect(warnings).toEqual(["the caller sent no token"]);
+  });
+
+  test("rejects a token of another identity than the one that TLS proved, in the headers and in the path", async () => {
+    const seen = recorder();
+    const { send, close, ctx } = run([updatePath({ name: "hop" }), updateToken({ tokens }), seen]);
+    const of = (subject: string): Token => insecureTokens({ subject })(undefined);
+    const victim = of("spiffe://test/victim");
+    const thief = { address: "10.0.0.1:1", local: false, spiffeId: "spiffe://test/thief" };
+    const forged = sampleConnection(0);
+    const inPath = {
+      ...forged,
+      path: { ...forged.path!, pathSegments: [{ ...forged.path!.pathSegments[0]!, ...victim }] },
+    };
+    const denied = {
+      code: Code.PermissionDenied,
+      message: `the caller's certificate is for "spiffe://test/thief", but its token is for "spiffe://test/victim"`,
+    };
+    const request = (connection: Connection): NetworkServiceRequest => ({
+      connection,
+      mechanismPreferences: [],
+    });
+    for (const [by, connection] of [
+      [{ ...thief, token: victim }, forged],
+      [{ ...thief, token: undefined }, inPath],
+    ] as const) {
+      await expect(send(request(connection), ctx.with(peer, by))).rejects.toMatchObject(denied);
+      await expect(close(connection, ctx.with(peer, by))).rejects.toMatchObject(denied);
+    }
+    expect(seen.calls).toEqual([]);
+
+    const honest = { ...thief, token: of("spiffe://test/thief") };
+    await expect(send(request(forged), ctx.with(peer, honest))).resolves.toBeDefined();
+    await expect(send(request(inPath), ctx.with(peer, honest))).resolves.toBeDefined();
   });
 
   test("signs for nobody in particular when the call begins in this process", async () => {

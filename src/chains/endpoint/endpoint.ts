@@ -2,10 +2,13 @@ import {
   chain,
   connectionState,
   debugState,
+  LiveConnections,
+  replaceable,
   type DebugState,
   type Elements,
   type MonitorConnection,
   type NetworkService,
+  type RequestedAgain,
   type TraceHook,
 } from "../../core/index.js";
 import { beginServer } from "../../elements/begin/index.js";
@@ -34,6 +37,17 @@ export interface Endpoint {
   readonly networkService: NetworkService;
   readonly monitor: MonitorConnection;
   debugState(): DebugState;
+  /**
+   * Replaces `elements` while connections stand, then requests every connection again through the new ones.
+   * Connections keep their state: a slot of a new element takes over the values of the slot of the same name.
+   * An element that hands out what must be unique (addresses) is best passed again as it is: Requests that are
+   * under way take from the earlier one until they have finished.
+   *
+   * @returns how many connections run through the new elements, and what the other Requests failed with; those
+   *   connections stay as they are until their next Request
+   * @throws NsmError FAILED_PRECONDITION when the elements cannot stand in this chain; nothing has changed then
+   */
+  replace(elements: Elements<NetworkService>): Promise<RequestedAgain>;
 }
 
 /** An endpoint, a manager or a forwarder: all are endpoints to those who call them. */
@@ -41,19 +55,25 @@ export function endpoint(options: EndpointOptions): Endpoint {
   const { name, tokens, until, elements, trace } = options;
   const hub = monitorHub({ scope: "segment", until });
   const connections = monitor({ hub, until });
-  const list: Elements<NetworkService> = [
+  const live = new LiveConnections();
+  const state = connectionState();
+  const around: Elements<NetworkService> = [
     updatePath({ name }),
-    beginServer(),
+    beginServer({ live }),
     updateToken({ tokens }),
-    connectionState(),
+    state,
     timeout({ until }),
     connections.element,
     trimPathServer(),
-    elements,
   ];
+  const own = replaceable(elements, { state, around });
   return {
-    networkService: chain(list, { trace }),
+    networkService: chain([around, own.element], { trace }),
     monitor: connections.service,
-    debugState: () => debugState(list),
+    debugState: () => ({ ...debugState(around), ...own.debugState() }),
+    replace(others) {
+      own.replace(others);
+      return live.requestAll({ cause: "upstream" });
+    },
   };
 }

@@ -13,6 +13,7 @@ import {
   type Links,
   type Logger,
   type NetworkService,
+  type RequestedAgain,
   type TraceHook,
 } from "../../core/index.js";
 import type { Identity } from "../../identity/index.js";
@@ -72,6 +73,8 @@ export interface Serving {
 export interface ServedEndpoint {
   readonly listenOn: readonly string[];
   debugState(): DebugState;
+  /** See {@link Endpoint.replace}. */
+  replace(elements: Elements<NetworkService>): Promise<RequestedAgain>;
   /** Takes it out of the registry, then stops serving. */
   close(): Promise<void>;
 }
@@ -151,6 +154,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   return {
     listenOn: server.listenOn,
     debugState: () => ({ ...chain.debugState(), ...registry.debugState(), ...server.debugState() }),
+    replace: (elements) => chain.replace(elements),
     async close() {
       await takeOut(UNREGISTER_WITHIN_MS);
       await server.close();

@@ -1,19 +1,18 @@
 import { pathOf, type Connection } from "../../api/index.js";
 import { Code, NsmError, peer, type Context } from "../../core/index.js";
-import { parseToken } from "../../identity/index.js";
+import { subjectOf } from "../../identity/index.js";
 
 /**
- * Refuses a call about a connection that somebody else began. A connection belongs to the first segment of its
- * path, id and subject of the token; the hops between it and us may change when it heals.
+ * Rejects a call about a connection that another process began. A connection belongs to the first segment of its
+ * path: its id and its identity, which for a direct caller is the one that TLS proved. The hops between the
+ * first segment and this one may change when the connection heals.
  *
  * @throws NsmError PERMISSION_DENIED
  */
 export function assertSameOrigin(ctx: Context, asked: Connection, stored: Connection): void {
   const [theirs, ours] = [originOf(asked), originOf(stored)];
   if (theirs === undefined && ours === undefined) return;
-  // What the caller shows with the call is newer than what the path says; update-token comes later.
-  const shown = pathOf(asked).index === 1 ? ctx.get(peer)?.token?.token : undefined;
-  if (theirs && ours && theirs.id === ours.id && sameSubject(shown ?? theirs.token, ours.token)) return;
+  if (theirs && ours && theirs.id === ours.id && sameSubject(ctx, asked, theirs.token, ours.token)) return;
   throw new NsmError(
     Code.PermissionDenied,
     `connection ${stored.id} was begun by ${ours ? `"${ours.name}"` : "this process"}, not by this caller`,
@@ -25,16 +24,12 @@ function originOf(connection: Connection): { id: string; name: string; token: st
   return index > 0 ? pathSegments[0] : undefined;
 }
 
-function sameSubject(asked: string, stored: string): boolean {
-  // Without update-token nobody keeps what callers show.
-  return stored === "" || asked === stored || subjectOf(asked) === subjectOf(stored);
-}
-
-/** Who made a token; undefined for what is no token, which only policies may refuse. */
-function subjectOf(token: string): string | undefined {
-  try {
-    return parseToken(token).sub;
-  } catch {
-    return undefined;
-  }
+function sameSubject(ctx: Context, asked: Connection, token: string, stored: string): boolean {
+  // Without update-token, tokens of callers are not kept.
+  if (stored === "") return true;
+  const caller = pathOf(asked).index === 1 ? ctx.get(peer) : undefined;
+  // The identity that TLS proved, else the token that came with the call, which is newer than the path's.
+  if (caller?.spiffeId !== undefined) return caller.spiffeId === subjectOf(stored);
+  const shown = caller?.token?.token ?? token;
+  return shown === stored || subjectOf(shown) === subjectOf(stored);
 }

@@ -10,16 +10,20 @@
  *
  * @packageDocumentation
  */
-import { connectionOf, patchSegment, pathOf, type Connection } from "../../api/index.js";
+import { connectionOf, patchSegment, pathOf, previousSegment, type Connection } from "../../api/index.js";
 import { log, peer, type Context, type NetworkServiceElement } from "../../core/index.js";
-import type { TokenGenerator } from "../../identity/index.js";
+import { assertTokenOfPeer, type TokenGenerator } from "../../identity/index.js";
 
 /** Where our own tokens come from. */
 export interface UpdateTokenOptions {
   readonly tokens: TokenGenerator;
 }
 
-/** See the module's description. A caller without token is logged; whether it may pass is for policies to say. */
+/**
+ * See the module's description. A caller without token is logged; whether it may pass is for policies to say.
+ *
+ * @throws NsmError PERMISSION_DENIED for the token of another identity than the one that TLS proved
+ */
 export function updateToken({ tokens }: UpdateTokenOptions): NetworkServiceElement {
   const signed = (ctx: Context, connection: Connection): Connection => {
     const caller = ctx.get(peer);
@@ -28,6 +32,7 @@ export function updateToken({ tokens }: UpdateTokenOptions): NetworkServiceEleme
       log(ctx).warn({ connection: connection.id, peer: caller.address }, "the caller sent no token");
     }
     const received = caller?.token ? patchSegment(connection, index - 1, caller.token) : connection;
+    if (caller) assertTokenOfPeer(caller, previousSegment(received)?.token ?? "");
     return patchSegment(received, index, tokens(caller));
   };
 

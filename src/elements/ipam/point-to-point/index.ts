@@ -37,6 +37,7 @@ export function pointToPointIpam({ prefixes }: PointToPointIpamOptions): Network
   const pairs = new Slot<Pair>("ipam/point-to-point", {
     release: (pair) => pool.giveBack(pair),
     adopt: (pair) => pool.claim(pair),
+    abandon: (pair) => pool.giveBack(pair),
   });
 
   return {
