@@ -6,6 +6,7 @@ import { insecureTokens, type InsecureTokensOptions } from "./insecure-tokens.js
 import { serverTls, type ServerCall } from "./server-credentials.js";
 import type { SpiffeId } from "./spiffe-id.js";
 import { svidTokens, type SvidTokensOptions } from "./svid-tokens.js";
+import { tlsAcceptor, type TlsAcceptor, type TlsAcceptorEvents } from "./tls-acceptor.js";
 import type { TokenGenerator } from "./token.js";
 import type { CallPeer } from "./verified-peers.js";
 import type { X509Source } from "./x509-source.js";
@@ -16,7 +17,9 @@ export interface Identity {
   readonly id: SpiffeId | undefined;
   /** For one connection, or a channel of them, with the certificate of now: connect anew after each of `changes`. */
   channelCredentials(onPeer?: OnPeer, onFailure?: OnHandshakeFailure): ChannelCredentials;
-  /** For any number of servers; they follow the changes by themselves. */
+  /** TLS for servers, which follows the changes by itself; undefined without TLS. */
+  tlsAcceptor(events: TlsAcceptorEvents): TlsAcceptor | undefined;
+  /** For gRPC servers of your own; they follow the changes by themselves. */
   serverCredentials(): ServerCredentials;
   /**
    * The verified caller; undefined without TLS.
@@ -48,6 +51,7 @@ export function spiffeIdentity(source: X509Source, options: SpiffeIdentityOption
       return source.current().svid.id;
     },
     channelCredentials: (onPeer, onFailure) => channelCredentials(source, onPeer, onFailure),
+    tlsAcceptor: (events) => tlsAcceptor(source, events),
     serverCredentials: () => server.credentials,
     peerOfCall: (call) => server.peerOfCall(call),
     tokens: svidTokens({ source, ...options }),
@@ -73,6 +77,7 @@ export function insecureIdentity(options: InsecureTokensOptions = {}): Identity 
   return {
     id: undefined,
     channelCredentials: () => credentials.createInsecure(),
+    tlsAcceptor: () => undefined,
     serverCredentials: () => ServerCredentials.createInsecure(),
     peerOfCall: () => undefined,
     tokens: insecureTokens(options),

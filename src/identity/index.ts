@@ -34,6 +34,7 @@ export type { IssuedSvid } from "./issued-svid.js";
 export { serverTls, streamOf, type ServerCall, type ServerTls } from "./server-credentials.js";
 export { SpiffeId } from "./spiffe-id.js";
 export { DEFAULT_TOKEN_LIFETIME_MS, svidTokens, type SvidTokensOptions } from "./svid-tokens.js";
+export type { TlsAcceptor, TlsAcceptorEvents } from "./tls-acceptor.js";
 export type { CallPeer } from "./verified-peers.js";
 export { assertTokenOfPeer, subjectOf } from "./token-subject.js";
 export { parseToken, type TokenClaims, type TokenGenerator } from "./token.js";

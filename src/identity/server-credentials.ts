@@ -77,7 +77,7 @@ function peerOfSession(
   try {
     return verify(session.socket as TLSSocket);
   } catch (cause) {
-    return new NsmError(Code.Unauthenticated, `the caller was refused: ${explain(cause)}`, { cause });
+    return new NsmError(Code.Unauthenticated, `the caller was refused: ${explain(cause)}`);
   }
 }
 

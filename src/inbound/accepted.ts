@@ -33,7 +33,7 @@ export class CallConnections {
   /** Sees each call before its handler; changes nothing. */
   readonly interceptor: ServerInterceptor = (_method, call) => {
     const stream = streamOf(call);
-    const connection = stream && connectionUnder(stream.session?.socket as unknown as Layer | undefined);
+    const connection = stream && connectionUnder(stream.session?.socket);
     if (connection) this.known.set(stream, connection);
     // Any call of grpc-js will do; its types ask for one that changes something.
     return call as ServerInterceptingCall;
@@ -45,8 +45,9 @@ export class CallConnections {
   }
 }
 
-function connectionUnder(socket: Layer | undefined): TransportConnection | undefined {
-  for (let layer = socket; layer; layer = layer._parent ?? layer.stream) {
+/** What was noted of the connection at the bottom of a socket. */
+export function connectionUnder(socket: Duplex | undefined): TransportConnection | undefined {
+  for (let layer = socket as Layer | undefined; layer; layer = layer._parent ?? layer.stream) {
     const connection = layer[accepted];
     if (connection) return connection;
   }

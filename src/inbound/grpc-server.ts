@@ -1,12 +1,16 @@
-import type { Socket } from "node:net";
-import { Server as GrpcServer, type ConnectionInjector, type ServerOptions } from "@grpc/grpc-js";
+import { Server as GrpcServer, ServerCredentials, type ServerOptions } from "@grpc/grpc-js";
 import { Code, silent, systemClock, type Clock, type DebugState, type Logger } from "../core/index.js";
 import type { Identity } from "../identity/index.js";
-import { CallConnections, noteAccepted } from "./accepted.js";
+import { CallConnections } from "./accepted.js";
+import { admission } from "./admission.js";
+import { Door } from "./door.js";
 import { GrpcCalls } from "./grpc-calls.js";
 import { handlersOf } from "./handlers.js";
 import { HealthBook } from "./health.js";
+import { completeLimits, type InboundLimits } from "./limits.js";
 import { listen, type Listener, type OnConnection } from "./listener.js";
+import { PeerAccounts } from "./peer-accounts.js";
+import { RefusalLog } from "./refusals.js";
 import type { Services } from "./services.js";
 
 /** What to serve, where, and as whom. */
@@ -20,6 +24,8 @@ export interface GrpcServerOptions {
   readonly logger?: Logger;
   /** How long `close` lets calls finish, in milliseconds; default five seconds. */
   readonly graceMs?: number;
+  /** How much its clients may occupy. */
+  readonly limits?: InboundLimits | undefined;
 }
 
 /** A server that serves until it is closed. */
@@ -35,11 +41,6 @@ export interface Server {
 }
 
 const DEFAULT_GRACE_MS = 5_000;
-
-const SERVER_OPTIONS: ServerOptions = { "grpc.enable_channelz": 0 };
-
-/** After how long without traffic the kernel asks whether a client is still there. */
-const TCP_KEEPALIVE_MS = 15_000;
 
 /**
  * Serves over gRPC, with `grpc.health.v1` beside what is given. Each call gets a Context that ends with its
@@ -58,10 +59,12 @@ const TCP_KEEPALIVE_MS = 15_000;
  */
 export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const { identity, clock = systemClock, logger = silent, graceMs = DEFAULT_GRACE_MS } = options;
-  const door = new Door();
-  const listeners = await listenAll(options.listenOn, (socket, connection) => {
-    noteAccepted(socket, connection);
-    door.enter(socket);
+  const limits = completeLimits(options.limits);
+  const accounts = new PeerAccounts();
+  const refusals = new RefusalLog(logger, clock);
+  const door = new Door({ identity, limits, accounts, refusals });
+  const listeners = await listenAll(options.listenOn, (url) => (socket, connection) => {
+    door.enter(socket, connection, url);
   });
   const listenOn = listeners.map(({ url }) => url);
   const stopListening = (): Promise<unknown> => Promise.all(listeners.map((listener) => listener.close()));
@@ -71,6 +74,7 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
     services = typeof options.services === "function" ? options.services(listenOn) : options.services;
   } catch (error) {
     const stopped = stopListening();
+    door.close();
     door.breakAll();
     await stopped;
     throw error;
@@ -80,9 +84,24 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const all = new Map([...handlers, ...health.handlers()]);
   const connections = new CallConnections();
   const calls = new GrpcCalls({ identity, clock, logger, handlers: all, connections });
-  const grpc = new GrpcServer({ ...SERVER_OPTIONS, interceptors: [connections.interceptor] });
+  const admit = admission({
+    identity,
+    accounts,
+    refusals,
+    connectionOf: (call) => connections.of(call),
+    unfinishedBytesPerPeer: limits.unfinishedBytesPerPeer,
+  });
+  const serverOptions: ServerOptions = {
+    "grpc.enable_channelz": 0,
+    "grpc.max_concurrent_streams": limits.streamsPerConnection,
+    "grpc.max_receive_message_length": limits.messageBytes,
+    "grpc.max_connection_idle_ms": limits.idleMs,
+    interceptors: [connections.interceptor, admit],
+  };
+  const grpc = new GrpcServer(serverOptions);
   calls.register(grpc);
-  const open = (): void => door.open(grpc.createConnectionInjector(identity.serverCredentials()));
+  // The door speaks TLS; what reaches gRPC is HTTP/2.
+  const open = (): void => door.open(grpc.createConnectionInjector(ServerCredentials.createInsecure()));
   open();
   const changes = identity.changes.subscribe(open);
 
@@ -90,6 +109,7 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
     changes.unsubscribe();
     health.setAll(false);
     const stopped = stopListening();
+    door.close();
     calls.endStreams({ code: Code.Unavailable, details: "the server is shutting down" });
     // Without channelz, grpc-js does not know its sessions well enough to break them; their sockets are ours.
     grpc.tryShutdown(() => {});
@@ -110,8 +130,11 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   };
 }
 
-async function listenAll(urls: readonly string[], onConnection: OnConnection): Promise<readonly Listener[]> {
-  const tried = await Promise.allSettled(urls.map((url) => listen(url, onConnection)));
+async function listenAll(
+  urls: readonly string[],
+  onConnectionTo: (url: string) => OnConnection,
+): Promise<readonly Listener[]> {
+  const tried = await Promise.allSettled(urls.map((url) => listen(url, onConnectionTo(url))));
   const listeners = tried.filter((one) => one.status === "fulfilled").map(({ value }) => value);
   const failed = tried.find((one) => one.status === "rejected");
   if (failed) {
@@ -119,33 +142,4 @@ async function listenAll(urls: readonly string[], onConnection: OnConnection): P
     throw failed.reason;
   }
   return listeners;
-}
-
-/** Where connections come in: hands them to the generation of TLS that is in force. */
-class Door {
-  private readonly sockets = new Set<Socket>();
-  private readonly early: Socket[] = [];
-  private injector: ConnectionInjector | undefined;
-
-  enter(socket: Socket): void {
-    this.sockets.add(socket);
-    socket.once("close", () => this.sockets.delete(socket));
-    // A client that vanished without a word must not keep its streams for ever.
-    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-    // Until gRPC has taken it over, nobody else would hear it fail.
-    socket.on("error", () => socket.destroy());
-    if (this.injector) this.injector.injectConnection(socket);
-    else this.early.push(socket);
-  }
-
-  /** New connections go there; those of the one before are asked to leave when their calls are done. */
-  open(injector: ConnectionInjector): void {
-    this.injector?.destroy();
-    this.injector = injector;
-    for (const socket of this.early.splice(0)) injector.injectConnection(socket);
-  }
-
-  breakAll(): void {
-    for (const socket of this.sockets) socket.destroy();
-  }
 }

@@ -16,6 +16,7 @@ export { grpcServer, type GrpcServerOptions, type Server } from "./grpc-server.j
 export { HealthBook } from "./health.js";
 export { assertListenUrl } from "./listener.js";
 export type { IncomingCall } from "./incoming.js";
+export type { InboundLimits } from "./limits.js";
 export { decodePath, encodePath, MAX_PATH_LENGTH, PATH_HEADER } from "./path-header.js";
 export type { QueueRules } from "./reader-queue.js";
 export type { Services } from "./services.js";

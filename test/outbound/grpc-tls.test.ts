@@ -195,7 +195,7 @@ describe("links with mutual TLS", () => {
       .networkService.request(ctx, request)
       .catch((caught: unknown) => caught);
     plain.close();
-    expect(codeOf(error)).toBe(Code.Unavailable);
+    expect(codeOf(error)).toBe(Code.Unauthenticated);
     expect(callers).toEqual([]);
     await call();
   });

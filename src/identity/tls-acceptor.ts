@@ -1,0 +1,53 @@
+import type { Duplex } from "node:stream";
+import { createServer, type TLSSocket } from "node:tls";
+import { asNsmError, type NsmError } from "../core/index.js";
+import { tlsOptions } from "./tls-context.js";
+import { assertAuthorized, tlsFailure } from "./tls-failures.js";
+import type { X509Source } from "./x509-source.js";
+
+/** What becomes of the connections that a {@link TlsAcceptor} was given. */
+export interface TlsAcceptorEvents {
+  /**
+   * The handshake is done. With a refusal the client is not trusted: it is there only to be told so, by calls that
+   * fail, because a TLS server cannot explain itself.
+   */
+  secured(socket: TLSSocket, refusal: NsmError | undefined): void;
+  /** The handshake failed; the socket is closed. */
+  failed(socket: TLSSocket, failure: NsmError): void;
+}
+
+/** Speaks TLS on connections that somebody else accepted. */
+export interface TlsAcceptor {
+  accept(socket: Duplex): void;
+  /** No longer follows the identity's changes; open connections stay. */
+  close(): void;
+}
+
+/** TLS for a server of HTTP/2. New connections show the newest certificate. */
+export function tlsAcceptor(source: X509Source, events: TlsAcceptorEvents): TlsAcceptor {
+  const server = createServer({
+    ...tlsOptions(source.current()),
+    ALPNProtocols: ["h2"],
+    requestCert: true,
+    rejectUnauthorized: false,
+  });
+  server.on("secureConnection", (socket) => events.secured(socket, refusalOf(socket, source)));
+  server.on("tlsClientError", (error, socket) => {
+    socket.destroy();
+    events.failed(socket, tlsFailure(error, "client", source.current().svid));
+  });
+  const changes = source.changes.subscribe((context) => server.setSecureContext(tlsOptions(context)));
+  return {
+    accept: (socket) => void server.emit("connection", socket),
+    close: () => changes.unsubscribe(),
+  };
+}
+
+function refusalOf(socket: TLSSocket, source: X509Source): NsmError | undefined {
+  try {
+    assertAuthorized(socket, source.current().bundles, Date.now());
+    return undefined;
+  } catch (error) {
+    return asNsmError(error);
+  }
+}
