@@ -177,6 +177,21 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
+  test("gives events the most time that a Request from outside had, whatever the last one had", async () => {
+    const grab = grabEvents();
+    const budgets: (number | undefined)[] = [];
+    const { request, ctx } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      grab,
+      checkContext((c) => void budgets.push(c.remainingMs)),
+    ]);
+    await ctx.withTimeout(7_000, (c) => request({}, c));
+    await ctx.withTimeout(10, (c) => request({}, c));
+    await grab.events.request();
+    expect(budgets).toEqual([7_000, 10, 7_000]);
+  });
+
   test("pre-empts an event under way when the user closes", async () => {
     const grab = grabEvents();
     const aborted: unknown[] = [];

@@ -74,6 +74,27 @@ describe("refresh", () => {
     expect(leftovers()).toEqual({});
   });
 
+  test("comes up to a tenth earlier by chance, so that clients that started together drift apart", async () => {
+    const seen = recorder();
+    const clock = virtualClock();
+    const { request } = run(
+      [
+        updatePath({ name: "client" }),
+        beginClient(),
+        connectionState(),
+        refresh({ random: () => 0.5 }),
+        seen,
+        answering(clock, [HOUR], 0),
+      ],
+      { clock },
+    );
+    await request();
+    await clock.advance(19 * MINUTE - 1);
+    expect(seen.requests).toHaveLength(1);
+    await clock.advance(1);
+    expect(seen.requests).toHaveLength(2);
+  });
+
   test("comes again and again, with the connection as it was answered last", async () => {
     const seen = recorder();
     const clock = virtualClock();

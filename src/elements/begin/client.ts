@@ -41,10 +41,10 @@ export function beginClient({
           await closeBeforeReselect(ctx, entry.next, established);
           request = reselected(request, options.reselect === true ? reselect : options.reselect);
           // The connection is closed only once: retries request a new endpoint.
-          entry.established = { ctx: established.ctx, request };
+          entry.established = { ...established, request };
         }
         const response = up(await entry.next.request(ctx, patched(request, options)));
-        entry.established = { ctx: established.ctx, request: answered(request, response) };
+        entry.established = { ...established, request: answered(request, response) };
       }),
     close: (options = {}) => closeEvent(entries, entry, options),
   });
@@ -64,7 +64,7 @@ export function beginClient({
         const stored = entry.established?.request.connection;
         const connection = stored ? mergeConnection({ stored, returned: returned.get(entry), asked }) : asked;
         const response = up(await next.request(entry.contextOf(ctx), { ...request, connection }));
-        entry.established = { ctx, request: answered(request, response) };
+        entry.establish(ctx, answered(request, response));
         returned.set(entry, response);
         return response;
       });

@@ -23,6 +23,8 @@ export interface Established {
   readonly ctx: Context;
   /** The last good request; its connection is the last answer. */
   readonly request: NetworkServiceRequest;
+  /** How long an event may take, in milliseconds: the most that a good Request from outside had. */
+  readonly budgetMs: number | undefined;
 }
 
 /** One connection: its queue, what was established, and the event under way. */
@@ -61,6 +63,14 @@ export class Entry {
     else this.entries.live.delete(this.id);
   }
 
+  /** After a good Request from outside. */
+  establish(ctx: Context, request: NetworkServiceRequest): void {
+    const before = this.last;
+    // One very short Request does not make later events short as well.
+    const budgetMs = Math.max(before?.budgetMs ?? 0, ctx.budgetMs ?? 0) || undefined;
+    this.established = { ctx, request, budgetMs };
+  }
+
   /** What the elements behind begin find in the Context of a call from outside. */
   contextOf(ctx: Context): Context {
     const inner = ctx.with(eventCause, "user");
@@ -84,7 +94,10 @@ export class Entry {
       this.event = event;
       const values = this.within(established.ctx.with(eventCause, cause));
       try {
-        await values.detached((ctx) => ctx.withSignal(event.signal, (c) => work(c, established)));
+        await values.detached(
+          (ctx) => ctx.withSignal(event.signal, (c) => work(c, established)),
+          established.budgetMs,
+        );
         return "done";
       } finally {
         this.event = undefined;

@@ -23,9 +23,10 @@ export function beginServer({
   const eventsOf = (entry: Entry): ConnectionEvents => ({
     closed: entry.closed,
     request: (options = {}) =>
-      entry.runEvent(options, async (ctx, { ctx: values, request }) => {
-        const response = await entry.next.request(ctx, patched(request, options));
-        entry.established = { ctx: values, request: answered(request, response) };
+      entry.runEvent(options, async (ctx, established) => {
+        const request = patched(established.request, options);
+        const response = await entry.next.request(ctx, request);
+        entry.established = { ...established, request: answered(request, response) };
       }),
     close: (options = {}) => closeEvent(entries, entry, options),
   });
@@ -50,7 +51,7 @@ export function beginServer({
           await events.detached((c) => closeBeforeReselect(c, next, established));
         }
         const response = up(await next.request(entry.contextOf(ctx), request));
-        entry.established = { ctx, request: answered(request, response) };
+        entry.establish(ctx, answered(request, response));
         return response;
       });
     },

@@ -6,14 +6,13 @@ import {
   type Connection,
 } from "../../api/index.js";
 import {
-  codeOf,
   explain,
   log,
-  NsmError,
   peer,
   silent,
   Slot,
   systemClock,
+  throwFailures,
   type Clock,
   type Context,
   type Logger,
@@ -63,11 +62,16 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
   const { until, stateDir, kernel = linuxKernel(), clock = systemClock, logger = silent } = options;
   const kept = stateDir === undefined ? noJournal : journal(stateDir, logger);
   const wires = new Wires({ kernel, journal: kept, clock, logger, until });
-  const own = new Slot<LaidWire>("cross-connect");
+  // Changed in place: what a refresh has changed in the kernel stays changed when the refresh fails later.
+  const own = new Slot<{ wire: LaidWire }>("cross-connect", {
+    release: ({ wire }) => wires.disconnect(wire),
+  });
 
   return {
     name: "cross-connect",
     inside: ["connection-state"],
+    provides: [own],
+    reads: [endpointMechanism],
     debugState: () => wires.debugState(),
     removeLinks: () => wires.removeAll(),
 
@@ -78,13 +82,16 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
       await wires.check(asked, client);
 
       const response = await next.request(ctx, patchConnection(request, withMtu(asked)));
-      const before = own.get(ctx);
+      ctx.throwIfDone();
+      const known = own.get(ctx);
       try {
-        ctx.throwIfDone();
-        own.set(ctx, await wires.connect(ctx, response, { client, endpoint: endpointEnd(ctx) }, before));
+        const ends = { client, endpoint: endpointEnd(ctx) };
+        const wire = await wires.connect(ctx, response, ends, known?.wire);
+        if (known) known.wire = wire;
+        else own.set(ctx, { wire });
       } catch (error) {
-        // A change that fails leaves the connection as it was; one that has no wire (any more) is none.
-        if (!wires.stands(before)) {
+        // A change that fails leaves the connection as it was, unless its wire is gone: then the rest goes too.
+        if (known && !wires.stands(known.wire)) {
           own.take(ctx);
           await closeQuietly(ctx, response, next);
         }
@@ -94,15 +101,11 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
     },
 
     async close(ctx, connection, next) {
-      const wire = own.take(ctx);
+      const wire = own.take(ctx)?.wire;
       const gone = wire ? wires.disconnect(wire) : disconnectUnknown(ctx, connection, wires);
       const ends = await Promise.allSettled([gone, next.close(ctx, connection)]);
       const failures = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as unknown] : []));
-      if (failures.length === 1) throw failures[0];
-      if (failures.length === 0) return;
-      throw new NsmError(codeOf(failures[1]), `connection ${connection.id} closed neither here nor beyond`, {
-        cause: new AggregateError(failures),
-      });
+      throwFailures(failures, `connection ${connection.id} closed neither here nor beyond`);
     },
   };
 }

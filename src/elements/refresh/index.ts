@@ -1,7 +1,7 @@
 /**
  * Asks for a connection again before the first token on its path expires. A refresh that fails is tried again
  * after 200 ms, then with growing pauses of 10 s at most, until it succeeds, the connection is closed or the
- * program ends.
+ * program ends. Every wait is up to a tenth shorter by chance.
  *
  * Client side. After begin and connection-state. Reads `connectionEvents`. NSM protocol, refresh: at a third of
  * the remaining time for a path of one segment, else at 0.2 to 0.4 of it, the later the further down the path.
@@ -28,10 +28,12 @@ import {
 export interface RefreshOptions {
   /** Ends all refreshing: the program's life. */
   readonly until?: AbortSignal;
-  /** For the pauses between tries; seed it in tests. */
+  /** For jitter, between 0 and 1; seed it in tests. Default: `Math.random`. */
   readonly random?: () => number;
 }
 
+/** Up to this share of a wait is left out by chance, so that refreshes that failed together drift apart. */
+const JITTER = 0.1;
 const RETRY = { initialMs: 200, maxMs: 10_000 };
 /** A token that is expired as it comes means that clocks disagree: refreshing in a hot loop would not help. */
 const EXPIRED_DELAY_MS = 1_000;
@@ -52,7 +54,10 @@ export function refresh({ until, random = Math.random }: RefreshOptions = {}): N
       const delay = refreshDelay(response, ctx.clock.now());
       const events = ctx.get(connectionEvents)!;
       if (delay === undefined) timer.cancel(ctx);
-      else timer.arm(ctx, delay, (signal) => retried(ctx, events, response.id, random, signal));
+      else
+        timer.arm(ctx, delay * (1 - JITTER * random()), (signal) =>
+          retried(ctx, events, response.id, random, signal),
+        );
       return response;
     },
   };

@@ -7,8 +7,17 @@ import {
   Payload,
   type Connection,
 } from "nsm-sdk/api";
-import { connectionState, Context, peer, type Elements, type Link, type NetworkService } from "nsm-sdk/core";
+import {
+  chain,
+  connectionState,
+  Context,
+  peer,
+  type Elements,
+  type Link,
+  type NetworkService,
+} from "nsm-sdk/core";
 import { beginServer } from "nsm-sdk/elements/begin";
+import { connectServer } from "nsm-sdk/elements/connect";
 import { crossConnect, linuxKernel, type Kernel } from "nsm-sdk/elements/cross-connect";
 import { peerLink } from "nsm-sdk/elements/dial";
 import { endpointMechanism } from "nsm-sdk/elements/mechanism-translation";
@@ -88,6 +97,25 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
     ...(stateDir !== undefined && { stateDir }),
     ...(logger && { logger }),
   });
+  const onward = chain([
+    downstream,
+    {
+      name: "endpoint",
+      async request(ctx, request, next) {
+        await answer.asked();
+        if (answer.mechanism) endpointMechanism.set(ctx, answer.mechanism);
+        peerLink.set(ctx, { url: answer.url } as Link);
+        const connection = await next.request(ctx, request);
+        const context = connection.context ?? ConnectionContext.create();
+        return {
+          ...connection,
+          payload: answer.payload,
+          context: { ...context, ipContext: answer.ip, MTU: answer.mtu ?? context.MTU },
+        };
+      },
+    },
+    probes,
+  ]);
   const bench = run(
     [
       // The same secret, so that a forwarder started after another one gives the same ids.
@@ -95,23 +123,7 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
       beginServer(),
       connectionState(),
       wiring,
-      downstream,
-      {
-        name: "endpoint",
-        async request(ctx, request, next) {
-          await answer.asked();
-          if (answer.mechanism) endpointMechanism.set(ctx, answer.mechanism);
-          peerLink.set(ctx, { url: answer.url } as Link);
-          const connection = await next.request(ctx, request);
-          const context = connection.context ?? ConnectionContext.create();
-          return {
-            ...connection,
-            payload: answer.payload,
-            context: { ...context, ipContext: answer.ip, MTU: answer.mtu ?? context.MTU },
-          };
-        },
-      },
-      probes,
+      connectServer(onward),
     ],
     { clock, ctx: Context.background({ clock }).with(peer, { address: "unix", local: true }) },
   );
