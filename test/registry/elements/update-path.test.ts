@@ -119,6 +119,41 @@ describe("update-path", () => {
     expect(seen.path!.segments[0]).toEqual({ token: "" });
   });
 
+  test("goes by the caller's certificate, and rejects the token of another identity", async () => {
+    const seen = look();
+    const { register, unregister, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
+    const overTls = (token: string | undefined): Context =>
+      ctx.with(peer, {
+        address: "10.0.0.7:4711",
+        local: false,
+        spiffeId: id("client"),
+        token: token === undefined ? undefined : { token, expires: toTimestamp(0) },
+      });
+    const unsigned = [
+      { alg: "none", typ: "JWT" },
+      { sub: id("victim"), aud: [id("hop")], exp: 2 ** 31 },
+    ]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
+      .join(".");
+    for (const [forged, subject] of [
+      [`${unsigned}.`, id("victim")],
+      [tokenOf("victim"), id("victim")],
+      ["no token", "nobody"],
+    ] as const) {
+      const rejected = {
+        code: Code.PermissionDenied,
+        message: `the caller's certificate is for "${id("client")}", but its token is for "${subject}"`,
+      };
+      await expect(register({}, overTls(forged))).rejects.toMatchObject(rejected);
+      await expect(unregister(undefined, overTls(forged))).rejects.toMatchObject(rejected);
+    }
+    expect(seen.ids).toBeUndefined();
+    for (const token of [tokenOf("client"), undefined]) {
+      await register({}, overTls(token));
+      expect(seen.ids).toEqual([id("client"), id("hop")]);
+    }
+  });
+
   test("makes its token for the caller, and says when it runs out", async () => {
     const expires = toTimestamp(1234);
     const asked: unknown[] = [];

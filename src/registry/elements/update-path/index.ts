@@ -5,7 +5,8 @@
  *
  * Both registries, server side, first in the chain. Reads `peer` and `registrationPath` (a call without a path
  * starts one), sets `registrationPath` and `ownTokenExpiry` for those behind. Throws INVALID_ARGUMENT for a path
- * whose index is no place among its segments.
+ * whose index is no place among its segments. With TLS the caller's id is that of its certificate, and a token of
+ * another identity is rejected with PERMISSION_DENIED.
  *
  * Source: NSM registry protocol, "updatepath".
  *
@@ -27,7 +28,7 @@ import {
   type RegistryElement,
   type RegistryEntry,
 } from "../../../core/index.js";
-import { parseToken, type TokenGenerator } from "../../../identity/index.js";
+import { assertTokenOfPeer, subjectOf, type TokenGenerator } from "../../../identity/index.js";
 
 /** When the token that this hop made for the call runs out. Set by update-path, read by expire. */
 export const ownTokenExpiry = new ContextKey<Timestamp>("own-token-expiry");
@@ -54,12 +55,13 @@ export function updatePath<E extends RegistryEntry, Q, F>({
     const theirs = caller?.token?.token ?? "";
     if (theirs === "")
       log(ctx).warn({ entry: entry.name, peer: caller?.address }, "the caller sent no token");
+    if (caller) assertTokenOfPeer(caller, theirs);
     const ours = tokens(caller);
 
     const path = extend(arrived, theirs, ours.token);
     const pathIds = [...entry.pathIds];
-    putAt(pathIds, path.index - 1, subjectOf(theirs));
-    putAt(pathIds, path.index, subjectOf(ours.token));
+    putAt(pathIds, path.index - 1, caller?.spiffeId ?? subjectOf(theirs) ?? "");
+    putAt(pathIds, path.index, subjectOf(ours.token) ?? "");
 
     // Those behind write to a holder of their own: a failed call leaves the caller's path as it was.
     const holder = { current: path };
@@ -97,13 +99,4 @@ function extend({ index: at, segments }: RegistrationPath, theirs: string, ours:
 function putAt(ids: string[], index: number, id: string): void {
   if (index < ids.length) ids[index] = id;
   else ids.push(id);
-}
-
-/** Who a token speaks of; empty when it does not say, and policies decide what that means. */
-function subjectOf(token: string): string {
-  try {
-    return parseToken(token).sub;
-  } catch {
-    return "";
-  }
 }
