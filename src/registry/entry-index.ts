@@ -39,18 +39,18 @@ export class EntryIndex<E extends RegistryEntry> {
 
   /** The entries that match, in the order in which they came. */
   matching(asked: E | undefined, matches: (asked: E | undefined, entry: E) => boolean): E[] {
-    return [...this.candidates(asked)].filter((entry) => matches(asked, entry));
+    return this.candidates(asked).filter((entry) => matches(asked, entry));
   }
 
-  /** Few entries among which all that can match are. */
-  private candidates(asked: E | undefined): Iterable<E> {
-    if (!asked) return this.byName.values();
+  /** Few entries among which all that can match are, as they are now. */
+  candidates(asked: E | undefined): E[] {
+    if (!asked) return [...this.byName.values()];
     if (asked.name !== "") {
       const entry = this.byName.get(asked.name);
       return entry ? [entry] : [];
     }
     const [service] = this.services(asked);
-    return service === undefined ? this.byName.values() : (this.byService.get(service)?.values() ?? []);
+    return [...((service === undefined ? this.byName : this.byService.get(service))?.values() ?? [])];
   }
 
   /** Takes an entry out of its services but for `remaining`. */

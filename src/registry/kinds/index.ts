@@ -40,7 +40,7 @@ export interface RegistryKind<E extends RegistryEntry, Q extends WatchableQuery,
   isDeleted(found: F): boolean;
   /** Whether a stored entry answers what was asked for. */
   matches(asked: E | undefined, stored: E): boolean;
-  /** The services an entry belongs to: what it can be looked up by beside its name. */
+  /** The services an entry belongs to or has labels for: what it can be looked up by beside its name. */
   services(entry: E): readonly string[];
   /**
    * What contains every answer to a query, from narrow to wide, for a cache to watch: endpoints of a service under a
@@ -88,7 +88,10 @@ export const endpointKind: RegistryKind<
   entry: (found) => found.networkServiceEndpoint,
   isDeleted: (found) => found.deleted,
   matches: matchesEndpointQuery,
-  services: (endpoint) => endpoint.networkServiceNames,
+  services({ networkServiceNames: names, networkServiceLabels }) {
+    const more = Object.keys(networkServiceLabels).filter((service) => !names.includes(service));
+    return more.length === 0 ? names : [...names, ...more];
+  },
   scopes: ({ networkServiceNames: [service], url }) => {
     if (service === undefined) return [];
     const whole = { networkServiceNames: [service] };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { NetworkServiceEndpoint } from "../../../src/api/index.js";
 import { Code, endpointRegistryChain } from "../../../src/core/index.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../../src/registry/stores/memory/index.js";
 import {
@@ -8,6 +9,7 @@ import {
   runRegistry,
   sampleEndpoint,
 } from "../../../src/testing/index.js";
+import { listen } from "../support.js";
 
 describeRegistry("memory", () => ({
   networkServices: [memoryNetworkServices()],
@@ -57,5 +59,82 @@ describe("memory", () => {
     meddler.unsubscribe();
     reader.unsubscribe();
     expect(leftovers()).toEqual({});
+  });
+
+  describe("with many entries", () => {
+    const MANY = 5_000;
+    const labelled = (service: string): Partial<NetworkServiceEndpoint> => ({
+      networkServiceLabels: { [service]: { labels: { zone: "a" } } },
+    });
+    const others = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+    async function filled() {
+      const bench = runRegistry([memoryEndpoints()]);
+      for (let i = 0; i < MANY; i++) await bench.register({ name: `nse-${i}`, ...labelled("icmp") });
+      return bench;
+    }
+
+    test("lets others run while it looks for labels", async () => {
+      const { find } = await filled();
+      let found: unknown[] | undefined;
+      const empty = { networkServiceNames: [], url: "" };
+      void find({ ...empty, ...labelled("icmp") }).then((all) => (found = all));
+      let turns = 0;
+      for (; !found; turns++) await others();
+      expect(found).toHaveLength(MANY);
+      expect(turns).toBeGreaterThanOrEqual(MANY / 1_000 - 1);
+    });
+
+    test("lets others run while it shows a watch what there is, and then shows what they changed", async () => {
+      const store = memoryEndpoints();
+      const chain = endpointRegistryChain([store]);
+      const { ctx, leftovers } = runRegistry([store]);
+      const entry = (i: number, url: string): NetworkServiceEndpoint =>
+        sampleEndpoint(0, { name: `nse-${i}`, url });
+      for (let i = 0; i < MANY; i++) await chain.register(ctx, entry(i, "tcp://old:1"));
+      const reader = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: true }));
+      expect(reader.seen.length).toBeLessThan(MANY);
+      await chain.register(ctx, entry(MANY - 1, "tcp://new:1"));
+      await chain.unregister(ctx, entry(MANY - 2, ""));
+      while (reader.seen.length < MANY + 2) await others();
+      const last = reader.seen
+        .slice(-3)
+        .map(({ deleted, networkServiceEndpoint: { name, url } = entry(0, "") }) => {
+          return `${deleted ? "-" : "+"}${name} ${url}`;
+        });
+      expect(last).toEqual([
+        `+nse-${MANY - 1} tcp://old:1`,
+        `+nse-${MANY - 1} tcp://new:1`,
+        `-nse-${MANY - 2} tcp://old:1`,
+      ]);
+      reader.stop();
+      const leaving = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: true }));
+      leaving.stop();
+      const shown = leaving.seen.length;
+      await others();
+      expect(leaving.seen).toHaveLength(shown);
+      expect(leftovers()).toEqual({ memory: { entries: MANY - 1 } });
+    });
+
+    test("looks for labels only where the service has some", async () => {
+      const store = memoryEndpoints();
+      const chain = endpointRegistryChain([store]);
+      const { find, ctx } = runRegistry([store]);
+      let looks = 0;
+      for (let i = 0; i < 100; i++) {
+        const labels = labelled(i % 10 === 0 ? "dns" : "icmp").networkServiceLabels!;
+        const endpoint = sampleEndpoint(0, { name: `nse-${i}`, networkServiceNames: [] });
+        const get = (): typeof labels => (looks++, labels);
+        await chain.register(
+          ctx,
+          Object.defineProperty(endpoint, "networkServiceLabels", { enumerable: true, get }),
+        );
+      }
+      const before = looks;
+      const found = await find({ networkServiceNames: [], url: "", ...labelled("dns") });
+      expect(found).toHaveLength(10);
+      // A look or two for each of the ten.
+      expect(looks - before).toBeLessThan(50);
+    });
   });
 });

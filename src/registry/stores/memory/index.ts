@@ -5,14 +5,15 @@
  * watch as deleted, because a watch tells what matches its query; it shows the last state that did.
  *
  * Both registries, server side, last (or before a further registry). Entries are indexed by name and service, and
- * so are watches. Watches never wait for each other.
+ * so are watches. Watches never wait for each other. A Find or watch that has to look at many entries does so in
+ * slices, so that other calls are answered in between.
  *
  * @example
  * const registry = endpointRegistryChain([updatePath({ tokens }), begin(), memoryEndpoints()]);
  *
  * @packageDocumentation
  */
-import { concat, from, merge, Observable } from "rxjs";
+import { concat, merge, Observable } from "rxjs";
 import type {
   Context,
   EndpointRegistry,
@@ -28,6 +29,7 @@ import {
   type WatchableQuery,
 } from "../../kinds/index.js";
 import { EntryIndex } from "../../entry-index.js";
+import { inSlices } from "../../in-slices.js";
 import { isAbout } from "../../is-about.js";
 import { Watchers } from "./watchers.js";
 
@@ -50,8 +52,7 @@ function memory<E extends RegistryEntry, Q extends WatchableQuery, F>(
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort, { once: true });
       // In one step, so that no change falls between the two.
-      const matching = entries.matching(asked, kind.matches);
-      const leave = watchers.join(asked, subscriber, matching);
+      const leave = watchers.join(asked, subscriber, entries.candidates(asked));
       return () => {
         leave();
         signal.removeEventListener("abort", abort);
@@ -73,10 +74,13 @@ function memory<E extends RegistryEntry, Q extends WatchableQuery, F>(
       const asked = kind.asked(query);
       if (query.watch) return merge(watch(ctx, asked), next.find(ctx, query));
       return concat(
-        new Observable<F>((subscriber) => {
-          const matching = entries.matching(asked, kind.matches).map((entry) => kind.found(entry, false));
-          return from(matching).subscribe(subscriber);
-        }),
+        new Observable<F>((subscriber) =>
+          inSlices(
+            entries.candidates(asked),
+            (entry) => kind.matches(asked, entry) && subscriber.next(kind.found(entry, false)),
+            () => subscriber.complete(),
+          ),
+        ),
         next.find(ctx, query),
       );
     },

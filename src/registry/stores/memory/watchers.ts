@@ -1,10 +1,13 @@
 import type { Subscriber } from "rxjs";
 import type { RegistryEntry } from "../../../core/index.js";
+import { inSlices } from "../../in-slices.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
 
 interface Watcher<E, F> {
   readonly asked: E | undefined;
   readonly subscriber: Subscriber<F>;
+  /** Changes that wait until the watcher has been shown what there was; undefined from then on. */
+  backlog: Change<E>[] | undefined;
 }
 
 /** A change: what was, and what is. */
@@ -29,18 +32,24 @@ export class Watchers<E extends RegistryEntry, Q extends WatchableQuery, F> {
     return this.count;
   }
 
-  /** Shows `matching` to a new watcher and then every change that concerns it. Returns how to leave. */
-  join(asked: E | undefined, subscriber: Subscriber<F>, matching: readonly E[]): () => void {
-    const watcher = { asked, subscriber };
+  /** Shows a new watcher what matches among `entries`, and then every change that concerns it. Returns how to leave. */
+  join(asked: E | undefined, subscriber: Subscriber<F>, entries: readonly E[]): () => void {
+    const watcher: Watcher<E, F> = { asked, subscriber, backlog: [] };
     const key = this.keyOf(asked);
-    // The place in the line decides what it is shown: changes made before are in `matching` already.
+    let stop: (() => void) | undefined;
+    // The place in the line decides what it is shown: changes made before are in `entries` already.
     this.enqueue(() => {
-      for (const entry of matching) subscriber.next(this.kind.found(entry, false));
       if (subscriber.closed) return;
       this.filed.set(key, (this.filed.get(key) ?? new Set()).add(watcher));
       this.count++;
+      stop = inSlices(
+        entries,
+        (entry) => this.kind.matches(asked, entry) && subscriber.next(this.kind.found(entry, false)),
+        () => this.catchUp(watcher),
+      );
     });
     return () => {
+      stop?.();
       const group = this.filed.get(key);
       if (!group?.delete(watcher)) return;
       this.count--;
@@ -52,9 +61,18 @@ export class Watchers<E extends RegistryEntry, Q extends WatchableQuery, F> {
   publish(before: E | undefined, after: E | undefined): void {
     this.enqueue(() => {
       for (const key of this.keysOf({ before, after })) {
-        for (const watcher of [...(this.filed.get(key) ?? [])]) this.tell(watcher, { before, after });
+        for (const watcher of [...(this.filed.get(key) ?? [])]) {
+          if (watcher.backlog) watcher.backlog.push({ before, after });
+          else this.tell(watcher, { before, after });
+        }
       }
     });
+  }
+
+  private catchUp(watcher: Watcher<E, F>): void {
+    // What follows from telling comes behind.
+    for (const change of watcher.backlog ?? []) this.tell(watcher, change);
+    watcher.backlog = undefined;
   }
 
   private tell({ asked, subscriber }: Watcher<E, F>, { before, after }: Change<E>): void {
