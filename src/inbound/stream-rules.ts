@@ -15,7 +15,7 @@ export const MAX_CONNECTIONS = 100;
 
 /**
  * Events of a monitor, by connection. A large initial set goes out as one INITIAL_STATE_TRANSFER and UPDATEs
- * behind it: a peer with many connections would exceed what a message may be.
+ * behind it: a peer with many connections would exceed what a message may be. An UPDATE of nothing is its end.
  */
 export const connectionEvents: QueueRules<ConnectionEvent> = {
   key: (event) => (isChange(event) ? Object.keys(event.connections)[0] : undefined),
@@ -31,14 +31,15 @@ export const connectionEvents: QueueRules<ConnectionEvent> = {
       ...entries
         .slice(MAX_CONNECTIONS)
         .map((entry) => ({ type: ConnectionEventType.UPDATE, connections: one(entry) })),
+      { type: ConnectionEventType.UPDATE, connections: {} },
     ];
   },
   join(first, second) {
     if (!isChange(first) || first.type !== second.type) return undefined;
-    const ids = Object.keys(first.connections);
-    if (ids.length >= MAX_CONNECTIONS || Object.keys(second.connections).some((id) => ids.includes(id))) {
-      return undefined;
-    }
+    const [ids, more] = [Object.keys(first.connections), Object.keys(second.connections)];
+    // The end of an initial set stands alone.
+    if (ids.length === 0 || more.length === 0) return undefined;
+    if (ids.length >= MAX_CONNECTIONS || more.some((id) => ids.includes(id))) return undefined;
     return { ...first, connections: { ...first.connections, ...second.connections } };
   },
 };

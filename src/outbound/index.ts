@@ -16,6 +16,18 @@ export {
   type MemoryServer,
 } from "./memory.js";
 export type { Delay, MemoryFaults, Undo, Where } from "./memory-faults.js";
+export { Following, type FollowingOptions } from "./monitor-following.js";
 export { monitorHub, type MonitorHub, type MonitorHubOptions } from "./monitor-hub.js";
+export {
+  downCauseOf,
+  isStale,
+  markRequest,
+  requestMark,
+  restoreMark,
+  withDownReason,
+  withoutMarks,
+  type DownCause,
+  type DownReason,
+} from "./monitor-marks.js";
 export { targetOf } from "./target.js";
 export type { OwnSegment, Sighting } from "./monitor-stream.js";

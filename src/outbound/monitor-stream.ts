@@ -10,13 +10,18 @@ import {
 } from "../api/index.js";
 import { Code, codeOf, type CancelTimer, type Context, type Link } from "../core/index.js";
 import { MAX_CONNECTIONS } from "../inbound/index.js";
+import { downCauseOf, requestMark, type DownCause, type DownReason } from "./monitor-marks.js";
 
 /** What a peer says about one connection. */
 export interface Sighting {
-  /** As the peer told it last; undefined when the peer told nothing, because it or the connection is gone. */
+  /** As the peer told it; undefined when the peer told nothing, because it or the connection is gone. */
   readonly connection: Connection | undefined;
   /** DOWN for a deleted connection, and for a peer or a connection that was lost. Never RESELECT_REQUESTED. */
   readonly state: State;
+  /** Why it is DOWN; undefined when a peer says so without a reason. */
+  readonly cause?: DownCause | undefined;
+  /** Which of our Requests the peer had answered when it said so; undefined when that does not show. */
+  readonly mark?: string | undefined;
   /** Whether the peer cannot be watched any more: nothing comes after this. */
   readonly lost?: true;
 }
@@ -48,8 +53,11 @@ export interface MonitorStreamOptions {
   readonly onLost: (stream: MonitorStream, error: unknown) => void;
 }
 
-/** How long the rest of a large initial set may take before what is missing counts as lost. */
-const INITIAL_SET_MS = 500;
+/**
+ * How long a large initial set that does not say where it ends must show nothing of what is missing before that
+ * counts as lost.
+ */
+const QUIET_MS = 5_000;
 /** A stream that breaks sooner than this after it was opened anew is not opened again. */
 const SHORTEST_LIFE_MS = 1_000;
 /** How many events about connections that nobody follows yet are remembered. */
@@ -63,7 +71,9 @@ export class MonitorStream {
   // Who followed before the stream was opened and was not in what it showed.
   private missing = new Set<Follower>();
   private subscription = new Subscription();
-  private cancelDeadline: CancelTimer | undefined;
+  // While the rest of a large initial set is awaited.
+  private cancelQuiet: CancelTimer | undefined;
+  private progressAt = 0;
   private openedAnew = false;
   private acceptedAt: number | undefined;
   private over = false;
@@ -125,7 +135,7 @@ export class MonitorStream {
 
   close(): void {
     this.over = true;
-    this.cancelDeadline?.();
+    this.settled();
     this.subscription.unsubscribe();
     this.early.clear();
   }
@@ -138,18 +148,50 @@ export class MonitorStream {
 
   private receive(event: ConnectionEvent): void {
     const connections = Object.values(event.connections);
+    const missing = this.missing.size;
     for (const connection of connections) this.receiveOne(event.type, connection);
-    if (event.type !== ConnectionEventType.INITIAL_STATE_TRANSFER || this.over) return;
-    this.accepted = true;
-    this.acceptedAt = this.options.ctx.clock.now();
-    if (connections.length < MAX_CONNECTIONS) return this.reportMissing();
-    this.cancelDeadline = this.options.ctx.clock.after(INITIAL_SET_MS, () => this.reportMissing());
+    if (this.over) return;
+    const { clock } = this.options.ctx;
+    if (this.missing.size < missing) this.progressAt = clock.now();
+    if (event.type === ConnectionEventType.INITIAL_STATE_TRANSFER) {
+      this.accepted = true;
+      this.acceptedAt = clock.now();
+      if (connections.length < MAX_CONNECTIONS) this.reportMissing();
+      else this.awaitRest();
+    } else if (connections.length === 0 && this.cancelQuiet) {
+      // The end of a large initial set.
+      this.reportMissing();
+    }
+  }
+
+  /** A large initial set comes in pieces: as long as they come, what is missing may be in the next. */
+  private awaitRest(): void {
+    const { clock } = this.options.ctx;
+    this.progressAt = clock.now();
+    const wait = (ms: number): void => {
+      this.cancelQuiet = clock.after(ms, () => {
+        const left = this.progressAt + QUIET_MS - clock.now();
+        if (left > 0) wait(left);
+        else this.reportMissing();
+      });
+    };
+    this.settled();
+    wait(QUIET_MS);
+  }
+
+  private settled(): void {
+    this.cancelQuiet?.();
+    this.cancelQuiet = undefined;
   }
 
   private receiveOne(type: ConnectionEventType, connection: Connection): void {
     const deleted = type === ConnectionEventType.DELETE;
-    const sighting = { connection, state: deleted ? State.DOWN : stateOf(connection) };
-    for (const [index, id] of this.ownSegments(connection)) {
+    const state = deleted ? State.DOWN : stateOf(connection);
+    const told = state === State.DOWN && !deleted ? downCauseOf(connection) : undefined;
+    for (const [index, segment] of this.ownSegments(connection)) {
+      const { name, id } = segment;
+      const cause = deleted ? ({ reason: "closed", hop: name, index } as const) : told;
+      const sighting: Sighting = { connection, state, mark: requestMark(segment), ...(cause && { cause }) };
       const entry = this.followers.get(id);
       if (entry) {
         entry.last = sighting;
@@ -166,11 +208,11 @@ export class MonitorStream {
   }
 
   /** Ours is the segment before the peer's, or the peer's when it goes by our name. */
-  private *ownSegments(connection: Connection): Iterable<readonly [index: number, id: string]> {
+  private *ownSegments(connection: Connection): Iterable<readonly [index: number, segment: PathSegment]> {
     const { index, pathSegments } = pathOf(connection);
     for (const at of [index - 1, index]) {
       const segment = pathSegments[at];
-      if (segment?.name === this.options.name) yield [at, segment.id];
+      if (segment?.name === this.options.name) yield [at, segment];
     }
   }
 
@@ -181,23 +223,25 @@ export class MonitorStream {
   }
 
   private reportMissing(): void {
-    this.cancelDeadline?.();
+    this.settled();
     const missing = [...this.missing];
     this.missing.clear();
-    for (const follower of missing) this.lose(follower, {});
+    for (const follower of missing) this.lose(follower, "unknown", {});
   }
 
   /** Tells a follower that its connection is gone, if it still wants to know. */
-  private lose(follower: Follower, why: { lost?: true }): void {
-    const entry = this.followers.get(follower.segment.id);
+  private lose(follower: Follower, reason: DownReason, more: { lost?: true }): void {
+    const { segment } = follower;
+    const entry = this.followers.get(segment.id);
     if (!entry?.all.has(follower)) return;
-    entry.last = { connection: entry.last?.connection, state: State.DOWN, ...why };
+    const cause = { reason, hop: segment.name, index: segment.index };
+    entry.last = { connection: undefined, state: State.DOWN, cause, ...more };
     follower.see(entry.last);
   }
 
   private ended(error: unknown): void {
     if (this.over) return;
-    this.cancelDeadline?.();
+    this.settled();
     this.subscription.unsubscribe();
     const now = this.options.ctx.clock.now();
     const lived = this.acceptedAt === undefined ? 0 : now - this.acceptedAt;
@@ -213,7 +257,7 @@ export class MonitorStream {
 
   /** Tells all followers that their connections are gone. */
   loseAll(): void {
-    for (const follower of this.following) this.lose(follower, { lost: true });
+    for (const follower of this.following) this.lose(follower, "unreachable", { lost: true });
   }
 }
 

@@ -171,7 +171,7 @@ describe("a mesh in virtual time", () => {
     expect(later.context).toEqual(connection.context);
     await nsc.close(later);
     expectNoConnections(net);
-  });
+  }, 30_000);
 
   test("closes the connection of a client that was killed when its token expires", async () => {
     const net = await start({ link: "memory", maxTokenLifetimeMs: 60_000 });

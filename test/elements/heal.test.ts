@@ -1,6 +1,6 @@
-import { Subject } from "rxjs";
+import { EMPTY, Subject, throwError } from "rxjs";
 import { describe, expect, test } from "vitest";
-import { State, type Connection } from "../../src/api/index.js";
+import { fromTimestamp, PathSegment, pathOf, State, type Connection } from "../../src/api/index.js";
 import {
   Code,
   connectionState,
@@ -12,11 +12,11 @@ import { beginClient } from "../../src/elements/begin/index.js";
 import { peerLink } from "../../src/elements/dial/index.js";
 import { heal, HealBudget, type HealOptions } from "../../src/elements/heal/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
-import type { MonitorHub, Sighting } from "../../src/outbound/index.js";
+import type { DownCause, MonitorHub, Sighting } from "../../src/outbound/index.js";
 import { describeElement, recorder, run, virtualClock } from "../../src/testing/index.js";
 
 /** A next hop whose monitor the test speaks for. */
-function fakeHub(): MonitorHub & { lose(): void; readonly followers: number } {
+function fakeHub(): MonitorHub & { lose(cause?: DownCause): void; readonly followers: number } {
   const followed = new Set<Subject<Sighting>>();
   return {
     follow: () => {
@@ -25,8 +25,9 @@ function fakeHub(): MonitorHub & { lose(): void; readonly followers: number } {
       return sightings;
     },
     debugState: () => ({}),
-    lose() {
-      for (const sightings of [...followed]) sightings.next({ connection: undefined, state: State.DOWN });
+    lose(cause) {
+      for (const sightings of [...followed])
+        sightings.next({ connection: undefined, state: State.DOWN, cause });
     },
     get followers() {
       return [...followed].filter(({ observed }) => observed).length;
@@ -34,27 +35,59 @@ function fakeHub(): MonitorHub & { lose(): void; readonly followers: number } {
   };
 }
 
-/** What dial() would have done. */
-const dialled: NetworkServiceElement = {
-  name: "dialled",
-  request(ctx, request, next) {
-    peerLink.set(ctx, { url: "tcp://nsmgr:1" } as Link);
-    return next.request(ctx, request);
-  },
-};
+/** What dial() would have done, and a path of four hops. */
+function dialled(away: () => boolean): NetworkServiceElement {
+  const link = {
+    url: "tcp://nsmgr:1",
+    monitor: {
+      monitorConnections: () =>
+        away() ? throwError(() => new NsmError(Code.Unavailable, "nobody listens there")) : EMPTY,
+    },
+  } as Partial<Link> as Link;
+  return {
+    name: "dialled",
+    async request(ctx, request, next) {
+      peerLink.set(ctx, link);
+      const connection = await next.request(ctx, request);
+      const { index, pathSegments } = pathOf(connection);
+      const behind = ["nsmgr", "forwarder", "nse"].map((name) => PathSegment.create({ name, id: name }));
+      return {
+        ...connection,
+        path: { index, pathSegments: [...pathSegments.slice(0, index + 1), ...behind] },
+      };
+    },
+  };
+}
 
-/** A next hop that refuses while it is down. */
-function nextHop(): NetworkServiceElement & { down: boolean; tries: number } {
-  const element = {
+/** Causes of a lost control plane, by the hop that is struck. */
+const lost = {
+  nsmgr: { reason: "unreachable", hop: "nsc", index: 1 },
+  forwarder: { reason: "unreachable", hop: "nsmgr", index: 2 },
+  endpoint: { reason: "unreachable", hop: "forwarder", index: 3 },
+} as const satisfies Record<string, DownCause>;
+
+interface NextHop extends NetworkServiceElement {
+  /** What it refuses with. */
+  code: Code | undefined;
+  /** Whether nobody is there at all. */
+  away: boolean;
+  tries: number;
+}
+
+/** A next hop that refuses when told to. */
+function nextHop(): NextHop {
+  const element: NextHop = {
     name: "next-hop",
-    down: false,
+    code: undefined,
+    away: false,
     tries: 0,
     request: async (ctx, request, next) => {
       element.tries++;
-      if (element.down) throw new NsmError(Code.Unavailable, "nobody is there");
+      if (element.away) throw new NsmError(Code.Unavailable, "nobody listens there");
+      if (element.code !== undefined) throw new NsmError(element.code, "not now");
       return next.request(ctx, request);
     },
-  } as NetworkServiceElement & { down: boolean; tries: number };
+  };
   return element;
 }
 
@@ -70,7 +103,7 @@ function setUp(options: Partial<HealOptions> = {}) {
       beginClient(),
       connectionState(),
       heal({ hub, until: program.signal, random: () => 0, ...options }),
-      dialled,
+      dialled(() => hop.away),
       seen,
       hop,
     ],
@@ -81,17 +114,32 @@ function setUp(options: Partial<HealOptions> = {}) {
 
 describeElement("heal", ({ until }) => heal({ hub: fakeHub(), until }), {
   before: [updatePath({ name: "nsc" }), beginClient(), connectionState()],
-  behind: [dialled],
+  behind: [dialled(() => false)],
 });
 
 describe("heal", () => {
-  test("asks for any endpoint when the control plane is lost and nothing tells about packets", async () => {
+  test("asks the same endpoint again before it closes anything", async () => {
     const { request, close, hub, seen, clock, leftovers } = setUp();
     const connection = await request({ networkServiceEndpointName: "nse-1" });
     hub.lose();
     await clock.settle();
-    expect(seen.closes).toHaveLength(1);
+    expect(seen.closes).toHaveLength(0);
     expect(seen.requests[1]!.connection).toMatchObject({
+      networkServiceEndpointName: "nse-1",
+      state: State.UP,
+    });
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("asks for any endpoint when the one in use does not answer and nothing tells about packets", async () => {
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp();
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    hop.code = Code.Unavailable;
+    hub.lose(lost.endpoint);
+    await clock.settle();
+    expect(seen.closes).toHaveLength(1);
+    expect(seen.requests.at(-1)!.connection).toMatchObject({
       networkServiceEndpointName: "",
       state: State.RESELECT_REQUESTED,
     });
@@ -99,12 +147,102 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
+  test("lets go at once of an endpoint that is lost and not registered any more, whatever still answers", async () => {
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp({
+      liveness: { check: async () => true, intervalMs: 600_000 },
+    });
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    hop.code = Code.NotFound;
+    hub.lose(lost.endpoint);
+    await clock.settle();
+    expect(seen.requests.map((r) => r.connection!.networkServiceEndpointName)).toEqual([
+      "nse-1",
+      "nse-1",
+      "",
+    ]);
+    expect(seen.closes).toHaveLength(1);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each([
+    ["packets pass", { liveness: { check: async () => true, intervalMs: 600_000 } }],
+    ["nothing tells about packets", {}],
+  ])("lets nothing go while the next hop is away and %s, for an hour", async (_, options) => {
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp(options);
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    hop.away = true;
+    hub.lose(lost.nsmgr);
+    await clock.advance(3_600_000);
+    hop.away = false;
+    // It is back, but does not know everything yet.
+    hop.code = Code.NotFound;
+    await clock.advance(14_000);
+    expect(hop.tries).toBeGreaterThan(1);
+    hop.code = undefined;
+    await clock.advance(3_000);
+    expect(new Set(seen.requests.map((r) => r.connection!.networkServiceEndpointName))).toEqual(
+      new Set(["nse-1"]),
+    );
+    expect(seen.closes).toHaveLength(0);
+    expect(hub.followers).toBe(1);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("keeps an endpoint behind a lost hop while packets pass, as long as tokens hold", async () => {
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp({
+      liveness: { check: async () => true, intervalMs: 600_000 },
+    });
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    const { expires } = pathOf(connection).pathSegments[0]!;
+    hop.code = Code.NotFound;
+    hub.lose(lost.forwarder);
+    await clock.advance(fromTimestamp(expires!) - clock.now());
+    expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("nse-1");
+    expect(seen.closes).toHaveLength(0);
+    // From now on the hops give the connection up by themselves.
+    await clock.advance(8_000);
+    expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("");
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("closes nothing for a dead data plane before somebody can lead it elsewhere", async () => {
+    let alive = true;
+    const { request, close, hop, seen, clock, leftovers } = setUp({
+      liveness: { check: async () => alive },
+    });
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    // The whole network of this node blinks.
+    [alive, hop.away] = [false, true];
+    await clock.advance(30_000);
+    [alive, hop.away] = [true, false];
+    await clock.advance(5_000);
+    expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("nse-1");
+    expect(seen.closes).toHaveLength(0);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("tells what was lost, and who has noticed", async () => {
+    const told: unknown[] = [];
+    const { request, close, hub, clock } = setUp({
+      onHealing: ({ id }, loss, cause) => told.push([id, loss, cause]),
+    });
+    const connection = await request();
+    hub.lose(lost.endpoint);
+    await clock.settle();
+    expect(told).toEqual([[pathOf(connection).pathSegments[1]!.id, "control plane", lost.endpoint]]);
+    await close(connection);
+  });
+
   test("watches again after it has healed", async () => {
     const { request, close, hub, seen, clock, leftovers } = setUp();
     const connection = await request();
     for (let round = 0; round < 3; round++) {
       hub.lose();
-      await clock.settle();
+      await clock.advance(20_000);
     }
     expect(seen.requests).toHaveLength(4);
     expect(hub.followers).toBe(1);
@@ -113,15 +251,32 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
+  test("slows down when success after success does not last, and begins afresh after a while", async () => {
+    const { request, close, hub, seen, clock, leftovers } = setUp();
+    const connection = await request();
+    for (let i = 0; i < 6_000; i++) {
+      hub.lose();
+      await clock.advance(10);
+    }
+    expect(seen.requests.length).toBeLessThan(45);
+    await clock.advance(20_000);
+    const asked = seen.requests.length;
+    hub.lose();
+    await clock.settle();
+    expect(seen.requests).toHaveLength(asked + 1);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
   test("tries with growing pauses until it works, closing once", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp();
     const connection = await request();
-    hop.down = true;
+    hop.code = Code.Unavailable;
     hub.lose();
     await clock.advance(60_000);
     const tries = hop.tries;
     expect(tries).toBeLessThan(45);
-    hop.down = false;
+    hop.code = undefined;
     await clock.advance(2_000);
     expect(hop.tries).toBe(tries + 1);
     expect(seen.closes).toHaveLength(1);
@@ -132,7 +287,7 @@ describe("heal", () => {
   test("stops at once when the user closes while it waits for the next try", async () => {
     const { request, close, hub, hop, clock, leftovers } = setUp();
     const connection = await request();
-    hop.down = true;
+    hop.code = Code.Unavailable;
     hub.lose();
     await clock.advance(10_000);
     await close(connection);
@@ -146,7 +301,7 @@ describe("heal", () => {
   test("stops when the program ends", async () => {
     const { request, hub, hop, program, clock } = setUp();
     await request();
-    hop.down = true;
+    hop.code = Code.Unavailable;
     hub.lose();
     await clock.advance(1_000);
     program.abort();
@@ -158,10 +313,10 @@ describe("heal", () => {
     const wake = new Subject<void>();
     const { request, close, hub, hop, clock, leftovers } = setUp({ wake: () => wake });
     const connection = await request();
-    hop.down = true;
+    hop.code = Code.Unavailable;
     hub.lose();
     await clock.advance(60_000);
-    hop.down = false;
+    hop.code = undefined;
     const { tries } = hop;
     wake.next();
     await clock.settle();
@@ -177,7 +332,7 @@ describe("heal", () => {
       liveness: { check: async () => alive, intervalMs: 600_000 },
     });
     const connection = await request({ networkServiceEndpointName: "nse-1" });
-    hop.down = true;
+    hop.code = Code.Unavailable;
     hub.lose();
     await clock.advance(1_000);
     const kept = seen.requests.slice(1).map((r) => r.connection!.networkServiceEndpointName);
@@ -187,7 +342,7 @@ describe("heal", () => {
     await clock.advance(5_000);
     expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("");
     expect(seen.closes).toHaveLength(1);
-    hop.down = false;
+    hop.code = undefined;
     await clock.advance(5_000);
     await close(connection);
     expect(leftovers()).toEqual({});
@@ -199,13 +354,13 @@ describe("heal", () => {
       keepEndpointMs: 4_000,
     });
     const connection = await request({ networkServiceEndpointName: "nse-1" });
-    hop.down = true;
+    hop.code = Code.Unavailable;
     hub.lose();
     await clock.advance(3_000);
     expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("nse-1");
     await clock.advance(4_000);
     expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("");
-    hop.down = false;
+    hop.code = undefined;
     await clock.advance(4_000);
     await close(connection);
     expect(leftovers()).toEqual({});
@@ -230,6 +385,29 @@ describe("heal", () => {
     await close(connection);
     expect(leftovers()).toEqual({});
   });
+
+  test.each([false, true])(
+    "notices it when a refresh comes first (a first answer awaited: %s)",
+    async (onceAnswered) => {
+      let alive = true;
+      const losses: string[] = [];
+      const { request, close, clock, leftovers } = setUp({
+        liveness: { check: async () => alive, onceAnswered },
+        onHealing: (_connection, loss) => losses.push(loss),
+      });
+      const connection = await request();
+      await clock.advance(10_000);
+      alive = false;
+      // Sooner than the next check, each time.
+      for (let i = 0; i < 20; i++) {
+        await clock.advance(100);
+        await request();
+      }
+      expect(losses).toContain("data plane");
+      await close(connection);
+      expect(leftovers()).toEqual({});
+    },
+  );
 
   test("may wait for a first answer before it takes silence for death", async () => {
     let alive = false;
@@ -274,10 +452,10 @@ describe("heal", () => {
   test("goes on watching what stands when a refresh fails", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp();
     const connection = await request();
-    hop.down = true;
+    hop.code = Code.Unavailable;
     await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
     expect(hub.followers).toBe(1);
-    hop.down = false;
+    hop.code = undefined;
     hub.lose();
     await clock.settle();
     expect(seen.requests).toHaveLength(3);
@@ -288,10 +466,10 @@ describe("heal", () => {
   test("leaves healing to the user's own Request when that comes first", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp();
     const connection = await request();
-    hop.down = true;
+    hop.code = Code.Unavailable;
     hub.lose();
     await clock.advance(30_000);
-    hop.down = false;
+    hop.code = undefined;
     const asked = seen.requests.length;
     await request();
     await clock.advance(60_000);

@@ -15,6 +15,7 @@ import {
   Code,
   connectionState,
   Context,
+  NsmError,
   peer,
   type Link,
   type MonitorConnection,
@@ -30,7 +31,14 @@ import {
 } from "../../src/elements/monitor/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { insecureTokens } from "../../src/identity/index.js";
-import type { MonitorHub, OwnSegment, Sighting } from "../../src/outbound/index.js";
+import {
+  downCauseOf,
+  requestMark,
+  withDownReason,
+  type MonitorHub,
+  type OwnSegment,
+  type Sighting,
+} from "../../src/outbound/index.js";
 import {
   describeElement,
   failAfter,
@@ -213,6 +221,42 @@ describe("monitor", () => {
     ]);
   });
 
+  test.each([
+    ["its caller cancels the refresh", (ctx: Context) => ctx.signal.aborted, Code.Cancelled],
+    ["the refresh takes too long", (ctx: Context) => ctx.signal.aborted, Code.DeadlineExceeded],
+    ["what it needs for a refresh is away", () => true, Code.Unavailable],
+  ])("says nothing about a connection because %s", async (_, fails, code) => {
+    let failing = false;
+    const { request, close, service, ctx } = monitored([
+      {
+        name: "failing",
+        request: async (c, r, next) => {
+          if (failing && fails(c)) throw new NsmError(code, "not now");
+          return next.request(c, r);
+        },
+      },
+    ]);
+    await request();
+    const watched = watch(service);
+    failing = true;
+    const given = new AbortController();
+    given.abort(new NsmError(code, "the caller's own will"));
+    await ctx.withSignal(given.signal, (c) => request({}, c)).catch(() => {});
+    expect(watched.events).toHaveLength(1);
+    watched.stop();
+    await close();
+  });
+
+  test("tells why a connection is down: the hop refused", async () => {
+    const { request, close, service } = monitored([failAfter(1, Code.NotFound)]);
+    const watched = watch(service);
+    await request();
+    await expect(request()).rejects.toThrow();
+    const down = Object.values(watched.events.at(-1)!.connections)[0]!;
+    expect(downCauseOf(down)).toEqual({ reason: "refused", hop: "hop", index: 1 });
+    await close();
+  });
+
   test("tells nothing of a first Request that fails", async () => {
     const { request, service } = monitored([failOnce(Code.Unavailable)]);
     const watched = watch(service);
@@ -284,10 +328,14 @@ describe("monitor and who may see what", () => {
   });
 
   test("a connection stays its owner's whatever is told about it", async () => {
-    const { request, service, ctx, close } = monitored([failAfter(1, Code.Unavailable)]);
+    const { request, service, ctx, close, clock } = monitored([failAfter(1, Code.Internal)]);
     const watched = watch(service, { ctx: as(ctx, "spiffe://test/a") });
-    await request({}, as(ctx, "spiffe://test/a"));
-    await expect(request({}, as(ctx, "spiffe://test/a"))).rejects.toThrow();
+    const { path } = sampleConnection(clock.now());
+    const pathSegments = [{ ...path!.pathSegments[0]!, token: tokenOf("spiffe://test/a") }];
+    const ask = (): Promise<Connection> =>
+      request({ path: { ...path!, pathSegments } }, as(ctx, "spiffe://test/a"));
+    await ask();
+    await expect(ask()).rejects.toMatchObject({ code: Code.Internal });
     await close();
     expect(watched.events.map(({ type }) => type)).toEqual([INITIAL_STATE_TRANSFER, UPDATE, UPDATE, DELETE]);
     watched.stop();
@@ -481,6 +529,34 @@ describe("monitor and the next hop", () => {
     await close();
   });
 
+  test("is not heard when it speaks of what the connection was before", async () => {
+    const { request, refresh, close, hub, seen } = relaying();
+    await request();
+    const before = theirs(seen()[0]!);
+    const mark = requestMark(before.path!.pathSegments[1]);
+    await refresh();
+    hub.say({ connection: before, state: State.DOWN, mark });
+    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP]);
+    const now = theirs(seen()[1]!);
+    hub.say({ connection: now, state: State.DOWN, mark: requestMark(now.path!.pathSegments[1]) });
+    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP, State.DOWN]);
+    await close();
+  });
+
+  test("is told on with the reason why it is down, in the segment of who noticed", async () => {
+    const { request, refresh, close, hub, seen } = relaying();
+    await request();
+    const cause = { reason: "unreachable", hop: "hop", index: 1 } as const;
+    hub.say({ connection: undefined, state: State.DOWN, cause, lost: true });
+    expect(downCauseOf(seen().at(-1)!)).toEqual(cause);
+    await refresh();
+    expect(downCauseOf(seen().at(-1)!)).toBeUndefined();
+    const further = withDownReason(theirs(seen()[0]!), "closed");
+    hub.say({ connection: further, state: State.DOWN, cause: downCauseOf(further) });
+    expect(downCauseOf(seen().at(-1)!)).toEqual({ reason: "closed", hop: "next", index: 2 });
+    await close();
+  });
+
   test("is followed anew when it was lost, and when the connection goes another way", async () => {
     const { request, refresh, close, hub, hop } = relaying();
     await request();
@@ -505,7 +581,9 @@ describe("monitor and the next hop", () => {
     await expect(request()).rejects.toThrow();
     expect(hub.following).toBe(1);
     hub.say({ connection: theirs(seen()[0]!), state: State.UP });
-    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.DOWN, State.UP]);
+    expect(seen().map(({ state }) => state)).toEqual([State.UP]);
+    hub.say({ connection: theirs(seen()[0]!), state: State.DOWN });
+    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.DOWN]);
     await close();
   });
 

@@ -184,13 +184,13 @@ describe("connection events that wait for a reader", () => {
     expect(queueOf(event(UPDATE))).toEqual([]);
   });
 
-  test("of a large initial set go out in messages of a hundred", () => {
+  test("of a large initial set go out in messages of a hundred, and one of nothing at its end", () => {
     const ids = Array.from({ length: 250 }, (_, i) => `c${i}`);
     const queue = new ReaderQueue(connectionEvents);
     queue.push(event(INITIAL_STATE_TRANSFER, ...ids));
     const pieces = drain(queue);
-    expect(pieces.map(({ type }) => type)).toEqual([INITIAL_STATE_TRANSFER, UPDATE, UPDATE]);
-    expect(pieces.map(({ connections }) => Object.keys(connections).length)).toEqual([100, 100, 50]);
+    expect(pieces.map(({ type }) => type)).toEqual([INITIAL_STATE_TRANSFER, UPDATE, UPDATE, UPDATE]);
+    expect(pieces.map(({ connections }) => Object.keys(connections).length)).toEqual([100, 100, 50, 0]);
     expect(pieces.flatMap(({ connections }) => Object.keys(connections))).toEqual(ids);
   });
 });

@@ -12,7 +12,14 @@ import {
 } from "../../src/api/index.js";
 import { Code, Context, logger, NsmError, silent, type Link, type Logger } from "../../src/core/index.js";
 import { MAX_CONNECTIONS } from "../../src/inbound/index.js";
-import { monitorHub, type MonitorHub, type Sighting } from "../../src/outbound/index.js";
+import {
+  markRequest,
+  monitorHub,
+  requestMark,
+  withDownReason,
+  type MonitorHub,
+  type Sighting,
+} from "../../src/outbound/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
 
 const { INITIAL_STATE_TRANSFER, UPDATE, DELETE } = ConnectionEventType;
@@ -54,6 +61,13 @@ class FakePeer {
     return this.streams.map(({ selector }) => selector.pathSegments.map(({ name, id }) => ({ name, id })));
   }
 }
+
+/** What the hop behind us has done, or what has become of it. */
+const [unknown, unreachable, closed] = (["unknown", "unreachable", "closed"] as const).map((reason) => ({
+  reason,
+  hop: "hop",
+  index: 1,
+}));
 
 /** The peer's connection that came through our segment `id`. */
 function theirs(id: string, state = State.UP): Connection {
@@ -157,6 +171,25 @@ describe("a hub with one stream per peer", () => {
     expect(one.states).toEqual([State.UP, State.REFRESH_REQUESTED, State.DOWN, State.DOWN]);
   });
 
+  test("tells why a connection is down, and who noticed", () => {
+    const one = follow(hubOf("segment"), "one");
+    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.tell(UPDATE, withDownReason(theirs("one", State.DOWN), "unreachable"));
+    peer.tell(UPDATE, theirs("one", State.DOWN));
+    peer.tell(DELETE, theirs("one"));
+    const causes = one.seen.map(({ cause }) => cause);
+    expect(causes).toEqual([undefined, { reason: "unreachable", hop: "peer", index: 2 }, undefined, closed]);
+  });
+
+  test("tells which of our Requests the peer speaks of", () => {
+    const one = follow(hubOf("segment"), "one");
+    const shown = theirs("one");
+    const asked = markRequest({ ...shown, path: { ...shown.path!, index: 1 } });
+    peer.tell(INITIAL_STATE_TRANSFER, shown);
+    peer.tell(UPDATE, { ...shown, path: { ...asked.path!, index: 2 } });
+    expect(one.seen.map(({ mark }) => mark)).toEqual([undefined, requestMark(asked.path!.pathSegments[1])]);
+  });
+
   test("takes a connection that was asked for anew for what it is: up", () => {
     const one = follow(hubOf("segment"), "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one", State.RESELECT_REQUESTED));
@@ -232,6 +265,8 @@ describe("an event that overtakes the answer to its Request", () => {
 });
 
 describe("a stream that breaks", () => {
+  const many = Array.from({ length: MAX_CONNECTIONS }, (_, i) => theirs(`id-${i}`));
+
   test("is opened again at once, and what it still shows was never lost", () => {
     const one = follow(hubOf("segment"), "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
@@ -258,7 +293,7 @@ describe("a stream that breaks", () => {
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
     peer.streams[0]!.events.error(unavailable);
     peer.tell(INITIAL_STATE_TRANSFER, theirs("two"));
-    expect(one.seen.at(-1)).toEqual({ connection: theirs("one"), state: State.DOWN });
+    expect(one.seen.at(-1)).toEqual({ connection: undefined, state: State.DOWN, cause: unknown });
     expect(two.states).toEqual([State.UP, State.UP]);
   });
 
@@ -271,7 +306,7 @@ describe("a stream that breaks", () => {
     peer.streams[0]!.events.error(unavailable);
     expect(peer.streams).toHaveLength(2);
     expect(one.states).toEqual([State.UP, State.DOWN]);
-    expect(two.seen).toEqual([{ connection: undefined, state: State.DOWN, lost: true }]);
+    expect(two.seen).toEqual([{ connection: undefined, state: State.DOWN, cause: unreachable, lost: true }]);
     expect(hub.debugState()).toMatchObject({ peers: 0, streams: 0, following: 0 });
   });
 
@@ -313,17 +348,50 @@ describe("a stream that breaks", () => {
     expect(late.states).toEqual([State.UP]);
   });
 
-  test("gives the rest of a large initial set its time before what is missing is DOWN", async () => {
+  test("takes nobody of 10,000 for lost as long as a large initial set goes on", async () => {
+    const hub = hubOf("segment");
+    const followed = Array.from({ length: 10_000 }, (_, i) => follow(hub, `id-${i}`));
+    const all = followed.map((_, i) => theirs(`id-${i}`));
+    peer.tell(INITIAL_STATE_TRANSFER, ...all);
+    peer.streams[0]!.events.error(unavailable);
+    for (let i = 0; i < all.length; i += MAX_CONNECTIONS) {
+      peer.tell(i === 0 ? INITIAL_STATE_TRANSFER : UPDATE, ...all.slice(i, i + MAX_CONNECTIONS));
+      await clock.advance(400);
+    }
+    peer.tell(UPDATE);
+    expect(followed.filter(({ states }) => states.includes(State.DOWN))).toEqual([]);
+  });
+
+  test("takes what a large initial set did not show for lost when the peer says that it ends", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
     peer.streams[0]!.events.error(unavailable);
-    const many = Array.from({ length: MAX_CONNECTIONS }, (_, i) => theirs(`id-${i}`));
     peer.tell(INITIAL_STATE_TRANSFER, ...many);
-    expect(one.states).toEqual([State.UP]);
     peer.tell(UPDATE, theirs("one"));
-    await clock.advance(500);
+    expect(two.states).toEqual([State.UP]);
+    peer.tell(UPDATE);
+    expect(one.states).toEqual([State.UP, State.UP]);
+    expect(two.states).toEqual([State.UP, State.DOWN]);
+  });
+
+  test("takes it for lost when a peer that does not say so shows nothing of it for a while", async () => {
+    const hub = hubOf("segment");
+    const one = follow(hub, "one");
+    const two = follow(hub, "two");
+    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
+    peer.streams[0]!.events.error(unavailable);
+    peer.tell(INITIAL_STATE_TRANSFER, ...many);
+    await clock.advance(4_000);
+    peer.tell(UPDATE, theirs("one"));
+    // What is told about others is no part of it.
+    for (let i = 0; i < 4; i++) {
+      await clock.advance(1_000);
+      peer.tell(UPDATE, theirs("id-1"));
+    }
+    expect(two.states).toEqual([State.UP]);
+    await clock.advance(1_000);
     expect(one.states).toEqual([State.UP, State.UP]);
     expect(two.states).toEqual([State.UP, State.DOWN]);
   });
@@ -426,7 +494,7 @@ describe("a hub with one stream per connection", () => {
   test("takes a connection that the peer does not know for lost", () => {
     const one = follow(hubOf("connection"), "one");
     peer.tell(INITIAL_STATE_TRANSFER);
-    expect(one.seen).toEqual([{ connection: undefined, state: State.DOWN }]);
+    expect(one.seen).toEqual([{ connection: undefined, state: State.DOWN, cause: unknown }]);
   });
 
   test("shares the stream of two who follow one connection", () => {

@@ -1,11 +1,16 @@
 /**
- * Rebuilds a connection when something on its road dies. After each good Request it watches: the next hop's
- * monitor (control plane) and, with a liveness check, whether packets pass (data plane). After a loss it asks
- * again until the connection stands: for the same endpoint while packets still pass, for a while; for any
- * endpoint otherwise. With growing pauses and within a budget of the process.
+ * Rebuilds a connection when something on its road dies. It watches the next hop's monitor (control plane) and,
+ * with a liveness check, whether packets pass (data plane), over all refreshes. After a loss it asks again until
+ * the connection stands, with growing pauses and within a budget of the process:
+ *
+ * - It asks for the same endpoint before it closes anything. What carries packets is not given up because a
+ *   manager, a forwarder or a registry is away, and nothing is while the next hop is.
+ * - It lets go of an endpoint that is gone, or that packets do not reach any more, and asks for any: see Patience.
+ * - A connection that is lost soon after it was rebuilt is rebuilt with growing pauses.
  *
  * Only the client at the edge heals; all other hops pass the news on. Client side. After begin and
  * connection-state, before dial. Reads `connectionEvents` and the slot `peerLink`.
+ * Marks its Requests, so that news about what the connection was before are known as such.
  *
  * @example
  * const hub = monitorHub({ scope: "connection", until });
@@ -14,21 +19,28 @@
  * @packageDocumentation
  */
 import type { Observable } from "rxjs";
-import { connectionOf, type Connection } from "../../api/index.js";
+import { connectionOf, currentSegment, type Connection } from "../../api/index.js";
 import {
+  atEnd,
   connectionEvents,
   Context,
   log,
   logger,
   Slot,
-  type ConnectionEvents,
   type NetworkServiceElement,
 } from "../../core/index.js";
-import type { MonitorHub } from "../../outbound/index.js";
+import {
+  markRequest,
+  requestMark,
+  restoreMark,
+  type DownCause,
+  type MonitorHub,
+} from "../../outbound/index.js";
 import { peerLink } from "../dial/index.js";
 import { HealBudget } from "./budget.js";
+import { Recoveries } from "./recoveries.js";
 import { recover } from "./recovery.js";
-import { Watch, type LivenessOptions, type Loss } from "./watch.js";
+import { Watch, type Answered, type LivenessOptions, type Loss } from "./watch.js";
 
 export { HealBudget, type HealBudgetOptions } from "./budget.js";
 export { kernelLiveness, type KernelLivenessOptions } from "./kernel-liveness.js";
@@ -39,115 +51,111 @@ export interface HealOptions {
   readonly hub: MonitorHub;
   /** Ends all watching and healing: the program's life. */
   readonly until: AbortSignal;
-  /** Asks the data plane too. Without it a lost control plane means another endpoint. */
-  readonly liveness?: LivenessOptions;
+  /** Asks the data plane too. Without it nothing tells whether packets pass. */
+  readonly liveness?: LivenessOptions | undefined;
   /**
-   * How long the same endpoint is asked for while packets still pass, 3,000 when left out. An endpoint whose
-   * process is dead may leave an interface behind that answers for ever.
+   * How long an endpoint that is lost is asked again while its interface still answers, in milliseconds, and how
+   * long one behind a lost hop is when nothing tells whether packets pass. Default: 3,000.
    */
-  readonly keepEndpointMs?: number;
+  readonly keepEndpointMs?: number | undefined;
   /** Emits when trying again at once is worth it: an endpoint of the connection's service was registered. */
-  readonly wake?: (connection: Connection) => Observable<unknown>;
-  /** Shared by the elements of a process; 100 tries at once, then 200 a second, when left out. */
-  readonly budget?: HealBudget;
-  /** Called when a loss was noticed and healing begins. */
-  readonly onHealing?: (connection: Connection, loss: Loss) => void;
-  readonly random?: () => number;
+  readonly wake?: ((connection: Connection) => Observable<unknown>) | undefined;
+  /** Shared by the elements of a process. Default: 100 tries at once, then 200 a second. */
+  readonly budget?: HealBudget | undefined;
+  /** Called when a loss was noticed and healing begins; with the cause where a hop has told it. */
+  readonly onHealing?: ((connection: Connection, loss: Loss, cause?: DownCause) => void) | undefined;
+  readonly random?: (() => number) | undefined;
 }
 
 /** See the module's description. */
 export function heal(options: HealOptions): NetworkServiceElement {
   const { hub, until, liveness, budget = new HealBudget(), random = Math.random } = options;
-  // Changed in place: a refresh that fails does not bring an earlier watch back.
-  const watch = new Slot<{ current: Watch | undefined }>("heal", {
-    release: ({ current }) => stopWatch(current),
-  });
+  const slot = new Slot<Watch>("heal", { release: (watch) => stop(watch) });
   const watches = new Set<Watch>();
-  // A recovery outlives the slots: its own reselect closes the connection, and with it what was remembered.
-  const recoveries = new Map<string, AbortController>();
+  const recoveries = new Recoveries(random);
 
-  const startRecovery = (
-    ctx: Context,
-    events: ConnectionEvents,
-    connection: Connection,
-    loss: Loss,
-  ): void => {
-    log(ctx).info({ connection: connection.id, loss }, "healing");
-    options.onHealing?.(connection, loss);
-    const stop = new AbortController();
-    recoveries.set(connection.id, stop);
-    const recovery = {
-      connection,
-      events,
+  const startRecovery = (ctx: Context, lost: Answered, loss: Loss, cause?: DownCause): void => {
+    const { connection, events } = lost;
+    log(ctx).info({ connection: connection.id, loss, cause }, "healing");
+    options.onHealing?.(connection, loss, cause);
+    const { stop, ...waits } = recoveries.begin(connection.id, ctx.clock.now());
+    const { keepEndpointMs = 3_000, wake } = options;
+    const plan = {
+      ...lost,
+      ...waits,
       loss,
+      cause,
       budget,
       liveness,
-      wake: options.wake,
-      keepEndpointMs: options.keepEndpointMs ?? 3_000,
-      random,
+      wake,
+      keepEndpointMs,
       stopped: stop.signal,
     };
-    void recover(ctx, recovery).finally(() => {
-      if (recoveries.get(connection.id) === stop) recoveries.delete(connection.id);
+    void recover(ctx, plan).finally(() => {
+      recoveries.ended(connection.id, stop);
+      if (events.closed.aborted) recoveries.forget(connection.id);
     });
   };
 
-  const startWatch = (ctx: Context, connection: Connection): void => {
-    const link = peerLink.get(ctx);
-    const events = ctx.get(connectionEvents);
-    if (!link || !events || until.aborted) return;
+  const newWatch = (ctx: Context): Watch => {
     const own = Context.background({ signal: until, clock: ctx.clock }).with(logger, ctx.get(logger));
-    const started = new Watch({
+    const watch = new Watch({
       ctx: own,
-      connection,
-      link,
       hub,
       liveness,
-      onLoss: (loss) => {
-        watches.delete(started);
-        startRecovery(own, events, connection, loss);
-      },
+      onLoss: (...lost) => startRecovery(own, ...lost),
     });
-    watches.add(started);
-    const known = watch.get(ctx);
-    if (known) known.current = started;
-    else watch.set(ctx, { current: started });
-    started.start();
+    watches.add(watch);
+    slot.set(ctx, watch);
+    return watch;
   };
 
-  const stopWatch = (stopped: Watch | undefined): void => {
-    stopped?.stop();
-    if (stopped) watches.delete(stopped);
-  };
-  until.addEventListener("abort", () => watches.forEach(stopWatch), { once: true });
+  function stop(watch: Watch | undefined): void {
+    watch?.stop();
+    if (watch) watches.delete(watch);
+  }
+  atEnd(until, () => {
+    watches.forEach(stop);
+    recoveries.clear();
+  });
 
   return {
     name: "heal",
     inside: ["begin", "connection-state"],
     outside: ["dial"],
-    provides: [watch],
-    debugState: () => ({ watches: watches.size, recoveries: recoveries.size }),
+    provides: [slot],
+    debugState: () => ({ watches: watches.size, recoveries: recoveries.running, healed: recoveries.size }),
 
     async request(ctx, request, next) {
-      const before = watch.get(ctx)?.current;
-      const watched = before !== undefined && !before.isOver;
-      stopWatch(before);
-      let response: Connection;
+      const wanted = connectionOf(request);
+      const asked = markRequest(wanted);
+      const watch = slot.get(ctx);
+      watch?.requestBegins();
+      let connection: Connection;
       try {
-        response = await next.request(ctx, request);
+        connection = await next.request(ctx, { ...request, connection: asked });
       } catch (error) {
-        // A refresh that fails says nothing about the connection that stands: go on watching it.
-        if (watched) startWatch(ctx, connectionOf(request));
+        watch?.requestFails();
         throw error;
       }
-      recoveries.get(response.id)?.abort();
-      recoveries.delete(response.id);
-      startWatch(ctx, response);
-      return response;
+      recoveries.stands(connection.id, ctx.clock.now());
+      const link = peerLink.get(ctx);
+      const events = ctx.get(connectionEvents);
+      if (link && events && !until.aborted)
+        (watch ?? newWatch(ctx)).stands({
+          connection,
+          link,
+          events,
+          mark: requestMark(currentSegment(asked)),
+        });
+      return restoreMark(connection, wanted);
     },
 
     async close(ctx, connection, next) {
-      stopWatch(watch.get(ctx)?.current);
+      // Our own Close is no loss.
+      stop(slot.get(ctx));
+      // The Close of a reselect is none for good.
+      if (ctx.get(connectionEvents)?.closed.aborted) recoveries.forget(connection.id);
       await next.close(ctx, connection);
     },
   };

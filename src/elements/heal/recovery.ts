@@ -1,70 +1,143 @@
 import type { Observable } from "rxjs";
-import type { Connection } from "../../api/index.js";
-import { backoff, explain, log, sleep, type ConnectionEvents, type Context } from "../../core/index.js";
+import { pathOf, type Connection } from "../../api/index.js";
+import {
+  Code,
+  codeOf,
+  explain,
+  log,
+  sleep,
+  type ConnectionEvents,
+  type Context,
+  type Link,
+} from "../../core/index.js";
+import type { DownCause } from "../../outbound/index.js";
 import type { HealBudget } from "./budget.js";
+import { isReachable, maySayUnreachable } from "./next-hop.js";
+import { Patience } from "./patience.js";
 import { isAlive, type LivenessOptions, type Loss } from "./watch.js";
 
 /** What a recovery works with. */
 export interface RecoveryOptions {
   readonly connection: Connection;
+  readonly link: Link;
   readonly events: ConnectionEvents;
   readonly loss: Loss;
+  readonly cause: DownCause | undefined;
   readonly budget: HealBudget;
   readonly liveness: LivenessOptions | undefined;
   readonly wake: ((connection: Connection) => Observable<unknown>) | undefined;
   readonly keepEndpointMs: number;
-  readonly random: () => number;
+  /** How long to wait before the first try, and between two. */
+  readonly firstWaitMs: number;
+  readonly nextWait: () => number;
   /** Aborts when the connection was made again by somebody else. */
   readonly stopped: AbortSignal;
 }
 
-/** Waits between tries: short first, because somebody else may be ready, never longer than this. */
-const BACKOFF = { initialMs: 20, maxMs: 2_000 };
-
-/**
- * Tries until the connection stands again, is closed, or `ctx` (the program) ends: asking the same endpoint
- * anew while the data plane is known to be alive, but not for ever; any endpoint otherwise.
- */
+/** Tries until the connection stands again, is closed, or `ctx` (the program) ends. */
 export function recover(ctx: Context, options: RecoveryOptions): Promise<void> {
   return ctx.withSignal(options.events.closed, (open) =>
-    open.withSignal(options.stopped, (wanted) => tryUntilItStands(wanted, options)),
+    open.withSignal(options.stopped, (wanted) => new Recovery(wanted, options).run()),
   );
 }
 
-async function tryUntilItStands(ctx: Context, options: RecoveryOptions): Promise<void> {
-  const { connection, events, budget, liveness, random } = options;
-  const { signal, clock } = ctx;
-  const nextWait = backoff({ ...BACKOFF, random });
-  const keepUntil = clock.now() + options.keepEndpointMs;
-  let reselect = options.loss === "data plane" || !liveness;
-  while (!signal.aborted) {
-    try {
-      const waitMs = budget.take(clock);
-      if (waitMs > 0) await sleep(clock, waitMs, signal);
-      if (!reselect && liveness) {
-        reselect = clock.now() >= keepUntil || !(await isAlive(ctx, liveness, connection));
-      }
-      await events.request({ signal, reselect });
-      return;
-    } catch (error) {
+/** What to do next. */
+type Move = "ask again" | "let go" | "wait";
+
+class Recovery {
+  private readonly patience: Patience;
+  /** Whether the endpoint was told that it is let go of: from then on there is no way back. */
+  private letGo = false;
+  private exhausted = false;
+  /** Whether packets pass; undefined when nothing tells. */
+  private alive: boolean | undefined;
+  private reachable: boolean;
+
+  constructor(
+    private readonly ctx: Context,
+    private readonly options: RecoveryOptions,
+  ) {
+    const { connection, cause, keepEndpointMs } = options;
+    this.patience = new Patience({ connection, cause, keepEndpointMs, clock: ctx.clock });
+    this.reachable = !(cause?.reason === "unreachable" && cause.index === pathOf(connection).index);
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.ctx;
+    const { connection, events, firstWaitMs, nextWait } = this.options;
+    if (firstWaitMs > 0) await this.pause(firstWaitMs);
+    for (let first = true; !signal.aborted; first = false) {
+      const move = await this.nextMove(first);
       if (signal.aborted) return;
-      log(ctx).debug({ connection: connection.id, error: explain(error) }, "healing failed, trying again");
-      await pause(ctx, options, nextWait());
+      try {
+        if (move !== "wait") {
+          this.letGo = move === "let go";
+          await this.turn();
+          await events.request({ signal, cause: "heal", reselect: this.letGo });
+          return;
+        }
+        this.isTimeToLetGo(Code.Unavailable);
+      } catch (error) {
+        if (signal.aborted) return;
+        log(this.ctx).debug(
+          { connection: connection.id, error: explain(error) },
+          "healing failed, trying again",
+        );
+        if (await this.isEnough(codeOf(error))) continue;
+      }
+      await this.pause(nextWait());
     }
   }
-}
 
-/** Waits, but not longer than until something happens that may let the next try succeed. */
-async function pause(ctx: Context, { connection, wake }: RecoveryOptions, ms: number): Promise<void> {
-  const woken = new AbortController();
-  const wakeUp = (): void => woken.abort();
-  // A wake-up call that breaks is a reason to look as well.
-  const subscription = wake?.(connection).subscribe({ next: wakeUp, error: wakeUp });
-  try {
-    await ctx.withSignal(woken.signal, (c) => sleep(ctx.clock, ms, c.signal));
-  } catch {
-    // Woken or not wanted any more: the caller's loop looks which.
-  } finally {
-    subscription?.unsubscribe();
+  /** Nothing is closed before somebody is known to be there who can lead us to another endpoint. */
+  private async nextMove(first: boolean): Promise<Move> {
+    const { connection, liveness, loss } = this.options;
+    if (this.letGo) return "let go";
+    if (!this.reachable && !(await this.reaches())) return "wait";
+    if (first && loss === "data plane") this.alive = false;
+    else if (liveness && !this.exhausted) this.alive = await isAlive(this.ctx, liveness, connection);
+    if (this.alive !== false && !this.exhausted) return "ask again";
+    return (await this.reaches()) ? "let go" : "wait";
+  }
+
+  private async reaches(): Promise<boolean> {
+    const { link, connection } = this.options;
+    return (this.reachable = await isReachable(this.ctx, link, connection));
+  }
+
+  /** Whether a try that failed was the last one with this endpoint. */
+  private async isEnough(code: Code): Promise<boolean> {
+    if (this.letGo) return false;
+    if (maySayUnreachable(code)) await this.reaches();
+    return this.isTimeToLetGo(code);
+  }
+
+  private isTimeToLetGo(code: Code): boolean {
+    const { alive, reachable } = this;
+    this.exhausted ||= this.patience.isOver({ code, alive, reachable });
+    return this.exhausted;
+  }
+
+  private async turn(): Promise<void> {
+    const { clock, signal } = this.ctx;
+    const waitMs = this.options.budget.take(clock);
+    if (waitMs > 0) await sleep(clock, waitMs, signal);
+  }
+
+  /** Waits, but not longer than until something happens that may let the next try succeed. */
+  private async pause(ms: number): Promise<void> {
+    const { ctx } = this;
+    const { connection, wake } = this.options;
+    const woken = new AbortController();
+    const wakeUp = (): void => woken.abort();
+    // A wake-up call that breaks is a reason to look as well.
+    const subscription = wake?.(connection).subscribe({ next: wakeUp, error: wakeUp });
+    try {
+      await ctx.withSignal(woken.signal, (c) => sleep(ctx.clock, ms, c.signal));
+    } catch {
+      // Woken or not wanted any more: run() looks which.
+    } finally {
+      subscription?.unsubscribe();
+    }
   }
 }

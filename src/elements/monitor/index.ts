@@ -1,7 +1,10 @@
 /**
  * Tells others what happens to the connections of this process: made or refreshed, changed, down, closed. What
  * the next hop says about a connection is told on (path, context, state), so that the news of a dead endpoint
- * reaches the client at the other end.
+ * reaches the client at the other end, with its reason and the hop that noticed.
+ *
+ * A Request that fails says nothing about the connection that stands: its caller has the answer, and a loss shows
+ * at the next hop. Only where a Request ends, a clear no means DOWN.
  *
  * One object with two halves: `element` stands in the chain, `service` is served to callers. A caller with an
  * identity sees the connections that it asked for itself; without TLS everybody sees all.
@@ -27,6 +30,8 @@ import {
 } from "../../api/index.js";
 import {
   atEnd,
+  Code,
+  codeOf,
   ContextKey,
   peer,
   Slot,
@@ -35,10 +40,17 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 import { parseToken } from "../../identity/index.js";
-import type { MonitorHub, Sighting } from "../../outbound/index.js";
+import {
+  Following,
+  markRequest,
+  requestMark,
+  withDownReason,
+  type MonitorHub,
+  type Sighting,
+} from "../../outbound/index.js";
 import { peerLink } from "../dial/index.js";
 import { Board } from "./board.js";
-import { Relay, relayed } from "./relay.js";
+import { relayed } from "./relay.js";
 
 /** What a monitor watches and shows. */
 export interface MonitorOptions {
@@ -56,6 +68,12 @@ export interface Monitor {
   readonly service: MonitorConnection;
 }
 
+/** A connection that is shown, and how its next hop is followed. */
+interface Shown {
+  readonly id: string;
+  following: Following | undefined;
+}
+
 /** What an element may say about its connection. */
 export type ConnectionChange = Partial<Pick<Connection, "state" | "context">>;
 
@@ -68,9 +86,18 @@ export const connectionUpdate = new ContextKey<(change: ConnectionChange) => voi
 /** See the module's description. */
 export function monitor({ hub, until, showAll = false }: MonitorOptions): Monitor {
   const board = new Board(until, showAll);
-  const slot = new Slot<Relay>("monitor");
-  const relays = new Set<Relay>();
-  atEnd(until, () => [...relays].forEach(stop));
+  // Set once: a refresh that an outer element refuses leaves the connection as this one has shown it.
+  const slot = new Slot<Shown>("monitor", {
+    release: (shown) => {
+      stop(shown);
+      board.delete(shown.id);
+    },
+  });
+  const followings = new Set<Following>();
+  atEnd(until, () => {
+    for (const following of followings) following.stop();
+    followings.clear();
+  });
 
   const change = (id: string, changed: (own: Connection) => Connection | undefined): void => {
     const own = board.get(id);
@@ -78,22 +105,23 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
     if (next) board.put(next);
   };
 
-  const stop = (relay: Relay | undefined): void => {
-    relay?.stop();
-    if (relay) relays.delete(relay);
+  const stop = (shown: Shown | undefined): void => {
+    if (!shown?.following) return;
+    shown.following.stop();
+    followings.delete(shown.following);
+    shown.following = undefined;
   };
 
-  const follow = (ctx: Context, connection: Connection, current: Relay | undefined): void => {
+  const follow = (ctx: Context, shown: Shown, connection: Connection, mark: string | undefined): void => {
     const link = peerLink.get(ctx);
-    if (!hub || !link || !nextSegment(connection) || until.aborted) return stop(slot.take(ctx));
+    if (!hub || !link || !nextSegment(connection) || until.aborted) return stop(shown);
     const { name, id } = currentSegment(connection)!;
     const segment = { index: pathOf(connection).index, name, id };
-    if (current?.serves(link, segment)) return current.speak({ discard: false });
-    stop(current);
-    const tellOn = (sighting: Sighting): void => change(connection.id, (own) => relayed(own, sighting));
-    const relay = new Relay(ctx, hub, link, segment, tellOn);
-    relays.add(relay);
-    slot.set(ctx, relay);
+    if (shown.following?.serves(link, segment)) return shown.following.requestEnds(mark);
+    stop(shown);
+    const onSighting = (sighting: Sighting): void => change(connection.id, (own) => relayed(own, sighting));
+    shown.following = new Following({ ctx, hub, link, segment, mark, onSighting });
+    followings.add(shown.following);
   };
 
   const element: NetworkServiceElement = {
@@ -101,38 +129,49 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
     inside: ["connection-state"],
     outside: ["trim-path", "connect", "mechanisms", "discover", "discover-forwarder", "round-robin"],
     provides: [slot, connectionUpdate],
-    debugState: () => ({ ...board.debugState(), relays: relays.size }),
+    debugState: () => ({ ...board.debugState(), relays: followings.size }),
 
     async request(ctx, request, next) {
-      const { id } = connectionOf(request);
-      const update = (said: ConnectionChange): void => change(id, (own) => ({ ...own, ...said }));
-      const relay = slot.get(ctx);
-      relay?.listen();
+      const asked = hub ? markRequest(connectionOf(request)) : connectionOf(request);
+      const update = (said: ConnectionChange): void => change(asked.id, (own) => ({ ...own, ...said }));
+      const known = slot.get(ctx);
+      known?.following?.requestBegins();
       let response: Connection;
       try {
-        response = await next.request(ctx.with(connectionUpdate, update), request);
+        response = await next.request(ctx.with(connectionUpdate, update), { ...request, connection: asked });
       } catch (error) {
-        // Whoever watches should not have to wait for its own refresh to fail.
-        change(id, (own) => ({ ...own, state: State.DOWN }));
-        relay?.speak({ discard: true });
+        if (!known?.following && isRefusal(ctx, error)) {
+          change(asked.id, (own) => withDownReason({ ...own, state: State.DOWN }, "refused"));
+        }
+        known?.following?.requestEnds();
         throw error;
       }
       // Whatever state was asked for (RESELECT_REQUESTED, say): what was just made is up.
       board.put({ ...response, state: State.UP }, ownerOf(ctx, response));
-      follow(ctx, response, relay);
+      const shown = known ?? { id: response.id, following: undefined };
+      slot.set(ctx, shown);
+      follow(ctx, shown, response, requestMark(currentSegment(asked)));
       return response;
     },
 
     async close(ctx, connection, next) {
-      stop(slot.take(ctx));
-      try {
-        await next.close(ctx, connection);
-      } finally {
-        board.delete(connection.id);
-      }
+      // What our own Close brings about is no news.
+      stop(slot.get(ctx));
+      await next.close(ctx, connection);
     },
   };
   return { element, service: board };
+}
+
+/** Whether a failure is a clear no, and not the caller's own cancel or something that may pass. */
+function isRefusal(ctx: Context, error: unknown): boolean {
+  const code = codeOf(error);
+  return (
+    !ctx.signal.aborted &&
+    code !== Code.Unavailable &&
+    code !== Code.DeadlineExceeded &&
+    code !== Code.Cancelled
+  );
 }
 
 /** Who asked for a connection: the certificate of the caller says so, or else its token. */

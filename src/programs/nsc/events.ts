@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Connection, type PathSegment } from "../../api/index.js";
 import { codeName, codeOf, explain, type NetworkServiceElement } from "../../core/index.js";
+import { withoutMarks } from "../../outbound/index.js";
 
 /** What can be told of a connection. */
 export type ConnectionEventName = "established" | "updated" | "healing" | "closed" | "failed";
@@ -65,7 +66,7 @@ export class EventReporter {
 
 /** A connection without what changes at every refresh. */
 function lasting(connection: Connection): Connection {
-  return mapSegments(connection, (segment) => ({ ...segment, token: "", expires: undefined }));
+  return mapSegments(connection, (segment) => ({ ...withoutMarks(segment), token: "", expires: undefined }));
 }
 
 /** Tokens are as good as keys until they expire: they do not belong into anybody's log. */

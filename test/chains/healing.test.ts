@@ -1,0 +1,273 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { pathOf, State, type Connection } from "../../src/api/index.js";
+import { Code, NsmError, type NetworkServiceElement } from "../../src/core/index.js";
+import type { HealOptions } from "../../src/elements/heal/index.js";
+import {
+  mesh,
+  type Mesh,
+  type MeshClient,
+  type MeshOptions,
+  type VirtualClock,
+} from "../../src/testing/index.js";
+
+/** What a client did, and what it was told. */
+interface Life {
+  readonly nsc: MeshClient;
+  /** Closes it sent. */
+  closes: number;
+  /** Requests it sent, its first included. */
+  requests: number;
+  /** Losses it noticed, with the hop that noticed them first. */
+  readonly losses: string[];
+  /** The connection as it was answered last. */
+  connection: Connection;
+}
+
+const HOUR = 3_600_000;
+const alive = { check: async () => true };
+
+let net: Mesh;
+let clock: VirtualClock;
+
+async function start(options: Partial<MeshOptions> = {}): Promise<void> {
+  net = await mesh({ link: "memory", ...options });
+  clock = net.virtual!.clock;
+}
+
+beforeEach(() => start());
+
+afterEach(async () => {
+  await net.stop();
+  await clock.settle();
+  expect(net.virtual!.network.debugState()).toMatchObject({ listeners: 0, calls: 0 });
+  expect(clock.timers).toBe(0);
+});
+
+/** A client with a connection to the service. */
+async function connected(heal: Partial<HealOptions> = {}, name = "nsc"): Promise<Life> {
+  const losses: string[] = [];
+  const count: NetworkServiceElement = {
+    name: "count",
+    async request(ctx, request, next) {
+      life.requests++;
+      return (life.connection = await next.request(ctx, request));
+    },
+    async close(ctx, connection, next) {
+      life.closes++;
+      await next.close(ctx, connection);
+    },
+  };
+  const nsc = net.client({
+    name,
+    elements: [count],
+    heal: {
+      onHealing: (_connection, loss, cause) =>
+        losses.push(cause ? `${loss}: ${cause.reason} behind ${cause.hop}` : loss),
+      ...heal,
+    },
+  });
+  const life: Life = { nsc, closes: 0, requests: 0, losses, connection: undefined! };
+  await nsc.request("firewall");
+  return life;
+}
+
+const hops = ({ connection }: Life): string[] => pathOf(connection).pathSegments.map(({ name }) => name);
+const addresses = ({ connection }: Life): unknown => connection.context?.ipContext?.srcIpAddrs;
+
+/** Ends the connection. */
+async function end({ nsc, connection }: Life): Promise<void> {
+  await nsc.close(connection);
+  await clock.settle();
+  expect(nsc.debugState()).toEqual({});
+}
+
+describe("while packets flow, and when nothing tells whether they do", () => {
+  test.each([
+    ["nsmgr", "packets flow", 10_000],
+    ["nsmgr", "packets flow", 60_000],
+    ["nsmgr", "packets flow", HOUR],
+    ["nsmgr", "nothing tells", 60_000],
+    ["nsmgr", "nothing tells", HOUR],
+    ["forwarder", "packets flow", 10_000],
+    ["forwarder", "packets flow", 60_000],
+    ["forwarder", "packets flow", HOUR],
+  ] as const)(
+    "a %s that is away while %s, for %i ms, changes nothing",
+    async (which, told, ms) => {
+      const liveness = told === "packets flow" ? alive : undefined;
+      await net.stop();
+      await start({ maxTokenLifetimeMs: 24 * HOUR });
+      const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
+      const life = await connected({ liveness });
+      const before = addresses(life);
+      // Somewhere to go, if one would.
+      await net.endpoint({ name: "nse-2", service: "firewall", prefix: "10.1.0.0/24" });
+      await net[which].kill();
+      await clock.advance(ms);
+      await net[which].start();
+      await clock.advance(20_000);
+      expect(life).toMatchObject({ closes: 0, connection: { state: State.UP } });
+      expect(hops(life)).toEqual(["nsc", "nsmgr", "forwarder", "nse-1"]);
+      expect(addresses(life)).toEqual(before);
+      expect(life.losses.length).toBeLessThanOrEqual(1);
+      expect(nse.debugState()).toMatchObject({ "begin/server": { connections: 1 } });
+      await end(life);
+    },
+    60_000,
+  );
+
+  test.each(["packets flow", "nothing tells"])(
+    "a registry that is away while a connection is refreshed and %s changes nothing",
+    async (told) => {
+      await net.endpoint({ name: "nse-1", service: "firewall" });
+      const life = await connected({ liveness: told === "packets flow" ? alive : undefined });
+      await net.registry.kill();
+      await clock.advance(300_000);
+      await net.registry.start();
+      await clock.advance(30_000);
+      expect(life).toMatchObject({ closes: 0, losses: [] });
+      await end(life);
+    },
+  );
+
+  test("an endpoint that restarts soon keeps its connection", async () => {
+    const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
+    const life = await connected({ liveness: alive });
+    await net.endpoint({ name: "nse-2", service: "firewall" });
+    await nse.kill();
+    await clock.advance(1_500);
+    await nse.start();
+    await clock.advance(3_000);
+    expect(hops(life).at(-1)).toBe("nse-1");
+    expect(life).toMatchObject({ closes: 0, losses: ["control plane: unreachable behind forwarder"] });
+    await end(life);
+  });
+
+  test("a refresh that its caller cancels is no loss to anybody", async () => {
+    await net.endpoint({ name: "nse-1", service: "firewall" });
+    const life = await connected();
+    net.virtual!.network.faults.cancelCalls({ from: "nsc", method: "Request", times: 1 });
+    await expect(life.nsc.request("firewall")).rejects.toMatchObject({ code: Code.Cancelled });
+    await clock.advance(5_000);
+    expect(life).toMatchObject({ closes: 0, losses: [] });
+    await end(life);
+  });
+});
+
+describe("an endpoint that is gone", () => {
+  test("for good is left at once, although something still answers in its place", async () => {
+    const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
+    const life = await connected({ liveness: alive });
+    await net.endpoint({ name: "nse-2", service: "firewall" });
+    await nse.close();
+    await clock.advance(300);
+    expect(hops(life).at(-1)).toBe("nse-2");
+    expect(life.losses).toEqual(["control plane: unreachable behind forwarder"]);
+    await end(life);
+  });
+
+  test("without a word is left at once when nothing tells about packets", async () => {
+    const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
+    const life = await connected();
+    await net.endpoint({ name: "nse-2", service: "firewall" });
+    await nse.kill();
+    await clock.advance(300);
+    expect(hops(life).at(-1)).toBe("nse-2");
+    await end(life);
+  });
+
+  test("is left when packets stop, although a refresh comes before each check", async () => {
+    await net.endpoint({ name: "nse-1", service: "firewall" });
+    let dead = "";
+    const life = await connected({
+      liveness: {
+        check: async (_ctx, { networkServiceEndpointName: name }) => name !== dead,
+        onceAnswered: true,
+      },
+    });
+    await net.endpoint({ name: "nse-2", service: "firewall" });
+    await clock.advance(10_000);
+    dead = life.connection.networkServiceEndpointName;
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(150);
+      await life.nsc.request("firewall", life.connection).catch(() => {});
+    }
+    expect(life.losses).toContain("data plane");
+    expect(hops(life).at(-1)).toBe("nse-2");
+    await end(life);
+  });
+});
+
+describe("news that come late", () => {
+  test.each([1, 5, 50, 500])(
+    "by %i ms about what was closed are not about what was made in its place",
+    async (ms) => {
+      let refusals = 0;
+      await net.endpoint({
+        name: "nse-1",
+        service: "firewall",
+        elements: [
+          {
+            name: "refuse",
+            request: async (ctx, request, next) => {
+              if (refusals-- > 0) throw new NsmError(Code.FailedPrecondition, "not now");
+              return next.request(ctx, request);
+            },
+          },
+        ],
+      });
+      // Another one, so that forwarder and manager go on listening while the first is made anew.
+      const other = await connected({}, "other");
+      const life = await connected();
+      net.virtual!.network.faults.delay({ method: "MonitorConnections", direction: "back", ms });
+      refusals = 2;
+      await life.nsc.request("firewall", life.connection).catch(() => {});
+      await clock.advance(30_000);
+      expect(life).toMatchObject({ closes: 1, connection: { state: State.UP } });
+      expect(life.requests).toBeLessThan(8);
+      expect(other).toMatchObject({ requests: 1, closes: 0, losses: [] });
+      await end(life);
+      await end(other);
+      await clock.advance(1_000);
+    },
+  );
+});
+
+test("one broken link with a thousand connections standing tells none of them that it is down", async () => {
+  await net.endpoint({ name: "nse-1", service: "firewall", prefix: "10.0.0.0/16" });
+  const lives = await Promise.all(Array.from({ length: 1_000 }, (_, i) => connected({}, `nsc-${i}`)));
+  await clock.settle();
+  // A large initial set takes its time: a hundred connections a message.
+  const { faults } = net.virtual!.network;
+  faults.delay({ from: "nsmgr", method: "MonitorConnections", direction: "back", ms: 200 });
+  faults.cut({ from: "nsmgr", to: net.forwarder.url, times: 1 });
+  await clock.advance(30_000);
+  expect(lives.flatMap(({ losses }) => losses)).toEqual([]);
+}, 60_000);
+
+test("a Request that is refused by the endpoint says so, and who refused", async () => {
+  let refusing = false;
+  await net.endpoint({
+    name: "nse-1",
+    service: "firewall",
+    elements: [
+      {
+        name: "refuse",
+        request: async (ctx, request, next) => {
+          if (refusing) throw new NsmError(Code.FailedPrecondition, "not any more");
+          return next.request(ctx, request);
+        },
+      },
+    ],
+  });
+  const life = await connected({ liveness: alive });
+  refusing = true;
+  await expect(life.nsc.request("firewall", life.connection)).rejects.toThrow();
+  await clock.settle();
+  expect(life.losses).toEqual(["control plane: refused behind nse-1"]);
+  expect(life.closes).toBe(0);
+  refusing = false;
+  await clock.advance(2_000);
+  expect(life.closes).toBe(0);
+  await end(life);
+});
