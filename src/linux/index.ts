@@ -22,11 +22,14 @@ export type { ListedNeighbor, Neighbor, Neighbors, NeighborState } from "./rtnet
 export type { Scope } from "./rtnetlink/scope.js";
 
 // The packet filter
-export { nftablesIn, type CounterValue, type Nftables } from "./nftables/nftables.js";
+export { nftablesIn, type CounterValue, type ListedTable, type Nftables } from "./nftables/nftables.js";
 export type { Chain, Hook, Table } from "./nftables/table.js";
 export { rule, type FilterRule } from "./nftables/rule.js";
 export { etherType, icmp, icmpv6, ip, ip6, meta, sctp, tcp, udp } from "./nftables/fields.js";
 export type { Port, Protocol } from "./nftables/fields.js";
+export { ctMark, ctOriginal, setCtMark, setCtMarkBits, setCtZone } from "./nftables/connection.js";
+export type { NumberByLink } from "./nftables/connection.js";
+export { foreignSource, type LinkAddress } from "./nftables/foreign-source.js";
 export {
   accept,
   counter,

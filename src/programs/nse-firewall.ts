@@ -2,6 +2,7 @@ import { Option } from "commander";
 import type { DependencyContainer } from "tsyringe";
 import { Code, codeOf, explain, type Logger } from "../core/index.js";
 import { firewall, watchedRules, type Firewall, type RulesSource } from "../elements/firewall/index.js";
+import { onOff } from "./config/options.js";
 import { badConfiguration, list } from "./config/values.js";
 import { nseOptions, startEndpoint, type NseConfig } from "./nse.js";
 import type { Program, Running } from "./program.js";
@@ -9,6 +10,7 @@ import { Tokens } from "./tokens.js";
 
 interface NseFirewallConfig extends NseConfig {
   readonly config?: string;
+  readonly allowForeignSources?: boolean;
 }
 
 /** Where the Go program's manifests put the rules. */
@@ -27,6 +29,11 @@ export const nseFirewallProgram: Program<NseFirewallConfig> = {
     new Option("--config <file>", `rules, followed as the file changes (default: ${DEFAULT_CONFIG})`).env(
       "NSM_ACL_CONFIG_PATH",
     ),
+    onOff(
+      "--allow-foreign-sources",
+      "accept packets whose source is not an address of the client",
+      "NSM_ALLOW_FOREIGN_SOURCES",
+    ),
   ],
   async start(app, config) {
     const rules = await readRules(config.config);
@@ -35,11 +42,12 @@ export const nseFirewallProgram: Program<NseFirewallConfig> = {
       return startEndpoint(app, withService(config), []);
     }
     const logger = app.resolve(Tokens.logger);
-    if (rules.current().rules.length === 0) logger.warn({}, "there are no rules: everything passes");
+    if (rules.current().rules.length === 0) logger.warn({}, "the list of rules is empty: everything passes");
     const wall = firewall({
       name: config.name,
       rules,
       ...(config.netns !== undefined && { netns: config.netns }),
+      allowForeignSources: config.allowForeignSources,
       onEvent: print,
       clock: app.resolve(Tokens.clock),
       logger,

@@ -1,170 +1,127 @@
 import {
-  counter,
   ctDirection,
-  ctState,
   drop,
-  icmp,
   icmpv6,
-  ip,
-  ip6,
   jump,
   leave,
   meta,
   rule,
-  sctp,
-  tcp,
-  udp,
+  setCtMark,
+  setCtMarkBits,
   type Chain,
   type FilterRule,
-  type Statement,
   type Table,
 } from "../../linux/index.js";
-import { formatPrefix, type Prefix } from "../../net/index.js";
-import { decodeName, encodeName } from "./names.js";
-import { Ip, type CheckedRule, type Direction, type Match, type NumberRange, type RuleSet } from "./rule.js";
+import { decisions, flowChain, ruleCounter, type DecisionOptions } from "./decisions.js";
+import { entrance, neighborDiscovery, routerSolicitation } from "./entrance.js";
+import { GENERATION_BITS, markOf, memoryOf, type FilteredLink } from "./memory.js";
+import type { Direction, RuleSet } from "./rule.js";
 
 /** What a firewall's table is made from. */
 export interface CompileOptions {
   /** The table's name. */
   readonly table: string;
   readonly rules: RuleSet;
-  /** The interfaces it filters; all others are left alone. */
-  readonly wires: readonly string[];
+  /** The number of this rule set: another one than that of the rules before it. */
+  readonly generation: number;
+  /** The interfaces it filters. All others are left alone. */
+  readonly wires: readonly FilteredLink[];
+  /** Accepts source addresses that are not those of the wire's client. */
+  readonly allowForeignSources?: boolean | undefined;
 }
 
-/** Counts what passes without a rule: replies, and connections that are older than the rules. */
+/** Counts replies, and packets of flows that an earlier packet's rule allowed. */
 export const establishedCounter = "established";
 /** Counts what no rule allowed. */
 export const deniedCounter = "denied";
-
-/** The counter of a rule. One that changes from allow to deny begins anew; all else may change. */
-export function ruleCounter({ action, name }: Pick<CheckedRule, "action" | "name">): string {
-  return `${action}.${encodeName(name)}`;
-}
-
-const wirePrefix = "wire.";
-
-/** The interfaces that a table filters, from the names of its counters: who comes after us finds them so. */
-export function filteredWires(counters: Iterable<string>): readonly string[] {
-  return [...counters]
-    .filter((name) => name.startsWith(wirePrefix))
-    .map((name) => decodeName(name.slice(wirePrefix.length)));
-}
+/** Counts what came from an address that is not one of the wire's client. */
+export const foreignCounter = "foreign";
 
 /**
- * The nftables table of a firewall. Rules are asked for every packet of the direction that began its connection,
- * so that their counters count packets, not connections; a rule that denies is asked for new connections only.
+ * The nftables table of a firewall.
+ *
+ * The rules decide about each packet in the direction that began its flow, so that their counters count packets. A
+ * packet of a flow that is known already, in either direction, passes when the rules of now have allowed the flow: its
+ * connection mark has their generation. A flow with an older mark, or with none, is decided anew by the packet that
+ * began it. So new rules cut exactly the flows that they deny, in both directions and from the moment they hold.
  */
-export function compile({ table, rules: { rules }, wires }: CompileOptions): Table {
-  const own = wires.length > 0;
-  const from = own ? [meta("iifname").in(wires)] : [];
-  const to = own ? [meta("oifname").in(wires)] : [];
-  const hooked = (name: "input" | "forward" | "output", list: readonly FilterRule[]): Chain => ({
+export function compile(options: CompileOptions): Table {
+  const {
+    table,
+    rules: { rules },
+    wires,
+    generation,
+  } = options;
+  const names = wires.map(({ name }) => name);
+  const incoming = () => meta("iifname").in(names);
+  const outgoing = () => meta("oifname").in(names);
+  const hooked = (name: "prerouting" | "input" | "forward" | "output", list: () => FilterRule[]): Chain => ({
     name,
-    hook: { name },
-    rules: own ? list : [],
+    hook: { name, ...(name === "prerouting" && { priority: BEFORE_CONNECTIONS }) },
+    rules: names.length > 0 ? list() : [],
   });
+  const counters = { established: establishedCounter, denied: deniedCounter };
+  const decide: DecisionOptions = { rules, generation, counters };
   return {
     family: "inet",
     name: table,
+    owned: true,
     counters: [
       ...new Set(rules.map(ruleCounter)),
       establishedCounter,
       deniedCounter,
-      ...wires.map((name) => `${wirePrefix}${encodeName(name)}`),
+      foreignCounter,
+      ...memoryOf(generation, wires),
     ],
     chains: [
-      decisions("from-client", rules),
-      decisions("to-client", rules),
+      entrance({ ...options, counters: { foreign: foreignCounter, denied: deniedCounter } }),
+      flowChain("from-client", decide),
+      flowChain("to-client", decide),
+      decisions("from-client", decide),
+      decisions("to-client", decide),
+      marking(wires, generation),
       onTheWire("arriving", "from-client"),
       onTheWire("leaving", "to-client"),
-      hooked("input", [rule([...from, jump("arriving")])]),
-      hooked("output", [rule([...to, jump("leaving")])]),
-      // From one client to another passes both.
-      hooked("forward", [rule([...from, jump("from-client")]), rule([...to, jump("to-client")])]),
+      hooked("prerouting", () => [rule([incoming(), jump("entrance")])]),
+      hooked("input", () => [rule([incoming(), jump("arriving")])]),
+      hooked("output", () => [rule([outgoing(), jump("leaving")])]),
+      // What goes from one client to another passes both; it is marked when both have let it pass.
+      hooked("forward", () => [
+        rule([incoming(), jump("from-client")]),
+        rule([outgoing(), jump("to-client")]),
+        rule([incoming(), jump("marking")]),
+        rule([outgoing(), jump("marking")]),
+      ]),
     ],
   };
 }
 
-/**
- * What is between the endpoint itself and its neighbour. Neighbour discovery and multicast listeners (RFC 4861,
- * RFC 3810) pass: without them IPv6 finds nobody on the wire.
- */
+/** Connections are looked up at -200. */
+const BEFORE_CONNECTIONS = -300;
+
+/** What is between the endpoint itself and its neighbor. IPv6 finds nobody on the wire without neighbor discovery. */
 function onTheWire(name: string, direction: Direction): Chain {
-  return { name, rules: [rule([icmpv6("type").in(["130-137", 143]), leave()]), rule([jump(direction)])] };
-}
-
-/** What leaves the chain has passed; its end drops, once there are rules. */
-function decisions(direction: Direction, rules: readonly CheckedRule[]): Chain {
-  // Without rules this still makes the kernel follow connections: they live on when rules come.
-  const passes = rule([ctState("established", "related"), counter(establishedCounter), leave()]);
-  if (rules.length === 0) return { name: direction, rules: [passes] };
-  const list = rules.flatMap((one) =>
-    one.matches.filter((match) => match.direction === direction).map((match) => decision(one, match)),
-  );
   return {
-    name: direction,
+    name,
     rules: [
-      rule([ctDirection("reply"), ctState("established", "related"), counter(establishedCounter), leave()]),
-      rule([ctState("invalid"), counter(deniedCounter), drop()]),
-      ...list,
-      passes,
-      rule([counter(deniedCounter), drop()]),
+      rule([icmpv6("type").in(neighborDiscovery), leave()]),
+      rule([icmpv6("type").eq(routerSolicitation), drop()]),
+      rule([jump(direction)]),
+      rule([jump("marking")]),
     ],
   };
 }
 
-function decision(one: CheckedRule, match: Match): FilterRule {
-  const verdict =
-    one.action === "allow"
-      ? [counter(ruleCounter(one)), leave()]
-      : [ctState("new", "untracked"), counter(ruleCounter(one)), drop()];
-  return rule([...conditions(match), ...verdict], { comment: commentOf(one.name) });
-}
-
-function conditions(match: Match): Statement[] {
-  const { family, protocol, from, to } = match;
-  const address = family === 6 ? ip6 : ip;
-  return [
-    ...(family && !from && !to ? [meta("nfproto").eq(family === 4 ? "ipv4" : "ipv6")] : []),
-    ...(from ? [address("saddr").in(texts(from))] : []),
-    ...(to ? [address("daddr").in(texts(to))] : []),
-    ...(protocol === undefined ? [] : [meta("l4proto").eq(protocol)]),
-    ...transport(match),
-  ];
-}
-
-function transport({ protocol, sourcePorts, ports, icmpTypes, icmpCodes, tcpFlags }: Match): Statement[] {
-  const port = protocol === Ip.udp ? udp : protocol === Ip.sctp ? sctp : tcp;
-  const control = protocol === Ip.icmpv6 ? icmpv6 : icmp;
-  return [
-    ...some(sourcePorts, 65_535, (list) => port("sport").in(list)),
-    ...some(ports, 65_535, (list) => port("dport").in(list)),
-    ...some(icmpTypes, 255, (list) => control("type").in(list)),
-    ...some(icmpCodes, 255, (list) => control("code").in(list)),
-    ...(tcpFlags ? [tcp("flags").masked(tcpFlags.mask, tcpFlags.value)] : []),
-  ];
-}
-
-/** The comparison with ranges, unless they leave nothing out. */
-function some(
-  ranges: readonly NumberRange[] | undefined,
-  highest: number,
-  compare: (list: readonly string[]) => Statement,
-): Statement[] {
-  if (!ranges || ranges.some(({ first, last }) => first === 0 && last === highest)) return [];
-  return [compare(ranges.map(({ first, last }) => `${first}-${last}`))];
-}
-
-function texts(prefixes: readonly Prefix[]): readonly string[] {
-  return prefixes.map(formatPrefix);
-}
-
-/** What fits into a comment of nftables, for those who list the rules by other means. */
-function commentOf(name: string): string {
-  if (name.length <= 40) return name; // at most three bytes each
-  return Buffer.from(name)
-    .subarray(0, 120)
-    .toString()
-    .replace(/\uFFFD$/, "");
+/** Marks a flow with its wire and the generation of the rules that allowed it. */
+function marking(wires: readonly FilteredLink[], generation: number): Chain {
+  const marks = new Map(wires.map((wire) => [wire.name, markOf(wire, generation)]));
+  if (marks.size === 0) return { name: "marking" };
+  return {
+    name: "marking",
+    rules: [
+      rule([ctDirection("original"), setCtMark("iifname", marks), leave()]),
+      rule([ctDirection("original"), setCtMark("oifname", marks), leave()]),
+      rule([ctDirection("reply"), setCtMarkBits(GENERATION_BITS, generation)]),
+    ],
+  };
 }

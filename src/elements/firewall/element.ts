@@ -3,25 +3,23 @@ import { MechanismType, Parameter, type Connection } from "../../api/index.js";
 import {
   Code,
   explain,
-  log,
   NsmError,
   silent,
   Slot,
   systemClock,
   type Clock,
-  type Context,
   type Logger,
-  type NetworkService,
   type NetworkServiceElement,
 } from "../../core/index.js";
 import type { CounterValue } from "../../linux/index.js";
-import { deniedCounter, establishedCounter, ruleCounter } from "./compile.js";
-import { encodeName } from "./names.js";
+import { addressesOf, formatAddress } from "../../net/index.js";
+import { deniedCounter, establishedCounter, foreignCounter } from "./compile.js";
+import { ruleCounter } from "./decisions.js";
 import { kernelPacketFilter, type PacketFilter } from "./packet-filter.js";
 import type { Rule, RuleSet } from "./rule.js";
 import { checkRules } from "./rules.js";
 import type { RulesSource } from "./watched-rules.js";
-import { FilteredWires, type FilteredWire } from "./wires.js";
+import { FilteredWires, tableName, type FilteredWire } from "./wires.js";
 
 /** What a firewall filters, and by what. */
 export interface FirewallOptions {
@@ -32,8 +30,13 @@ export interface FirewallOptions {
   readonly name: string;
   /** Rules, or a source of rules that change; stop() ends the source too. */
   readonly rules: readonly Rule[] | RuleSet | RulesSource;
-  /** The namespace of the endpoint's interfaces, as path or file URL; that of this process when left out. */
+  /** The namespace of the endpoint's interfaces, as path or file URL. Default: that of this process. */
   readonly netns?: string;
+  /**
+   * Accepts packets whose source is not an address of the connection's client: for clients that route for others.
+   * Rules with `from` then trust what clients write into their packets. Default: false.
+   */
+  readonly allowForeignSources?: boolean | undefined;
   /** Told whenever the rules of a source came into force or were refused. */
   readonly onEvent?: (event: FirewallEvent) => void;
   readonly clock?: Clock;
@@ -51,10 +54,12 @@ export type FirewallEvent =
 export interface FirewallCounters {
   /** In the order of the rules: packets of the side that began the connection. */
   readonly rules: readonly (CounterValue & { readonly name: string; readonly action: "allow" | "deny" })[];
-  /** Replies, and connections that are older than the rules. */
+  /** Replies, and packets of flows that a rule allowed by their first packet. */
   readonly established: CounterValue;
   /** What no rule allowed. */
   readonly denied: CounterValue;
+  /** What came from an address that is not one of the connection's client. */
+  readonly foreign: CounterValue;
 }
 
 /** The element, and what a program does with it beside. */
@@ -66,8 +71,8 @@ export interface Firewall extends NetworkServiceElement {
   prepare(): Promise<void>;
   counters(): Promise<FirewallCounters>;
   /**
-   * Removes the table and stops following the rules. For the end of the endpoint: interfaces that still stand
-   * then are open to everybody.
+   * Stops following the rules, and removes the table if no interface needs it any more. Interfaces that still stand
+   * stay filtered by the rules of now until a firewall of the same name takes them over.
    */
   stop(): Promise<void>;
 }
@@ -81,9 +86,11 @@ export function firewall(options: FirewallOptions): Firewall {
   const { netns, onEvent, clock = systemClock, logger = silent } = options;
   const { filter = kernelPacketFilter(netns) } = options;
   const source = "current" in options.rules ? options.rules : undefined;
-  const table = `nsm-firewall-${encodeName(options.name)}`;
-  const wires = new FilteredWires({ filter, table, rules: ruleSetOf(options.rules), clock, logger });
-  const own = new Slot<FilteredWire>("firewall");
+  const table = tableName(options.name);
+  const { allowForeignSources } = options;
+  const rules = ruleSetOf(options.rules);
+  const wires = new FilteredWires({ filter, table, rules, allowForeignSources, clock, logger });
+  const own = new Slot<FilteredWire>("firewall", { release: (wire) => wires.release(wire) });
 
   const refused = (error: unknown): void => {
     logger.warn({ error: explain(error) }, "new rules refused, those of before stay in force");
@@ -105,6 +112,7 @@ export function firewall(options: FirewallOptions): Firewall {
   return {
     name: "firewall",
     inside: ["connection-state"],
+    provides: [own],
     debugState: () => wires.debugState(),
     prepare: () => wires.apply(),
 
@@ -120,6 +128,7 @@ export function firewall(options: FirewallOptions): Firewall {
         })),
         established: valueOf(establishedCounter),
         denied: valueOf(deniedCounter),
+        foreign: valueOf(foreignCounter),
       };
     },
 
@@ -127,7 +136,8 @@ export function firewall(options: FirewallOptions): Firewall {
       for (const one of following) one.unsubscribe();
       source?.close();
       try {
-        await wires.close();
+        const standing = await wires.close();
+        if (standing > 0) logger.info({ wires: standing, table }, "interfaces still stand and stay filtered");
       } finally {
         filter.close();
       }
@@ -135,26 +145,13 @@ export function firewall(options: FirewallOptions): Firewall {
 
     async request(ctx, request, next) {
       const response = await next.request(ctx, request);
+      const name = interfaceOf(response, filter);
+      const sources = clientAddresses(response);
       const before = own.get(ctx);
-      try {
-        const name = interfaceOf(response, filter);
-        if (before?.name === name) return response;
-        own.set(ctx, await wires.add(name));
-      } catch (error) {
-        if (!before) await closeQuietly(ctx, response, next);
-        throw error;
+      if (before?.name !== name || before.sources.join() !== sources.join()) {
+        own.set(ctx, await wires.add(name, sources));
       }
-      if (before) await wires.release(before);
       return response;
-    },
-
-    async close(ctx, connection, next) {
-      const wire = own.take(ctx);
-      try {
-        await next.close(ctx, connection);
-      } finally {
-        if (wire) await wires.release(wire);
-      }
     },
   };
 }
@@ -179,10 +176,7 @@ function interfaceOf({ id, mechanism }: Connection, filter: PacketFilter): strin
   return name;
 }
 
-async function closeQuietly(ctx: Context, connection: Connection, next: NetworkService): Promise<void> {
-  try {
-    await ctx.detached((c) => next.close(c, connection));
-  } catch (error) {
-    log(ctx).warn({ connection: connection.id, error: explain(error) }, "close after a failed filter failed");
-  }
+function clientAddresses({ context }: Connection): readonly string[] {
+  const { ipContext } = context ?? {};
+  return ipContext ? addressesOf(ipContext, "client").map(({ address }) => formatAddress(address)) : [];
 }

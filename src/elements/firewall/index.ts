@@ -1,11 +1,16 @@
 /**
  * Filters the packets of an endpoint's connections. The filter stands before the endpoint answers, and the
  * forwarder makes the interface after that: no packet passes unfiltered. It is stateful: replies of what a rule
- * allows pass. Without rules everything passes; once there is one, what none allows is dropped.
+ * allows pass. With an empty list of rules everything passes; once there is a rule, what none allows is dropped.
+ *
+ * New rules hold at once, also for flows that are open: flows that they deny are cut, all others continue. Clients
+ * can send from the addresses of their connection only, and cannot change the endpoint's routes. The connections of
+ * each client are tracked apart and forgotten with its interface.
  *
  * Server side, in an endpoint; after connectionState(), on either side of mechanismsServer(). Reads namespace and
- * name of the interface from the answer's KERNEL mechanism; any other is refused, as it could not be filtered. An
- * interface stays filtered after Close until it is gone.
+ * name of the interface from the answer's KERNEL mechanism, and the client's addresses from its IP context. The
+ * firewall rejects other mechanisms, because it cannot filter them. An interface stays filtered after Close, and after
+ * stop(), until it is gone.
  *
  * @example
  * const wall = firewall({ name: "firewall-1", rules: await watchedRules("/etc/firewall/config.yaml") });

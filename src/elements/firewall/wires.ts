@@ -1,35 +1,35 @@
-import {
-  backoff,
-  Code,
-  explain,
-  NsmError,
-  SerialQueue,
-  type CancelTimer,
-  type Clock,
-  type DebugState,
-  type Logger,
-} from "../../core/index.js";
+import { Code, NsmError, SerialQueue, type Clock, type DebugState, type Logger } from "../../core/index.js";
 import { assertLinkName } from "../../linux/index.js";
-import { compile, filteredWires } from "./compile.js";
+import { compile } from "./compile.js";
+import { LinkIds } from "./link-ids.js";
+import { LinkWatch } from "./link-watch.js";
+import { HIGHEST_NUMBER, LINK_BITS, markOf, readMemory, type FilteredLink } from "./memory.js";
+import { encodeName } from "./names.js";
 import type { PacketFilter } from "./packet-filter.js";
 import type { RuleSet } from "./rule.js";
+
+const TABLE_PREFIX = "nsm-firewall-";
+
+/** The table of a firewall, by the endpoint's name. */
+export function tableName(endpoint: string): string {
+  return `${TABLE_PREFIX}${encodeName(endpoint)}`;
+}
 
 /** What a firewall's wires live in. */
 export interface FilteredWiresOptions {
   readonly filter: PacketFilter;
   readonly table: string;
   readonly rules: RuleSet;
+  readonly allowForeignSources?: boolean | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** One connection's interface. */
+/** One connection's interface, and the addresses of its client. */
 export interface FilteredWire {
   readonly name: string;
+  readonly sources: readonly string[];
 }
-
-/** How often to look whether an interface without a connection is gone. */
-const LOOK_AGAIN = { initialMs: 50, maxMs: 5_000 };
 
 /**
  * The interfaces that the table filters, and the rules it filters them by. An interface stays filtered for as
@@ -40,18 +40,25 @@ export class FilteredWires {
   private readonly own = new Set<FilteredWire>();
   /** Those of `own` that no table filters yet. */
   private fresh = new Set<FilteredWire>();
-  /** Interfaces that stand without a connection. */
-  private readonly orphans = new Set<string>();
+  /** Interfaces that stand without a connection, with the addresses of their clients. */
+  private readonly orphans = new Map<string, readonly string[]>();
+  private readonly ids = new LinkIds();
   private readonly turns = new SerialQueue();
+  private readonly watch: LinkWatch;
   private coming: Promise<void> | undefined;
   private rules: RuleSet;
+  private generation = 0;
   private tookOver = false;
   private ended = false;
-  private cancelLook: CancelTimer | undefined;
-  private wait = backoff(LOOK_AGAIN);
 
   constructor(private readonly options: FilteredWiresOptions) {
     this.rules = options.rules;
+    this.watch = new LinkWatch({
+      ...options,
+      look: () => this.look(),
+      isOpen: (name) => this.isOpen(name),
+      repair: () => this.repair(),
+    });
   }
 
   /** The rules in force. */
@@ -64,22 +71,23 @@ export class FilteredWires {
   }
 
   /** Filters an interface, whether it is there or still to come. */
-  async add(name: string): Promise<FilteredWire> {
+  async add(name: string, sources: readonly string[]): Promise<FilteredWire> {
     assertLinkName(name);
     this.assertOpen();
     await this.assertOurs(name);
-    const wire = { name };
+    const wire = { name, sources };
     this.own.add(wire);
     this.fresh.add(wire);
     await this.apply();
+    this.watch.harden(name);
     return wire;
   }
 
   /** Forgets a connection's interface and stops filtering it when it is gone. Never fails: it tries again. */
   async release(wire: FilteredWire): Promise<void> {
     this.own.delete(wire);
-    this.orphans.add(wire.name);
-    await this.dropGone();
+    this.orphans.set(wire.name, wire.sources);
+    await this.watch.lookNow();
   }
 
   /** Brings the table into line with the wires and rules of now. */
@@ -106,23 +114,63 @@ export class FilteredWires {
     });
   }
 
-  /** Takes the table away. */
-  async close(): Promise<void> {
-    if (this.ended) return;
+  /** Removes the table, unless it filters interfaces that still stand or may still come. Returns their number. */
+  async close(): Promise<number> {
+    if (this.ended) return 0;
     this.ended = true;
-    this.cancelLook?.();
+    this.watch.close();
     const { filter, table } = this.options;
-    await this.turns.run(() => filter.deleteTable(table));
-    this.own.clear();
-    this.orphans.clear();
+    return this.turns.run(async () => {
+      if (!this.tookOver) return 0; // there is no table, or it is that of a process before
+      const names = new Set([...this.own].map(({ name }) => name));
+      for (const name of this.orphans.keys()) if (await filter.link(name)) names.add(name);
+      if (names.size === 0) await filter.deleteTable(table);
+      this.own.clear();
+      this.orphans.clear();
+      return names.size;
+    });
   }
 
   private async write(rules: RuleSet): Promise<void> {
-    const { filter, table } = this.options;
+    const { filter, table, allowForeignSources } = this.options;
     this.assertOpen();
     if (!this.tookOver) await this.takeOver();
-    const names = new Set([...[...this.own].map(({ name }) => name), ...this.orphans]);
-    await filter.replaceTable(compile({ table, rules, wires: [...names] }));
+    const generation = rules === this.rules ? this.generation : after(this.generation);
+    const wires = await this.numbered(this.sourcesByName());
+    const { isProtected } = await filter.replaceTable(
+      compile({ table, rules, generation, wires, allowForeignSources }),
+    );
+    this.generation = generation;
+    const freed = this.ids.retain(new Set(wires.map(({ name }) => name)));
+    for (const id of freed) await this.forgetConnections(id);
+    this.watch.guard(!isProtected && wires.length > 0);
+  }
+
+  /** The interfaces to filter, each with every address that one of its connections has. */
+  private sourcesByName(): ReadonlyMap<string, readonly string[]> {
+    const found = new Map(this.orphans);
+    for (const { name } of this.own) found.set(name, []);
+    for (const { name, sources } of this.own) {
+      found.set(name, [...new Set([...(found.get(name) ?? []), ...sources])]);
+    }
+    return found;
+  }
+
+  private async numbered(wires: ReadonlyMap<string, readonly string[]>): Promise<readonly FilteredLink[]> {
+    const links: FilteredLink[] = [];
+    for (const [name, sources] of wires) {
+      let id = this.ids.get(name);
+      if (id === undefined) {
+        id = this.ids.allocate(name);
+        await this.forgetConnections(id); // what a process before this one may have left
+      }
+      links.push({ name, id, sources });
+    }
+    return links;
+  }
+
+  private async forgetConnections(id: number): Promise<void> {
+    await this.options.filter.forgetConnections({ mark: markOf({ id }, 0), mask: LINK_BITS });
   }
 
   private assertOpen(): void {
@@ -130,55 +178,72 @@ export class FilteredWires {
     if (this.ended) throw new NsmError(Code.FailedPrecondition, `the firewall ${table} has been stopped`);
   }
 
-  /** What a predecessor filtered and still stands would be open to everybody otherwise. */
+  /** Continues where the process before this one ended: its interfaces that still stand, and their flows. */
   private async takeOver(): Promise<void> {
     const { filter, table } = this.options;
-    for (const name of filteredWires((await filter.counters(table)).keys())) {
-      if (await filter.link(name)) this.orphans.add(name);
+    const { generation, links } = readMemory((await filter.counters(table)).keys());
+    for (const { name, id, sources } of links) {
+      if (!(await filter.link(name))) continue;
+      this.orphans.set(name, sources);
+      if (id !== undefined) this.ids.keep(name, id);
     }
+    this.generation = after(generation);
     this.tookOver = true;
-    this.lookLater();
+    await removeAbandoned(filter, table);
+    if (this.orphans.size > 0) this.watch.lookLater();
   }
 
   /** An interface that is no wire must not be asked for: it would be cut off, and stay so. */
   private async assertOurs(name: string): Promise<void> {
     const link = await this.options.filter.link(name);
     if (!link?.up || this.orphans.has(name) || /^(client|server)-/.test(link.alias ?? "")) return;
-    if ([...this.own].some((wire) => wire.name === name)) return;
+    if (this.isOpen(name)) return;
     throw new NsmError(
       Code.AlreadyExists,
       `the connection's interface is to be called "${name}", but the endpoint's namespace has one that is no wire`,
     );
   }
 
-  private async dropGone(): Promise<void> {
-    if (this.ended) return;
-    const { filter, logger } = this.options;
-    const gone: string[] = [];
-    try {
-      for (const name of this.orphans) {
-        const taken = [...this.own].some((wire) => wire.name === name);
-        if (taken) this.orphans.delete(name);
-        else if (!(await filter.link(name))) gone.push(name);
-      }
-      for (const name of gone) this.orphans.delete(name);
-      if (gone.length > 0) await this.apply();
-    } catch (error) {
-      if (this.ended) return;
-      for (const name of gone) this.orphans.add(name);
-      logger.warn({ error: explain(error) }, "interfaces that are gone are still in the packet filter");
-    }
-    this.lookLater();
+  private isOpen(name: string): boolean {
+    return [...this.own].some((wire) => wire.name === name);
   }
 
-  private lookLater(): void {
-    this.cancelLook?.();
-    this.cancelLook = undefined;
-    if (this.ended) return;
-    if (this.orphans.size === 0) {
-      this.wait = backoff(LOOK_AGAIN);
-      return;
-    }
-    this.cancelLook = this.options.clock.after(this.wait(), () => void this.dropGone());
+  private async repair(): Promise<void> {
+    const { filter, table, logger } = this.options;
+    const { generation } = readMemory((await filter.counters(table)).keys());
+    if (generation === this.generation) return;
+    logger.warn({ table }, "another program has removed the firewall's table; it is written again");
+    await this.apply();
   }
+
+  /** Forgets orphans that are gone or have a connection again. True when there are others. */
+  private async look(): Promise<boolean> {
+    const settled = new Map<string, readonly string[]>();
+    try {
+      for (const [name, sources] of this.orphans) {
+        if (this.isOpen(name) || !(await this.options.filter.link(name))) settled.set(name, sources);
+      }
+      for (const name of settled.keys()) this.orphans.delete(name);
+      if (settled.size > 0) await this.apply();
+    } catch (error) {
+      for (const [name, sources] of settled) this.orphans.set(name, sources);
+      throw error;
+    }
+    return this.orphans.size > 0;
+  }
+}
+
+/** Removes the tables of firewalls whose process is gone, and whose interfaces are gone too. */
+async function removeAbandoned(filter: PacketFilter, own: string): Promise<void> {
+  for (const table of await filter.abandonedTables()) {
+    if (table === own || !table.startsWith(TABLE_PREFIX)) continue;
+    const { links } = readMemory((await filter.counters(table)).keys());
+    const standing = await Promise.all(links.map(({ name }) => filter.link(name)));
+    if (standing.every((link) => link === undefined)) await filter.deleteTable(table);
+  }
+}
+
+/** The next generation; 0 is that of flows that no rules have allowed. */
+function after(generation: number): number {
+  return (generation % HIGHEST_NUMBER) + 1;
 }

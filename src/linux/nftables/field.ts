@@ -44,7 +44,7 @@ export function field<V>(definition: FieldDefinition<V>): Field<V> {
       requires: definition.requires ?? [],
       encode: (_family, useSet) =>
         others.length > 0
-          ? [definition.load, lookup(useSet({ intervals, keyType, hostOrder }), inverted)]
+          ? [definition.load, lookup(useSet({ intervals, keyType, hostOrder }), { inverted })]
           : [definition.load, ...compareOne(only, inverted)],
     };
   };
@@ -55,8 +55,11 @@ export function field<V>(definition: FieldDefinition<V>): Field<V> {
     masked: (mask, bits) => ({
       requires: definition.requires ?? [],
       encode: () => {
-        const width = definition.width as 1 | 2 | 4;
-        return [definition.load, and(numberBytes(mask, width)), comparison(numberBytes(bits, width), false)];
+        const number = (value: number) => {
+          const bytes = numberBytes(value, definition.width as 1 | 2 | 4);
+          return hostOrder ? bytes.reverse() : bytes;
+        };
+        return [definition.load, and(number(mask)), comparison(number(bits), false)];
       },
     }),
   };
@@ -89,12 +92,17 @@ export function comparison(value: Uint8Array, inverted: boolean): Attribute {
 
 /** Keeps those bits of the register that are set in the mask. */
 export function and(mask: Uint8Array): Attribute {
+  return bitwise(mask, Buffer.alloc(mask.length));
+}
+
+/** Keeps the bits of the register that are set in the mask, then flips those that are set in the other value. */
+export function bitwise(mask: Uint8Array, flipped: Uint8Array): Attribute {
   return expression(
     "bitwise",
     be32(BITWISE.SREG, register),
     be32(BITWISE.DREG, register),
     be32(BITWISE.LEN, mask.length),
     dataValue(BITWISE.MASK, mask),
-    dataValue(BITWISE.XOR, Buffer.alloc(mask.length)),
+    dataValue(BITWISE.XOR, flipped),
   );
 }

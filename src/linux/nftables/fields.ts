@@ -34,9 +34,26 @@ function protocolNumber(protocol: Protocol): number {
 
 const loadMeta = (key: number) => expression("meta", be32(META.KEY, key), be32(META.DREG, register));
 
-function loadPayload(base: number, offset: number, length: number): Attribute {
+function loadPayload(base: number, offset: number, length: number, target = register): Attribute {
   const where = [be32(PAYLOAD.BASE, base), be32(PAYLOAD.OFFSET, offset), be32(PAYLOAD.LEN, length)];
-  return expression("payload", be32(PAYLOAD.DREG, register), ...where);
+  return expression("payload", be32(PAYLOAD.DREG, target), ...where);
+}
+
+/** The step that puts the name of the packet's link into the register. */
+export function loadLinkName(name: "iifname" | "oifname"): Attribute {
+  return loadMeta(name === "iifname" ? META.IIFNAME : META.OIFNAME);
+}
+
+/** A link's name as the kernel compares it. */
+export function linkKey(name: string): Buffer {
+  const bytes = Buffer.alloc(16);
+  bytes.write(assertLinkName(name));
+  return bytes;
+}
+
+/** The step that puts the packet's source address into a register. */
+export function loadSource(version: 4 | 6, target: number): Attribute {
+  return version === 4 ? loadPayload(network, 12, 4, target) : loadPayload(network, 8, 16, target);
 }
 
 /** The steps that make sure of a requirement. */
@@ -100,8 +117,7 @@ function nameField(key: number): Field<string> {
     keyType: KEY.name,
     hostOrder: true,
     parse: (value) => {
-      const bytes = Buffer.alloc(16);
-      bytes.write(assertLinkName(value));
+      const bytes = linkKey(value);
       return { first: bytes, last: bytes };
     },
   });

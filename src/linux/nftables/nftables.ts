@@ -1,22 +1,31 @@
-import { Code, NsmError } from "../../core/index.js";
+import { Code, codeOf, NsmError } from "../../core/index.js";
 import type { NetworkNamespace } from "../namespace.js";
 import { attributes, be32, text, textOf } from "../netlink/attributes.js";
 import type { Acknowledgement, Message } from "../netlink/message.js";
 import { NETLINK_NETFILTER } from "../netlink/open.js";
 import { netlinkRefusal, type NetlinkSocket, netlinkSocket } from "../netlink/socket.js";
-import { decodeChain, replacement, type Step, type Table, tableStep } from "./table.js";
+import { decodeChain, decodeTable, replacement, type Step, type Table, tableStep } from "./table.js";
 import { type Family, familyOf, NFT_MSG, nftMessage, transaction } from "./wire.js";
 
 const CHAIN_TABLE = 1;
-const TABLE_NAME = 1;
 const OBJECT = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4 } as const;
 const COUNTER = { BYTES: 1, PACKETS: 2 } as const;
 const OBJECT_COUNTER = 1;
+/** Numbers of include/uapi/linux/netfilter/nfnetlink_conntrack.h. */
+const CONNECTION = { SUBSYSTEM: 1, DELETE: 2, MARK: 8, MARK_MASK: 21 } as const;
 
 /** What a named counter has seen. */
 export interface CounterValue {
   readonly packets: number;
   readonly bytes: number;
+}
+
+/** A table as the kernel lists it. */
+export interface ListedTable {
+  readonly family: Family;
+  readonly name: string;
+  /** A running process, a process that is gone, or nobody: see {@link Table.owned}. */
+  readonly owner: "process" | "gone" | "nobody";
 }
 
 /** The packet filter of one namespace. */
@@ -29,9 +38,14 @@ export interface Nftables {
   replaceTable(table: Table): Promise<void>;
   /** NOT_FOUND when there is none. */
   deleteTable(family: Family, name: string): Promise<void>;
-  tables(): Promise<readonly { family: Family; name: string }[]>;
+  tables(): Promise<readonly ListedTable[]>;
   /** The named counters of a table, in no particular order; none when there is no such table. */
   counters(family: Family, table: string): Promise<ReadonlyMap<string, CounterValue>>;
+  /**
+   * Makes the kernel forget the connections whose mark has the value `mark` in the bits of `mask`. Their next packet
+   * begins a new connection.
+   */
+  forgetConnections(marked: { readonly mark: number; readonly mask: number }): Promise<void>;
 }
 
 const opened = new WeakMap<NetworkNamespace, Nftables>();
@@ -82,6 +96,15 @@ function nftables(socket: NetlinkSocket): Nftables {
     return new NsmError(Code.Unimplemented, `this kernel cannot do that in such a table: ${error.message}`);
   }
 
+  /** For the table of another process the kernel reports a missing privilege. */
+  async function explained(error: unknown, { family, name }: Table): Promise<unknown> {
+    if (codeOf(error) !== Code.PermissionDenied) return error;
+    const found = (await operations.tables()).find((table) => table.family === family && table.name === name);
+    if (found?.owner !== "process") return error;
+    const sentence = `cannot set up nftables table ${name} in ${socket.namespace.name}: another process owns it`;
+    return new NsmError(Code.AlreadyExists, sentence, { cause: error });
+  }
+
   async function chainsOf(family: Family, table: string): Promise<ReadonlyMap<string, string>> {
     const request = nftMessage(NFT_MSG.GETCHAIN, family, [text(CHAIN_TABLE, table)]);
     const listed = (await socket.dump(`list the chains of table ${table}`, request)).map(decodeChain);
@@ -93,15 +116,22 @@ function nftables(socket: NetlinkSocket): Nftables {
       const { family, name } = table;
       const [chains, counters] = [await chainsOf(family, name), await operations.counters(family, name)];
       const existing = { chains, counters: new Set(counters.keys()) };
-      await commit(`set up nftables table ${name}`, replacement(table, existing));
+      const action = `set up nftables table ${name}`;
+      try {
+        await commit(action, replacement(table, existing));
+      } catch (error) {
+        if (!table.owned || codeOf(error) !== Code.Unimplemented) throw await explained(error, table);
+        // An older kernel, or a table that was made without protection.
+        await commit(action, replacement({ ...table, owned: false }, existing));
+      }
     },
     deleteTable: (family, name) =>
       commit(`delete nftables table ${name}`, [tableStep(NFT_MSG.DELTABLE, family, name)]),
     async tables() {
       const listed = await socket.dump("list nftables tables", nftMessage(NFT_MSG.GETTABLE, undefined, []));
       return listed.flatMap(({ data }) => {
-        const [family, name] = [familyOf(data[0]!), attributes(data.subarray(4)).get(TABLE_NAME)];
-        return family && name ? [{ family, name: textOf(name) }] : [];
+        const [family, table] = [familyOf(data[0]!), decodeTable(data)];
+        return family && table ? [{ family, ...table }] : [];
       });
     },
     async counters(family, table) {
@@ -109,6 +139,11 @@ function nftables(socket: NetlinkSocket): Nftables {
       const request = nftMessage(NFT_MSG.GETOBJ, family, filter);
       const listed = await socket.dump(`list the counters of table ${table}`, request);
       return new Map(listed.map(decodeCounter));
+    },
+    async forgetConnections({ mark, mask }) {
+      const attributes = [be32(CONNECTION.MARK, mark), be32(CONNECTION.MARK_MASK, mask)];
+      const type = (CONNECTION.SUBSYSTEM << 8) | CONNECTION.DELETE;
+      await socket.request("forget connections", { type, flags: 0, header: Buffer.alloc(4), attributes });
     },
   };
   return operations;

@@ -5,7 +5,9 @@ import { assertLinkName } from "../rtnetlink/link-name.js";
 import { type FilterRule, ruleMessages } from "./rule.js";
 import { type Family, NFT_MSG, nftMessage } from "./wire.js";
 
-const TABLE_NAME = 1;
+const TABLE = { NAME: 1, FLAGS: 2 } as const;
+const OWNER = 2;
+const PERSIST = 4;
 const CHAIN = { TABLE: 1, NAME: 3, HOOK: 4, POLICY: 5, TYPE: 7 } as const;
 const HOOK = { NUMBER: 1, PRIORITY: 2, DEVICE: 3 } as const;
 const OBJECT = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4 } as const;
@@ -41,6 +43,11 @@ export interface Table {
   readonly chains: readonly Chain[];
   /** Names of counters that rules may use by `counter(name)`. One that is there already keeps its count. */
   readonly counters?: readonly string[];
+  /**
+   * Keeps other programs from changing it or flushing the rule set with it, for as long as the namespace is open here.
+   * Afterwards it stays, and who replaces it next owns it. Needs Linux 6.9; older kernels make it without protection.
+   */
+  readonly owned?: boolean | undefined;
 }
 
 /** A message and what it is about, for the error that names it. */
@@ -58,16 +65,17 @@ export interface Existing {
   readonly counters: ReadonlySet<string>;
 }
 
-export function tableStep(operation: number, family: Family, name: string): Step {
+export function tableStep(operation: number, family: Family, name: string, owned = false): Step {
   const flags = operation === NFT_MSG.NEWTABLE ? NLM_F_CREATE : 0;
-  const attributes = [text(TABLE_NAME, assertName("table", name))];
+  const attributes = [text(TABLE.NAME, assertName("table", name))];
+  if (owned) attributes.push(be32(TABLE.FLAGS, OWNER | PERSIST));
   return { subject: `table ${name}`, request: nftMessage(operation, family, attributes, flags) };
 }
 
 /** The steps from what exists to what shall be, to be taken in one transaction. */
 export function replacement(table: Table, existing: Existing): Step[] {
   const { family, name, chains, counters = [] } = table;
-  const steps: Step[] = [tableStep(NFT_MSG.NEWTABLE, family, name)];
+  const steps: Step[] = [tableStep(NFT_MSG.NEWTABLE, family, name, table.owned)];
   const add = (subject: string, operation: number, list: Attribute[], flags = 0) =>
     steps.push({ subject, request: nftMessage(operation, family, list, flags) });
 
@@ -150,6 +158,17 @@ function hookNumber(family: Family, { name, device }: Hook): number {
 /** What of a hook the kernel cannot change on an existing chain; the policy it can. */
 function hookKey(family: Family, hook: Hook | undefined): string {
   return hook ? `${hookNumber(family, hook)} ${hook.priority ?? 0} ${hook.device ?? ""}` : "";
+}
+
+/** Name of a listed table, and whether a process owns it or has left it behind. */
+export function decodeTable(
+  data: Buffer,
+): { name: string; owner: "nobody" | "process" | "gone" } | undefined {
+  const found = attributes(data.subarray(4));
+  const name = found.get(TABLE.NAME);
+  const flags = found.get(TABLE.FLAGS)?.readUInt32BE() ?? 0;
+  const owner = flags & OWNER ? "process" : flags & PERSIST ? "gone" : "nobody";
+  return name && { name: textOf(name), owner };
 }
 
 /** Name, table and hook key of a listed chain. */

@@ -28,6 +28,8 @@ const families: Readonly<Record<Family, number>> = { inet: 1, netdev: 5, bridge:
 
 /** Where every match puts what it looks at; wide enough for an IPv6 address or an interface name. */
 export const register = 1;
+/** Right behind {@link register}: a look-up of two values reads on here. */
+export const secondRegister = 2;
 const verdictRegister = 0;
 
 const EXPR_NAME = 1;

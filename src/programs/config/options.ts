@@ -106,6 +106,6 @@ export function labelsOption(defaults: Record<string, string> = {}): Option {
 }
 
 /** A flag that is on when it stands alone. Its variable may say `false`, which must not switch it on. */
-function onOff(flag: string, description: string, variable: string): Option {
+export function onOff(flag: string, description: string, variable: string): Option {
   return new Option(`${flag} [bool]`, description).env(variable).preset("true").argParser(bool);
 }

@@ -1,4 +1,4 @@
-import { Mechanism, type Connection } from "nsm-sdk/api";
+import { ConnectionContext, IPContext, Mechanism, type Connection } from "nsm-sdk/api";
 import { beginServer } from "nsm-sdk/elements/begin";
 import {
   checkRules,
@@ -9,11 +9,12 @@ import {
   type RuleSet,
 } from "nsm-sdk/elements/firewall";
 import { updatePath } from "nsm-sdk/elements/update-path";
-import { Code, connectionState, NsmError } from "nsm-sdk/core";
+import { Code, connectionState, NsmError, Slot, type NetworkServiceElement } from "nsm-sdk/core";
 import type { Table } from "nsm-sdk/linux";
-import { describeElement, failAfter, failOnce, recorder, run, virtualClock } from "nsm-sdk/testing";
+import { describeElement, failAfter, failOnce, run, virtualClock } from "nsm-sdk/testing";
 import { NEVER, Subject } from "rxjs";
 import { describe, expect, test } from "vitest";
+import { readMemory } from "../../../src/elements/firewall/memory.js";
 import { decodeName, encodeName } from "../../../src/elements/firewall/names.js";
 import fc from "fast-check";
 
@@ -29,6 +30,9 @@ function fakeFilter(inodeUrl = "file:///proc/7/ns/net") {
     writes: 0,
     failure: undefined as NsmError | undefined,
     closed: 0,
+    forgotten: [] as number[],
+    hardened: [] as string[],
+    isProtected: true,
   };
   const refuse = () => {
     if (fake.failure) throw fake.failure;
@@ -40,6 +44,7 @@ function fakeFilter(inodeUrl = "file:///proc/7/ns/net") {
       fake.writes++;
       refuse();
       tables.set(table.name, table);
+      return { isProtected: fake.isProtected };
     },
     async deleteTable(name) {
       refuse();
@@ -49,16 +54,34 @@ function fakeFilter(inodeUrl = "file:///proc/7/ns/net") {
       new Map(
         (tables.get(name)?.counters ?? []).map((counter, i) => [counter, { packets: i + 1, bytes: 100 }]),
       ),
+    abandonedTables: async () => [],
+    forgetConnections: async ({ mark }) => void fake.forgotten.push(mark / 0x1_0000),
+    ignoreRouters: (name) => void fake.hardened.push(name),
     close: () => void fake.closed++,
   };
   return { ...fake, filter, fake };
 }
 
+/** An element that holds something for each connection. */
+function holder() {
+  let held = 0;
+  const slot = new Slot<true>("holder", { release: () => void held-- });
+  const element: NetworkServiceElement = {
+    name: "holder",
+    inside: ["connection-state"],
+    provides: [slot],
+    request(ctx, request, next) {
+      held++;
+      slot.set(ctx, true);
+      return next.request(ctx, request);
+    },
+  };
+  return { element, held: () => held };
+}
+
 /** The interfaces a table filters. */
 const wiresOf = (tables: ReadonlyMap<string, Table>): readonly string[] =>
-  [...tables.values()].flatMap(({ counters = [] }) =>
-    counters.filter((name) => name.startsWith("wire.")).map((name) => decodeName(name.slice(5))),
-  );
+  [...tables.values()].flatMap(({ counters = [] }) => readMemory(counters).links.map(({ name }) => name));
 
 const kernel = (name: string, inodeURL = "file:///proc/7/ns/net"): Partial<Connection> => ({
   mechanism: Mechanism.create({ cls: "LOCAL", type: "KERNEL", parameters: { name, inodeURL } }),
@@ -107,13 +130,12 @@ describe("firewall", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("answers nothing when the kernel refuses the filter, and closes what is behind it", async () => {
-    const seen = recorder();
-    const { request, fake, tables, leftovers } = endpoint({}, [seen]);
+  test("answers nothing when the kernel refuses the filter, and holds nothing", async () => {
+    const behind = holder();
+    const { request, fake, tables, leftovers } = endpoint({}, [behind.element]);
     fake.failure = new NsmError(Code.PermissionDenied, "no privilege");
     await expect(request(kernel("fw-1"))).rejects.toBe(fake.failure);
-    expect(seen.calls).toEqual(["request", "close"]);
-    expect(leftovers()).toEqual({});
+    expect([behind.held(), leftovers()]).toEqual([0, {}]);
     fake.failure = undefined;
     await request({ ...kernel("fw-2"), id: "other" });
     expect(wiresOf(tables)).toEqual(["fw-2"]);
@@ -150,14 +172,13 @@ describe("firewall", () => {
     ["no interface name", kernel(""), /names no interface/],
     ["another namespace", kernel("fw-1", "file:///proc/8/ns/net"), /goes into file:\/\/\/proc\/8\/ns\/net/],
   ])("refuses %s, which it could not filter", async (_what, connection, message) => {
-    const seen = recorder();
-    const { request, fake, leftovers } = endpoint({}, [seen]);
+    const behind = holder();
+    const { request, fake, leftovers } = endpoint({}, [behind.element]);
     await expect(request(connection)).rejects.toMatchObject({
       code: Code.FailedPrecondition,
       message: expect.stringMatching(message),
     });
-    expect(seen.calls).toEqual(["request", "close"]);
-    expect([fake.writes, leftovers()]).toEqual([0, {}]);
+    expect([behind.held(), fake.writes, leftovers()]).toEqual([0, 0, {}]);
   });
 
   test("refuses an interface name that the kernel would not take for one", async () => {
@@ -178,12 +199,93 @@ describe("firewall", () => {
     expect(wiresOf(tables)).toEqual(["fw-1"]);
   });
 
+  const from = (...client: readonly string[]): Partial<Connection> => ({
+    ...kernel("fw-1"),
+    context: ConnectionContext.create({ ipContext: IPContext.create({ srcIpAddrs: [...client] }) }),
+  });
+  const memory = (tables: ReadonlyMap<string, Table>) => readMemory([...tables.values()][0]!.counters!);
+
+  test("accepts the addresses that the client has now", async () => {
+    const { request, tables, close } = endpoint();
+    await request(from("10.0.0.1/32", "fd00::1/128"));
+    expect(memory(tables).links).toEqual([{ name: "fw-1", id: 1, sources: ["10.0.0.1", "fd00::1"] }]);
+    await request(from("10.0.0.7/24"));
+    expect(memory(tables).links).toEqual([{ name: "fw-1", id: 1, sources: ["10.0.0.7"] }]);
+    await close();
+  });
+
+  test("makes the kernel forget the flows of an interface before and after it filters it", async () => {
+    const { request, close, fake } = endpoint();
+    await request(kernel("fw-1"));
+    expect(fake.forgotten).toEqual([1]);
+    await request({ ...kernel("fw-2"), id: "two" });
+    expect(fake.forgotten).toEqual([1, 2]);
+    await close();
+    expect(fake.forgotten).toEqual([1, 2, 2]);
+  });
+
+  test("has an interface ignore routers as soon as it stands", async () => {
+    const { request, links, fake, clock } = endpoint();
+    await request(kernel("fw-1"));
+    await clock.advance(10_000);
+    expect(fake.hardened).toEqual([]);
+    links.set("fw-1", { up: true, alias: "client-1" });
+    await clock.advance(5_000);
+    expect([fake.hardened, clock.timers]).toEqual([["fw-1"], 0]);
+  });
+
+  test("continues with the numbers of the process before it", async () => {
+    const first = endpoint();
+    first.links.set("fw-2", { up: true, alias: "client-2" });
+    await first.request({ ...kernel("fw-1"), id: "one" });
+    await first.request({ ...from("10.0.0.2/32"), ...kernel("fw-2"), id: "two" });
+    const { generation } = memory(first.tables);
+
+    const second = endpoint({ filter: first.filter });
+    await second.wall.prepare();
+    expect(memory(first.tables)).toEqual({
+      generation: generation + 1,
+      links: [{ name: "fw-2", id: 2, sources: ["10.0.0.2"] }],
+    });
+    await second.request({ ...kernel("fw-3"), id: "three" });
+    expect(memory(first.tables).links.map(({ name, id }) => [name, id])).toEqual([
+      ["fw-2", 2],
+      ["fw-3", 1],
+    ]);
+  });
+
+  test("writes its table again when another program has removed it and the kernel could not prevent that", async () => {
+    const { request, close, fake, tables, clock, leftovers } = endpoint();
+    fake.isProtected = false;
+    await request(kernel("fw-1"));
+    tables.clear();
+    await clock.advance(10_000);
+    expect(wiresOf(tables)).toEqual(["fw-1"]);
+    await close();
+    await clock.advance(10_000);
+    expect([clock.timers, leftovers()]).toEqual([0, {}]);
+  });
+
+  test("keeps its table when it stops before an interface is gone, and removes it otherwise", async () => {
+    const { wall, request, tables } = endpoint();
+    await request(kernel("fw-1"));
+    await wall.stop(); // the forwarder may be about to make the interface
+    expect(wiresOf(tables)).toEqual(["fw-1"]);
+
+    const idle = endpoint();
+    await idle.wall.prepare();
+    expect(idle.tables.size).toBe(1);
+    await idle.wall.stop();
+    expect(idle.tables.size).toBe(0);
+  });
+
   test("counts by rule", async () => {
     const { wall, request } = endpoint();
     expect(await wall.counters()).toEqual({
       rules: [{ name: "web", action: "allow", packets: 0, bytes: 0 }],
       established: { packets: 0, bytes: 0 },
       denied: { packets: 0, bytes: 0 },
+      foreign: { packets: 0, bytes: 0 },
     });
     await request(kernel("fw-1"));
     expect(await wall.counters()).toMatchObject({
@@ -218,12 +320,13 @@ describe("firewall", () => {
     expect([...tables.values()][0]!.counters).toContain("deny.other");
 
     await wall.stop();
-    expect([tables.size, closes, fake.closed, changes.observed]).toEqual([0, 1, 1, false]);
+    expect([closes, fake.closed, changes.observed]).toEqual([1, 1, false]);
   });
 
   test("gives its namespace back even when the table cannot be removed", async () => {
-    const { wall, request, fake } = endpoint();
+    const { wall, request, close, fake } = endpoint();
     await request(kernel("fw-1"));
+    await close();
     fake.failure = new NsmError(Code.PermissionDenied, "no privilege any more");
     await expect(wall.stop()).rejects.toBe(fake.failure);
     expect(fake.closed).toBe(1);

@@ -1,4 +1,4 @@
-import { Mechanism, type Connection } from "nsm-sdk/api";
+import { ConnectionContext, IPContext, Mechanism, type Connection } from "nsm-sdk/api";
 import { beginServer } from "nsm-sdk/elements/begin";
 import { firewall, type Firewall, type FirewallOptions } from "nsm-sdk/elements/firewall";
 import { mechanismsServer } from "nsm-sdk/elements/mechanisms";
@@ -39,10 +39,20 @@ export function walled(
   return { ...chain, wall };
 }
 
-/** Asks as a client does whose interface name the endpoint leaves alone. */
+/** Asks as a client does whose interface name the endpoint leaves alone. The addresses are what an IPAM would give. */
 export const asked: Partial<Connection> = {
   mechanism: Mechanism.create({ cls: "LOCAL", type: "KERNEL" }),
+  context: addresses(client4, client6),
 };
+
+/** The context of a connection whose client has these addresses. */
+export function addresses(...client: readonly string[]): ConnectionContext {
+  return ConnectionContext.create({
+    ipContext: IPContext.create({
+      srcIpAddrs: client.map((one) => `${one}/${one.includes(":") ? 128 : 32}`),
+    }),
+  });
+}
 
 /** Does what a forwarder does after the endpoint has answered. */
 export async function wire(

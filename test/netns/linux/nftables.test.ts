@@ -147,7 +147,7 @@ describe("a firewall on the endpoint's side of the wire", () => {
     wired(async ([client, endpoint]) => {
       const nft = nftablesIn(endpoint);
       await nft.replaceTable(firewall([]));
-      expect(await nft.tables()).toEqual([{ family: "inet", name: "firewall" }]);
+      expect(await nft.tables()).toEqual([{ family: "inet", name: "firewall", owner: "nobody" }]);
       expect(await ping({ namespace: client, to: endpoint4, count: 1, ...quick })).toMatchObject({
         received: 0,
       });
@@ -425,7 +425,7 @@ describe("other tables", () => {
         chains: [{ ...moved, rules: rules.slice(0, 3) }],
       });
       await nft.replaceTable({ family: "inet", name: "big", chains: [] });
-      expect(await nft.tables()).toEqual([{ family: "inet", name: "big" }]);
+      expect(await nft.tables()).toEqual([{ family: "inet", name: "big", owner: "nobody" }]);
     }));
 
   test("are not for a process without privilege, which is told what it lacks", () =>
