@@ -7,7 +7,7 @@ import {
   type CancelTimer,
   type Clock,
 } from "../core/index.js";
-import { readIdentityFiles } from "./identity-files.js";
+import { exposedKey, readIdentityFiles } from "./identity-files.js";
 import { heldSource, type X509Source } from "./x509-source.js";
 
 /** How a directory of PEM files is followed. */
@@ -16,7 +16,7 @@ export interface FilesSourceOptions {
   /** How often the files are read although the directory did not stir; default a minute. */
   readonly recheckMs?: number;
   /**
-   * The files changed into something unusable that lasts, or cannot be watched; what was read before stays in
+   * Other users may read the private key; or the files changed into something unusable that lasts, or cannot be watched; what was read before stays in
    * use. Each problem is told once. Default: a warning of the process.
    */
   readonly onProblem?: (problem: NsmError) => void;
@@ -44,6 +44,8 @@ export async function filesSource(directory: string, options: FilesSourceOptions
   const first = await readIdentityFiles(directory, clock.now());
   const source = heldSource(first.context);
   let { contents } = first;
+  const exposed = await exposedKey(directory);
+  if (exposed) onProblem(exposed);
   let closed = false;
   let told: string | undefined;
   let cancelSettle: CancelTimer | undefined;

@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Code, NsmError } from "../core/index.js";
 import { parseCertificates, spiffeIdOf } from "./certificate.js";
@@ -38,6 +38,19 @@ export async function readIdentityFiles(directory: string, now: number): Promise
   const bundles = new Map([[id.trustDomain, bundle]]);
   inFile(svid, Code.FailedPrecondition, () => verifySvid(certificates, bundles, now));
   return { context: { svid: own, bundles }, contents: [caText, svidText, keyText].join("\0") };
+}
+
+/** A problem when the private key can be read by others than its owner, undefined otherwise. */
+export async function exposedKey(directory: string): Promise<NsmError | undefined> {
+  const path = join(directory, "key.pem");
+  const found = await stat(path).catch(() => undefined);
+  if (!found) return undefined;
+  const mode = found.mode & 0o777;
+  if ((mode & 0o077) === 0) return undefined;
+  return new NsmError(
+    Code.FailedPrecondition,
+    `${path} has mode 0${mode.toString(8)}, so other users may use the private key: set it to 0600`,
+  );
 }
 
 async function read(path: string): Promise<string> {

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { firstValueFrom } from "rxjs";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -48,6 +48,36 @@ function handClock(): Clock & {
     },
   };
 }
+
+describe("a private key that other users may read", () => {
+  test.each([0o640, 0o604])("is reported once when its mode is %i", async (mode) => {
+    const directory = await temporaryDirectory();
+    await (await org.issue({ path: "/a" })).writeTo(directory);
+    await chmod(join(directory, "key.pem"), mode);
+    const problems: string[] = [];
+    const clock = handClock();
+    const source = await filesSource(directory, {
+      clock,
+      onProblem: (problem) => problems.push(explain(problem)),
+    });
+    const expected = [
+      `${directory}/key.pem has mode 0${mode.toString(8)}, so other users may use the private key: set it to 0600`,
+    ];
+    expect(problems).toEqual(expected);
+    clock.fire();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(problems).toEqual(expected);
+    source.close();
+  });
+
+  test("is not reported when only its owner may", async () => {
+    const directory = await temporaryDirectory();
+    await (await org.issue({ path: "/a" })).writeTo(directory);
+    const onProblem = vi.fn();
+    (await filesSource(directory, { onProblem })).close();
+    expect(onProblem).not.toHaveBeenCalled();
+  });
+});
 
 /** What this process watches, as the kernel counts it: Node does not list watches that hold no process alive. */
 async function inotifyWatches(): Promise<number> {
