@@ -23,6 +23,7 @@ export async function defaultContainer(
   app.registerInstance(Tokens.logger, logger);
   app.registerInstance(Tokens.until, until);
   app.registerInstance(Tokens.identity, await openIdentity(config, logger));
+  app.registerInstance(Tokens.limits, config.limits ?? {});
   app.registerInstance(Tokens.extraElements, []);
   app.registerInstance(Tokens.trace, traceWhenVerbose(logger));
   app.register(Tokens.links, {
@@ -52,7 +53,6 @@ async function openIdentity(config: CommonConfig, logger: Logger): Promise<Ident
   return fileIdentity(identity.files, {
     clock: systemClock,
     maxLifetimeMs,
-    onProblem: (problem) =>
-      logger.warn({ error: explain(problem) }, "keeping the certificates that were read before"),
+    onProblem: (problem) => logger.warn({ error: explain(problem) }, "the identity's files have a problem"),
   });
 }

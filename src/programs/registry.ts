@@ -1,5 +1,7 @@
 import { Option } from "commander";
 import { registryChain } from "../chains/registry/index.js";
+import type { Limits } from "../registry/elements/limits/index.js";
+import { registryLimitsOption } from "./config/limits.js";
 import { commonOptions, type CommonConfig } from "./config/options.js";
 import { oneOf } from "./config/values.js";
 import type { Program } from "./program.js";
@@ -8,6 +10,7 @@ import { Tokens } from "./tokens.js";
 
 interface RegistryConfig extends CommonConfig {
   readonly store: string;
+  readonly registryLimits?: Limits | undefined;
 }
 
 const DEFAULT_LISTEN_ON = "unix:///listen.on.socket";
@@ -22,10 +25,15 @@ export const registryProgram: Program<RegistryConfig> = {
       .env("NSM_STORE")
       .argParser(oneOf("memory"))
       .default("memory"),
+    registryLimitsOption(),
   ],
   async start(app, config) {
     return serve(app, config.listenOn ?? [DEFAULT_LISTEN_ON], () =>
-      registryChain({ tokens: app.resolve(Tokens.identity).tokens, until: app.resolve(Tokens.until) }),
+      registryChain({
+        tokens: app.resolve(Tokens.identity).tokens,
+        until: app.resolve(Tokens.until),
+        limits: config.registryLimits,
+      }),
     );
   },
 };

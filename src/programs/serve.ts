@@ -23,6 +23,7 @@ export async function serve(
     services: (addresses) => (served = servicesAt(addresses)),
     clock: app.resolve(Tokens.clock),
     logger: app.resolve(Tokens.logger),
+    limits: app.resolve(Tokens.limits),
   });
   return {
     listenOn: server.listenOn,
@@ -42,6 +43,7 @@ export function transport(app: DependencyContainer): Transport {
         services,
         clock: app.resolve(Tokens.clock),
         logger: app.resolve(Tokens.logger),
+        limits: app.resolve(Tokens.limits),
       }),
   };
 }

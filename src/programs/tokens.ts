@@ -1,6 +1,7 @@
 import type { InjectionToken } from "tsyringe";
 import type { Clock, Elements, Links, Logger, NetworkService, TraceHook } from "../core/index.js";
 import type { Identity } from "../identity/index.js";
+import type { InboundLimits } from "../inbound/index.js";
 
 /** An injection token that keeps its type: an annotated `symbol` resolves to `unknown`. */
 export function token<T>(name: string): InjectionToken<T> {
@@ -12,6 +13,8 @@ export const Tokens = {
   clock: token<Clock>("clock"),
   logger: token<Logger>("logger"),
   identity: token<Identity>("identity"),
+  /** How much clients may occupy. */
+  limits: token<InboundLimits>("limits"),
   /** Leads to other processes. */
   links: token<Links>("links"),
   /** The program's life. */

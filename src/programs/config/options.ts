@@ -1,4 +1,6 @@
 import { Option } from "commander";
+import type { InboundLimits } from "../../inbound/index.js";
+import { limitsOption } from "./limits.js";
 import type { LogFormat } from "../runtime/log.js";
 import {
   addressAndPort,
@@ -22,6 +24,7 @@ export interface CommonConfig {
   readonly logFormat?: LogFormat;
   readonly metrics?: { readonly address: string; readonly port: number };
   readonly maxTokenLifetime: number;
+  readonly limits?: InboundLimits | undefined;
 }
 
 /** What `--log-level` takes. */
@@ -64,6 +67,7 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
       .env("NSM_MAX_TOKEN_LIFETIME")
       .argParser(positiveDuration)
       .default(600_000, "10m"),
+    limitsOption(),
   ];
 }
 

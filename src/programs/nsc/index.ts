@@ -126,6 +126,7 @@ export const nscProgram: Program<NscConfig> = {
           services: {},
           clock,
           logger,
+          limits: app.resolve(Tokens.limits),
         })
       : undefined;
     const watches = [...wakes.values()].map((watch) => watch.subscribe());
