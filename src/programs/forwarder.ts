@@ -87,6 +87,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
           links,
           until,
           mechanisms: kernel ?? controlPlaneMechanisms(),
+          trace: app.resolve(Tokens.trace),
         }),
       ],
     });

@@ -10,7 +10,6 @@ import {
 } from "../core/index.js";
 import { beginServer } from "../elements/begin/index.js";
 import { updatePath } from "../elements/update-path/index.js";
-import { freezing } from "./frozen.js";
 import { sampleRequest } from "./messages.js";
 import { failAfter, failOnce, hold, recorder } from "./probes.js";
 import { run, type Run } from "./run.js";
@@ -81,7 +80,7 @@ export function elementChecks(
       const before = contract.before ?? [updatePath({ name: "hop" }), beginServer(), connectionState()];
       const element = factory({ clock, until: program.signal });
       const ctx = enrich(Context.background({ clock }));
-      const chain = run([before, freezing, element, freezing, behind, probes], { clock, ctx });
+      const chain = run([before, element, behind, probes], { clock, ctx });
       const ask = (patch: Partial<Connection> = {}, signal?: AbortSignal): Promise<Connection> => {
         const request = prepare(sampleRequest(clock.now(), patch));
         return signal ? ctx.withSignal(signal, (c) => chain.send(request, c)) : chain.send(request, ctx);

@@ -9,7 +9,6 @@ import {
 } from "../core/index.js";
 import type { NetworkServiceEndpoint } from "../api/index.js";
 import type { ElementSurroundings } from "./describe-element.js";
-import { freezingRegistry } from "./frozen.js";
 import { failAfter, failOnce, hold, recorder } from "./probes.js";
 import { runRegistry, type RegistryRun } from "./run.js";
 import { describeChecks, refusedWith, suite, type Check } from "./suite.js";
@@ -61,7 +60,7 @@ export function registryElementChecks(
       const before = contract.before ?? [registrationState()];
       const element = factory({ clock, until: program.signal });
       const ctx = enrich(Context.background({ clock }));
-      const chain = runRegistry([before, freezingRegistry(), element, freezingRegistry(), behind, probes], {
+      const chain = runRegistry([before, element, behind, probes], {
         clock,
         ctx,
       });

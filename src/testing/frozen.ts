@@ -1,27 +1,28 @@
-import type { NetworkServiceElement, RegistryElement, RegistryEntry } from "../core/index.js";
+import { isObservable, tap } from "rxjs";
+import { whenOver, type TraceHook } from "../core/index.js";
 
-/** The same message, which now throws when somebody writes to it. */
+/**
+ * The same message, which now throws when something writes to it. What is frozen already is taken to be frozen
+ * all the way down.
+ */
 export function frozen<T>(message: T): T {
-  if (typeof message === "object" && message !== null && !ArrayBuffer.isView(message)) {
-    Object.values(message).forEach(frozen);
-    Object.freeze(message);
-  }
+  if (typeof message !== "object" || message === null) return message;
+  if (ArrayBuffer.isView(message) || Object.isFrozen(message)) return message;
+  Object.freeze(message);
+  for (const value of Object.values(message)) frozen(value);
   return message;
 }
 
-/** Freezes what passes, in both directions: to stand on either side of an element that must not write to it. */
-export const freezing: NetworkServiceElement = {
-  name: "freezing",
-  request: async (ctx, request, next) => frozen(await next.request(ctx, frozen(request))),
-  close: (ctx, connection, next) => next.close(ctx, frozen(connection)),
+/**
+ * A trace hook that freezes every message on its way between elements, in both directions, so that an element
+ * that writes to one throws. All chains of {@link run}, {@link runRegistry} and {@link mesh} have it.
+ *
+ * @example
+ * const linked = chain(elements, { trace: freezing });
+ */
+export const freezing: TraceHook = <R>({ arg, ctx, proceed }: Parameters<TraceHook>[0]): R => {
+  frozen(arg);
+  const result = proceed(ctx) as R;
+  if (isObservable(result)) return result.pipe(tap(frozen)) as R;
+  return whenOver(result, { completed: frozen, failed: () => {} });
 };
-
-/** {@link freezing} for registries. */
-export function freezingRegistry<E extends RegistryEntry, Q, F>(): RegistryElement<E, Q, F> {
-  return {
-    name: "freezing",
-    register: async (ctx, entry, next) => frozen(await next.register(ctx, frozen(entry))),
-    find: (ctx, query, next) => next.find(ctx, frozen(query)),
-    unregister: (ctx, entry, next) => next.unregister(ctx, frozen(entry)),
-  } as RegistryElement<E, Q, F>;
-}

@@ -13,7 +13,7 @@
 export { describeElement, type ElementContract, type ElementSurroundings } from "./describe-element.js";
 export { describeRegistry, type StoreUnderTest } from "./describe-registry.js";
 export { describeRegistryElement, type RegistryElementContract } from "./describe-registry-element.js";
-export { frozen } from "./frozen.js";
+export { freezing, frozen } from "./frozen.js";
 export { sampleConnection, sampleEndpoint, sampleRequest, TOKEN_LIFETIME_MS } from "./messages.js";
 export {
   checkContext,

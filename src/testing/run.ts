@@ -17,6 +17,7 @@ import {
   type EndpointRegistry,
   type NetworkService,
 } from "../core/index.js";
+import { freezing } from "./frozen.js";
 import { sampleConnection, sampleEndpoint, sampleRequest } from "./messages.js";
 import { virtualClock, type VirtualClock } from "./virtual-clock.js";
 
@@ -63,6 +64,7 @@ export interface RegistryRun extends Bench {
 
 /**
  * Links elements for a test, with nothing added: what an element needs before it stands in the test as well.
+ * Every message that passes between elements is frozen: an element that writes to one throws.
  *
  * @example
  * const { request, close, leftovers } = run([connectionState(), myElement(), failOnce(Code.Unavailable)]);
@@ -70,7 +72,7 @@ export interface RegistryRun extends Bench {
  * expect(leftovers()).toEqual({});
  */
 export function run(elements: Elements<NetworkService>, options: RunOptions<NetworkService> = {}): Run {
-  const linked = chain(elements, options.tail ? { tail: options.tail } : {});
+  const linked = chain(elements, { ...(options.tail && { tail: options.tail }), trace: freezing });
   const base = bench(elements, options);
   let last: Connection | undefined;
 
@@ -93,7 +95,10 @@ export function runRegistry(
   elements: Elements<EndpointRegistry>,
   options: RunOptions<EndpointRegistry> = {},
 ): RegistryRun {
-  const linked = endpointRegistryChain(elements, options.tail ? { tail: options.tail } : {});
+  const linked = endpointRegistryChain(elements, {
+    ...(options.tail && { tail: options.tail }),
+    trace: freezing,
+  });
   const base = bench(elements, options);
   let last: NetworkServiceEndpoint | undefined;
 

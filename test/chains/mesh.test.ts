@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { State, type Connection } from "../../src/api/index.js";
-import { Code } from "../../src/core/index.js";
+import { Code, explain, type NetworkServiceElement } from "../../src/core/index.js";
 import { mesh, type Mesh, type MeshOptions } from "../../src/testing/index.js";
 
 const names = (connection: Connection): string[] => connection.path!.pathSegments.map(({ name }) => name);
@@ -160,6 +160,21 @@ describe.each([{ link: "memory" }, { link: "grpc" }] as const)("a mesh over $lin
 });
 
 describe("a mesh in virtual time", () => {
+  test("rejects what an element of a client or an endpoint writes to a message", async () => {
+    const scribbling: NetworkServiceElement = {
+      name: "scribbling",
+      request(ctx, request, next) {
+        (request.connection!.labels as Record<string, string>)["app"] = "mine";
+        return next.request(ctx, request);
+      },
+    };
+    const net = await start({ link: "memory" });
+    await net.endpoint({ name: "nse", service: "firewall", elements: [scribbling] });
+    await expect(net.client({ elements: [scribbling] }).request("firewall")).rejects.toThrow(TypeError);
+    const refusal = net.client({ name: "other" }).request("firewall").then(JSON.stringify, explain);
+    expect(await refusal).toMatch(/not extensible/);
+  });
+
   test("keeps a connection through hours of refreshes", async () => {
     const net = await start({ link: "memory" });
     await net.endpoint({ name: "nse", service: "firewall" });

@@ -1,15 +1,24 @@
 import { describe, expect, test } from "vitest";
 import { of } from "rxjs";
-import { NetworkServiceEndpointResponse } from "../../src/api/index.js";
 import {
+  connectionOf,
+  NetworkServiceEndpointResponse,
+  pathOf,
+  type NetworkServiceEndpoint,
+} from "../../src/api/index.js";
+import {
+  chain,
   Code,
   connectionState,
   NsmError,
   registrationState,
   Slot,
   type CancelTimer,
+  type NetworkServiceElement,
 } from "../../src/core/index.js";
-import { run, runRegistry, sampleConnection, sampleEndpoint } from "../../src/testing/index.js";
+import { recorder, run, runRegistry, sampleConnection, sampleEndpoint } from "../../src/testing/index.js";
+
+const passing = recorder();
 
 describe("run", () => {
   test("sends the sample request, patched, and keeps its id so that a second call is a refresh", async () => {
@@ -70,7 +79,62 @@ describe("run", () => {
   });
 });
 
+/** An element that writes to what it was given, and one that writes to what it was answered. */
+const scribbling: readonly [string, NetworkServiceElement][] = [
+  [
+    "the request",
+    {
+      name: "scribbling",
+      request(ctx, request, next) {
+        (connectionOf(request).labels as Record<string, string>)["app"] = "mine";
+        return next.request(ctx, request);
+      },
+    },
+  ],
+  [
+    "the answer",
+    {
+      name: "scribbling",
+      async request(ctx, request, next) {
+        const response = await next.request(ctx, request);
+        (pathOf(response).pathSegments as unknown[]).pop();
+        return response;
+      },
+    },
+  ],
+];
+
+describe.each(scribbling)("an element that writes to %s", (_what, element) => {
+  test("fails in a chain under test", async () => {
+    const { request } = run([element, passing]);
+    await expect(request()).rejects.toThrow(TypeError);
+  });
+
+  test("fails in a chain that an element nests", async () => {
+    const inner = chain.nest([element, passing]);
+    const { request } = run([
+      { name: "nesting", request: (ctx, request, next) => inner(next).request(ctx, request) },
+    ]);
+    await expect(request()).rejects.toThrow(TypeError);
+  });
+});
+
 describe("runRegistry", () => {
+  test("freezes what is registered and found", async () => {
+    const entries: NetworkServiceEndpoint[] = [];
+    const { register, find } = runRegistry([passing], {
+      tail: {
+        register: async (_ctx, entry) => (entries.push(entry), entry),
+        unregister: async () => {},
+        find: () => of(NetworkServiceEndpointResponse.create({ networkServiceEndpoint: sampleEndpoint(0) })),
+      },
+    });
+    await register();
+    const [found] = await find();
+    expect(Object.isFrozen(entries[0]!.networkServiceNames)).toBe(true);
+    expect(Object.isFrozen(found!.networkServiceEndpoint!.networkServiceNames)).toBe(true);
+  });
+
   test("registers the sample endpoint, patched, and unregisters what the last call returned", async () => {
     const gone: string[] = [];
     const { register, unregister, leftovers } = runRegistry([

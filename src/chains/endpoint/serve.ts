@@ -123,6 +123,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
     url: connectTo,
     until: life.signal,
     elements: { networkServices: [waiting.element()], endpoints: [waiting.element()] },
+    trace: options.trace,
   });
   const entry = endpointEntry(options, server.listenOn[0]!);
   const takeOut = async (withinMs: number): Promise<void> => {

@@ -16,6 +16,7 @@ import type {
   Links,
   NetworkService,
   NetworkServiceRegistry,
+  TraceHook,
 } from "../../core/index.js";
 import { connectServer } from "../../elements/connect/index.js";
 import { discover } from "../../elements/discover/index.js";
@@ -42,19 +43,15 @@ export interface ForwarderOptions {
   readonly links: Links;
   readonly until: AbortSignal;
   readonly mechanisms: ForwarderMechanisms;
+  /** Sees the chain towards the endpoint; the elements themselves are seen by the chain they stand in. */
+  readonly trace?: TraceHook | undefined;
 }
 
 /** What makes an endpoint a forwarder: the elements for endpoint() or serveEndpoint(). */
 export function forwarderElements(options: ForwarderOptions): Elements<NetworkService> {
-  const { name, networkServices, endpoints, links, until, mechanisms } = options;
-  const onward = client({
-    name,
-    links,
-    until,
-    refresh: false,
-    heal: false,
-    elements: [mechanismTranslation(), mechanisms.client],
-  });
+  const { name, networkServices, endpoints, links, until, mechanisms, trace } = options;
+  const elements = [mechanismTranslation(), mechanisms.client];
+  const onward = client({ name, links, until, refresh: false, heal: false, elements }, trace);
   return [
     discover({ networkServices, endpoints }),
     roundRobin(),

@@ -51,8 +51,8 @@ export interface Nsmgr extends Endpoint {
 /** See the module's description. */
 export function nsmgr(options: NsmgrOptions): Nsmgr {
   const { name, url, registryUrl, links, tokens, until, forwarderService = "forwarder", trace } = options;
-  const registries = nsmgrRegistryChain({ url, registryUrl, links, tokens, until });
-  const onward = client({ name, links, until, refresh: false, heal: false });
+  const registries = nsmgrRegistryChain({ url, registryUrl, links, tokens, until, trace });
+  const onward = client({ name, links, until, refresh: false, heal: false }, trace);
   const manager = endpoint({
     name,
     tokens,

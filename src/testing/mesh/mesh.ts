@@ -19,6 +19,7 @@ import { pointToPointIpam } from "../../elements/ipam/point-to-point/index.js";
 import { kernelClient, kernelServer } from "../../elements/mechanisms/kernel/index.js";
 import { mechanismsServer } from "../../elements/mechanisms/index.js";
 import type { MemoryNetwork } from "../../outbound/index.js";
+import { freezing } from "../frozen.js";
 import type { VirtualClock } from "../virtual-clock.js";
 import { grpcGround, memoryGround, memoryParts } from "./ground.js";
 import { beginLife, type Life, type Process } from "./process.js";
@@ -91,6 +92,9 @@ export interface Mesh {
   stop(): Promise<void>;
 }
 
+// Every chain of every process has it.
+const trace = freezing;
+
 interface Holding {
   debugState(): DebugState;
   close(): Promise<void>;
@@ -99,6 +103,7 @@ interface Holding {
 /**
  * A whole mesh in one process: registry, nsmgr and forwarder run when it answers, endpoints and clients are
  * added. Over memory links time is virtual and nothing leaves the process; over gRPC it listens on real sockets.
+ * Every message that passes between elements is frozen: an element that writes to one throws.
  *
  * @example
  * const { client, endpoint, stop, virtual } = await mesh({ link: "memory" });
@@ -139,7 +144,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   }
 
   const registry = await node("registry", async (process) => {
-    const chain = registryChain({ tokens: ground.identity("registry").tokens, until: process.until });
+    const chain = registryChain({ tokens: ground.identity("registry").tokens, until: process.until, trace });
     const server = await ground.serve(process, ground.address("registry"), chain);
     return { close: server.close, debugState: chain.debugState };
   });
@@ -153,6 +158,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
       links: process.links,
       tokens: ground.identity("nsmgr").tokens,
       until: process.until,
+      trace,
     });
     const server = await ground.serve(process, url, chain);
     return { close: server.close, debugState: chain.debugState };
@@ -173,6 +179,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
         identity: ground.identity(own.name),
         clock: process.clock,
         elements: elements(process),
+        trace,
         transport: {
           links: process.links,
           async serve([url], services) {
@@ -202,7 +209,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
           server: [mechanismsServer({ [MechanismType.Kernel]: [] })],
           client: [kernelClient()],
         };
-        return forwarderElements({ name, networkServices, endpoints, links, until, mechanisms });
+        return forwarderElements({ name, networkServices, endpoints, links, until, mechanisms, trace });
       },
     );
 
@@ -223,7 +230,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
       const life = beginLife(name, ground);
       const { until, links } = life;
       const ctx = Context.background({ signal: until, clock: life.clock });
-      const nsc = client({ ...more, name, url: manager.url, links, until });
+      const nsc = client({ ...more, name, url: manager.url, links, until }, trace);
       const self: MeshClient = {
         name,
         request: (networkService, connection = {}) =>

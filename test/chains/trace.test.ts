@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { NetworkServiceEntry, Payload } from "../../src/api/index.js";
+import { endpoint } from "../../src/chains/endpoint/index.js";
+import { forwarderElements } from "../../src/chains/forwarder/index.js";
+import { nsmgr } from "../../src/chains/nsmgr/index.js";
+import { registryChain } from "../../src/chains/registry/index.js";
+import { Context, type NetworkService, type TraceHook } from "../../src/core/index.js";
+import { insecureIdentity } from "../../src/identity/index.js";
+import { memoryNetwork } from "../../src/outbound/index.js";
+import { sampleEndpoint, sampleRequest, virtualClock } from "../../src/testing/index.js";
+
+const clock = virtualClock();
+const ctx = Context.background({ clock });
+const { tokens } = insecureIdentity({ clock, subject: "spiffe://test/hop" });
+const program = new AbortController();
+const own = { tokens, until: program.signal, links: memoryNetwork({ clock }).links({ name: "hop", tokens }) };
+
+/** The elements that a Request runs through on its way to a next hop that is not there. */
+async function traced(make: (trace: TraceHook) => Promise<NetworkService>): Promise<string[]> {
+  const seen: string[] = [];
+  const networkService = await make(({ element, method, ctx: c, proceed }) => {
+    if (method === "request") seen.push(element);
+    return proceed(c);
+  });
+  await expect(networkService.request(ctx, sampleRequest(clock.now()))).rejects.toThrow();
+  return seen;
+}
+
+const bothHalves = ["begin/server", "connect/server", "begin/client", "connect/client"];
+
+test("the trace hook of a manager sees both halves of its chain", async () => {
+  const seen = await traced(async (trace) => {
+    const manager = nsmgr({ ...own, name: "nsmgr", url: "tcp://nsmgr:1", trace });
+    await manager.networkServices.register(ctx, NetworkServiceEntry.create({ name: "icmp" }));
+    await manager.endpoints.register(ctx, sampleEndpoint(clock.now(), { url: "tcp://nse:1" }));
+    const forwarder = { name: "fwd", networkServiceNames: ["forwarder"], url: "tcp://fwd:1" };
+    await manager.endpoints.register(ctx, sampleEndpoint(clock.now(), forwarder));
+    return manager.networkService;
+  });
+  expect(seen).toEqual(expect.arrayContaining(bothHalves));
+});
+
+test("the trace hook of a forwarder sees both halves of its chain", async () => {
+  const registry = registryChain(own);
+  const service = NetworkServiceEntry.create({ name: "icmp", payload: Payload.Ethernet });
+  await registry.networkServices.register(ctx, service);
+  await registry.endpoints.register(ctx, sampleEndpoint(clock.now(), { url: "tcp://nse:1" }));
+  const seen = await traced(async (trace) => {
+    const mechanisms = { server: [], client: [] };
+    const elements = forwarderElements({ ...own, ...registry, name: "forwarder", mechanisms, trace });
+    return endpoint({ ...own, name: "forwarder", elements, trace }).networkService;
+  });
+  expect(seen).toEqual(expect.arrayContaining(bothHalves));
+});
