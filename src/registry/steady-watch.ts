@@ -52,6 +52,7 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
     const known = new Map<string, E>();
     let pause = pauses();
     let openings = 0;
+    let broken = false;
 
     const note = (found: F): void => {
       const entry = kind.entry(found);
@@ -70,7 +71,12 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
           const news = all.filter((found) => !touched.has(kind.entry(found)?.name ?? ""));
           return [...news, ...gone.map((entry) => kind.found(entry, true))];
         }),
-        tap({ complete: () => (pause = pauses()) }),
+        tap({
+          complete: () => {
+            pause = pauses();
+            broken = false;
+          },
+        }),
       );
 
     const session = defer(() => {
@@ -89,7 +95,11 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
         delay: (error: unknown) => {
           if (ctx.signal.aborted) return throwError(() => ctx.signal.reason as Error);
           if (!isRetryable(codeOf(error))) return throwError(() => error);
-          log(ctx).info({ err: error }, `the watch of ${kind.noun}s broke; it will be opened again`);
+          log(ctx)[broken ? "debug" : "info"](
+            { err: error },
+            `the watch of ${kind.noun}s broke; it will be opened again`,
+          );
+          broken = true;
           return delayed(ctx, pause());
         },
       }),

@@ -82,6 +82,7 @@ async function retried(
   signal: AbortSignal,
 ): Promise<void> {
   const nextWait = backoff({ ...RETRY, random });
+  let tries = 0;
   while (!signal.aborted) {
     try {
       await events.request({ signal, cause: "refresh" });
@@ -89,7 +90,9 @@ async function retried(
     } catch (error) {
       if (signal.aborted) return;
       const waitMs = Math.round(nextWait());
-      log(ctx).warn({ connection: id, waitMs, error: explain(error) }, "refresh failed, trying again");
+      // One line says it: what a refresh needs may be away for an hour.
+      const level = tries++ === 0 ? "warn" : "debug";
+      log(ctx)[level]({ connection: id, waitMs, error: explain(error) }, "refresh failed, trying again");
       await sleep(ctx.clock, waitMs, signal);
     }
   }

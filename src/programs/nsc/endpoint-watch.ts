@@ -1,10 +1,13 @@
-import { defer, filter, retry, share, timer, type Observable } from "rxjs";
+import { catchError, filter, NEVER, share, type Observable } from "rxjs";
 import { NetworkServiceEndpoint, type NetworkServiceEndpointResponse } from "../../api/index.js";
-import { backoff, type Context, type EndpointRegistry } from "../../core/index.js";
+import { explain, log, type Context, type EndpointRegistry } from "../../core/index.js";
+import { endpointKind } from "../../registry/kinds/index.js";
+import { steadyWatch } from "../../registry/steady-watch.js";
 
 /**
  * Emits when an endpoint of a service appears or moves: the moment when healing is worth another try. One watch
- * on the manager's registry, opened again when it breaks; it lives as long as somebody is subscribed.
+ * on the manager's registry, opened again when it breaks; it lives as long as somebody is subscribed. Where it is
+ * refused nothing is emitted: healing goes on with its own pauses.
  */
 export function endpointWatch(
   ctx: Context,
@@ -12,13 +15,13 @@ export function endpointWatch(
   service: string,
 ): Observable<NetworkServiceEndpointResponse> {
   const urls = new Map<string, string>();
-  const query = {
-    networkServiceEndpoint: NetworkServiceEndpoint.create({ networkServiceNames: [service] }),
-    watch: true,
-  };
-  const wait = backoff({ initialMs: 100, maxMs: 5_000 });
-  return defer(() => registry.find(ctx, query)).pipe(
-    retry({ delay: () => timer(wait()), resetOnSuccess: true }),
+  const asked = NetworkServiceEndpoint.create({ networkServiceNames: [service] });
+  return steadyWatch({ kind: endpointKind, registry, ctx, asked }).pipe(
+    catchError((error: unknown) => {
+      if (!ctx.signal.aborted)
+        log(ctx).warn({ service, error: explain(error) }, "endpoints cannot be watched");
+      return NEVER;
+    }),
     filter(({ networkServiceEndpoint: endpoint, deleted }) => {
       if (!endpoint) return false;
       if (deleted) return urls.delete(endpoint.name) && false;
