@@ -62,6 +62,9 @@ export interface RegistryEntry {
 /** An element of a network service's chain. */
 export type NetworkServiceElement = ChainElement<NetworkService>;
 
+/** An element of a monitor's chain: it may refuse a selector, narrow it, or count and change what is reported. */
+export type MonitorElement = ChainElement<MonitorConnection>;
+
 /** An element that stands in the chain of either registry. */
 export type RegistryElement<E, Q, F> = ChainElement<Registry<E, Q, F>>;
 
@@ -73,6 +76,9 @@ export const chain = chainOf<NetworkService>({
   },
   async close() {},
 });
+
+/** Links elements of a monitor's chain; without a tail a stream ends at once. */
+export const monitorChain = chainOf<MonitorConnection>({ monitorConnections: () => EMPTY });
 
 /** A registry that takes everything and knows nothing: the end of a registry chain. */
 function registryTail<E, Q, F>(): Registry<E, Q, F> {

@@ -3,6 +3,7 @@ import {
   connectionState,
   debugState,
   LiveConnections,
+  monitorChain,
   replaceable,
   type DebugState,
   type Elements,
@@ -29,6 +30,8 @@ export interface EndpointOptions {
   readonly until: AbortSignal;
   /** What makes this endpoint what it is. */
   readonly elements: Elements<NetworkService>;
+  /** In front of the monitor: who may see what, and counting. Default: none. */
+  readonly monitorElements?: Elements<MonitorConnection> | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
@@ -52,7 +55,7 @@ export interface Endpoint {
 
 /** An endpoint, a manager or a forwarder: all are endpoints to those who call them. */
 export function endpoint(options: EndpointOptions): Endpoint {
-  const { name, tokens, until, elements, trace } = options;
+  const { name, tokens, until, elements, monitorElements = [], trace } = options;
   const hub = monitorHub({ scope: "segment", until });
   const connections = monitor({ hub, until });
   const live = new LiveConnections();
@@ -69,8 +72,8 @@ export function endpoint(options: EndpointOptions): Endpoint {
   const own = replaceable(elements, { state, around });
   return {
     networkService: chain([around, own.element], { trace }),
-    monitor: connections.service,
-    debugState: () => ({ ...debugState(around), ...own.debugState() }),
+    monitor: monitorChain(monitorElements, { tail: connections.service, trace }),
+    debugState: () => ({ ...debugState([around, monitorElements]), ...own.debugState() }),
     replace(others) {
       own.replace(others);
       return live.requestAll({ cause: "upstream" });

@@ -12,6 +12,7 @@ import {
   type Elements,
   type Links,
   type Logger,
+  type MonitorConnection,
   type NetworkService,
   type RequestedAgain,
   type TraceHook,
@@ -36,6 +37,8 @@ export interface ServeEndpointOptions {
   readonly identity: Identity;
   /** What makes it the endpoint it is. */
   readonly elements: Elements<NetworkService>;
+  /** In front of its monitor. Default: none. */
+  readonly monitorElements?: Elements<MonitorConnection> | undefined;
   /** Labels it is chosen by, the same for each service. */
   readonly labels?: Readonly<Record<string, string>>;
   /** `ETHERNET` when left out. */
@@ -106,6 +109,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
     tokens: identity.tokens,
     until: life.signal,
     elements: options.elements,
+    monitorElements: options.monitorElements,
     trace: options.trace,
   });
   const ctx = Context.background({ signal: life.signal, clock }).with(loggerKey, logger);

@@ -10,8 +10,10 @@
  */
 import type {
   DebugState,
+  Elements,
   EndpointRegistry,
   Links,
+  MonitorConnection,
   NetworkServiceRegistry,
   TraceHook,
 } from "../../core/index.js";
@@ -39,6 +41,8 @@ export interface NsmgrOptions {
   readonly forwarderService?: string | undefined;
   /** A YAML file of prefixes that endpoints must not hand out. */
   readonly excludedPrefixesFile?: string | undefined;
+  /** In front of its monitor: who may see what, and counting. Default: none. */
+  readonly monitorElements?: Elements<MonitorConnection> | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
@@ -58,6 +62,7 @@ export function nsmgr(options: NsmgrOptions): Nsmgr {
     tokens,
     until,
     trace,
+    monitorElements: options.monitorElements,
     elements: [
       localNamespaces(),
       clientInfo(),

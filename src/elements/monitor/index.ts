@@ -6,6 +6,8 @@
  * A Request that fails says nothing about the connection that stands: its caller has the answer, and a loss shows
  * at the next hop. Only where a Request ends, a clear no means DOWN.
  *
+ * Elements that authorize or count may stand before the service, in a monitorChain().
+ *
  * One object with two halves: `element` stands in the chain, `service` is served to callers. A caller with an
  * identity sees the connections that it asked for itself; without TLS everybody sees all.
  *
@@ -160,7 +162,11 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
       await next.close(ctx, connection);
     },
   };
-  return { element, service: board };
+  // An object of its own: whoever links a chain to it may take the method by itself.
+  const service: MonitorConnection = {
+    monitorConnections: (ctx, selector) => board.monitorConnections(ctx, selector),
+  };
+  return { element, service };
 }
 
 /** Whether a failure is a clear no, and not the caller's own cancel or something that may pass. */

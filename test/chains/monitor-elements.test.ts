@@ -1,0 +1,80 @@
+import { firstValueFrom, tap, throwError, toArray } from "rxjs";
+import { afterEach, describe, expect, test } from "vitest";
+import { ConnectionEventType, MonitorScopeSelector, PathSegment } from "../../src/api/index.js";
+import { endpoint } from "../../src/chains/endpoint/index.js";
+import { nsmgr } from "../../src/chains/nsmgr/index.js";
+import {
+  Code,
+  Context,
+  monitorChain,
+  NsmError,
+  type Elements,
+  type Links,
+  type MonitorConnection,
+  type MonitorElement,
+} from "../../src/core/index.js";
+import { insecureTokens } from "../../src/identity/index.js";
+
+const program = new AbortController();
+const ctx = Context.background({ signal: program.signal });
+const tokens = insecureTokens({ subject: "spiffe://test/nse" });
+const everything = MonitorScopeSelector.create();
+
+afterEach(() => expect(program.signal.aborted).toBe(false));
+
+/** Refuses those who ask for everything. */
+const selective: MonitorElement = {
+  name: "selective",
+  monitorConnections: (c, selector, next) =>
+    selector.pathSegments.length === 0
+      ? throwError(() => new NsmError(Code.PermissionDenied, "name what you want to see"))
+      : next.monitorConnections(c, selector),
+};
+
+/** Counts what is told. */
+function counter(): MonitorElement & { readonly told: ConnectionEventType[] } {
+  const told: ConnectionEventType[] = [];
+  return {
+    name: "counter",
+    told,
+    debugState: () => ({ told: told.length }),
+    monitorConnections: (c, selector, next) =>
+      next.monitorConnections(c, selector).pipe(tap(({ type }) => told.push(type))),
+  };
+}
+
+const made = (monitorElements: Elements<MonitorConnection>) => ({
+  endpoint: endpoint({ name: "nse", tokens, until: program.signal, elements: [], monitorElements }),
+  nsmgr: nsmgr({
+    name: "nsmgr",
+    url: "tcp://nsmgr:1",
+    links: {} as Links,
+    tokens,
+    until: program.signal,
+    monitorElements,
+  }),
+});
+
+describe.each(["endpoint", "nsmgr"] as const)("the monitor of an %s", (which) => {
+  test("lets elements in front of it decide who sees what, and count", async () => {
+    const counting = counter();
+    const { monitor, debugState } = made([selective, [counting]])[which];
+    const refused = firstValueFrom(monitor.monitorConnections(ctx, everything));
+    await expect(refused).rejects.toMatchObject({ code: Code.PermissionDenied });
+    const own = MonitorScopeSelector.create({ pathSegments: [PathSegment.create({ name: "nsc" })] });
+    await firstValueFrom(monitor.monitorConnections(ctx, own));
+    expect(counting.told).toEqual([ConnectionEventType.INITIAL_STATE_TRANSFER]);
+    expect(debugState()).toMatchObject({ counter: { told: 1 } });
+  });
+
+  test("works with elements that only look on", async () => {
+    const { monitor } = made([{ name: "idle" }])[which];
+    const { type } = await firstValueFrom(monitor.monitorConnections(ctx, everything));
+    expect(type).toBe(ConnectionEventType.INITIAL_STATE_TRANSFER);
+  });
+});
+
+test("a monitor chain without a monitor at its end ends each stream at once", async () => {
+  const told = await firstValueFrom(monitorChain([]).monitorConnections(ctx, everything).pipe(toArray()));
+  expect(told).toEqual([]);
+});
