@@ -68,7 +68,7 @@ export {
 export { transportConnection, type TransportConnection, type TransportKind } from "./transport-connection.js";
 export { attempt, Slot, type SlotOptions } from "./slot.js";
 export { connectionState, registrationState, type StateKeeper } from "./state.js";
-export { uncached } from "./uncached.js";
+export { cachedOnly, uncached } from "./uncached.js";
 export { TimerSlot } from "./timer-slot.js";
 export { atEnd } from "./until.js";
 export { traceChanges, whenOver, type Ending } from "./trace.js";

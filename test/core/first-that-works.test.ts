@@ -1,4 +1,5 @@
 import { Code, Context, firstThatWorks, NsmError } from "nsm-sdk/core";
+import { virtualClock } from "nsm-sdk/testing";
 import { describe, expect, test } from "vitest";
 
 const ctx = Context.background();
@@ -29,6 +30,25 @@ describe("firstThatWorks", () => {
     await expect(call).rejects.toMatchObject({ code: Code.NotFound, message: "none of 2 worked" });
     const error = (await call.catch((reason: unknown) => reason)) as NsmError;
     expect((error.cause as AggregateError).errors).toHaveLength(2);
+  });
+
+  test("gives each try a share of the time, so that one that hangs leaves some for the others", async () => {
+    const clock = virtualClock();
+    const left: (number | undefined)[] = [];
+    const hang = (way: string, c: Context): Promise<string> => {
+      left.push(c.remainingMs);
+      if (way === "d") return Promise.resolve(way);
+      return new Promise((_resolve, reject) =>
+        c.signal.addEventListener("abort", () => reject(c.signal.reason)),
+      );
+    };
+    const call = Context.background({ clock }).withTimeout(9_000, (c) =>
+      firstThatWorks(c, ["a", "b", "c", "d"], hang, sentence),
+    );
+    await clock.advance(9_000);
+    expect(await call).toBe("d");
+    expect(left).toEqual([3_000, 2_000, 2_000, 2_000]);
+    expect(clock.timers).toBe(0);
   });
 
   test("is UNAVAILABLE when they differ, or when there is nothing to try", async () => {

@@ -19,13 +19,16 @@ describeElement("discover-forwarder", () =>
 
 describe("discover-forwarder", () => {
   /** A manager's chain; `tried` are the forwarders asked, in order, and `down` those that refuse. */
-  function manager(known: Registries) {
+  function manager(known: Registries, withoutUrl = () => {}) {
     const tried: string[] = [];
     const closed: (string | undefined)[] = [];
     const down = new Map<string, Code>();
     const forward = checkContext((ctx, method) => {
       const name = ctx.get(remoteUrl)?.slice(url.length + 1);
-      if (method === "close") return void closed.push(name);
+      if (method === "close") {
+        closed.push(name);
+        return name === undefined ? withoutUrl() : undefined;
+      }
       tried.push(name!);
       const code = down.get(name!);
       if (code !== undefined) throw new NsmError(code, `${name} refuses`);
@@ -135,17 +138,41 @@ describe("discover-forwarder", () => {
     }
   });
 
+  test("a refresh and a close go to the chosen one, whatever the registry fails with or has lost", async () => {
+    const known = registries([service("icmp")], many(1));
+    const { request, refresh, close, tried, closed, leftovers } = manager(known);
+    await request();
+    known.known.pop();
+    await refresh();
+    known.fail(new NsmError(Code.Unavailable, "registry down"));
+    await refresh();
+    await close();
+    expect(tried).toEqual(["f0", "f0", "f0"]);
+    expect(closed).toEqual(["f0"]);
+    expect(leftovers()).toEqual({});
+  });
+
   test("the chosen one is gone: a refresh says so, a reselect finds another", async () => {
     const known = registries([service("icmp")], many(2));
-    const { request, refresh, tried } = manager(known);
+    const { request, refresh, tried, down } = manager(known);
     await request();
     known.known.shift();
+    down.set("f0", Code.Unavailable);
     await expect(refresh()).rejects.toMatchObject({
       code: Code.NotFound,
       message: 'forwarder "f0", which carries the connection, is not registered any more',
     });
     await refresh({ state: State.RESELECT_REQUESTED });
-    expect(tried).toEqual(["f0", "f1"]);
+    expect(tried).toEqual(["f0", "f0", "f1"]);
+  });
+
+  test("the chosen one was restarted at another address: a refresh follows it", async () => {
+    const known = registries([service("icmp")], many(1));
+    const { request, refresh, tried } = manager(known);
+    await request();
+    known.known[0] = { ...forwarder("f0"), url: `${url}/f0-again` };
+    await refresh();
+    expect(tried).toEqual(["f0", "f0-again"]);
   });
 
   test("no forwarder, or no such service, is NOT_FOUND", async () => {
@@ -184,18 +211,19 @@ describe("discover-forwarder", () => {
     expect(tried).toEqual(["p2mp", "p2p"]);
   });
 
-  test("close goes on without a URL when the forwarder or the registry is gone", async () => {
-    const known = registries([service("icmp")], many(1));
-    const { request, close, closed, leftovers } = manager(known);
-    await request();
-    known.known.pop();
-    await close();
-    known.known.push(forwarder("f0"));
-    await request();
-    known.fail(new NsmError(Code.Unavailable, "registry down"));
-    await close();
-    expect(closed).toEqual([undefined, undefined]);
-    expect(leftovers()).toEqual({});
+  test("closing a connection from before a restart is UNAVAILABLE until its forwarder is registered again", async () => {
+    const known = registries([service("icmp")], []);
+    const { close, closed, clock } = manager(known, () => {
+      throw new NsmError(Code.NotFound, "no link");
+    });
+    const connection = sampleConnection(clock.now(), beenTo("f1", clock.now()));
+    await expect(close(connection)).rejects.toMatchObject({
+      code: Code.Unavailable,
+      message: 'forwarder "f1", which carries the connection, is not registered here',
+    });
+    known.known.push(forwarder("f1"));
+    await close(connection);
+    expect(closed).toEqual([undefined, "f1"]);
   });
 
   test("closing a connection that is not known here goes to the forwarder in its path", async () => {

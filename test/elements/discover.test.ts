@@ -1,7 +1,18 @@
-import { of } from "rxjs";
+import { Observable, of } from "rxjs";
 import { describe, expect, test } from "vitest";
-import { Code, NsmError, remoteUrl } from "nsm-sdk/core";
+import { PathSegment } from "nsm-sdk/api";
+import {
+  cachedOnly,
+  Code,
+  connectionState,
+  Context,
+  NsmError,
+  remoteUrl,
+  type EndpointRegistry,
+} from "nsm-sdk/core";
 import { candidates, discover } from "nsm-sdk/elements/discover";
+import { beginServer } from "nsm-sdk/elements/begin";
+import { updatePath } from "nsm-sdk/elements/update-path";
 import { checkContext, describeElement, recorder, run } from "nsm-sdk/testing";
 import { endpoint, registries, service, type Registries } from "./support/registries.js";
 
@@ -12,12 +23,18 @@ describeElement("discover", () => discover(registries([service("icmp")], [endpoi
 describe("discover", () => {
   function bench(known: Registries) {
     const found: { url: string | undefined; names: string[] | undefined }[] = [];
+    /** URLs at which nobody answers. */
+    const dead = new Set<string>();
     const look = checkContext((ctx) => {
-      found.push({ url: ctx.get(remoteUrl), names: ctx.get(candidates)?.map(({ name }) => name) });
+      const url = ctx.get(remoteUrl);
+      found.push({ url, names: ctx.get(candidates)?.map(({ name }) => name) });
+      if (url !== undefined && dead.has(url)) throw new NsmError(Code.Unavailable, `nobody at ${url}`);
     });
     const seen = recorder();
-    return { found, seen, ...run([discover(known), look, seen]) };
+    const before = [updatePath({ name: "forwarder" }), beginServer(), connectionState()];
+    return { found, seen, dead, ...run([before, discover(known), look, seen]) };
   }
+  const urls = (found: readonly { url: string | undefined }[]) => found.map(({ url }) => url);
   const icmp = { networkService: "icmp", payload: "" };
 
   test("a named endpoint gives its URL", async () => {
@@ -144,16 +161,104 @@ describe("discover", () => {
     });
   });
 
-  test("close goes on with the endpoint's URL if it is known, and without one otherwise", async () => {
+  test("close of a connection from before a restart goes on with the endpoint's URL if it is registered", async () => {
     const known = registries([], [endpoint("nse-1")]);
-    const { found, close, clock, request } = bench(known);
+    const { request } = bench(known);
     const connection = await request({ networkServiceEndpointName: "nse-1" });
-    await close(connection);
-    await close({ ...connection, networkServiceEndpointName: "gone" });
-    await close({ ...connection, networkServiceEndpointName: "" });
+    const path = {
+      ...connection.path!,
+      index: 0,
+      pathSegments: [...connection.path!.pathSegments, hop("nse-1")],
+    };
+    const { found, close, clock } = bench(known);
+    await close({ ...connection, path });
+    await close({ ...connection, path, networkServiceEndpointName: "gone" });
+    await close({ ...connection, path, networkServiceEndpointName: "" });
     known.fail(new NsmError(Code.Unavailable, "registry down"));
-    await close(connection);
-    expect(found.slice(1).map(({ url }) => url)).toEqual(["tcp://nse-1", undefined, undefined, undefined]);
+    await close({ ...connection, path });
+    expect(urls(found)).toEqual(["tcp://nse-1", undefined, undefined, undefined]);
+    expect(clock.timers).toBe(0);
+  });
+
+  test("a refresh and a close go to the endpoint of the connection, whatever the registry fails with or has lost", async () => {
+    const known = registries([service("icmp")], [endpoint("nse-1")]);
+    const { found, refresh, close, request, leftovers } = bench(known);
+    const first = await request({ ...icmp, networkServiceEndpointName: "nse-1" });
+    known.known.pop();
+    await refresh();
+    known.fail(new NsmError(Code.Unavailable, "registry down"));
+    await close(await refresh(first));
+    expect(urls(found)).toEqual(Array(4).fill("tcp://nse-1"));
+    expect(leftovers()).toEqual({});
+  });
+
+  test("an endpoint that cannot be reached is looked up again, and followed to where it is now", async () => {
+    const known = registries([], [endpoint("nse-1")]);
+    const silent = { ...known, endpoints: onlyUncached(known.endpoints) };
+    const { found, dead, refresh, close, request } = bench(silent);
+    await request({ networkServiceEndpointName: "nse-1" });
+    dead.add("tcp://nse-1");
+    await expect(refresh()).rejects.toMatchObject({ message: "nobody at tcp://nse-1" });
+    known.known[0] = { ...endpoint("nse-1"), url: "tcp://moved" };
+    await refresh();
+    known.known[0] = { ...endpoint("nse-1"), url: "tcp://again" };
+    dead.add("tcp://moved");
+    await close();
+    expect(urls(found)).toEqual(
+      ["1", "1", "1", "moved", "moved", "again"].map((at) => `tcp://${at === "1" ? "nse-1" : at}`),
+    );
+  });
+
+  test("a refresh follows an endpoint at once when a cache knows that it has moved", async () => {
+    const known = registries([], [endpoint("nse-1")]);
+    const { found, refresh, request } = bench(known);
+    await request({ networkServiceEndpointName: "nse-1" });
+    known.known[0] = { ...endpoint("nse-1"), url: "tcp://moved" };
+    await refresh();
+    expect(urls(found)).toEqual(["tcp://nse-1", "tcp://moved"]);
+  });
+
+  test("an endpoint that is unreachable and not registered any more is NOT_FOUND, to a refresh and to a close", async () => {
+    const known = registries([], [endpoint("nse-1")]);
+    const { dead, refresh, close, request } = bench(known);
+    await request({ networkServiceEndpointName: "nse-1" });
+    known.known.pop();
+    dead.add("tcp://nse-1");
+    const gone = { code: Code.NotFound, message: 'endpoint "nse-1" is not registered' };
+    await expect(refresh()).rejects.toMatchObject(gone);
+    await expect(close()).rejects.toMatchObject(gone);
+  });
+
+  test("a registry that is silent takes no more than half a second of a refresh", async () => {
+    const known = registries([], [endpoint("nse-1")]);
+    let silent = false;
+    const endpoints: EndpointRegistry = {
+      ...known.endpoints,
+      find: (ctx, query) => (silent ? unanswered(ctx) : known.endpoints.find(ctx, query)),
+    };
+    const { found, clock, refresh, request } = bench({ ...known, endpoints });
+    await request({ networkServiceEndpointName: "nse-1" });
+    silent = true;
+    const refreshed = refresh();
+    await clock.advance(500);
+    await refreshed;
+    expect(urls(found)).toEqual(["tcp://nse-1", "tcp://nse-1"]);
     expect(clock.timers).toBe(0);
   });
 });
+
+/** A registry behind a cache that knows nothing. */
+function onlyUncached(endpoints: EndpointRegistry): EndpointRegistry {
+  return { ...endpoints, find: (ctx, query) => (ctx.get(cachedOnly) ? of() : endpoints.find(ctx, query)) };
+}
+
+/** Says nothing until the call ends. */
+function unanswered(ctx: Context): Observable<never> {
+  return new Observable((subscriber) => {
+    ctx.signal.addEventListener("abort", () => subscriber.error(ctx.signal.reason));
+  });
+}
+
+function hop(name: string): PathSegment {
+  return PathSegment.create({ name, id: name });
+}

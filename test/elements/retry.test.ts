@@ -39,6 +39,14 @@ describe("retry", () => {
     expect(clock.timers).toBe(0);
   });
 
+  test("a Close of what is gone is done", async () => {
+    const { clock, ctx, connection } = bench();
+    const { service, calls } = failing(Infinity, Code.NotFound);
+    await retry(service).close(ctx, connection);
+    expect(calls).toEqual([0, 1]);
+    expect(clock.timers).toBe(0);
+  });
+
   test("waits double up to their limit", async () => {
     const { clock, ctx, request } = bench();
     const at: number[] = [];

@@ -16,7 +16,10 @@ import { Code, codeOf, log, Slot, type NetworkServiceElement } from "../../core/
 
 /** How long the Close may take. */
 export interface CompensateOptions {
-  /** Milliseconds, 5,000 when left out. The connection's next Request waits that long at most. */
+  /**
+   * Milliseconds. Default: 5,000, and no more than half of the time the Request had: whoever tries another next hop
+   * waits for the Close.
+   */
   readonly timeoutMs?: number;
 }
 
@@ -46,7 +49,7 @@ export function compensate({ timeoutMs = 5_000 }: CompensateOptions = {}): Netwo
       } catch (error) {
         if (!answered.get(ctx) && isNew(connection) && ambiguous.has(codeOf(error))) {
           await ctx
-            .detached((c) => next.close(c, connection), timeoutMs)
+            .detached((c) => next.close(c, connection), Math.min(timeoutMs, (ctx.budgetMs ?? Infinity) / 2))
             .catch((cause: unknown) =>
               log(ctx).debug({ err: cause, connection: connection.id }, "close after a lost answer failed"),
             );

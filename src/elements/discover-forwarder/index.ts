@@ -4,8 +4,9 @@
  *
  * Asks the registry for the forwarders that are registered through this nsmgr and offer what the network service
  * wants (`p2p=true` unless its match says otherwise), tries them beginning with a different one each time, and
- * remembers which one took the connection. A refresh goes to that one, or to the one that the path names when
- * the nsmgr was restarted; a reselect may go to any, to the one in the path last.
+ * remembers which one took the connection. A refresh or Close goes to that one, without the registry unless it cannot
+ * be reached. When the nsmgr was restarted a refresh goes to the one that the path names. A reselect may go to any, to
+ * the one in the path last.
  *
  * @example
  * chain([..., discoverForwarder({ networkServices, endpoints, url: "tcp://10.0.0.1:5001" }), connectServer(client)]);
@@ -21,6 +22,7 @@ import {
 } from "../../api/index.js";
 import {
   Code,
+  codeOf,
   firstThatWorks,
   log,
   matchForwarders,
@@ -32,6 +34,7 @@ import {
   type NetworkServiceElement,
   type NetworkServiceRegistry,
 } from "../../core/index.js";
+import { callKnown, type KnownHop } from "../discover/known-hop.js";
 import { findEndpoint, findEndpoints, findNetworkService, isAlive, surely } from "../discover/find.js";
 
 /** Whom to ask, and for what. */
@@ -50,7 +53,7 @@ export interface DiscoverForwarderOptions {
  */
 export function discoverForwarder(options: DiscoverForwarderOptions): NetworkServiceElement {
   const { networkServices, endpoints, url, service = "forwarder" } = options;
-  const pinned = new Slot<string>("discover-forwarder");
+  const pinned = new Slot<KnownHop>("discover-forwarder");
   let turn = 0;
 
   /** The forwarders to try, in order. */
@@ -60,12 +63,7 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
     if (!wanted) throw new NsmError(Code.NotFound, `network service "${name}" is not registered`);
 
     const reselect = connection.state === State.RESELECT_REQUESTED;
-    const keep = reselect ? undefined : pinned.get(ctx);
-    const registered = await findEndpoints(ctx, endpoints, {
-      name: keep ?? "",
-      networkServiceNames: [service],
-      url,
-    });
+    const registered = await findEndpoints(ctx, endpoints, { networkServiceNames: [service], url });
     const fit = matchForwarders(
       labels,
       wanted,
@@ -75,9 +73,7 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
     if (fit.length > 0) return ordered(fit, nextSegment(connection)?.name, reselect);
     throw new NsmError(
       Code.NotFound,
-      keep === undefined
-        ? `none of ${registered.length} registered forwarders fits network service "${name}"`
-        : `forwarder "${keep}", which carries the connection, is not registered any more`,
+      `none of ${registered.length} registered forwarders fits network service "${name}"`,
     );
   }
 
@@ -100,28 +96,58 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
     inside: ["connection-state"],
 
     async request(ctx, request, next) {
+      const ask = async ({ name, url }: KnownHop, c: Context): Promise<Connection> => {
+        const response = await next.request(c.with(remoteUrl, url), request);
+        pinned.set(ctx, { name, url });
+        return response;
+      };
+      const connection = connectionOf(request);
+      const hop = connection.state === State.RESELECT_REQUESTED ? undefined : pinned.get(ctx);
+      if (hop) {
+        const { name } = hop;
+        return callKnown(ctx, {
+          endpoints,
+          hop,
+          call: (url) => ask({ name, url }, ctx),
+          gone: (cause) => goneForGood(hop, cause),
+        });
+      }
       return firstThatWorks(
         ctx,
-        await surely(ctx, (c) => choose(c, connectionOf(request))),
-        async (forwarder) => {
-          const response = await next.request(ctx.with(remoteUrl, forwarder.url), request);
-          pinned.set(ctx, forwarder.name);
-          return response;
-        },
+        await surely(ctx, (c) => choose(c, connection)),
+        ask,
         (tried) => `none of ${tried} forwarders took the connection`,
       );
     },
 
     async close(ctx, connection, next) {
-      const name = pinned.take(ctx) ?? nextSegment(connection)?.name;
-      const forwarder = name
-        ? await findEndpoint(ctx, endpoints, name).catch((error: unknown) => {
-            // A registry that is down must not keep a connection alive: dial() still knows the link.
-            log(ctx).warn({ err: error, connection: connection.id }, "forwarder lookup for a close failed");
-            return undefined;
-          })
-        : undefined;
-      return next.close(forwarder ? ctx.with(remoteUrl, forwarder.url) : ctx, connection);
+      const call = (url: string): Promise<void> => next.close(ctx.with(remoteUrl, url), connection);
+      const hop = pinned.get(ctx);
+      if (hop) return callKnown(ctx, { endpoints, hop, call, gone: (cause) => goneForGood(hop, cause) });
+      const name = nextSegment(connection)?.name;
+      if (name === undefined) return next.close(ctx, connection);
+      const forwarder = await findEndpoint(ctx, endpoints, name).catch((error: unknown) => {
+        log(ctx).warn({ err: error, connection: connection.id }, "forwarder lookup for a close failed");
+        return undefined;
+      });
+      if (forwarder) return call(forwarder.url);
+      // This process was restarted, perhaps, and its neighbours have not found it again yet.
+      await next.close(ctx, connection).catch((cause: unknown) => {
+        if (codeOf(cause) !== Code.NotFound) throw cause;
+        throw new NsmError(
+          Code.Unavailable,
+          `forwarder "${name}", which carries the connection, is not registered here`,
+          { cause },
+        );
+      });
     },
   };
+}
+
+function goneForGood({ name }: KnownHop, cause: unknown): NsmError {
+  return new NsmError(
+    Code.NotFound,
+    `forwarder "${name}", which carries the connection, is not registered any more`,
+    { cause },
+  );
 }

@@ -1,9 +1,13 @@
 /**
- * Asks the registry who can provide what a connection asks for. Server side; before roundRobin().
+ * Asks the registry who can provide what a connection asks for. Server side; after
+ * connectionState(), before roundRobin().
  *
  * A connection that names its endpoint gets that endpoint's URL as `remoteUrl`. Any other gets the `candidates`
  * that the network service's matches choose for its labels, and the service's payload. A URL that is in the
  * Context already decides. Nothing is waited for: who wants to wait asks again (retry()).
+ *
+ * A refresh or Close goes to the endpoint that has the connection, without the registry; only when it cannot be
+ * reached, or does not know the connection, the registry is asked whether it has moved.
  *
  * @example
  * chain([..., discover({ networkServices, endpoints }), roundRobin(), connectServer(client)]);
@@ -23,12 +27,14 @@ import {
   matchEndpoints,
   NsmError,
   remoteUrl,
+  Slot,
   type Context,
   type EndpointRegistry,
   type NetworkServiceElement,
   type NetworkServiceRegistry,
 } from "../../core/index.js";
 import { findEndpoint, findEndpoints, findNetworkService, isAlive, surely } from "./find.js";
+import { callKnown, type KnownHop } from "./known-hop.js";
 
 /** The endpoints that may serve the connection, in the order of the service's routes. Set by discover(). */
 export const candidates = new ContextKey<readonly NetworkServiceEndpoint[]>("candidates");
@@ -41,6 +47,17 @@ export interface DiscoverOptions {
 
 /** See the module's description. Fails with NOT_FOUND for an unknown service or endpoint, or without candidates. */
 export function discover({ networkServices, endpoints }: DiscoverOptions): NetworkServiceElement {
+  const serving = new Slot<KnownHop>("discover");
+
+  /** The endpoint that has the connection, if that is still the one it names. */
+  const servingNow = (
+    ctx: Context,
+    { networkServiceEndpointName: name }: Connection,
+  ): KnownHop | undefined => {
+    const known = serving.get(ctx);
+    return known?.name === name ? known : undefined;
+  };
+
   /** Where the named endpoint listens; undefined when it is not registered. */
   const urlOf = async (
     ctx: Context,
@@ -51,10 +68,7 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
   const named = async (ctx: Context, connection: Connection): Promise<string> => {
     const url = await urlOf(ctx, connection);
     if (url !== undefined) return url;
-    throw new NsmError(
-      Code.NotFound,
-      `endpoint "${connection.networkServiceEndpointName}" is not registered`,
-    );
+    throw notRegistered(connection);
   };
 
   /** The endpoints that fit a connection which names none, and the payload of its service. */
@@ -79,28 +93,51 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
 
   return {
     name: "discover",
+    inside: ["connection-state"],
     outside: ["round-robin", "dial", "connect"],
-    provides: [candidates, remoteUrl],
+    provides: [candidates, remoteUrl, serving],
 
     async request(ctx, request, next) {
       if (ctx.get(remoteUrl)) return next.request(ctx, request);
       const connection = connectionOf(request);
-      if (connection.networkServiceEndpointName) {
-        const url = await surely(ctx, (c) => named(c, connection));
-        return next.request(ctx.with(remoteUrl, url), request);
-      }
+      const ask = async (url: string): Promise<Connection> => {
+        const response = await next.request(ctx.with(remoteUrl, url), request);
+        serving.set(ctx, { name: connection.networkServiceEndpointName, url });
+        return response;
+      };
+      const hop = servingNow(ctx, connection);
+      if (hop)
+        return callKnown(ctx, {
+          endpoints,
+          hop,
+          call: ask,
+          gone: (cause) => notRegistered(connection, cause),
+        });
+      if (connection.networkServiceEndpointName) return ask(await surely(ctx, (c) => named(c, connection)));
+
       const { found, payload } = await surely(ctx, (c) => fitting(c, connection));
-      return next.request(ctx.with(candidates, found), patchConnection(request, { payload }));
+      const response = await next.request(ctx.with(candidates, found), patchConnection(request, { payload }));
+      const chosen = found.find(({ name }) => name === response.networkServiceEndpointName);
+      if (chosen) serving.set(ctx, { name: chosen.name, url: chosen.url });
+      return response;
     },
 
     async close(ctx, connection, next) {
       if (ctx.get(remoteUrl) || !connection.networkServiceEndpointName) return next.close(ctx, connection);
+      const call = (url: string): Promise<void> => next.close(ctx.with(remoteUrl, url), connection);
+      const hop = servingNow(ctx, connection);
+      if (hop)
+        return callKnown(ctx, { endpoints, hop, call, gone: (cause) => notRegistered(connection, cause) });
       const url = await urlOf(ctx, connection).catch((error: unknown) => {
-        // A registry that is down must not keep a connection alive: dial() still knows the link.
+        // A registry that is down must not keep a connection alive: dial() may know the link.
         log(ctx).warn({ err: error, connection: connection.id }, "endpoint lookup for a close failed");
         return undefined;
       });
-      return next.close(url === undefined ? ctx : ctx.with(remoteUrl, url), connection);
+      return url === undefined ? next.close(ctx, connection) : call(url);
     },
   };
+}
+
+function notRegistered({ networkServiceEndpointName: name }: Connection, cause?: unknown): NsmError {
+  return new NsmError(Code.NotFound, `endpoint "${name}" is not registered`, { cause });
 }

@@ -7,10 +7,14 @@
  *
  * @packageDocumentation
  */
+import type { Connection } from "../../api/index.js";
 import {
   backoff,
+  Code,
   codeOf,
+  explain,
   isRetryable,
+  log,
   NsmError,
   sleep,
   type Context,
@@ -29,7 +33,7 @@ export interface RetryOptions {
 }
 
 /**
- * The service with its calls repeated. A failure that a repetition cannot heal (INVALID_ARGUMENT,
+ * The service with its calls repeated. A Close that says NOT_FOUND is done: the connection, or who had it, is gone. A failure that a repetition cannot heal (INVALID_ARGUMENT,
  * PERMISSION_DENIED, …) is thrown at once. When the time is over the error says so, and what the last try failed
  * with is its cause.
  */
@@ -52,8 +56,18 @@ export function retry(
     }
   }
 
+  /** NOT_FOUND says that what was to be closed is gone: there is nothing to wait for. */
+  async function closed(ctx: Context, connection: Connection): Promise<void> {
+    try {
+      await service.close(ctx, connection);
+    } catch (error) {
+      if (codeOf(error) !== Code.NotFound) throw error;
+      log(ctx).debug({ connection: connection.id, error: explain(error) }, "closed what was gone already");
+    }
+  }
+
   return {
     request: (ctx, request) => untilDone(ctx, (c) => service.request(c, request)),
-    close: (ctx, connection) => untilDone(ctx, (c) => service.close(c, connection)),
+    close: (ctx, connection) => untilDone(ctx, (c) => closed(c, connection)),
   };
 }

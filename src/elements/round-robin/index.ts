@@ -46,9 +46,9 @@ export function roundRobin(): NetworkServiceElement {
       return firstThatWorks(
         ctx,
         inTurn(found, takeTurn(service)),
-        ({ name, url }) => {
+        ({ name, url }, c) => {
           const aimed = patchConnection(request, { networkServiceEndpointName: name });
-          return next.request(ctx.with(remoteUrl, url), aimed);
+          return next.request(c.with(remoteUrl, url), aimed);
         },
         (tried) => `none of ${tried} endpoints of network service "${service}" took the connection`,
       );

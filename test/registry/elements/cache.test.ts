@@ -4,6 +4,7 @@ import {
   lastValueFrom,
   merge,
   mergeMap,
+  NEVER,
   Subject,
   take,
   tap,
@@ -19,6 +20,7 @@ import {
   type NetworkServiceEndpointResponse,
 } from "../../../src/api/index.js";
 import {
+  cachedOnly,
   Code,
   Context,
   endpointRegistryChain,
@@ -60,6 +62,7 @@ function behindCache(maxWatches?: number) {
   const cuts = new Subject<void>();
   const lost = cuts.pipe(mergeMap(() => throwError(() => new NsmError(Code.Unavailable, "cut"))));
   let down = false;
+  let silent = false;
   let muted = false;
   let before = 0;
   let messages = 0;
@@ -67,6 +70,7 @@ function behindCache(maxWatches?: number) {
   const way: ChainElement<EndpointRegistry> = {
     name: "way",
     find(c, query, next) {
+      if (silent) return NEVER;
       if (down) return throwError(() => new NsmError(Code.Unavailable, "down"));
       if (!query.watch) return next.find(c, query);
       const arrived = arrival;
@@ -87,6 +91,10 @@ function behindCache(maxWatches?: number) {
     cut: () => cuts.next(),
     set down(value: boolean) {
       down = value;
+    },
+    /** The registry answers nothing at all. */
+    set silent(value: boolean) {
+      silent = value;
     },
     /** The watch is slow: it tells nothing for now. */
     set muted(value: boolean) {
@@ -244,7 +252,7 @@ describe("cache", () => {
     cached.down = true;
     cut();
     expect(element.debugState!()).toEqual({ watches: 0 });
-    await expect(find(icmp)).rejects.toMatchObject({ code: Code.Unavailable });
+    await expect(find({ networkServiceNames: ["other"] })).rejects.toMatchObject({ code: Code.Unavailable });
     // Deletions meanwhile are not lost.
     await origin.unregister(ctx, nse("a"));
     await origin.register(ctx, nse("b"));
@@ -254,6 +262,53 @@ describe("cache", () => {
     asked();
     expect(await find(icmp)).toEqual(["tcp://b:1"]);
     expect(asked()).toBe(0);
+    await clear();
+  });
+
+  test("answers with what it knew while the registry fails or is silent, but for what has expired", async () => {
+    const cached = behindCache();
+    const { origin, find, cut, clear } = cached;
+    await origin.register(ctx, nse("a"));
+    const until = clock.now() + 60_000;
+    await origin.register(ctx, { ...nse("b"), expirationTime: toTimestamp(until) });
+    await find(icmp);
+    await clock.settle();
+    cached.down = true;
+    cut();
+    expect(await find(icmp)).toEqual(["tcp://a:1", "tcp://b:1"]);
+    expect(await find({ name: "b" })).toEqual(["tcp://b:1"]);
+    await expect(find(icmp, ctx.with(uncached, true))).rejects.toMatchObject({ code: Code.Unavailable });
+
+    cached.silent = true;
+    const found = find(icmp);
+    await clock.advance(1_000);
+    expect(await found).toEqual(["tcp://a:1", "tcp://b:1"]);
+
+    cached.silent = false;
+    await clock.advance(60_000);
+    expect(await find(icmp)).toEqual(["tcp://a:1"]);
+    // Whoever unregisters here is gone here, whether the registry hears of it or not.
+    await cached.chain.unregister(ctx, nse("a"));
+    await expect(find(icmp)).rejects.toMatchObject({ code: Code.Unavailable });
+    cached.down = false;
+    await clear();
+  });
+
+  test("asks nobody for a Find that is for the cache only", async () => {
+    const cached = behindCache();
+    const { origin, find, asked, cut, clear } = cached;
+    const here = ctx.with(cachedOnly, true);
+    await origin.register(ctx, nse("a"));
+    expect(await find(icmp, here)).toEqual([]);
+    await find(icmp);
+    await clock.settle();
+    asked();
+    expect(await find({ name: "a" }, here)).toEqual(["tcp://a:1"]);
+    cached.down = true;
+    cut();
+    expect(await find({ name: "a" }, here)).toEqual(["tcp://a:1"]);
+    expect(asked()).toBe(0);
+    cached.down = false;
     await clear();
   });
 

@@ -5,6 +5,8 @@
  * watch is down, and for every Find that is marked `uncached`. A Register or Unregister through the cache is in it
  * before it is answered. A watch ends when it breaks, when nothing is registered any more, or when another one
  * that is used more takes its place; what has no watch is asked for at the registry.
+ * When the registry fails or is silent for a second, a Find is answered with what was known when the watch broke and
+ * has not expired since. A Find that is marked `cachedOnly` never goes to the registry.
  *
  * Both registries. Right before dial or connect; after local-bypass. Watches pass through.
  *
@@ -13,9 +15,10 @@
  *
  * @packageDocumentation
  */
-import { defer, from, tap, type Observable } from "rxjs";
+import { catchError, defer, from, raceWith, switchMap, tap, throwError, type Observable } from "rxjs";
 import {
   atEnd,
+  cachedOnly,
   Context,
   log,
   logger,
@@ -25,6 +28,7 @@ import {
   type RegistryEntry,
 } from "../../../core/index.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import { delayed } from "../../delayed.js";
 import { isAbout } from "../../is-about.js";
 import { Group } from "./group.js";
 import { Places } from "./places.js";
@@ -41,6 +45,9 @@ export interface CacheOptions<E extends RegistryEntry, Q extends WatchableQuery,
   readonly maxWatches?: number | undefined;
 }
 
+/** How long a registry may take to answer when its last answer is known. */
+const PATIENCE_MS = 1_000;
+
 /** See the module's description. */
 export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   kind,
@@ -48,6 +55,8 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   maxWatches = 256,
 }: CacheOptions<E, Q, F>): RegistryElement<E, Q, F> {
   const groups = new Map<string, Group<E, Q, F>>();
+  /** What groups knew when their watch broke, until they are watched again. */
+  const broken = new Map<string, Group<E, Q, F>>();
   const places = new Places(maxWatches);
   atEnd(until, () => [...groups.keys()].forEach(close));
 
@@ -58,15 +67,18 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     group?.stop();
   }
 
-  /** What is known to answer a query; nothing when the registry must be asked. */
+  /** What was known when its watch broke is kept for as many groups as may be watched. */
+  function keep(key: string, group: Group<E, Q, F>): void {
+    broken.delete(key);
+    broken.set(key, group);
+    for (const oldest of broken.keys()) if (broken.size > maxWatches) broken.delete(oldest);
+  }
+
+  /** What the watched groups have to answer a query. */
   function known(ctx: Context, asked: E | undefined): E[] {
-    if (!asked || ctx.get(uncached)) return [];
-    const now = ctx.clock.now();
-    // A registry may have lost a deletion between its list and its watch: what is over is not shown.
-    const current = (entry: E): boolean => (kind.expiresAt(entry) ?? Infinity) > now;
-    for (const key of answering(asked)) {
+    for (const key of asked ? answering(asked, groups) : []) {
       const group = groups.get(key);
-      const found = group?.live ? group.entries.matching(asked, kind.matches).filter(current) : [];
+      const found = group?.live ? current(ctx, group, asked) : [];
       if (found.length === 0) continue;
       places.use(key);
       return found;
@@ -74,12 +86,30 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     return [];
   }
 
+  /** What groups that cannot be watched have to answer a query. */
+  function lastKnown(ctx: Context, asked: E | undefined): E[] {
+    for (const key of asked ? answering(asked, broken) : []) {
+      const group = broken.get(key);
+      const found = group ? current(ctx, group, asked) : [];
+      if (found.length > 0) return found;
+    }
+    return [];
+  }
+
+  /** A registry may have lost a deletion between its list and its watch: what has expired is not shown. */
+  function current(ctx: Context, group: Group<E, Q, F>, asked: E | undefined): E[] {
+    const now = ctx.clock.now();
+    return group.entries
+      .matching(asked, kind.matches)
+      .filter((entry) => (kind.expiresAt(entry) ?? Infinity) > now);
+  }
+
   /** The groups that may answer a query: those of its service, or all when it asks for a name alone. */
-  function answering(asked: E): Iterable<string> {
+  function answering(asked: E, among: ReadonlyMap<string, unknown>): Iterable<string> {
     const scopes = kind.scopes(asked);
     if (scopes.length > 0) return scopes.map(keyOf);
     // Without service or name it may ask for what is in no group.
-    return asked.name === "" ? [] : groups.keys();
+    return asked.name === "" ? [] : among.keys();
   }
 
   /** What to watch after a Find that showed an entry: as little as answers the next such Find. */
@@ -102,9 +132,13 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     group.follow(
       own,
       registry,
-      () => group.isDone && closeIt(),
+      () => {
+        if (group.live) broken.delete(key);
+        if (group.isDone) closeIt();
+      },
       (why) => {
         log(own).info({ err: why, group: key }, `the watch of ${kind.noun}s broke`);
+        if (group.live) keep(key, group);
         closeIt();
       },
     );
@@ -119,6 +153,19 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
       group.note(entry, deleted);
       if (group.isDone) close(key);
     }
+    for (const group of broken.values()) group.note(entry, deleted);
+  }
+
+  /** The answer of the registry; what was known before when it fails, or is silent. */
+  function orBefore(ctx: Context, answer: Observable<F>, before: readonly E[]): Observable<F> {
+    if (before.length === 0) return answer;
+    let answered = false;
+    const old = from(before.map((entry) => kind.found(entry, false)));
+    return answer.pipe(
+      tap(() => (answered = true)),
+      raceWith(delayed(ctx, PATIENCE_MS).pipe(switchMap(() => old))),
+      catchError((error: unknown) => (answered ? throwError(() => error) : old)),
+    );
   }
 
   return {
@@ -135,10 +182,12 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
       if (query.watch) return next.find(ctx, query);
       return defer(() => {
         const asked = kind.asked(query);
-        const entries = known(ctx, asked);
-        if (entries.length > 0) return from(entries.map((entry) => kind.found(entry, false)));
+        const fresh = ctx.get(uncached) ? [] : known(ctx, asked);
+        if (fresh.length > 0) return from(fresh.map((entry) => kind.found(entry, false)));
+        const before = ctx.get(uncached) ? [] : lastKnown(ctx, asked);
+        if (ctx.get(cachedOnly)) return from(before.map((entry) => kind.found(entry, false)));
         let shown: E | undefined;
-        return next.find(ctx, query).pipe(
+        const answer = next.find(ctx, query).pipe(
           tap({
             next: (found) => (shown ??= kind.entry(found)),
             complete() {
@@ -147,6 +196,7 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
             },
           }),
         );
+        return orBefore(ctx, answer, before);
       });
     },
 
