@@ -123,4 +123,24 @@ describe("a mesh of which something is away", () => {
     expect(clock.now()).toBe(begun);
     expect(nsc.debugState()).toEqual({});
   });
+
+  test("a connection that heals to an endpoint with other prefixes has the new addresses only", async () => {
+    const { net, clock } = await start();
+    const one = await net.endpoint({ name: "nse-1", service: "firewall", prefix: "10.0.0.0/24" });
+    const nsc = net.client();
+    const before = await nsc.request("firewall");
+    expect(before.context!.ipContext!.srcIpAddrs).toEqual(["10.0.0.1/32"]);
+    await net.endpoint({ name: "nse-2", service: "firewall", prefix: "10.9.0.0/24" });
+    await one.kill();
+    await clock.advance(5_000);
+    const after = await nsc.request("firewall", before);
+    expect(after.networkServiceEndpointName).toBe("nse-2");
+    expect(after.context!.ipContext).toMatchObject({
+      srcIpAddrs: ["10.9.0.1/32"],
+      dstIpAddrs: ["10.9.0.0/32"],
+      srcRoutes: [{ prefix: "10.9.0.0/32" }],
+      dstRoutes: [{ prefix: "10.9.0.1/32" }],
+    });
+    await nsc.close(after);
+  });
 });

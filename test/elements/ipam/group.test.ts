@@ -24,6 +24,22 @@ describe("ipam/group", () => {
     });
   });
 
+  test("the groups leave each other's addresses alone, and take out those of another endpoint", async () => {
+    const dual = [["172.92.0.0/16"], ["fd00::/116"]];
+    const { send, clock, ask } = endpoint([["10.0.0.0/8"], ["fd11::/116"]]);
+    expect(await ask("a")).toBe("10.0.0.1/32,fd11::1/128 10.0.0.0/32,fd11::/128");
+    const healed = endpoint(dual);
+    const earlier = await send(sampleRequest(clock.now(), { id: "a" }));
+    const { context } = await healed.send(sampleRequest(clock.now(), { id: "a", context: earlier.context }));
+    expect(context!.ipContext!.srcIpAddrs).toEqual(["172.92.0.1/32", "fd00::1/128"]);
+    expect(context!.ipContext!.srcRoutes.map(({ prefix }) => prefix)).toEqual([
+      "172.92.0.0/32",
+      "fd00::/128",
+    ]);
+    const again = await healed.send(sampleRequest(clock.now(), { id: "a", context }));
+    expect(again.context).toEqual(context);
+  });
+
   test("when a later group is exhausted the earlier ones give their addresses back", async () => {
     const { ask, leftovers } = endpoint([["172.16.0.0/24"], ["fd00::/128"]]);
     await expect(ask("a")).rejects.toMatchObject({ code: Code.ResourceExhausted });

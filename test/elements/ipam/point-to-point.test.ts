@@ -74,8 +74,8 @@ describe("ipam/point-to-point", () => {
     expect(ends(await ask("c"))).toBe("192.168.0.2/32 192.168.0.0/32");
   });
 
-  test("leaves what other elements put into the context", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes }));
+  test("leaves what other elements of the chain put into the context", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes, others: ["10.0.0.0/24"] }));
     const { context } = await ask("a", {
       srcIpAddrs: ["10.0.0.1/24"],
       srcRoutes: [{ prefix: "10.1.0.0/16", nextHop: "10.0.0.9" }],
@@ -84,6 +84,30 @@ describe("ipam/point-to-point", () => {
     expect(context!.ipContext).toMatchObject({
       srcIpAddrs: ["10.0.0.1/24", "172.16.0.1/32"],
       srcRoutes: [{ prefix: "10.1.0.0/16", nextHop: "10.0.0.9" }, route("172.16.0.0/32")],
+      excludedPrefixes: ["10.0.0.0/8"],
+    });
+  });
+
+  test("takes out what an earlier endpoint gave, with the routes to and through it, and leaves the rest", async () => {
+    const { ask } = endpoint(pointToPointIpam({ prefixes }));
+    const { context } = await ask("a", {
+      srcIpAddrs: ["10.0.0.1/32", "fd00::1/128"],
+      dstIpAddrs: ["10.0.0.0/32", "fd00::/128"],
+      srcRoutes: [
+        route("10.0.0.0/32"),
+        route("fd00::/128"),
+        { prefix: "10.7.0.0/16", nextHop: "10.0.0.0" },
+        { prefix: "10.8.0.0/16", nextHop: "10.9.9.9" },
+        route("0.0.0.0/0"),
+      ],
+      dstRoutes: [route("10.0.0.1/32"), route("fd00::1/128")],
+      excludedPrefixes: ["10.0.0.0/8"],
+    });
+    expect(context!.ipContext).toMatchObject({
+      srcIpAddrs: ["172.16.0.1/32"],
+      dstIpAddrs: ["172.16.0.0/32"],
+      srcRoutes: [{ prefix: "10.8.0.0/16", nextHop: "10.9.9.9" }, route("0.0.0.0/0"), route("172.16.0.0/32")],
+      dstRoutes: [route("172.16.0.1/32")],
       excludedPrefixes: ["10.0.0.0/8"],
     });
   });
@@ -211,7 +235,7 @@ describe("ipam/point-to-point", () => {
   });
 
   test("what belongs to another connection is taken out of the context and replaced", async () => {
-    const { ask, close } = endpoint(pointToPointIpam({ prefixes }));
+    const { ask, close } = endpoint(pointToPointIpam({ prefixes, others: ["10.0.0.0/24"] }));
     const owner = await ask("a");
     const brought = {
       srcIpAddrs: ["172.16.0.1/32", "10.0.0.1/32"],
@@ -234,8 +258,8 @@ describe("ipam/point-to-point", () => {
 
   test("two in a chain make a dual stack, and both recover what is theirs", async () => {
     const dual = () => [
-      pointToPointIpam({ prefixes: ["192.168.0.0/24"] }),
-      pointToPointIpam({ prefixes: ["fe80::/64"] }),
+      pointToPointIpam({ prefixes: ["192.168.0.0/24"], others: ["fe80::/64"] }),
+      pointToPointIpam({ prefixes: ["fe80::/64"], others: ["192.168.0.0/24"] }),
     ];
     const before = endpoint(...dual());
     await before.ask("a");

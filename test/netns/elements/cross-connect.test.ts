@@ -3,9 +3,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Payload, type IPContext } from "nsm-sdk/api";
-import { Code, NsmError } from "nsm-sdk/core";
+import { patchIpContext, Payload, type IPContext } from "nsm-sdk/api";
+import { Code, connectionState, NsmError } from "nsm-sdk/core";
 import { linuxKernel } from "nsm-sdk/elements/cross-connect";
+import { pointToPointIpam } from "nsm-sdk/elements/ipam/point-to-point";
 import {
   connectIn,
   createVeth,
@@ -16,7 +17,7 @@ import {
   readSysctl,
   type NetworkNamespace,
 } from "nsm-sdk/linux";
-import { sampleRequest, TOKEN_LIFETIME_MS, virtualClock } from "nsm-sdk/testing";
+import { run, sampleRequest, TOKEN_LIFETIME_MS, virtualClock } from "nsm-sdk/testing";
 import { withNamespaces } from "nsm-sdk/testing/netns";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
@@ -46,6 +47,14 @@ const dualStack: Partial<IPContext> = {
     { prefix: "fd00::1/128", nextHop: "" },
   ],
 };
+
+/** What an endpoint with that prefix makes of the context a connection brings. */
+async function addressed(prefix: string, brought = ipContext({})): Promise<IPContext> {
+  const { clock, send } = run([connectionState(), pointToPointIpam({ prefixes: [prefix] })]);
+  const sample = sampleRequest(clock.now());
+  const connection = patchIpContext(sample.connection!, () => brought);
+  return (await send({ ...sample, connection })).context!.ipContext!;
+}
 
 /** A process that stands in a namespace, one of its own unless given: gone with it. */
 async function standIn(home?: NetworkNamespace) {
@@ -200,6 +209,26 @@ describe("a wire of cross-connect in the kernel", () => {
       );
       expect(await reaches(client, "10.0.0.9", "10.0.0.2")).toBe(true);
       expect(await reaches(client, "fd00::9", "fd00::2")).toBe(true);
+    }));
+
+  test("loses the addresses and routes of an earlier endpoint when another one gives it its own", () =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const { ask, refresh, answer, close } = forwarder(client, endpoint);
+      answer.ip = await addressed("10.0.0.0/24");
+      await ask();
+      expect(await shown(client, "nsm-1")).toMatchObject({ addresses: ["10.0.0.1/32"] });
+      answer.ip = await addressed("10.9.0.0/24", answer.ip);
+      await refresh();
+      expect(await shown(client, "nsm-1")).toMatchObject({
+        addresses: ["10.9.0.1/32"],
+        routes: [expect.stringMatching(/^10\.9\.0\.0\/32 /)],
+      });
+      expect(await shown(endpoint, "fw-1")).toMatchObject({
+        addresses: ["10.9.0.0/32"],
+        routes: [expect.stringMatching(/^10\.9\.0\.1\/32 /)],
+      });
+      expect(await reaches(client, "10.9.0.0", "10.9.0.1")).toBe(true);
+      await close();
     }));
 
   test("needs no ARP where the payload is IP", () =>

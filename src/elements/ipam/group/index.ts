@@ -20,8 +20,8 @@ import { pointToPointIpam } from "../point-to-point/index.js";
 
 /** How a group gives addresses. */
 export interface GroupIpamOptions {
-  /** Makes the element for the prefixes of one group; pointToPointIpam() when left out. */
-  readonly ipam?: (prefixes: readonly string[]) => NetworkServiceElement;
+  /** Makes the element of one group; the others' prefixes are none of its business. Default: pointToPointIpam(). */
+  readonly ipam?: (prefixes: readonly string[], others: readonly string[]) => NetworkServiceElement;
 }
 
 /**
@@ -31,9 +31,9 @@ export interface GroupIpamOptions {
  */
 export function groupIpam(
   groups: readonly (readonly string[])[],
-  { ipam = (prefixes) => pointToPointIpam({ prefixes }) }: GroupIpamOptions = {},
+  { ipam = (prefixes, others) => pointToPointIpam({ prefixes, others }) }: GroupIpamOptions = {},
 ): Elements<NetworkService> {
   if (groups.length === 0)
     throw new NsmError(Code.InvalidArgument, "no group of prefixes is given to take addresses from");
-  return groups.map((prefixes) => ipam(prefixes));
+  return groups.map((prefixes) => ipam(prefixes, groups.filter((other) => other !== prefixes).flat()));
 }

@@ -4,9 +4,10 @@ import {
   hostPrefix,
   parsePrefixOrAddress,
   sameAddress,
+  type AddressSet,
   type IpAddress,
 } from "../../../net/index.js";
-import type { Brought, Pair, PairPool } from "./pair-pool.js";
+import type { Brought, Pair } from "./pair-pool.js";
 
 /** The addresses that an IP context has for either end. */
 export function addressesIn({ srcIpAddrs, dstIpAddrs }: IPContext): Brought {
@@ -14,12 +15,12 @@ export function addressesIn({ srcIpAddrs, dstIpAddrs }: IPContext): Brought {
 }
 
 /**
- * What changes in an IP context when the connection holds this pair: its addresses and the routes to them are
- * there once, and other addresses of the pool, with the routes to them, are not.
+ * What changes in an IP context when the connection holds this pair: its addresses and the routes to them are there
+ * once. Other addresses, with the routes to and through them, are not, unless they are of `others`.
  */
-export function addressedWith(ip: IPContext, pair: Pair, pool: PairPool): Partial<IPContext> {
-  const client = addressList(ip.srcIpAddrs, pair.client, pool);
-  const endpoint = addressList(ip.dstIpAddrs, pair.endpoint, pool);
+export function addressedWith(ip: IPContext, pair: Pair, others: AddressSet): Partial<IPContext> {
+  const client = addressList(ip.srcIpAddrs, pair.client, others);
+  const endpoint = addressList(ip.dstIpAddrs, pair.endpoint, others);
   return {
     srcIpAddrs: client.kept,
     dstIpAddrs: endpoint.kept,
@@ -32,26 +33,28 @@ export function addressedWith(ip: IPContext, pair: Pair, pool: PairPool): Partia
 function addressList(
   texts: readonly string[],
   own: IpAddress,
-  pool: PairPool,
+  others: AddressSet,
 ): { readonly kept: readonly string[]; readonly dropped: readonly IpAddress[] } {
-  const isOthers = (text: string): boolean => {
+  const stays = (text: string): boolean => {
     const address = addressOf(text);
-    return !sameAddress(address, own) && pool.contains(address);
+    return sameAddress(address, own) || others.has(address);
   };
-  const kept = texts.filter((text) => !isOthers(text));
+  const kept = texts.filter(stays);
   const isThere = kept.some((text) => sameAddress(addressOf(text), own));
   return {
     kept: isThere ? kept : [...kept, formatPrefix(hostPrefix(own))],
-    dropped: texts.filter(isOthers).map(addressOf),
+    dropped: texts.filter((text) => !stays(text)).map(addressOf),
   };
 }
 
 function routeList(routes: readonly Route[], to: IpAddress, dropped: readonly IpAddress[]): readonly Route[] {
   const gone = new Set(dropped.map((address) => formatPrefix(hostPrefix(address))));
-  const textOf = (route: Route): string => formatPrefix(parsePrefixOrAddress(route.prefix));
-  const kept = gone.size === 0 ? routes : routes.filter((route) => !gone.has(textOf(route)));
+  const textOf = (text: string): string => formatPrefix(parsePrefixOrAddress(text));
+  const stays = ({ prefix, nextHop }: Route): boolean =>
+    !gone.has(textOf(prefix)) && !(nextHop && gone.has(textOf(nextHop)));
+  const kept = gone.size === 0 ? routes : routes.filter(stays);
   const prefix = formatPrefix(hostPrefix(to));
-  return kept.some((route) => textOf(route) === prefix) ? kept : [...kept, Route.create({ prefix })];
+  return kept.some((route) => textOf(route.prefix) === prefix) ? kept : [...kept, Route.create({ prefix })];
 }
 
 function addressOf(text: string): IpAddress {
