@@ -54,10 +54,18 @@ export function patchConnection(
   return { ...request, connection: { ...connectionOf(request), ...patch } };
 }
 
+/** Thrown by connectionOf(). `code` is INVALID_ARGUMENT: the messages do not know the library's own errors. */
+class MissingConnection extends Error {
+  override readonly name = "MissingConnection";
+  readonly code = 3;
+}
+
 /** The connection of a request. update-path sees to it that there is one, so elements behind it may rely on it. */
 export function connectionOf(request: NetworkServiceRequest): Connection {
   if (!request.connection) {
-    throw new TypeError("the request carries no connection: update-path stands before every other element");
+    throw new MissingConnection(
+      "the request carries no connection: update-path stands before every other element",
+    );
   }
   return request.connection;
 }

@@ -35,6 +35,7 @@ export {
   type Reselect,
 } from "./events.js";
 export { throwFailures } from "./failures.js";
+export { grpcTracing, type GrpcTracing } from "./grpc-tracing.js";
 export { firstThatWorks } from "./first-that-works.js";
 export { remoteUrl, type Link, type Links } from "./link.js";
 export { liveConnections, LiveConnections, type RequestedAgain } from "./live-connections.js";

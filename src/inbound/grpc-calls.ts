@@ -7,6 +7,7 @@ import { answerStream, answerUnary, type Answer, type StreamAnswer } from "./ans
 import type { Handlers, StreamHandler, UnaryHandler } from "./handlers.js";
 import type { IncomingCall } from "./incoming.js";
 import { PATH_HEADER } from "./path-header.js";
+import { TRACING_HEADER } from "./tracing-header.js";
 import { statusOf, type WireStatus } from "./wire-status.js";
 
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
@@ -123,6 +124,7 @@ export class GrpcCalls {
       remainingMs: Number.isFinite(deadline) ? deadline - Date.now() : undefined,
       peer: this.peerOf(call),
       path: call.metadata.get(PATH_HEADER).at(-1)?.toString(),
+      tracing: call.metadata.get(TRACING_HEADER).at(-1)?.toString(),
       logger: this.options.logger,
     };
   }

@@ -1,5 +1,6 @@
 import {
   Context,
+  grpcTracing,
   log,
   logger,
   peer,
@@ -10,6 +11,7 @@ import {
   type RegistrationPathHolder,
 } from "../core/index.js";
 import { decodePath, encodePath } from "./path-header.js";
+import { parseTracing } from "./tracing-header.js";
 
 /** A call as it came in, whatever it came in on. */
 export interface IncomingCall {
@@ -21,6 +23,8 @@ export interface IncomingCall {
   readonly peer: Peer;
   /** The header `path`, as it was sent. */
   readonly path?: string | undefined;
+  /** The header `grpctracing`, as it was sent. */
+  readonly tracing?: string | undefined;
   readonly logger?: Logger | undefined;
 }
 
@@ -28,7 +32,8 @@ export interface IncomingCall {
 export function inContext<R>(call: IncomingCall, work: (ctx: Context) => Promise<R>): Promise<R> {
   const ctx = Context.background({ signal: call.signal, clock: call.clock })
     .with(logger, call.logger)
-    .with(peer, call.peer);
+    .with(peer, call.peer)
+    .with(grpcTracing, parseTracing(call.tracing));
   return call.remainingMs === undefined ? work(ctx) : ctx.withTimeout(call.remainingMs, work);
 }
 

@@ -18,6 +18,7 @@ export { assertListenUrl } from "./listener.js";
 export type { IncomingCall } from "./incoming.js";
 export type { InboundLimits } from "./limits.js";
 export { decodePath, encodePath, MAX_PATH_LENGTH, PATH_HEADER } from "./path-header.js";
+export { TRACING_HEADER } from "./tracing-header.js";
 export type { QueueRules } from "./reader-queue.js";
 export type { Services } from "./services.js";
 export { MAX_CONNECTIONS } from "./stream-rules.js";

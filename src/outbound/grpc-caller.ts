@@ -4,12 +4,13 @@ import {
   asNsmError,
   Code,
   codeOf,
+  grpcTracing,
   NsmError,
   registrationPath,
   type Context,
   type RegistrationPathHolder,
 } from "../core/index.js";
-import { decodePath, encodePath, PATH_HEADER } from "../inbound/index.js";
+import { decodePath, encodePath, PATH_HEADER, TRACING_HEADER } from "../inbound/index.js";
 import { serverPeer, type Caller, type Method } from "./caller.js";
 import type { CredentialsOfCall } from "./channel-connections.js";
 import type { ChannelPool } from "./channel-pool.js";
@@ -63,7 +64,7 @@ export function grpcCaller(pool: ChannelPool): Caller {
       const holder: RegistrationPathHolder | undefined = carriesPath ? ctx.get(registrationPath) : undefined;
       const path = carriesPath ? encodePath(holder?.current ?? { index: 0, segments: [] }) : undefined;
       const channel = acquire(ctx, method.path);
-      const metadata = new Metadata();
+      const metadata = headersOf(ctx);
       const credentials = channel.credentials();
       if (path !== undefined) metadata.set(PATH_HEADER, path);
       return new Promise<A>((resolve, reject) => {
@@ -106,7 +107,7 @@ export function grpcCaller(pool: ChannelPool): Caller {
           method.requestSerialize,
           method.responseDeserialize,
           message,
-          new Metadata(),
+          headersOf(ctx),
           optionsOf(ctx, credentials),
         );
         const abort = (): void => {
@@ -137,6 +138,13 @@ export function grpcCaller(pool: ChannelPool): Caller {
 
 const CLOSED_AT_ONCE =
   "it closed the connection before speaking HTTP/2; perhaps one side uses TLS and the other --insecure";
+
+function headersOf(ctx: Context): Metadata {
+  const metadata = new Metadata();
+  const tracing = ctx.get(grpcTracing);
+  if (tracing !== undefined) metadata.set(TRACING_HEADER, String(tracing));
+  return metadata;
+}
 
 // grpc-js says when and in which of its parts; people want to know why.
 function plain(details: string): string {

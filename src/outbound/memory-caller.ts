@@ -1,6 +1,7 @@
 import { Observable } from "rxjs";
 import {
   Code,
+  grpcTracing,
   registrationPath,
   type Context,
   type Logger,
@@ -63,6 +64,7 @@ export function memoryCaller({ medium, listening, owner, target, url }: MemoryCa
         remainingMs: ctx.deadline === undefined ? undefined : ctx.deadline - medium.clock.now(),
         peer: { ...owner.peer, token },
         path,
+        tracing: ctx.get(grpcTracing)?.toString(),
         logger: server.logger,
       });
       if (medium.faults.strikes("cancel", call.route)) {

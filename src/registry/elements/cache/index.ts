@@ -146,14 +146,13 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
 
   /** A change that was made through us. */
   function learn(entry: E, deleted: boolean): void {
-    for (const [key, group] of [...groups]) {
+    for (const group of [...groups.values(), ...broken.values()]) {
       const standing = group.entries.get(entry.name);
       // An Unregister of an endpoint that has moved since does not remove it.
       if (deleted && standing && !isAbout(entry, standing)) continue;
       group.note(entry, deleted);
-      if (group.isDone) close(key);
     }
-    for (const group of broken.values()) group.note(entry, deleted);
+    for (const [key, group] of [...groups]) if (group.isDone) close(key);
   }
 
   /** The answer of the registry; what was known before when it fails, or is silent. */

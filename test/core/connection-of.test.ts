@@ -1,0 +1,14 @@
+import { connectionOf, NetworkServiceRequest } from "nsm-sdk/api";
+import { asNsmError, chain, Code, connectionState, Context } from "nsm-sdk/core";
+import { expect, test } from "vitest";
+
+test("a request without a connection is INVALID_ARGUMENT, also where update-path is missing", async () => {
+  const request = NetworkServiceRequest.create();
+  const call = async () => chain([connectionState()]).request(Context.background(), request);
+  const refused: unknown = await call().catch((error: unknown) => error);
+  expect(asNsmError(refused)).toMatchObject({
+    code: Code.InvalidArgument,
+    message: "the request carries no connection: update-path stands before every other element",
+  });
+  expect(() => connectionOf(request)).toThrow("carries no connection");
+});
