@@ -500,6 +500,7 @@ describe("a forwarder after another one, in the kernel", () => {
         done = await Promise.race([work(first).then(() => true), mortal.death.then(() => false)]);
         first.program.abort();
 
+        const abandoned = clock.timers;
         const second = forwarder(client, endpoint, { clock, stateDir });
         if (steps % 2 === 0) {
           await clock.advance(TOKEN_LIFETIME_MS);
@@ -508,7 +509,9 @@ describe("a forwarder after another one, in the kernel", () => {
           expect(await reaches(client, "10.0.0.0", "10.0.0.1")).toBe(true);
           await second.close();
         }
-        await expect.poll(() => second.leftovers()).toEqual({});
+        // The clock is shared with the process that was killed, whose timers only end with their time.
+        const left = expect.poll(() => ({ timers: 0, ...second.leftovers() }));
+        await left.toEqual({ timers: clock.timers > 0 ? abandoned : 0 });
         expect([await linksOf(client), await linksOf(endpoint), readdirSync(stateDir)]).toEqual([[], [], []]);
       }
     }),
