@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, statfsSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, stat, statfsSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Code, explain, NsmError } from "../core/index.js";
 import { CLONE_NEWNET, NS_GET_NSTYPE, NSFS_MAGIC, O_PATH } from "./constants.js";
@@ -82,6 +82,7 @@ export function currentNamespace(): NetworkNamespace {
  * await netlinkIn(lab).setLink("lo", { up: true });
  */
 export function newNamespace(): NetworkNamespace {
+  startThreadPool();
   const home = openSync("/proc/thread-self/ns/net", constants.O_RDONLY);
   try {
     check("unshare", libc().unshare(CLONE_NEWNET));
@@ -203,11 +204,21 @@ class HeldNamespace implements NetworkNamespace {
 }
 
 function enter(fd: number, name: string): void {
+  startThreadPool();
   try {
     check("setns", libc().setns(fd, CLONE_NEWNET));
   } catch (error) {
     throw notAllowed(error, `cannot enter the network namespace ${name}`);
   }
+}
+
+let threadPoolStarted = false;
+
+/** libuv starts its threads at the first asynchronous call; started inside a namespace, they would stay there. */
+function startThreadPool(): void {
+  if (threadPoolStarted) return;
+  threadPoolStarted = true;
+  stat("/", () => {});
 }
 
 /** A thread that stays in the wrong namespace would configure and connect in the wrong place: nothing may run on. */

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { Path, PathSegment, toTimestamp, type Connection } from "../../src/api/index.js";
-import { Code, peer, type Context, type NetworkServiceElement } from "../../src/core/index.js";
+import {
+  Code,
+  connectionEvents,
+  peer,
+  type ConnectionEvents,
+  type Context,
+  type NetworkServiceElement,
+} from "../../src/core/index.js";
 import { beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { updateToken } from "../../src/elements/update-token/index.js";
@@ -145,5 +152,25 @@ describe("begin/server and who began a connection", () => {
     gate.release();
     await Promise.all([first, ...refusals]);
     await close(await first);
+  });
+
+  test("keeps a connection healing whose Close was refused while it was being made", async () => {
+    const gate = hold();
+    let events!: ConnectionEvents;
+    const grab: NetworkServiceElement = {
+      name: "grab",
+      request: (c, request, next) => ((events = c.get(connectionEvents)!), next.request(c, request)),
+    };
+    const { ask, close, own, clock } = await hop(grab, gate);
+    const first = ask(via("client/c"));
+    await clock.settle();
+    const refused = expect(close(withOwn(via("stranger/s"), own))).rejects.toMatchObject(DENIED);
+    gate.release();
+    const connection = await first;
+    await refused;
+    expect(events.closed.aborted).toBe(false);
+    await expect(events.request({ cause: "heal" })).resolves.toBe("done");
+    await close(connection);
+    expect(events.closed.aborted).toBe(true);
   });
 });
