@@ -1,6 +1,9 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { createServer as createHttp2Server } from "node:http2";
 import { createServer, type AddressInfo, type Server as NetServer } from "node:net";
+import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Connection, NetworkServiceRequest } from "../../src/api/index.js";
@@ -15,7 +18,7 @@ import {
   type IssuedSvid,
 } from "../../src/identity/index.js";
 import { grpcLinks } from "../../src/outbound/index.js";
-import { sourceOf } from "../identity/support.js";
+import { sourceOf, temporaryDirectory } from "../identity/support.js";
 import { openSockets, socketsDownTo } from "./grpc-kit.js";
 
 const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
@@ -106,6 +109,29 @@ describe("a client", () => {
     expect(text).toMatch(
       /the server was refused: the certificate of spiffe:\/\/example\.org\/nsmgr expired at 1970-01-0/,
     );
+  });
+
+  test("does not retry against a server that refuses its certificate, and says whose it was", async () => {
+    const folder = await temporaryDirectory();
+    await (await org.issue({ path: "/nsmgr" })).writeTo(folder);
+    await writeFile(join(folder, "trusted.pem"), net.ca);
+    // OpenSSL's own server sends an alert, as Go's does; Node's only closes.
+    const process = spawn("openssl", [
+      ...["s_server", "-accept", "127.0.0.1:0", "-alpn", "h2", "-Verify", "1", "-verify_return_error"],
+      ...["-cert", `${folder}/svid.pem`, "-key", `${folder}/key.pem`, "-CAfile", `${folder}/trusted.pem`],
+    ]);
+    const [, port] = await new Promise<RegExpExecArray>((resolve) => {
+      let output = "";
+      process.stdout.on("data", (chunk: Buffer) => {
+        const found = /^ACCEPT 127\.0\.0\.1:(\d+)/m.exec((output += chunk.toString()));
+        if (found) resolve(found);
+      });
+    });
+    const { code, text } = await failureAt(`tcp://127.0.0.1:${port}`, secure());
+    process.kill();
+    await once(process, "close");
+    expect(code).toBe(Code.Unauthenticated);
+    expect(text).toContain("the server refused the certificate of spiffe://example.org/nsc: unknown ca");
   });
 
   test("retries while a server closes each connection during the handshake", async () => {
