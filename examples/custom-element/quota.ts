@@ -1,30 +1,31 @@
 import { Code, connectionOf, NsmError, pathOf, Slot, type NetworkServiceElement } from "nsm-sdk";
 
-/** How many connections each client may have at a time. */
+/** How an endpoint limits its clients. */
 export interface QuotaOptions {
+  /** How many connections each client may have at a time. */
   readonly perClient: number;
 }
 
 /** Lets each client have a number of connections at a time. After begin() and connectionState(). */
 export function quota({ perClient }: QuotaOptions): NetworkServiceElement {
   const used = new Map<string, number>();
-  // The client this connection was counted for. Kept between the calls of a connection, gone with it.
-  const countedFor = new Slot<string>("quota");
-
   const release = (client: string): void => {
     const left = used.get(client)! - 1;
     if (left > 0) used.set(client, left);
     else used.delete(client);
   };
+  // The client that the connection was counted for.
+  const counted = new Slot<string>("quota", { release });
 
   return {
     name: "quota",
     inside: ["begin", "connection-state"],
+    provides: [counted],
     debugState: () => ({ clients: used.size }),
 
     async request(ctx, request, next) {
-      // A refresh comes by here too: it was counted when it was new.
-      if (countedFor.get(ctx)) return next.request(ctx, request);
+      // A refresh was counted when its connection was new.
+      if (counted.get(ctx)) return next.request(ctx, request);
 
       const client = pathOf(connectionOf(request)).pathSegments[0]?.name ?? "unknown";
       const connections = used.get(client) ?? 0;
@@ -35,20 +36,8 @@ export function quota({ perClient }: QuotaOptions): NetworkServiceElement {
         );
       }
       used.set(client, connections + 1);
-      countedFor.set(ctx, client);
-      try {
-        return await next.request(ctx, request);
-      } catch (error) {
-        countedFor.take(ctx);
-        release(client);
-        throw error;
-      }
-    },
-
-    async close(ctx, connection, next) {
-      const client = countedFor.take(ctx);
-      if (client) release(client);
-      await next.close(ctx, connection);
+      counted.set(ctx, client);
+      return next.request(ctx, request);
     },
   };
 }

@@ -1,53 +1,18 @@
-import type { Connection, NetworkServiceRequest } from "../api/index.js";
+import { Code, flatten, type NetworkServiceElement } from "../core/index.js";
 import {
-  Code,
-  connectionState,
-  Context,
-  NsmError,
-  type Elements,
-  type NetworkService,
-  type NetworkServiceElement,
-} from "../core/index.js";
-import { beginServer } from "../elements/begin/index.js";
-import { updatePath } from "../elements/update-path/index.js";
-import { sampleRequest } from "./messages.js";
-import { failAfter, failOnce, hold, recorder } from "./probes.js";
-import { run, type Run } from "./run.js";
-import { describeChecks, refusedWith, suite, type Check } from "./suite.js";
-import { virtualClock, type VirtualClock } from "./virtual-clock.js";
-
-/** What a factory may need to make an element for one test. */
-export interface ElementSurroundings {
-  readonly clock: VirtualClock;
-  /** The life of the program the element is in; over when the test is. */
-  readonly until: AbortSignal;
-}
-
-/** How an element is tried. */
-export interface ElementContract {
-  /** What stands before it; update-path, begin and connection-state of a server when left out. */
-  readonly before?: Elements<NetworkService>;
-  /** What stands behind it: something it needs to see in an answer, say. */
-  readonly behind?: Elements<NetworkService>;
-  /** The Request it is tried with, made from the sample. */
-  readonly request?: (sample: NetworkServiceRequest) => NetworkServiceRequest;
-  /** The Context it is called in: keys it reads. */
-  readonly ctx?: (ctx: Context) => Context;
-  /** For one that throws an error of its own with the same code and the first one as `cause`. */
-  readonly wrapsErrors?: boolean;
-}
-
-/** How the suite calls the chain. */
-interface Asking {
-  ask(patch?: Partial<Connection>, signal?: AbortSignal): Promise<Connection>;
-  /** A refresh as a caller sends it: with what it was given. */
-  again(connection: Connection): Promise<Connection>;
-}
+  tryElement,
+  type ElementContract,
+  type ElementSurroundings,
+  type ElementTrial,
+} from "./element-trial.js";
+import { describeChecks, suite, type Check } from "./suite.js";
+import { virtualClock } from "./virtual-clock.js";
 
 /**
  * The contract of every element of the Request/Close chain, as a suite: it passes a downstream error on, holds
- * nothing after a failed first Request, a cancel or a Close, survives a refresh and a refresh that fails,
- * changes no message it was given and keeps connections apart. `name` is the element's own.
+ * nothing after a first Request that failed on either side of it, a cancel or a Close, survives a refresh and a
+ * refresh that fails, changes no message it was given and keeps connections apart. `name` is the element's own.
+ * Every scenario runs twice. What the element holds is what its `debugState()` reports.
  *
  * Only in vitest test files.
  *
@@ -69,37 +34,29 @@ export function elementChecks(
   contract: ElementContract = {},
 ): readonly Check[] {
   const { expect } = suite();
-  const { behind = [], request: prepare = (sample) => sample, ctx: enrich = (ctx) => ctx } = contract;
+  const within = (check: (trial: ElementTrial) => Promise<void>) => (): Promise<void> =>
+    tryElement(factory, contract, check);
 
-  /** Runs one test in a program of its own and ends with nothing left. */
-  const within =
-    (probes: Elements<NetworkService>, check: (chain: Run & Asking) => Promise<void>) =>
-    async (): Promise<void> => {
-      const clock = virtualClock();
-      const program = new AbortController();
-      const before = contract.before ?? [updatePath({ name: "hop" }), beginServer(), connectionState()];
-      const element = factory({ clock, until: program.signal });
-      const ctx = enrich(Context.background({ clock }));
-      const chain = run([before, element, behind, probes], { clock, ctx });
-      const ask = (patch: Partial<Connection> = {}, signal?: AbortSignal): Promise<Connection> => {
-        const request = prepare(sampleRequest(clock.now(), patch));
-        return signal ? ctx.withSignal(signal, (c) => chain.send(request, c)) : chain.send(request, ctx);
-      };
-      const again = (connection: Connection): Promise<Connection> =>
-        chain.send({ ...prepare(sampleRequest(clock.now())), connection });
-      try {
-        await check({ ...chain, ask, again });
-        await clock.settle();
-        expect(chain.leftovers(), "what is left behind").toEqual({});
-      } finally {
-        program.abort();
-      }
-    };
+  /** A first Request fails: nothing may be held, and the next one succeeds. */
+  const firstFails = (fail: (trial: ElementTrial) => Promise<void>) =>
+    within(async (trial) => {
+      await fail(trial);
+      await trial.nothingHeld();
+      await trial.close(await trial.ask());
+    });
 
-  const refused = (call: Promise<unknown>, code: Code): Promise<void> =>
-    refusedWith(call, code, contract.wrapsErrors ?? false);
-  const seen = recorder();
-  return [
+  /** A refresh fails: the connection stands as before, and a Close frees it. */
+  const refreshFails = (
+    fail: (trial: ElementTrial, refresh: (signal?: AbortSignal) => Promise<unknown>) => Promise<void>,
+  ) =>
+    within(async (trial) => {
+      const first = await trial.ask();
+      await fail(trial, (signal) => trial.again(first, signal));
+      expect(await trial.again(first)).toEqual(first);
+      await trial.close(first);
+    });
+
+  const checks: readonly Check[] = [
     [
       "is called what its folder is called",
       async () => {
@@ -110,32 +67,38 @@ export function elementChecks(
     ],
 
     [
+      "lets a Request and its Close through, each once, and holds nothing",
+      within(async ({ ask, close, arriving }) => {
+        const arrived = await arriving(async () => close(await ask()));
+        expect(arrived).toEqual(["request", "close"]);
+      }),
+    ],
+
+    [
       "passes on what a downstream Request failed with, and holds nothing",
-      within([failOnce(Code.ResourceExhausted)], async ({ ask }) => {
+      firstFails(async ({ behind, refused, ask }) => {
+        behind.once("request", "rejects", Code.ResourceExhausted);
         await refused(ask(), Code.ResourceExhausted);
       }),
     ],
 
     [
       "passes on what a downstream Close failed with, and holds nothing",
-      within([failOnce(Code.Unavailable, "close")], async ({ ask, close }) => {
+      within(async ({ behind, refused, ask, close }) => {
         await ask();
+        behind.once("close", "rejects", Code.Unavailable);
         await refused(close(), Code.Unavailable);
       }),
     ],
 
     [
-      "lets a Request and its Close through, each once, and holds nothing",
-      within([seen], async ({ ask, close }) => {
-        await ask();
-        await close();
-        expect(seen.calls).toEqual(["request", "close"]);
-      }),
+      "honours an abort while the Request is downstream, and holds nothing",
+      firstFails(({ cancelHalfway, ask }) => cancelHalfway((signal) => ask({}, signal))),
     ],
 
     [
       "answers a refresh like the Request before it",
-      within([], async ({ ask, again, close }) => {
+      within(async ({ ask, again, close }) => {
         const first = await ask();
         expect(await ask()).toEqual(first);
         expect(await again(first)).toEqual(first);
@@ -144,35 +107,75 @@ export function elementChecks(
     ],
 
     [
-      "keeps a connection whose refresh failed",
-      within([failAfter(1, Code.Unavailable)], async ({ ask, again, close }) => {
-        const first = await ask();
-        await refused(again(first), Code.Unavailable);
-        await close(first);
+      "keeps a connection whose refresh failed downstream",
+      refreshFails(async ({ behind, refused }, refresh) => {
+        behind.once("request", "rejects", Code.Unavailable);
+        await refused(refresh(), Code.Unavailable);
       }),
     ],
 
     [
-      "honours an abort, and holds nothing",
-      within([hold()], async ({ ask, clock }) => {
-        const caller = new AbortController();
-        const call = ask({}, caller.signal);
-        // Whoever rejects early must not be taken for an unhandled rejection.
-        call.catch(() => {});
-        await clock.settle();
-        caller.abort(new NsmError(Code.Cancelled, "the caller went away"));
-        await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
-      }),
+      "keeps a connection whose refresh was canceled halfway",
+      refreshFails(({ cancelHalfway }, refresh) => cancelHalfway(refresh)),
     ],
 
     [
       "keeps connections apart",
-      within([], async ({ ask, close }) => {
+      within(async ({ ask, close }) => {
         const one = await ask({ id: "one" });
         const two = await ask({ id: "two" });
         await close(one);
         expect(await ask({ id: "two" })).toEqual(two);
         await close(two);
+      }),
+    ],
+  ];
+
+  // An element outside of begin and connection-state keeps what it holds until the Close, whatever else fails.
+  const before = contract.before && flatten(contract.before);
+  if (before && !before.some((element) => element.name === "connection-state")) return checks;
+
+  return [
+    ...checks,
+    [
+      "holds nothing when an outer element rejects the Request before it arrives",
+      firstFails(async ({ outside, refused, ask }) => {
+        outside.once("request", "rejects", Code.PermissionDenied);
+        await refused(ask(), Code.PermissionDenied);
+      }),
+    ],
+
+    [
+      "holds nothing when the element before it refuses the answer",
+      firstFails(async ({ outside, refused, ask }) => {
+        outside.once("request", "refuses", Code.PermissionDenied);
+        await refused(ask(), Code.PermissionDenied);
+      }),
+    ],
+
+    [
+      "holds nothing when an element outside of connection-state refuses the answer",
+      firstFails(async ({ outermost, refused, ask }) => {
+        outermost.once("request", "refuses", Code.PermissionDenied);
+        await refused(ask(), Code.PermissionDenied);
+      }),
+    ],
+
+    [
+      "keeps a connection whose refresh an outer element rejects",
+      refreshFails(async ({ outside, refused }, refresh) => {
+        outside.once("request", "rejects", Code.PermissionDenied);
+        await refused(refresh(), Code.PermissionDenied);
+      }),
+    ],
+
+    [
+      "keeps a connection when an outer element refuses the answer to its refresh",
+      refreshFails(async ({ outside, outermost, refused }, refresh) => {
+        for (const outer of [outside, outermost]) {
+          outer.once("request", "refuses", Code.PermissionDenied);
+          await refused(refresh(), Code.PermissionDenied);
+        }
       }),
     ],
   ];

@@ -1,36 +1,12 @@
-import {
-  Code,
-  Context,
-  NsmError,
-  registrationState,
-  type ChainElement,
-  type Elements,
-  type EndpointRegistry,
-} from "../core/index.js";
-import type { NetworkServiceEndpoint } from "../api/index.js";
-import type { ElementSurroundings } from "./describe-element.js";
-import { failAfter, failOnce, hold, recorder } from "./probes.js";
-import { runRegistry, type RegistryRun } from "./run.js";
-import { describeChecks, refusedWith, suite, type Check } from "./suite.js";
+import { Code, flatten, type ChainElement, type EndpointRegistry } from "../core/index.js";
+import type { ElementSurroundings } from "./element-trial.js";
+import { tryRegistryElement, type RegistryElementContract, type RegistryTrial } from "./registry-trial.js";
+import { describeChecks, suite, type Check } from "./suite.js";
 import { virtualClock } from "./virtual-clock.js";
-
-/** How a registry element is tried. */
-export interface RegistryElementContract {
-  /** What stands before it; registration-state when left out. */
-  readonly before?: Elements<EndpointRegistry>;
-  /** What stands behind it. */
-  readonly behind?: Elements<EndpointRegistry>;
-  /** The endpoint it is tried with: a patch of the sample. */
-  readonly entry?: Partial<NetworkServiceEndpoint>;
-  /** The Context it is called in: keys it reads. */
-  readonly ctx?: (ctx: Context) => Context;
-  /** For one that throws an error of its own with the same code and the first one as `cause`. */
-  readonly wrapsErrors?: boolean;
-}
 
 /**
  * The contract of every element of a registry's chain, as a suite; it is tried in the registry of endpoints.
- * Only in vitest test files.
+ * Every scenario runs twice. Only in vitest test files.
  *
  * @example
  * describeRegistryElement("expire", () => expire({ maxMs: 60_000 }));
@@ -50,34 +26,27 @@ export function registryElementChecks(
   contract: RegistryElementContract = {},
 ): readonly Check[] {
   const { expect } = suite();
-  const { behind = [], entry = {}, ctx: enrich = (ctx) => ctx } = contract;
+  const within = (check: (trial: RegistryTrial) => Promise<void>) => (): Promise<void> =>
+    tryRegistryElement(factory, contract, check);
 
-  const within =
-    (probes: Elements<EndpointRegistry>, check: (chain: RegistryRun) => Promise<void>) =>
-    async (): Promise<void> => {
-      const clock = virtualClock();
-      const program = new AbortController();
-      const before = contract.before ?? [registrationState()];
-      const element = factory({ clock, until: program.signal });
-      const ctx = enrich(Context.background({ clock }));
-      const chain = runRegistry([before, element, behind, probes], {
-        clock,
-        ctx,
-      });
-      const register: RegistryRun["register"] = (patch, c) => chain.register({ ...entry, ...patch }, c);
-      try {
-        await check({ ...chain, register });
-        await clock.settle();
-        expect(chain.leftovers(), "what is left behind").toEqual({});
-      } finally {
-        program.abort();
-      }
-    };
+  /** A first Register fails: nothing may be held, and the next one succeeds. */
+  const firstFails = (fail: (trial: RegistryTrial) => Promise<void>) =>
+    within(async (trial) => {
+      await fail(trial);
+      await trial.nothingHeld();
+      await trial.unregister(await trial.register());
+    });
 
-  const refused = (call: Promise<unknown>, code: Code): Promise<void> =>
-    refusedWith(call, code, contract.wrapsErrors ?? false);
-  const seen = recorder();
-  return [
+  /** A refresh fails: the registration stands as before, and an Unregister frees it. */
+  const refreshFails = (fail: (trial: RegistryTrial) => Promise<void>) =>
+    within(async (trial) => {
+      const first = await trial.register();
+      await fail(trial);
+      expect(await trial.register()).toEqual(first);
+      await trial.unregister(first);
+    });
+
+  const checks: readonly Check[] = [
     [
       "is called what its folder is called",
       async () => {
@@ -88,39 +57,46 @@ export function registryElementChecks(
     ],
 
     [
+      "lets a Register and its Unregister through, each once, and holds nothing",
+      within(async ({ register, unregister, arriving }) => {
+        const arrived = await arriving(async () => unregister(await register()));
+        expect(arrived.filter((method) => method !== "find")).toEqual(["register", "unregister"]);
+      }),
+    ],
+
+    [
       "passes on what a Register behind it failed with, and holds nothing",
-      within([failOnce(Code.ResourceExhausted, "register")], async ({ register }) => {
+      firstFails(async ({ behind, refused, register }) => {
+        behind.once("register", "rejects", Code.ResourceExhausted);
         await refused(register(), Code.ResourceExhausted);
       }),
     ],
 
     [
       "passes on what an Unregister behind it failed with, and holds nothing",
-      within([failOnce(Code.Unavailable, "unregister")], async ({ register, unregister }) => {
+      within(async ({ behind, refused, register, unregister }) => {
         await register();
+        behind.once("unregister", "rejects", Code.Unavailable);
         await refused(unregister(), Code.Unavailable);
       }),
     ],
 
     [
       "passes on what a Find behind it failed with",
-      within([failOnce(Code.Unavailable, "find")], async ({ find }) => {
+      within(async ({ behind, refused, find }) => {
+        behind.once("find", "rejects", Code.Unavailable);
         await refused(find(), Code.Unavailable);
       }),
     ],
 
     [
-      "lets a Register and its Unregister through, each once, and holds nothing",
-      within([seen], async ({ register, unregister }) => {
-        await register();
-        await unregister();
-        expect(seen.calls.filter((method) => method !== "find")).toEqual(["register", "unregister"]);
-      }),
+      "honours an abort while the Register is downstream, and holds nothing",
+      firstFails(({ cancelHalfway }) => cancelHalfway()),
     ],
 
     [
       "answers a refresh like the Register before it",
-      within([], async ({ register, unregister }) => {
+      within(async ({ register, unregister }) => {
         const first = await register();
         expect(await register()).toEqual(first);
         await unregister();
@@ -128,23 +104,30 @@ export function registryElementChecks(
     ],
 
     [
-      "keeps an entry whose refresh failed",
-      within([failAfter(1, Code.Unavailable, "register")], async ({ register, unregister }) => {
-        const first = await register();
+      "keeps an entry whose refresh failed behind it",
+      refreshFails(async ({ behind, refused, register }) => {
+        behind.once("register", "rejects", Code.Unavailable);
         await refused(register(), Code.Unavailable);
-        await unregister(first);
       }),
     ],
 
     [
-      "honours an abort, and holds nothing",
-      within([hold()], async ({ register, ctx, clock }) => {
-        const caller = new AbortController();
-        const call = ctx.withSignal(caller.signal, (c) => register({}, c));
-        call.catch(() => {});
-        await clock.settle();
-        caller.abort(new NsmError(Code.Cancelled, "the caller went away"));
-        await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
+      "keeps an entry whose refresh was canceled halfway",
+      refreshFails(({ cancelHalfway }) => cancelHalfway()),
+    ],
+  ];
+
+  // An element outside of registration-state keeps what it holds until the Unregister, whatever else fails.
+  const before = contract.before && flatten(contract.before);
+  if (before && !before.some((element) => element.name === "registration-state")) return checks;
+
+  return [
+    ...checks,
+    [
+      "holds nothing when an outer element rejects the Register before it arrives",
+      firstFails(async ({ outside, refused, register }) => {
+        outside.once("register", "rejects", Code.PermissionDenied);
+        await refused(register(), Code.PermissionDenied);
       }),
     ],
   ];

@@ -10,9 +10,10 @@
  *
  * @packageDocumentation
  */
-export { describeElement, type ElementContract, type ElementSurroundings } from "./describe-element.js";
+export { describeElement } from "./describe-element.js";
 export { describeRegistry, type StoreUnderTest } from "./describe-registry.js";
-export { describeRegistryElement, type RegistryElementContract } from "./describe-registry-element.js";
+export { describeRegistryElement } from "./describe-registry-element.js";
+export type { ElementContract, ElementSurroundings } from "./element-trial.js";
 export { freezing, frozen } from "./frozen.js";
 export { sampleConnection, sampleEndpoint, sampleRequest, TOKEN_LIFETIME_MS } from "./messages.js";
 export {
@@ -26,6 +27,7 @@ export {
   type Probe,
   type Recorder,
 } from "./probes.js";
+export type { RegistryElementContract } from "./registry-trial.js";
 export { run, runRegistry, type RegistryRun, type Run, type RunOptions } from "./run.js";
 export { virtualClock, type VirtualClock } from "./virtual-clock.js";
 export {

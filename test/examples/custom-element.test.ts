@@ -3,7 +3,7 @@ import { beginServer, Code, connectionState, updatePath } from "nsm-sdk";
 import { describeElement, failOnce, run } from "nsm-sdk/testing";
 import { quota } from "../../examples/custom-element/quota.js";
 
-describeElement("quota", () => quota({ perClient: 10 }));
+describeElement("quota", () => quota({ perClient: 2 }));
 
 // Without a path the endpoint itself is the first on it: one client, two connections.
 const one = { id: "one", path: undefined };

@@ -16,6 +16,11 @@ async function broken(checks: readonly Check[]): Promise<string[]> {
 const brokenBy = (methods: Partial<NetworkServiceElement>): Promise<string[]> =>
   broken(elementChecks("bad", () => ({ name: "bad", ...methods })));
 
+const refusedOutside = [
+  "holds nothing when the element before it refuses the answer",
+  "holds nothing when an element outside of connection-state refuses the answer",
+];
+
 describeElement("well-behaved", () => ({ name: "well-behaved" }));
 describeRegistryElement("well-behaved", () => ({ name: "well-behaved" }));
 
@@ -34,7 +39,7 @@ describe("the element contract", () => {
           .catch(() => Promise.reject(new NsmError(Code.Unknown, "something failed"))),
     });
     expect(sentences).toContain("passes on what a downstream Request failed with, and holds nothing");
-    expect(sentences).toContain("honours an abort, and holds nothing");
+    expect(sentences).toContain("honours an abort while the Request is downstream, and holds nothing");
   });
 
   test("is broken by an element that swallows a failing Close", async () => {
@@ -61,8 +66,11 @@ describe("the element contract", () => {
     });
     expect(sentences).toEqual([
       "passes on what a downstream Request failed with, and holds nothing",
-      "keeps a connection whose refresh failed",
-      "honours an abort, and holds nothing",
+      "honours an abort while the Request is downstream, and holds nothing",
+      "keeps a connection whose refresh failed downstream",
+      "keeps a connection whose refresh was canceled halfway",
+      ...refusedOutside,
+      "keeps a connection when an outer element refuses the answer to its refresh",
     ]);
   });
 
@@ -113,20 +121,72 @@ describe("the element contract", () => {
   });
 });
 
-test("the registry element's contract is broken by one that keeps what it should forget", async () => {
-  const names = new Set<string>();
-  const checks = registryElementChecks("bad", () => ({
-    name: "bad",
-    debugState: () => ({ names: names.size }),
-    register: (ctx, entry, next) => next.register(ctx, (names.add(entry.name), entry)),
-  }));
-  expect(await broken(checks)).toEqual([
-    "passes on what a Register behind it failed with, and holds nothing",
-    "passes on what an Unregister behind it failed with, and holds nothing",
-    "passes on what a Find behind it failed with",
-    "lets a Register and its Unregister through, each once, and holds nothing",
-    "answers a refresh like the Register before it",
-    "keeps an entry whose refresh failed",
-    "honours an abort, and holds nothing",
-  ]);
+/** What the guide shows first: it counts, and gives nothing back. */
+function quotaThatGivesNothingBack({ perClient }: { perClient: number }): NetworkServiceElement {
+  let used = 0;
+  return {
+    name: "quota",
+    request(ctx, request, next) {
+      if (used >= perClient) return Promise.reject(new NsmError(Code.ResourceExhausted, "too many"));
+      used++;
+      return next.request(ctx, request);
+    },
+  };
+}
+
+/** A quota with a catch block and a close method, which an outer element's error passes by. */
+function quotaWithCatch({ perClient }: { perClient: number }): NetworkServiceElement {
+  const counted = new Slot<true>("quota");
+  let used = 0;
+  return {
+    name: "quota",
+    async request(ctx, request, next) {
+      if (counted.get(ctx)) return next.request(ctx, request);
+      if (used >= perClient) throw new NsmError(Code.ResourceExhausted, "too many");
+      used++;
+      counted.set(ctx, true);
+      try {
+        return await next.request(ctx, request);
+      } catch (error) {
+        counted.take(ctx);
+        used--;
+        throw error;
+      }
+    },
+    async close(ctx, connection, next) {
+      if (counted.take(ctx)) used--;
+      await next.close(ctx, connection);
+    },
+  };
+}
+
+// Without debugState(): only the second round can show what the first one has kept.
+describe("the element contract, of elements that do not report what they hold,", () => {
+  test("is broken by a quota that gives nothing back", async () => {
+    const sentences = await broken(elementChecks("quota", () => quotaThatGivesNothingBack({ perClient: 2 })));
+    expect(sentences).toContain("answers a refresh like the Request before it");
+    expect(sentences).toContain("passes on what a downstream Request failed with, and holds nothing");
+    expect(sentences).toContain("keeps connections apart");
+    expect(sentences).toEqual(expect.arrayContaining(refusedOutside));
+  });
+
+  test("is broken by a quota that gives back what fails further on, but not what an outer element refuses", async () => {
+    const sentences = await broken(elementChecks("quota", () => quotaWithCatch({ perClient: 2 })));
+    expect(sentences).toEqual(refusedOutside);
+  });
+});
+
+describe("the registry element's contract", () => {
+  test("is broken by one that keeps what it should forget", async () => {
+    const names = new Set<string>();
+    const checks = registryElementChecks("bad", () => ({
+      name: "bad",
+      debugState: () => ({ names: names.size }),
+      register: (ctx, entry, next) => next.register(ctx, (names.add(entry.name), entry)),
+    }));
+    const all = checks.map(([sentence]) => sentence);
+    expect(await broken(checks)).toEqual(
+      all.filter((sentence) => sentence !== "is called what its folder is called"),
+    );
+  });
 });
