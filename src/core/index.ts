@@ -36,12 +36,20 @@ export {
 } from "./events.js";
 export { throwFailures } from "./failures.js";
 export { grpcTracing, type GrpcTracing } from "./grpc-tracing.js";
+export { endpointChoice, type EndpointChoice } from "./endpoint-choice.js";
 export { firstThatWorks } from "./first-that-works.js";
 export { remoteUrl, type Link, type Links } from "./link.js";
 export { liveConnections, LiveConnections, type RequestedAgain } from "./live-connections.js";
 export { log, logger, silent, type Logger } from "./logger.js";
 export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";
-export { labelsMatch, matchEndpoints, matchForwarders, type Labels } from "./matching.js";
+export {
+  labelsMatch,
+  fittingEndpoints,
+  matchEndpoints,
+  matchForwarders,
+  type EndpointSource,
+  type Labels,
+} from "./matching.js";
 export { peer, type Peer, type Token } from "./peer.js";
 export {
   registrationPath,

@@ -26,6 +26,13 @@ export function labelsMatch(labels: Labels, selector: Labels, variables: Labels)
   );
 }
 
+/** Endpoints of one service, to choose from. */
+export interface EndpointSource {
+  all(): Iterable<NetworkServiceEndpoint>;
+  /** At least those that have this value for a label of the service. */
+  having(label: string, value: string): Iterable<NetworkServiceEndpoint>;
+}
+
 /**
  * The endpoints that the service's matches choose for a client with these labels, in the order of the routes;
  * one that fits two routes is there twice. Weights are not looked at.
@@ -35,15 +42,50 @@ export function matchEndpoints(
   service: NetworkServiceEntry,
   endpoints: readonly NetworkServiceEndpoint[],
 ): readonly NetworkServiceEndpoint[] {
-  return walk(labels, service, endpoints, (match) => {
-    const chosen = match.routes.flatMap((route) =>
-      endpoints.filter((endpoint) =>
-        labelsMatch(labelsFor(endpoint, service.name) ?? {}, route.destinationSelector, labels),
-      ),
-    );
-    const chooses = chosen.length > 0 || match.fallthrough || !match.metadata || match.routes.length > 0;
-    return chooses ? chosen : endpoints;
-  });
+  if (service.matches.length === 0) return endpoints;
+  return [...fittingEndpoints(labels, service, { all: () => endpoints, having: () => endpoints })];
+}
+
+/** As {@link matchEndpoints}, one after the other: whoever takes only some leaves the others unexamined. */
+export function* fittingEndpoints(
+  labels: Labels,
+  service: NetworkServiceEntry,
+  source: EndpointSource,
+): Iterable<NetworkServiceEndpoint> {
+  if (service.matches.length === 0) yield* source.all();
+  for (const { sourceSelector, routes, metadata, fallthrough } of service.matches) {
+    if (!labelsMatch(labels, sourceSelector, labels)) continue;
+    let any = false;
+    for (const { destinationSelector } of routes) {
+      for (const endpoint of likely(destinationSelector, labels, source)) {
+        if (!labelsMatch(labelsFor(endpoint, service.name) ?? {}, destinationSelector, labels)) continue;
+        any = true;
+        yield endpoint;
+      }
+    }
+    if (any) return;
+    if (fallthrough) continue;
+    if (metadata && routes.length === 0) yield* source.all();
+    return;
+  }
+}
+
+/** Few endpoints among which all that the selector can mean are. */
+function* likely(
+  selector: Labels,
+  variables: Labels,
+  source: EndpointSource,
+): Iterable<NetworkServiceEndpoint> {
+  for (const [label, text] of Object.entries(selector)) {
+    const values = new Set([text, render(text, variables) ?? text]);
+    // A label that is missing reads as empty.
+    if (values.has("")) continue;
+    const endpoints = [...values].map((value) => source.having(label, value));
+    // A source may show more than it must: the same for both.
+    yield* endpoints.length === 1 ? endpoints[0]! : new Set(endpoints.flatMap((some) => [...some]));
+    return;
+  }
+  yield* source.all();
 }
 
 /**

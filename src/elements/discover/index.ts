@@ -4,7 +4,8 @@
  *
  * A connection that names its endpoint gets that endpoint's URL as `remoteUrl`. Any other gets the `candidates`
  * that the network service's matches choose for its labels, and the service's payload. A URL that is in the
- * Context already decides. Nothing is waited for: who wants to wait asks again (retry()).
+ * Context already decides. Of the endpoints of a large service that is cached, 32 that fit are candidates, by turns.
+ * Nothing is waited for: who wants to wait asks again (retry()).
  *
  * A refresh or Close goes to the endpoint that has the connection, without the registry; only when it cannot be
  * reached, or does not know the connection, the registry is asked whether it has moved.
@@ -23,12 +24,14 @@ import {
 import {
   Code,
   ContextKey,
+  endpointChoice,
   log,
   matchEndpoints,
   NsmError,
   remoteUrl,
   Slot,
   type Context,
+  type EndpointChoice,
   type EndpointRegistry,
   type NetworkServiceElement,
   type NetworkServiceRegistry,
@@ -38,6 +41,19 @@ import { callKnown, type KnownHop } from "./known-hop.js";
 
 /** The endpoints that may serve the connection, in the order of the service's routes. Set by discover(). */
 export const candidates = new ContextKey<readonly NetworkServiceEndpoint[]>("candidates");
+
+/** Whether the first of the `candidates` is the one whose turn it is: a cache has chosen them. Set by discover(). */
+export const candidatesInTurn = new ContextKey<boolean>("candidates-in-turn");
+
+/** How many endpoints a connection may have as candidates when more of them fit. */
+const MOST_CANDIDATES = 32;
+
+/** What a network service offers a connection. */
+interface Fitting {
+  readonly found: readonly NetworkServiceEndpoint[];
+  readonly payload: string;
+  readonly inTurn: boolean;
+}
 
 /** Whom to ask. */
 export interface DiscoverOptions {
@@ -75,16 +91,18 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
   const fitting = async (
     ctx: Context,
     { networkService: name, payload, labels }: Connection,
-  ): Promise<{ found: readonly NetworkServiceEndpoint[]; payload: string }> => {
+  ): Promise<Fitting> => {
     const service = await findNetworkService(ctx, networkServices, name, payload);
     if (!service) {
       const wanted = payload ? ` with payload ${payload}` : "";
       throw new NsmError(Code.NotFound, `network service "${name}"${wanted} is not registered`);
     }
-    const providers = await findEndpoints(ctx, endpoints, { networkServiceNames: [name] });
+    const choice: EndpointChoice = { service, labels, limit: MOST_CANDIDATES };
+    const like = { networkServiceNames: [name] };
+    const providers = await findEndpoints(ctx.with(endpointChoice, choice), endpoints, like);
     const alive = providers.filter((endpoint) => isAlive(ctx, endpoint));
     const found = matchEndpoints(labels, service, alive);
-    if (found.length > 0) return { found, payload: service.payload };
+    if (found.length > 0) return { found, payload: service.payload, inTurn: choice.inTurn === true };
     throw new NsmError(
       Code.NotFound,
       `no endpoint of network service "${name}" fits: ${providers.length} registered, labels ${JSON.stringify(labels)}`,
@@ -95,7 +113,7 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
     name: "discover",
     inside: ["connection-state"],
     outside: ["round-robin", "dial", "connect"],
-    provides: [candidates, remoteUrl, serving],
+    provides: [candidates, candidatesInTurn, remoteUrl, serving],
 
     async request(ctx, request, next) {
       if (ctx.get(remoteUrl)) return next.request(ctx, request);
@@ -115,8 +133,11 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
         });
       if (connection.networkServiceEndpointName) return ask(await surely(ctx, (c) => named(c, connection)));
 
-      const { found, payload } = await surely(ctx, (c) => fitting(c, connection));
-      const response = await next.request(ctx.with(candidates, found), patchConnection(request, { payload }));
+      const { found, payload, inTurn } = await surely(ctx, (c) => fitting(c, connection));
+      const response = await next.request(
+        ctx.with(candidates, found).with(candidatesInTurn, inTurn),
+        patchConnection(request, { payload }),
+      );
       const chosen = found.find(({ name }) => name === response.networkServiceEndpointName);
       if (chosen) serving.set(ctx, { name: chosen.name, url: chosen.url });
       return response;

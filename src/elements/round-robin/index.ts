@@ -12,7 +12,7 @@
  */
 import { connectionOf, patchConnection, type NetworkServiceEndpoint } from "../../api/index.js";
 import { firstThatWorks, remoteUrl, type NetworkServiceElement } from "../../core/index.js";
-import { candidates } from "../discover/index.js";
+import { candidates, candidatesInTurn } from "../discover/index.js";
 
 // Names of services come from outside: only so many are remembered, the rest start at the beginning.
 const MOST_SERVICES = 1_000;
@@ -35,7 +35,7 @@ export function roundRobin(): NetworkServiceElement {
   return {
     name: "round-robin",
     outside: ["dial", "connect"],
-    reads: [candidates],
+    reads: [candidates, candidatesInTurn],
     provides: [remoteUrl],
 
     async request(ctx, request, next) {
@@ -45,7 +45,7 @@ export function roundRobin(): NetworkServiceElement {
       const service = connectionOf(request).networkService;
       return firstThatWorks(
         ctx,
-        inTurn(found, takeTurn(service)),
+        inTurn(found, ctx.get(candidatesInTurn) ? 0 : takeTurn(service)),
         ({ name, url }, c) => {
           const aimed = patchConnection(request, { networkServiceEndpointName: name });
           return next.request(c.with(remoteUrl, url), aimed);

@@ -17,7 +17,13 @@ import {
   type NetworkServiceQuery,
   type NetworkServiceResponse,
 } from "../../api/index.js";
-import { matchesEndpointQuery, matchesServiceQuery, type RegistryEntry } from "../../core/index.js";
+import {
+  matchesEndpointQuery,
+  matchesServiceQuery,
+  type EndpointChoice,
+  type RegistryEntry,
+} from "../../core/index.js";
+import { EndpointCircles } from "../endpoint-circles.js";
 
 /** A query of either registry. */
 export interface WatchableQuery {
@@ -47,10 +53,19 @@ export interface RegistryKind<E extends RegistryEntry, Q extends WatchableQuery,
    * URL, endpoints of a service, the network service of a name. Empty for a query that names nothing of the kind.
    */
   scopes(asked: E): readonly Partial<E>[];
+  /** For what looks like `like`: what lets a cache choose some entries for a Find that says what it is for. */
+  choices(like: Partial<E>): EntryChoices<E> | undefined;
   /** When it is over, in milliseconds since the epoch; undefined for never. */
   expiresAt(entry: E): number | undefined;
   /** How large it is, encoded. */
   bytes(entry: E): number;
+}
+
+/** Entries to choose from, see `endpointChoice`. */
+export interface EntryChoices<E extends RegistryEntry> {
+  put(entry: E): void;
+  delete(name: string): void;
+  choose(choice: EndpointChoice, isCurrent: (entry: E) => boolean): readonly E[] | undefined;
 }
 
 /** The registry of network services. */
@@ -68,6 +83,7 @@ export const networkServiceKind: RegistryKind<
   matches: matchesServiceQuery,
   services: () => [],
   scopes: ({ name }) => (name === "" ? [] : [{ name }]),
+  choices: () => undefined,
   expiresAt: () => undefined,
   bytes: (service) => NetworkServiceEntry.encode(service).finish().length,
 };
@@ -97,6 +113,8 @@ export const endpointKind: RegistryKind<
     const whole = { networkServiceNames: [service] };
     return url === "" ? [whole] : [{ ...whole, url }, whole];
   },
+  choices: ({ networkServiceNames: [service] = [], url }) =>
+    service === undefined || url ? undefined : new EndpointCircles(service),
   expiresAt: ({ expirationTime }) => expirationTime && fromTimestamp(expirationTime),
   bytes: (endpoint) => NetworkServiceEndpoint.encode(endpoint).finish().length,
 };

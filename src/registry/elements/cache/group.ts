@@ -2,11 +2,12 @@ import { concat, connect, defer, merge, mergeMap, take, tap, throwError, toArray
 import type { Subscription } from "rxjs";
 import { Code, NsmError, type Context, type Registry, type RegistryEntry } from "../../../core/index.js";
 import { EntryIndex } from "../../entry-index.js";
-import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import type { EntryChoices, RegistryKind, WatchableQuery } from "../../kinds/index.js";
 
 /** The entries that look like `like`, kept up to date by a watch. */
 export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
   readonly entries: EntryIndex<E>;
+  readonly choices: EntryChoices<E> | undefined;
   /** Whether everything there is has been shown. */
   live = false;
   /** Names that the watch reported since it was opened: a Find beside it may be older. */
@@ -20,6 +21,7 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
     private readonly like: Partial<E>,
   ) {
     this.entries = new EntryIndex(kind.services);
+    this.choices = kind.choices(like);
     this.asked = kind.asked(kind.query(like, false));
   }
 
@@ -35,8 +37,8 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
 
   note(entry: E, deleted: boolean): void {
     if (!this.live) this.touched.add(entry.name);
-    if (deleted || !this.kind.matches(this.asked, entry)) this.entries.delete(entry.name);
-    else this.entries.put(entry);
+    if (deleted || !this.kind.matches(this.asked, entry)) this.delete(entry.name);
+    else this.put(entry);
   }
 
   /**
@@ -82,10 +84,20 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
     this.life.abort();
   }
 
+  private put(entry: E): void {
+    this.entries.put(entry);
+    this.choices?.put(entry);
+  }
+
+  private delete(name: string): void {
+    this.entries.delete(name);
+    this.choices?.delete(name);
+  }
+
   /** Takes the answer of a Find that began after the watch: with it, all that there is is known. */
   private complete(found: readonly E[]): void {
     for (const entry of found) {
-      if (!this.touched.has(entry.name)) this.entries.put(entry);
+      if (!this.touched.has(entry.name)) this.put(entry);
     }
     this.touched = new Set();
     this.live = true;

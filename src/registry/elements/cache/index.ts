@@ -20,6 +20,7 @@ import {
   atEnd,
   cachedOnly,
   Context,
+  endpointChoice,
   log,
   logger,
   uncached,
@@ -99,9 +100,11 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   /** A registry may have lost a deletion between its list and its watch: what has expired is not shown. */
   function current(ctx: Context, group: Group<E, Q, F>, asked: E | undefined): E[] {
     const now = ctx.clock.now();
-    return group.entries
-      .matching(asked, kind.matches)
-      .filter((entry) => (kind.expiresAt(entry) ?? Infinity) > now);
+    const isCurrent = (entry: E): boolean => (kind.expiresAt(entry) ?? Infinity) > now;
+    const choice = ctx.get(endpointChoice);
+    const chosen = choice && group.choices?.choose(choice, isCurrent);
+    if (chosen) choice.inTurn = true;
+    return (chosen ?? group.entries.matching(asked, kind.matches)).filter(isCurrent);
   }
 
   /** The groups that may answer a query: those of its service, or all when it asks for a name alone. */
