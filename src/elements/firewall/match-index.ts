@@ -1,4 +1,4 @@
-import { formatPrefix, networkOf, type Family, type Prefix } from "../../net/index.js";
+import { boundsOf, type Family, type Prefix } from "../../net/index.js";
 import type { FamilyMatch, PreparedMatch } from "./shadow.js";
 
 const ANY = "any";
@@ -62,7 +62,7 @@ export class MatchIndex {
     const from = networks(match.from?.prefixes());
     const both = networks(match.to?.prefixes());
     const to = (from?.length ?? 1) * (both?.length ?? 1) > MOST_KEYS ? undefined : both;
-    const keys = (prefixes: readonly Prefix[] | undefined) => prefixes?.map(formatPrefix) ?? [ANY];
+    const keys = (prefixes: readonly Prefix[] | undefined) => prefixes?.map(keyOf) ?? [ANY];
     for (const { length } of [...(from ?? []), ...(to ?? [])]) this.lengths[family].add(length);
     const cells = portCells(match);
     const many = cells.length * (from?.length ?? 1) * (to?.length ?? 1) > MOST_KEYS;
@@ -73,8 +73,12 @@ export class MatchIndex {
   private around(prefix: Prefix | undefined, family: Family): readonly string[] {
     const own = prefix ?? { address: { family, value: 0n }, length: 0 };
     const wider = [...this.lengths[family]].filter((length) => length <= own.length);
-    return [ANY, ...wider.map((length) => formatPrefix(networkOf({ ...own, length })))];
+    return [ANY, ...wider.map((length) => keyOf({ ...own, length }))];
   }
+}
+
+function keyOf(prefix: Prefix): string {
+  return `${boundsOf(prefix).first.toString(36)}/${prefix.length}`;
 }
 
 function portCells({ ports }: PreparedMatch): readonly string[] {

@@ -88,10 +88,11 @@ export function replacement(table: Table, existing: Existing): Step[] {
     if (wanted.get(chain) !== key)
       add(`old chain ${chain}`, NFT_MSG.DELCHAIN, chainAttributes(table, { name: chain }));
   }
+  const names: Names = { chains: wanted, counters: new Set(counters) };
   for (const old of existing.counters) {
-    if (!counters.includes(old)) add(`old counter ${old}`, NFT_MSG.DELOBJ, counterAttributes(name, old));
+    if (!names.counters.has(old)) add(`old counter ${old}`, NFT_MSG.DELOBJ, counterAttributes(name, old));
   }
-  for (const counter of new Set(counters)) {
+  for (const counter of names.counters) {
     const data = nested(OBJECT.DATA);
     add(`counter ${counter}`, NFT_MSG.NEWOBJ, [...counterAttributes(name, counter), data], NLM_F_CREATE);
   }
@@ -101,7 +102,7 @@ export function replacement(table: Table, existing: Existing): Step[] {
   let sets = 0;
   for (const chain of chains) {
     for (const [i, rule] of (chain.rules ?? []).entries()) {
-      assertReferences(table, chain, rule, i);
+      assertReferences(table, names, chain, rule, i);
       const subject = `rule ${i + 1} of chain ${chain.name}${rule.comment ? ` (${rule.comment})` : ""}`;
       const requests = ruleMessages(family, name, chain.name, rule, () => ++sets);
       steps.push(...requests.map((request) => ({ subject, request, rule: true as const })));
@@ -110,15 +111,27 @@ export function replacement(table: Table, existing: Existing): Step[] {
   return steps;
 }
 
-function assertReferences(table: Table, chain: Chain, { statements }: FilterRule, index: number): void {
+/** What the rules of a table may refer to. */
+interface Names {
+  readonly chains: ReadonlyMap<string, unknown>;
+  readonly counters: ReadonlySet<string>;
+}
+
+function assertReferences(
+  { name: table }: Table,
+  { chains, counters }: Names,
+  chain: Chain,
+  { statements }: FilterRule,
+  index: number,
+): void {
   for (const { uses } of statements) {
-    const unknownChain = uses?.chain !== undefined && !table.chains.some(({ name }) => name === uses.chain);
-    const unknownCounter = uses?.counter !== undefined && !table.counters?.includes(uses.counter);
+    const unknownChain = uses?.chain !== undefined && !chains.has(uses.chain);
+    const unknownCounter = uses?.counter !== undefined && !counters.has(uses.counter);
     if (!unknownChain && !unknownCounter) continue;
     throw new NsmError(
       Code.InvalidArgument,
       `rule ${index + 1} of chain ${chain.name} uses the ${unknownChain ? "chain" : "counter"} ` +
-        `"${uses.chain ?? uses.counter}", which is not one of table ${table.name}`,
+        `"${uses.chain ?? uses.counter}", which is not one of table ${table}`,
     );
   }
 }

@@ -16,6 +16,7 @@ import { grpcLinks } from "nsm-sdk/outbound";
 import { testNamespace } from "nsm-sdk/testing/netns";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { RunningProcess } from "../../../src/testing/processes.js";
+import { datagrams } from "./datagrams.js";
 import { startSource } from "./process.js";
 
 const exampleRules = fileURLToPath(new URL("../../../examples/cnf-firewall/rules.yaml", import.meta.url));
@@ -153,6 +154,39 @@ describe.each([
     expect((await netlinkIn(there).links()).map(({ name }) => name)).toEqual(["lo"]);
     expect(await running.stop()).toEqual({ code: 0, signal: null });
     expect(await nftablesIn(there).tables()).toEqual([]);
+  });
+
+  test("stays closed to what its rules deny after it ended, and when it cannot start again", async () => {
+    running = await start();
+    const nsc = nodes.nsc(here);
+    const ctx = Context.background();
+    const request = NetworkServiceRequest.create({ connection: { id: "1", networkService: "firewall" } });
+    const connection = await ctx.withTimeout(10_000, (c) => nsc.request(c, request));
+    const { srcIpAddrs, dstIpAddrs } = connection.context!.ipContext!;
+    const at = (addresses: readonly string[], port: number) => ({ host: addresses[0]!.split("/")[0]!, port });
+    const [sender, receiver] = [
+      datagrams(here, at(srcIpAddrs, 6_000), at(dstIpAddrs, 5_432)),
+      datagrams(there, at(dstIpAddrs, 5_432), at(srcIpAddrs, 6_000)),
+    ];
+    let sent = 0;
+    const traffic = setInterval(() => {
+      sent++;
+      sender.send();
+    }, 1);
+    try {
+      const tables = async () => (await nftablesIn(there).tables()).map(({ name }) => name);
+      expect(await running.stop()).toEqual({ code: 0, signal: null });
+      expect(await tables()).toEqual(["nsm-firewall-fw-1"]);
+      await writeFile(rules, "# none\n");
+      await expect(start()).rejects.toThrow(/rules\.yaml:1: no rules; write \[\] to let everything pass/);
+      expect(await tables()).toEqual(["nsm-firewall-fw-1"]);
+      expect(sent).toBeGreaterThan(100);
+      expect(receiver.count()).toBe(0);
+    } finally {
+      clearInterval(traffic);
+      sender.close();
+      receiver.close();
+    }
   });
 
   test("does not start when its rules make no sense, and leaves nothing", async () => {
