@@ -1,4 +1,12 @@
-import { Code, NsmError, SerialQueue, type Clock, type DebugState, type Logger } from "../../core/index.js";
+import {
+  Code,
+  explain,
+  NsmError,
+  SerialQueue,
+  type Clock,
+  type DebugState,
+  type Logger,
+} from "../../core/index.js";
 import { assertLinkName } from "../../linux/index.js";
 import { compile } from "./compile.js";
 import { LinkIds } from "./link-ids.js";
@@ -49,6 +57,8 @@ export class FilteredWires {
   private rules: RuleSet;
   private generation = 0;
   private tookOver = false;
+  /** The table is ours. */
+  private wrote = false;
   private ended = false;
 
   constructor(private readonly options: FilteredWiresOptions) {
@@ -121,7 +131,7 @@ export class FilteredWires {
     this.watch.close();
     const { filter, table } = this.options;
     return this.turns.run(async () => {
-      if (!this.tookOver) return 0; // there is no table, or it is that of a process before
+      if (!this.wrote) return 0; // there is no table, or it is that of another process
       const names = new Set([...this.own].map(({ name }) => name));
       for (const name of this.orphans.keys()) if (await filter.link(name)) names.add(name);
       if (names.size === 0) await filter.deleteTable(table);
@@ -141,6 +151,7 @@ export class FilteredWires {
       compile({ table, rules, generation, wires, allowForeignSources }),
     );
     this.generation = generation;
+    this.wrote = true;
     const freed = this.ids.retain(new Set(wires.map(({ name }) => name)));
     for (const id of freed) await this.forgetConnections(id);
     this.watch.guard(!isProtected && wires.length > 0);
@@ -180,7 +191,7 @@ export class FilteredWires {
 
   /** Continues where the process before this one ended: its interfaces that still stand, and their flows. */
   private async takeOver(): Promise<void> {
-    const { filter, table } = this.options;
+    const { filter, table, logger } = this.options;
     const { generation, links } = readMemory((await filter.counters(table)).keys());
     for (const { name, id, sources } of links) {
       if (!(await filter.link(name))) continue;
@@ -189,7 +200,9 @@ export class FilteredWires {
     }
     this.generation = after(generation);
     this.tookOver = true;
-    await removeAbandoned(filter, table);
+    await removeAbandoned(filter, table).catch((error: unknown) =>
+      logger.warn({ error: explain(error) }, "tables of firewalls that are gone stay"),
+    );
     if (this.orphans.size > 0) this.watch.lookLater();
   }
 

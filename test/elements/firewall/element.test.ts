@@ -279,6 +279,17 @@ describe("firewall", () => {
     expect(idle.tables.size).toBe(0);
   });
 
+  test("leaves the table of another process alone when it could not take it over", async () => {
+    const first = endpoint();
+    await first.wall.prepare();
+    const second = endpoint({ filter: first.filter });
+    first.fake.failure = new NsmError(Code.AlreadyExists, "another process owns it");
+    await expect(second.wall.prepare()).rejects.toBe(first.fake.failure);
+    first.fake.failure = undefined;
+    await second.wall.stop();
+    expect(first.tables.size).toBe(1);
+  });
+
   test("counts by rule", async () => {
     const { wall, request } = endpoint();
     expect(await wall.counters()).toEqual({
