@@ -19,7 +19,8 @@ import { kernelPacketFilter, type PacketFilter } from "./packet-filter.js";
 import type { Rule, RuleSet } from "./rule.js";
 import { checkRules } from "./rules.js";
 import type { RulesSource } from "./watched-rules.js";
-import { FilteredWires, tableName, type FilteredWire } from "./wires.js";
+import { tableName } from "./tables.js";
+import { FilteredWires, type FilteredWire } from "./wires.js";
 
 /** What a firewall filters, and by what. */
 export interface FirewallOptions {

@@ -12,16 +12,9 @@ import { compile } from "./compile.js";
 import { LinkIds } from "./link-ids.js";
 import { LinkWatch } from "./link-watch.js";
 import { HIGHEST_NUMBER, LINK_BITS, markOf, readMemory, type FilteredLink } from "./memory.js";
-import { encodeName } from "./names.js";
 import type { PacketFilter } from "./packet-filter.js";
 import type { RuleSet } from "./rule.js";
-
-const TABLE_PREFIX = "nsm-firewall-";
-
-/** The table of a firewall, by the endpoint's name. */
-export function tableName(endpoint: string): string {
-  return `${TABLE_PREFIX}${encodeName(endpoint)}`;
-}
+import { removeAbandoned } from "./tables.js";
 
 /** What a firewall's wires live in. */
 export interface FilteredWiresOptions {
@@ -243,16 +236,6 @@ export class FilteredWires {
       throw error;
     }
     return this.orphans.size > 0;
-  }
-}
-
-/** Removes the tables of firewalls whose process is gone, and whose interfaces are gone too. */
-async function removeAbandoned(filter: PacketFilter, own: string): Promise<void> {
-  for (const table of await filter.abandonedTables()) {
-    if (table === own || !table.startsWith(TABLE_PREFIX)) continue;
-    const { links } = readMemory((await filter.counters(table)).keys());
-    const standing = await Promise.all(links.map(({ name }) => filter.link(name)));
-    if (standing.every((link) => link === undefined)) await filter.deleteTable(table);
   }
 }
 
