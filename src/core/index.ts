@@ -74,10 +74,15 @@ export {
   type RegistryElement,
   type RegistryEntry,
 } from "./services.js";
-export { transportConnection, type TransportConnection, type TransportKind } from "./transport-connection.js";
 export { attempt, Slot, type SlotOptions } from "./slot.js";
 export { connectionState, registrationState, type StateKeeper } from "./state.js";
 export { cachedOnly, uncached } from "./uncached.js";
+export {
+  transportConnection,
+  type Attachments,
+  type TransportConnection,
+  type TransportKind,
+} from "./transport-connection.js";
 export { TimerSlot } from "./timer-slot.js";
 export { atEnd } from "./until.js";
 export { traceChanges, whenOver, type Ending } from "./trace.js";

@@ -9,8 +9,9 @@ const accepted = Symbol("accepted");
 /** A socket as Node's TLS and HTTP/2 wrap it. */
 interface Layer {
   readonly [accepted]?: TransportConnection;
-  /** What TLS reads from. */
+  /** What TLS reads from: a socket of Node, or what it wraps another stream in. */
   readonly _parent?: Layer | null;
+  readonly ssl?: { readonly _parentWrap?: Layer } | null;
   /** What Node makes a socket of that is none of its own. */
   readonly stream?: Layer;
 }
@@ -47,7 +48,8 @@ export class CallConnections {
 
 /** What was noted of the connection at the bottom of a socket. */
 export function connectionUnder(socket: Duplex | undefined): TransportConnection | undefined {
-  for (let layer = socket as Layer | undefined; layer; layer = layer._parent ?? layer.stream) {
+  const inner = (layer: Layer): Layer | undefined => layer._parent ?? layer.ssl?._parentWrap ?? layer.stream;
+  for (let layer = socket as Layer | undefined; layer; layer = inner(layer)) {
     const connection = layer[accepted];
     if (connection) return connection;
   }

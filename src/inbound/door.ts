@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { EventEmitter, once } from "node:events";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { ConnectionInjector } from "@grpc/grpc-js";
@@ -10,9 +10,6 @@ import { opening } from "./opening.js";
 import type { PeerAccounts } from "./peer-accounts.js";
 import type { RefusalLog } from "./refusals.js";
 
-/** After how long without traffic the kernel asks whether a client is still there. */
-const TCP_KEEPALIVE_MS = 15_000;
-
 /** What connections are measured by. */
 export interface DoorOptions {
   readonly identity: Identity;
@@ -23,12 +20,13 @@ export interface DoorOptions {
 
 /** Where connections come in: those that speak TLS and HTTP/2 in time go on to gRPC. */
 export class Door {
-  private readonly sockets = new Set<Socket>();
-  private readonly early: Socket[] = [];
+  private readonly sockets = new Set<Duplex>();
+  private readonly early: Duplex[] = [];
   /** Those that do not speak HTTP/2 yet, and the timers that close them. */
-  private readonly silent = new Map<Socket, CancelTimer>();
-  private readonly socketOf = new WeakMap<TransportConnection, Socket>();
+  private readonly silent = new Map<Duplex, CancelTimer>();
+  private readonly socketOf = new WeakMap<TransportConnection, Duplex>();
   private readonly tls: TlsAcceptor | undefined;
+  private readonly left = new EventEmitter();
   private injector: ConnectionInjector | undefined;
 
   constructor(private readonly options: DoorOptions) {
@@ -39,7 +37,7 @@ export class Door {
   }
 
   /** Takes a connection that was accepted at the address `listenOn`. */
-  enter(socket: Socket, connection: TransportConnection, listenOn: string): void {
+  enter(socket: Duplex, connection: TransportConnection, listenOn: string): void {
     const { accounts, limits } = this.options;
     const account = accounts.open(connection, listenOn);
     socket.once("close", () => accounts.close(account));
@@ -63,9 +61,8 @@ export class Door {
     socket.once("close", () => {
       this.sockets.delete(socket);
       this.spoke(socket);
+      if (this.sockets.size === 0) this.left.emit("last");
     });
-    // A client that vanished without a word must not keep its streams for ever.
-    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
     if (this.injector) this.begin(socket);
     else this.early.push(socket);
   }
@@ -83,11 +80,16 @@ export class Door {
     for (const socket of this.silent.keys()) socket.destroy();
   }
 
+  /** Resolves when the last connection has ended. */
+  async empty(): Promise<void> {
+    if (this.sockets.size > 0) await once(this.left, "last");
+  }
+
   breakAll(): void {
     for (const socket of this.sockets) socket.destroy();
   }
 
-  private begin(socket: Socket): void {
+  private begin(socket: Duplex): void {
     opening(socket, (kind) => {
       if (kind === "tls" && this.tls) return this.tls.accept(socket);
       if (kind === "tls") {
@@ -116,7 +118,7 @@ export class Door {
     this.injector?.injectConnection(socket);
   }
 
-  private spoke(socket: Socket): void {
+  private spoke(socket: Duplex): void {
     this.silent.get(socket)?.();
     this.silent.delete(socket);
   }

@@ -26,6 +26,11 @@ export interface GrpcServerOptions {
   readonly graceMs?: number;
   /** How much its clients may occupy. */
   readonly limits?: InboundLimits | undefined;
+  /**
+   * Unix sockets pass descriptors: calls find them in the `connection` of their `peer`. Where they cannot, calls come
+   * without. A call over such a socket costs more, so it is for services that need it. Default: false.
+   */
+  readonly attachments?: boolean | undefined;
 }
 
 /** A server that serves until it is closed. */
@@ -63,7 +68,7 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const accounts = new PeerAccounts();
   const refusals = new RefusalLog(logger, clock);
   const door = new Door({ identity, limits, accounts, refusals });
-  const listeners = await listenAll(options.listenOn, (url) => (socket, connection) => {
+  const listeners = await listenAll(options, (url) => (socket, connection) => {
     door.enter(socket, connection, url);
   });
   const listenOn = listeners.map(({ url }) => url);
@@ -108,7 +113,7 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const shutDown = async (): Promise<void> => {
     changes.unsubscribe();
     health.setAll(false);
-    const stopped = stopListening();
+    const stopped = Promise.all([stopListening(), door.empty()]);
     door.close();
     calls.endStreams({ code: Code.Unavailable, details: "the server is shutting down" });
     // Without channelz, grpc-js does not know its sessions well enough to break them; their sockets are ours.
@@ -131,10 +136,12 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
 }
 
 async function listenAll(
-  urls: readonly string[],
+  { listenOn: urls, attachments }: GrpcServerOptions,
   onConnectionTo: (url: string) => OnConnection,
 ): Promise<readonly Listener[]> {
-  const tried = await Promise.allSettled(urls.map((url) => listen(url, onConnectionTo(url))));
+  const tried = await Promise.allSettled(
+    urls.map((url) => listen(url, onConnectionTo(url), { attachments })),
+  );
   const listeners = tried.filter((one) => one.status === "fulfilled").map(({ value }) => value);
   const failed = tried.find((one) => one.status === "rejected");
   if (failed) {

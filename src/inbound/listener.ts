@@ -8,11 +8,16 @@ import {
   type Socket,
 } from "node:net";
 import { dirname } from "node:path";
+import type { Duplex } from "node:stream";
 import { Code, NsmError, transportConnection, type TransportConnection } from "../core/index.js";
+import { attachable } from "../linux/index.js";
 import { isLocalHost } from "../net/index.js";
 import { notAnAddress, unixPath } from "./address.js";
 
 const TCP = /^tcp:\/\/(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/[\]\s]*)):(\d+)$/;
+
+/** After how long without traffic the kernel asks whether a client is still there. */
+const TCP_KEEPALIVE_MS = 15_000;
 
 /** A socket that takes connections. */
 export interface Listener {
@@ -22,8 +27,14 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** What connections can do. */
+export interface ListenerOptions {
+  /** Unix sockets pass descriptors. Default: false. */
+  readonly attachments?: boolean | undefined;
+}
+
 /** Takes a connection: the socket, and who is at its other end. */
-export type OnConnection = (socket: Socket, connection: TransportConnection) => void;
+export type OnConnection = (socket: Duplex, connection: TransportConnection) => void;
 
 /**
  * Listens on `tcp://host:port`, `tcp://:port` or `unix:///path`. For a unix socket its folder is created, a
@@ -35,10 +46,14 @@ export type OnConnection = (socket: Socket, connection: TransportConnection) => 
  * ALREADY_EXISTS when somebody else listens there, PERMISSION_DENIED, FAILED_PRECONDITION when the path is
  * a file that is no socket; each names the address
  */
-export async function listen(url: string, onConnection: OnConnection): Promise<Listener> {
+export async function listen(
+  url: string,
+  onConnection: OnConnection,
+  { attachments = false }: ListenerOptions = {},
+): Promise<Listener> {
   const path = unixPath(url, "listen on");
-  const accepted = path === undefined ? overTcp : overUnix;
-  const server = createServer((socket) => onConnection(socket, accepted(socket)));
+  const accept = path === undefined ? acceptTcp : attachments ? acceptAttachable : acceptUnix;
+  const server = createServer((socket) => onConnection(...accept(socket)));
   if (path === undefined) {
     const host = await bind(server, url, tcpAddress(url));
     const { port } = server.address() as AddressInfo;
@@ -65,14 +80,24 @@ export async function listen(url: string, onConnection: OnConnection): Promise<L
   };
 }
 
-function overUnix(): TransportConnection {
-  return transportConnection({ kind: "unix", address: "unix", local: true });
+type Accepted = Parameters<OnConnection>;
+
+function acceptUnix(socket: Socket): Accepted {
+  return [socket, transportConnection({ kind: "unix", address: "unix", local: true })];
 }
 
-/** Asked when it is accepted: of a socket that is closed since, the kernel tells nothing. */
-function overTcp({ remoteAddress, remotePort }: Socket): TransportConnection {
+function acceptAttachable(socket: Socket): Accepted {
+  const { stream, attachments } = attachable(socket) ?? { stream: socket };
+  return [stream, transportConnection({ kind: "unix", address: "unix", local: true, attachments })];
+}
+
+function acceptTcp(socket: Socket): Accepted {
+  // A client that vanished without a word must not keep its streams for ever.
+  socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
+  // Asked now: of a socket that is closed since, the kernel tells nothing.
+  const { remoteAddress, remotePort } = socket;
   const address = remoteAddress === undefined ? "unknown" : `${remoteAddress}:${remotePort}`;
-  return transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress ?? "") });
+  return [socket, transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress ?? "") })];
 }
 
 /**

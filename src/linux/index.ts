@@ -46,6 +46,17 @@ export type { Field } from "./nftables/field.js";
 export type { Statement } from "./nftables/statement.js";
 export type { Family } from "./nftables/wire.js";
 
+// Descriptors beside the bytes of a unix socket
+export {
+  attachable,
+  attachedPair,
+  canPassDescriptors,
+  type AttachableConnection,
+  type AttachedPair,
+} from "./sockets/attachments.js";
+export { AttachableSocket } from "./sockets/attachable-socket.js";
+export { inodeUrlOf } from "./sockets/received-descriptors.js";
+
 // Sockets and probes inside a namespace
 export { ping, type PingOptions, type PingResult } from "./sockets/ping.js";
 export { connectIn, listenIn, tcpConnect, tcpListen } from "./sockets/tcp.js";

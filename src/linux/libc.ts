@@ -20,13 +20,24 @@ export interface Libc {
   setsockopt(fd: number, level: number, option: number, value: Buffer, length: number): number;
   send(fd: number, data: Buffer, length: number, flags: number): number;
   recv(fd: number, data: Buffer, length: number, flags: number): number;
+  /** Of a `struct msghdr` in a buffer. */
+  sendmsg(fd: number, message: Buffer, flags: number): number;
+  recvmsg(fd: number, message: Buffer, flags: number): number;
+  shutdown(fd: number, how: number): number;
+  fcntl(fd: number, command: number, argument: number): number;
+  /** Where a buffer lies in memory: for structures that point to it. It must stay referred to meanwhile. */
+  address(buffer: Buffer): bigint;
   /** `send` on a pool thread: for calls that the kernel takes milliseconds for. Its errno is lost. */
   sendAsync(fd: number, data: Buffer, length: number, flags: number): Promise<number>;
   /** Ends the process at once, whichever thread asks, without exit handlers. */
   exitNow(status: number): void;
   errno(): number;
-  /** Calls back with readiness of a descriptor, without a thread. Close the handle before the descriptor. */
-  poll(fd: number, interest: PollInterest, ready: () => void): PollHandle;
+  /**
+   * Calls back with readiness of a descriptor, without a thread. Close the handle before the descriptor. What the
+   * callback puts off (`nextTick`, promises) waits for the next event of another kind. When the descriptor has failed,
+   * it is called once and no more until `watch` is called again.
+   */
+  poll(fd: number, interest: PollInterest, ready: (failed: boolean) => void): PollHandle;
 }
 
 export interface PollInterest {
@@ -35,7 +46,10 @@ export interface PollInterest {
 }
 
 export interface PollHandle {
+  /** Waits for that from now on; for nothing when both are left out. */
+  watch(interest: PollInterest): void;
   close(): void;
+  ref(): void;
   unref(): void;
 }
 
@@ -43,13 +57,16 @@ export interface PollHandle {
 interface Koffi {
   load(path: null): { func(definition: string): ForeignFunction };
   errno(): number;
-  node: {
-    poll(
-      fd: number,
-      interest: PollInterest,
-      callback: (status: number, events: unknown) => void,
-    ): PollHandle & { stop(): void };
-  };
+  address(buffer: Buffer): bigint;
+  node: { poll(fd: number, interest: PollInterest, callback: PollCallback): KoffiPollHandle };
+}
+type PollCallback = (status: number, events: unknown) => void;
+interface KoffiPollHandle {
+  start(interest: PollInterest, callback: PollCallback): void;
+  stop(): void;
+  close(): void;
+  ref(): void;
+  unref(): void;
 }
 interface ForeignFunction {
   (...args: unknown[]): unknown;
@@ -96,7 +113,7 @@ function load(): Libc {
   const c = koffi.load(null);
   const func = (definition: string) => c.func(definition) as unknown;
   const send = c.func("intptr_t send(int fd, const void *data, size_t length, int flags)");
-  const polled = new Set<PollHandle>(); // a handle that nobody refers to would be collected and fall silent
+  const polled = new Set<KoffiPollHandle>(); // a handle that nobody refers to would be collected and fall silent
   return {
     setns: func("int setns(int fd, int kind)") as Libc["setns"],
     unshare: func("int unshare(int flags)") as Libc["unshare"],
@@ -115,6 +132,11 @@ function load(): Libc {
     ) as Libc["setsockopt"],
     send: send as unknown as Libc["send"],
     recv: func("intptr_t recv(int fd, void *data, size_t length, int flags)") as Libc["recv"],
+    sendmsg: func("intptr_t sendmsg(int fd, const void *message, int flags)") as Libc["sendmsg"],
+    recvmsg: func("intptr_t recvmsg(int fd, void *message, int flags)") as Libc["recvmsg"],
+    shutdown: func("int shutdown(int fd, int how)") as Libc["shutdown"],
+    fcntl: func("int fcntl(int fd, int command, int argument)") as Libc["fcntl"],
+    address: (buffer) => koffi.address(buffer),
     exitNow: func("void _exit(int status)") as Libc["exitNow"],
     errno: () => koffi.errno(),
     sendAsync: (fd, data, length, flags) =>
@@ -126,12 +148,19 @@ function load(): Libc {
       }),
     poll: (fd, interest, ready) => {
       let open = true;
-      const handle = koffi.node.poll(fd, interest, () => {
-        if (open) ready();
-      });
+      const called = (status: number): void => {
+        if (open) ready(status < 0);
+      };
+      const handle = koffi.node.poll(fd, interest, called);
       polled.add(handle);
       return {
-        unref: () => handle.unref(),
+        ref: () => open && handle.ref(),
+        unref: () => open && handle.unref(),
+        watch: (other) => {
+          if (!open) return;
+          if (other.readable || other.writable) handle.start(other, called);
+          else handle.stop();
+        },
         close: () => {
           if (!open) return; // stopping or closing it twice ends the process
           open = false;

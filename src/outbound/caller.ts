@@ -22,6 +22,19 @@ export interface UnaryOptions {
   readonly carriesPath?: boolean;
 }
 
+/**
+ * Descriptors that go along with the calls made in this Context, on the same connection: the receiver finds them in
+ * `Peer.connection`, by the inode URLs in the message. They must stay open until the call has ended, and are the
+ * caller's to close.
+ *
+ * Calls with this key, be the list empty, go over a connection on which answers may bring descriptors, too: on unix
+ * sockets and in memory. Elsewhere, and where the native module is missing, they go without.
+ *
+ * @example
+ * const answer = await link.networkService.request(ctx.with(attachments, [namespace.fd]), request);
+ */
+export const attachments = new ContextKey<readonly number[]>("attachments");
+
 /** Where a link puts who answered. */
 export interface ServerPeerHolder {
   current?: Peer | undefined;

@@ -2,24 +2,33 @@ import type { Socket } from "node:net";
 import { CallCredentials, ChannelCredentials, type Metadata } from "@grpc/grpc-js";
 import { transportConnection, type Peer, type TransportConnection } from "../core/index.js";
 import type { OnPeer } from "../identity/index.js";
+import { attachable, type AttachableSocket } from "../linux/index.js";
 import { isLocalHost } from "../net/index.js";
 
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 type ConnectorArguments = Parameters<ChannelCredentials["_createSecureConnector"]>;
+
+/** After how long without traffic the kernel asks whether the peer is still there. */
+const TCP_KEEPALIVE_MS = 15_000;
 
 /** One connection of a channel: who is at its other end. */
 export interface ChannelConnection {
   readonly peer: Peer;
 }
 
+/** What a connection is made of before TLS. */
+export type ChannelSocket = Socket | AttachableSocket;
+
 /** What a channel has its connections made with. */
 export interface ConnectionsOptions {
+  /** Unix sockets pass descriptors, as far as that is possible here. */
+  readonly attachable: boolean;
   /** The address, for people. */
   readonly url: string;
   /** Credentials for one connection. */
   readonly credentials: (onPeer: OnPeer) => ChannelCredentials;
   /** Called before TLS and HTTP/2 begin on a socket. grpc-js neither bounds nor ends these two. */
-  readonly onSocket: (socket: Socket) => void;
+  readonly onSocket: (socket: ChannelSocket) => void;
   /** Called when TLS has verified the server of a connection. */
   readonly onPeer: OnPeer;
 }
@@ -48,18 +57,18 @@ export class ChannelConnections extends ChannelCredentials {
 
   /** For one address of the channel's target; grpc-js keeps one connection to it, and makes a new one when it broke. */
   override _createSecureConnector(...args: ConnectorArguments): SecureConnector {
-    const { url, credentials, onSocket, onPeer } = this.options;
+    const { url, attachable, credentials, onSocket, onPeer } = this.options;
     const newest = new NewestConnection();
     return {
       connect: async (socket) => {
-        onSocket(socket);
-        const connection = transportOf(socket);
+        const [stream, connection] = transportOf(socket, attachable);
+        onSocket(stream);
         let peer: Peer = { address: url, local: connection.local, connection };
         const own = credentials((certificate, id) => {
           peer = { ...peer, certificate, spiffeId: id.toString() };
           onPeer(certificate, id);
         });
-        const connected = await own._createSecureConnector(...args).connect(socket);
+        const connected = await own._createSecureConnector(...args).connect(stream as Socket);
         newest.connection = { peer };
         return connected;
       },
@@ -114,10 +123,17 @@ export class CredentialsOfCall extends CallCredentials {
   }
 }
 
-function transportOf({ remoteAddress, remotePort }: Socket): TransportConnection {
+/** In the turn the socket is connected: nothing was read from it yet. */
+function transportOf(socket: Socket, passesDescriptors: boolean): [ChannelSocket, TransportConnection] {
+  const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined) {
-    return transportConnection({ kind: "unix", address: "unix", local: true });
+    const { stream, attachments } = (passesDescriptors && attachable(socket)) || {
+      stream: socket,
+      attachments: undefined,
+    };
+    return [stream, transportConnection({ kind: "unix", address: "unix", local: true, attachments })];
   }
+  socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
   const address = `${remoteAddress}:${remotePort}`;
-  return transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress) });
+  return [socket, transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress) })];
 }

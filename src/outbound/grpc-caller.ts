@@ -11,20 +11,28 @@ import {
   type RegistrationPathHolder,
 } from "../core/index.js";
 import { decodePath, encodePath, PATH_HEADER, TRACING_HEADER } from "../inbound/index.js";
-import { serverPeer, type Caller, type Method } from "./caller.js";
+import { attachments, serverPeer, type Caller, type Method } from "./caller.js";
 import type { CredentialsOfCall } from "./channel-connections.js";
 import type { ChannelPool } from "./channel-pool.js";
 import type { PooledChannel } from "./grpc-channel.js";
 import { callAborted, callFailed } from "./wire-error.js";
 
+/** The connections to one target. They are the same where descriptors cannot travel. */
+export interface CallerPools {
+  readonly plain: ChannelPool;
+  /** For calls with attachments: passing descriptors makes all calls on a connection dearer. */
+  readonly attachable: ChannelPool;
+}
+
 /** Calls one target over gRPC. */
-export function grpcCaller(pool: ChannelPool): Caller {
-  const { url } = pool;
+export function grpcCaller(pools: CallerPools): Caller {
+  const { url } = pools.plain;
 
   const isLate = (ctx: Context, error?: ServiceError | null): boolean =>
     codeOf(ctx.signal.aborted ? ctx.signal.reason : error) === Code.DeadlineExceeded;
   const failure = (ctx: Context, channel: PooledChannel, method: string, error: ServiceError): NsmError => {
-    if (pool.closed) return callFailed(method, url, Code.Cancelled, "the links of this process were closed");
+    if (pools.plain.closed)
+      return callFailed(method, url, Code.Cancelled, "the links of this process were closed");
     if (ctx.signal.aborted) return callAborted(method, url, asNsmError(ctx.signal.reason));
     if (channel.abandoned) return callFailed(method, url, Code.Unavailable, "its connection went silent");
     const details = error.details ?? error.message;
@@ -45,6 +53,7 @@ export function grpcCaller(pool: ChannelPool): Caller {
   };
   const acquire = (ctx: Context, method: string): PooledChannel => {
     if (ctx.signal.aborted) throw callAborted(method, url, asNsmError(ctx.signal.reason));
+    const pool = ctx.get(attachments) === undefined ? pools.plain : pools.attachable;
     const channel = pool.current();
     if (!channel) throw callFailed(method, url, Code.Cancelled, "the links of this process were closed");
     return channel;
@@ -65,7 +74,7 @@ export function grpcCaller(pool: ChannelPool): Caller {
       const path = carriesPath ? encodePath(holder?.current ?? { index: 0, segments: [] }) : undefined;
       const channel = acquire(ctx, method.path);
       const metadata = headersOf(ctx);
-      const credentials = channel.credentials();
+      const credentials = channel.credentials(ctx.get(attachments));
       if (path !== undefined) metadata.set(PATH_HEADER, path);
       return new Promise<A>((resolve, reject) => {
         let returned: string | undefined;
@@ -101,7 +110,7 @@ export function grpcCaller(pool: ChannelPool): Caller {
     stream: <Q, A>(ctx: Context, method: Method<Q, A>, message: Q) =>
       new Observable<A>((subscriber) => {
         const channel = acquire(ctx, method.path);
-        const credentials = channel.credentials();
+        const credentials = channel.credentials(ctx.get(attachments));
         const call = channel.client.makeServerStreamRequest(
           method.path,
           method.requestSerialize,
@@ -150,6 +159,7 @@ function headersOf(ctx: Context): Metadata {
 function plain(details: string): string {
   return details
     .replace(/^No connection established\. Last error: (\w*Error: )?/, "not reachable: ")
+    .replace(/^Getting metadata from plugin failed with error: /, "")
     .replace("Failed to connect", CLOSED_AT_ONCE)
     .replace(/\. Resolution note: $/, "")
     .replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");

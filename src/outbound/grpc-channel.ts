@@ -1,8 +1,13 @@
-import type { Socket } from "node:net";
 import { Client, connectivityState, Metadata, type ChannelOptions } from "@grpc/grpc-js";
 import type { Clock, NsmError, Token } from "../core/index.js";
 import { tokenHeaders, validUntil, type Identity } from "../identity/index.js";
-import { ChannelConnections, CredentialsOfCall, type ChannelConnection } from "./channel-connections.js";
+import { AttachableSocket } from "../linux/index.js";
+import {
+  ChannelConnections,
+  CredentialsOfCall,
+  type ChannelConnection,
+  type ChannelSocket,
+} from "./channel-connections.js";
 import { pingServer } from "./liveness.js";
 import { isAddressTarget } from "./target.js";
 
@@ -23,9 +28,6 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.dns_min_time_between_resolutions_ms": 1_000,
 };
 
-/** After how long without traffic the kernel asks whether the peer is still there. */
-const TCP_KEEPALIVE_MS = 15_000;
-
 /** Where a channel leads, as whom, and how patiently. */
 export interface ChannelSettings {
   /** As it was given, for people. */
@@ -35,6 +37,8 @@ export interface ChannelSettings {
   readonly identity: Identity;
   readonly clock: Clock;
   readonly handshakeTimeoutMs: number;
+  /** Its calls may have attachments. */
+  readonly attachable: boolean;
 }
 
 /** Anything under way on a channel. */
@@ -47,7 +51,7 @@ export class PooledChannel {
   readonly client: Client;
   /** Each with what had been received when it began. */
   private readonly calls = new Map<Cancellable, number>();
-  private readonly sockets = new Set<Socket>();
+  private readonly sockets = new Set<ChannelSocket>();
   private receivedBefore = 0;
   private pinging = false;
   private silent = false;
@@ -62,9 +66,10 @@ export class PooledChannel {
     private readonly settings: ChannelSettings,
     private readonly onIdle: () => void,
   ) {
-    const { url, target, identity, clock } = settings;
+    const { url, target, identity, clock, attachable } = settings;
     const connections = new ChannelConnections({
       url,
+      attachable,
       credentials: (onPeer) => identity.channelCredentials(onPeer, (failure) => (this.lastFailure = failure)),
       onSocket: (socket) => this.watch(socket),
       onPeer: (certificate) => {
@@ -99,9 +104,12 @@ export class PooledChannel {
     return this.calls.size;
   }
 
-  /** The credentials of one call: a token for the server that gets it. */
-  credentials(): CredentialsOfCall {
-    return new CredentialsOfCall((connection) => this.tokenFor(connection));
+  /** The credentials of one call: a token for the server that gets it. The attachments travel before the call. */
+  credentials(attachments: readonly number[] = []): CredentialsOfCall {
+    return new CredentialsOfCall((connection) => {
+      for (const fd of attachments) connection.peer.connection?.attachments?.send(fd);
+      return this.tokenFor(connection);
+    });
   }
 
   /** Whether it was given up because its server did not answer any more. */
@@ -116,6 +124,7 @@ export class PooledChannel {
 
   began(call: Cancellable): void {
     this.calls.set(call, this.received);
+    if (this.calls.size === 1) this.holdProcess();
   }
 
   /** @param late whether it ended because its time was over */
@@ -123,6 +132,7 @@ export class PooledChannel {
     const unanswered = this.calls.get(call) === this.received;
     this.calls.delete(call);
     if (late && unanswered) this.checkServer();
+    if (this.calls.size === 0) this.holdProcess();
     this.closeWhenDone();
     if (this.calls.size === 0) this.onIdle();
   }
@@ -178,17 +188,26 @@ export class PooledChannel {
     if (!connected) for (const socket of this.sockets) socket.destroy();
   }
 
-  private watch(socket: Socket): void {
+  private watch(socket: ChannelSocket): void {
     this.sockets.add(socket);
+    const late = setTimeout(() => {
+      if (!this.connected) socket.destroy(new Error("it took the connection but does not speak"));
+    }, this.settings.handshakeTimeoutMs).unref();
     socket.once("close", () => {
+      clearTimeout(late);
       this.sockets.delete(socket);
       this.receivedBefore += socket.bytesRead;
     });
-    socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-    socket.setTimeout(this.settings.handshakeTimeoutMs, () => {
-      socket.setTimeout(0);
-      if (!this.connected) socket.destroy(new Error("it took the connection but does not speak"));
-    });
+    this.holdProcess();
+  }
+
+  /** A process lives on for calls, but not for connections: gRPC sees to that with the sockets of Node only. */
+  private holdProcess(): void {
+    for (const socket of this.sockets) {
+      if (!(socket instanceof AttachableSocket)) continue;
+      if (this.calls.size > 0) socket.ref();
+      else socket.unref();
+    }
   }
 
   private tokenFor({ peer }: ChannelConnection): Metadata {

@@ -48,21 +48,27 @@ export function grpcLinks(options: GrpcLinksOptions): GrpcLinks {
   const changes = identity.changes.subscribe(() => pools.forEach((pool) => pool.retire()));
 
   const newLink = (url: string, target: string): HealthLink => {
-    const pool = new ChannelPool(
-      { url, target, identity, clock, handshakeTimeoutMs },
-      {
-        until: life.signal,
-        onUsed() {
-          pools.add(pool);
-          if (!links.has(target)) links.set(target, link);
+    const newPool = (attachable: boolean): ChannelPool => {
+      const pool: ChannelPool = new ChannelPool(
+        { url, target, identity, clock, handshakeTimeoutMs, attachable },
+        {
+          until: life.signal,
+          onUsed() {
+            pools.add(pool);
+            if (!links.has(target)) links.set(target, link);
+          },
+          onReleased() {
+            pools.delete(pool);
+            if (own.every((one) => !pools.has(one)) && links.get(target) === link) links.delete(target);
+          },
         },
-        onReleased() {
-          pools.delete(pool);
-          if (links.get(target) === link) links.delete(target);
-        },
-      },
-    );
-    const link = linkOver(url, grpcCaller(pool));
+      );
+      return pool;
+    };
+    const plain = newPool(false);
+    const attachable = target.startsWith("unix:") ? newPool(true) : plain;
+    const own = [plain, attachable];
+    const link = linkOver(url, grpcCaller({ plain, attachable }));
     return link;
   };
 

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export { serverPeer, type ServerPeerHolder } from "./caller.js";
+export { attachments, serverPeer, type ServerPeerHolder } from "./caller.js";
 export { grpcLinks, type GrpcLinks, type GrpcLinksOptions } from "./grpc.js";
 export type { Health, HealthLink, HealthLinks } from "./link.js";
 export {

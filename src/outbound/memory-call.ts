@@ -9,6 +9,7 @@ import {
 } from "../core/index.js";
 import type { TokenGenerator } from "../identity/index.js";
 import { callAborted, callFailed } from "./wire-error.js";
+import type { MemoryAttachments } from "./memory-attachments.js";
 import type { FaultBook, Route } from "./memory-faults.js";
 
 /** What a call over memory takes part in. */
@@ -24,6 +25,7 @@ export interface MemoryOwner {
   /** How servers see it, but for the token. */
   readonly peer: Peer;
   readonly tokens: TokenGenerator;
+  readonly attachments: MemoryAttachments<object>;
   closed: boolean;
 }
 

@@ -11,7 +11,8 @@ import {
 } from "../core/index.js";
 import { answerStream, answerUnary, decodePath, encodePath } from "../inbound/index.js";
 import type { Handler, Handlers, IncomingCall } from "../inbound/index.js";
-import { serverPeer, type Caller } from "./caller.js";
+import { attachments, serverPeer, type Caller } from "./caller.js";
+import { reachedBy } from "./memory-attachments.js";
 import { MemoryCall, type Medium, type MemoryOwner } from "./memory-call.js";
 
 /** Who listens at an address. */
@@ -50,8 +51,11 @@ export function memoryCaller({ medium, listening, owner, target, url }: MemoryCa
     call.travel("there", () => {
       const server = listening.get(target);
       if (!server) return call.break("nobody listens there");
+      const sent = ctx.get(attachments);
+      const [near, far] = (sent && owner.attachments.endsTo(server)) ?? [];
+      for (const fd of sent ?? []) near?.send(fd);
       const holder = ctx.get(serverPeer);
-      if (holder) holder.current = server.peer;
+      if (holder) holder.current = reachedBy(server.peer, near);
       const { method } = call.route;
       const handler = server.handlers.get(method);
       if (handler?.kind !== kind) {
@@ -62,7 +66,7 @@ export function memoryCaller({ medium, listening, owner, target, url }: MemoryCa
         signal: call.server.signal,
         clock: server.clock,
         remainingMs: ctx.deadline === undefined ? undefined : ctx.deadline - medium.clock.now(),
-        peer: { ...owner.peer, token },
+        peer: { ...reachedBy(owner.peer, far), token },
         path,
         tracing: ctx.get(grpcTracing)?.toString(),
         logger: server.logger,

@@ -13,6 +13,7 @@ import { handlersOf, HealthBook, type Services } from "../inbound/index.js";
 import { linkOver, type HealthLink, type HealthLinks } from "./link.js";
 import type { MemoryCall, Medium, MemoryOwner } from "./memory-call.js";
 import { memoryCaller, type Listening } from "./memory-caller.js";
+import { MemoryAttachments } from "./memory-attachments.js";
 import { FaultBook, type MemoryFaults } from "./memory-faults.js";
 import { targetOf } from "./target.js";
 
@@ -77,6 +78,7 @@ export interface MemoryNetworkOptions {
 export function memoryNetwork({ clock, random = Math.random }: MemoryNetworkOptions): MemoryNetwork {
   const listening = new Map<string, Listening>();
   const calls = new Set<MemoryCall>();
+  const owners = new Set<MemoryOwner>();
   const breakWhere = (struck: (call: MemoryCall) => boolean, why: string): void => {
     for (const call of [...calls].filter(struck)) call.break(why);
   };
@@ -107,6 +109,7 @@ export function memoryNetwork({ clock, random = Math.random }: MemoryNetworkOpti
           if (listening.get(target) !== self) return;
           listening.delete(target);
           breakWhere((call) => call.route.target === target, "the server is gone");
+          for (const owner of owners) owner.attachments.close(self);
         },
       };
     },
@@ -114,7 +117,9 @@ export function memoryNetwork({ clock, random = Math.random }: MemoryNetworkOpti
       const tokens = caller.tokens ?? insecureTokens({ clock, subject: peerOf(caller, "").spiffeId ?? "" });
       const peer = peerOf(caller, caller.name);
       const links = new Map<string, HealthLink>();
-      const owner: MemoryOwner = { name: caller.name, peer, tokens, closed: false };
+      const attachments = new MemoryAttachments<object>(clock);
+      const owner: MemoryOwner = { name: caller.name, peer, tokens, attachments, closed: false };
+      owners.add(owner);
       return {
         to(url) {
           const target = targetOf(url);
@@ -126,6 +131,8 @@ export function memoryNetwork({ clock, random = Math.random }: MemoryNetworkOpti
         close() {
           owner.closed = true;
           for (const call of [...calls]) if (call.route.owner === owner) call.refuse();
+          attachments.close();
+          owners.delete(owner);
         },
       };
     },

@@ -1,0 +1,202 @@
+import { closeSync } from "node:fs";
+import { constants } from "node:os";
+import { Duplex } from "node:stream";
+import type { Socket } from "node:net";
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../constants.js";
+import { SystemCallError } from "../errno.js";
+import { check, libc, type PollHandle } from "../libc.js";
+import { isNotNow, receiveMessage, sendDescriptor } from "./scm-rights.js";
+
+const F_DUPFD_CLOEXEC = 1030;
+const [SHUT_WR, SHUT_RDWR] = [1, 2];
+const ETOOMANYREFS = 109;
+/** Reads in one turn, so that one busy connection does not keep the others waiting. */
+const READS_PER_TURN = 16;
+
+type WriteDone = (error?: Error | null) => void;
+
+/** A descriptor of our own for the same open file, which children do not inherit. The caller closes it. */
+export function duplicate(fd: number): number {
+  return check("fcntl", libc().fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+/**
+ * A unix stream socket that passes descriptors beside its bytes, which Node's own socket drops. To its peer it
+ * is like any other: a descriptor travels with one byte of what is written next.
+ */
+export class AttachableSocket extends Duplex {
+  /** How many bytes have come, as with Node's sockets. */
+  bytesRead = 0;
+  private readonly poll: PollHandle;
+  private readonly queued: number[] = [];
+  private wantsData = false;
+  /** After an error nothing is watched any more, although there may be more to read. */
+  private stopped = false;
+  private watched = { readable: false, writable: false };
+  private unsent: { readonly data: Buffer; readonly done: WriteDone } | undefined;
+  private turn: NodeJS.Immediate | undefined;
+
+  /** Takes over the descriptor. Those that are received are `onDescriptor`'s to close. */
+  constructor(
+    private readonly fd: number,
+    private readonly onDescriptor: (descriptor: number) => void,
+  ) {
+    super({ allowHalfOpen: false, readableHighWaterMark: 64 << 10, writableHighWaterMark: 64 << 10 });
+    // Work that is begun within the callback would lie there until something else happens.
+    this.poll = libc().poll(fd, { readable: true }, (failed) => {
+      this.stopped ||= failed;
+      this.turn ??= setImmediate(() => this.ready());
+    });
+    this.watch({ readable: false, writable: false });
+  }
+
+  /**
+   * Takes over a connected socket of Node before anything was read from it; undefined when it has no descriptor.
+   */
+  static over(socket: Socket, onDescriptor: (descriptor: number) => void): AttachableSocket | undefined {
+    const { fd = -1 } = (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle ?? {};
+    if (fd < 0) return undefined;
+    const own = new AttachableSocket(duplicate(fd), onDescriptor);
+    socket.destroy();
+    return own;
+  }
+
+  /** Sends a descriptor with the next bytes. It is closed then, or with the socket. */
+  attach(descriptor: number): void {
+    if (this.destroyed) closeSync(descriptor);
+    else this.queued.push(descriptor);
+  }
+
+  /** The process lives on for it. */
+  ref(): void {
+    this.poll.ref();
+  }
+
+  /** The process need not live on for it. */
+  unref(): void {
+    this.poll.unref();
+  }
+
+  /** When the peer has hung up, what is still written is lost, as with Node's sockets: it is no error. */
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    if (!this.writableEnded) return super.write(chunk, ...(rest as [BufferEncoding, WriteDone]));
+    const done = rest.at(-1);
+    if (typeof done === "function") process.nextTick(done);
+    return true;
+  }
+
+  override _read(): void {
+    this.wantsData = true;
+    if (!this.watched.readable) this.watch({ ...this.watched, readable: true });
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: WriteDone): void {
+    this.unsent = { data: chunk, done };
+    this.send();
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: WriteDone): void {
+    this.unsent = { data: Buffer.concat(chunks.map(({ chunk }) => chunk)), done };
+    this.send();
+  }
+
+  override _final(done: WriteDone): void {
+    // It fails when the peer is gone: then there is nobody to tell.
+    libc().shutdown(this.fd, SHUT_WR);
+    done();
+  }
+
+  override _destroy(error: Error | null, done: WriteDone): void {
+    clearImmediate(this.turn);
+    this.poll.close();
+    closeSync(this.fd);
+    for (const descriptor of this.queued.splice(0)) closeSync(descriptor);
+    const { unsent } = this;
+    this.unsent = undefined;
+    unsent?.done(error ?? new Error("the socket was closed"));
+    done(error);
+  }
+
+  private ready(): void {
+    this.turn = undefined;
+    if (this.destroyed) return;
+    if (this.unsent) this.send();
+    if (this.wantsData) this.receive();
+    // Only now: as a rule the reader wants more before the next turn.
+    else if (this.watched.readable) this.watch({ ...this.watched, readable: false });
+    if (this.stopped && !this.destroyed) this.watch(this.watched);
+    this.stopped = false;
+  }
+
+  private receive(): void {
+    for (let reads = 0; reads < READS_PER_TURN && this.wantsData && !this.destroyed; reads++) {
+      const received = receiveMessage(this.fd);
+      if (typeof received === "number") {
+        if (isNotNow(received)) return;
+        if (isHungUp(received)) return this.endOfData();
+        return void this.destroy(new SystemCallError("recvmsg", received));
+      }
+      const { data, descriptors } = received;
+      for (const descriptor of descriptors) this.onDescriptor(descriptor);
+      if (data.length === 0) return this.endOfData();
+      this.bytesRead += data.length;
+      this.wantsData = this.push(Buffer.from(data));
+      // Behind a message with descriptors there may be more; behind a short one without there is nothing yet.
+      if (descriptors.length === 0 && data.length < 64 << 10) return;
+    }
+  }
+
+  private endOfData(): void {
+    this.wantsData = false;
+    this.watch({ ...this.watched, readable: false });
+    this.push(null);
+  }
+
+  private send(): void {
+    let { data } = this.unsent!;
+    let errno = 0;
+    // All at once, as there may be no other write; those beyond the bytes of this one wait for it.
+    while (this.queued.length > 0 && data.length > 0) {
+      errno = sendDescriptor(this.fd, data[0]!, this.queued[0]!);
+      if (isNotNow(errno)) break;
+      closeSync(this.queued.shift()!);
+      // Too many are on their way already: the byte goes alone, and who waits for the descriptor will tell.
+      if (errno === ETOOMANYREFS) errno = 0;
+      else if (errno === 0) data = data.subarray(1);
+      else break;
+    }
+    while (errno === 0 && data.length > 0) {
+      const sent = libc().send(this.fd, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent < 0) errno = libc().errno();
+      else data = data.subarray(sent);
+    }
+    this.sent(data, errno);
+  }
+
+  private sent(left: Buffer, errno: number): void {
+    const { done } = this.unsent!;
+    if (isNotNow(errno)) {
+      this.unsent = { data: left, done };
+      if (!this.watched.writable) this.watch({ ...this.watched, writable: true });
+      return;
+    }
+    this.unsent = undefined;
+    if (this.watched.writable) this.watch({ ...this.watched, writable: false });
+    if (isHungUp(errno)) {
+      // As with Node's sockets, the reader tells when it has read what there still is: shut, that has an end.
+      libc().shutdown(this.fd, SHUT_RDWR);
+      return done();
+    }
+    done(errno === 0 ? null : new SystemCallError("send", errno));
+  }
+
+  private watch(interest: { readonly readable: boolean; readonly writable: boolean }): void {
+    this.watched = interest;
+    this.poll.watch(interest);
+  }
+}
+
+/** Whether an errno only says that the peer is gone: for a stream that is its end. */
+function isHungUp(errno: number): boolean {
+  return errno === constants.errno.EPIPE || errno === constants.errno.ECONNRESET;
+}

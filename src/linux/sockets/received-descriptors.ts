@@ -1,0 +1,111 @@
+import { closeSync, fstatSync } from "node:fs";
+import { Code, NsmError, systemClock, type CancelTimer, type Clock } from "../../core/index.js";
+import { duplicate } from "./attachable-socket.js";
+
+/** How many descriptors wait for their calls on one connection; the oldest makes room for one more. */
+export const MAX_WAITING = 256;
+/** How long one waits. The call that names it comes with it, or within its own deadline. */
+const KEPT_MS = 60_000;
+
+const INODE_URL = /^inode:\/\/\d+\/\d+$/;
+
+/** How peers name the open file behind a descriptor: `inode://<device>/<inode>`. */
+export function inodeUrlOf(fd: number): string {
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  return `inode://${dev}/${ino}`;
+}
+
+interface Waiter {
+  readonly resolve: (fd: number) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * The descriptors that came on one connection, by what they refer to: nothing on the wire says which call they
+ * belong to, and they may come before or after the message that names them.
+ */
+export class ReceivedDescriptors {
+  /** By inode URL, the oldest first. */
+  private readonly held = new Map<string, number>();
+  private readonly waiters = new Map<string, Set<Waiter>>();
+  private readonly timers = new Map<string, CancelTimer>();
+  private over = false;
+
+  constructor(private readonly clock: Clock = systemClock) {}
+
+  /** Takes over a descriptor. */
+  arrived(fd: number): void {
+    const url = inodeUrlOf(fd);
+    if (this.over || this.held.has(url)) return closeSync(fd);
+    if (this.held.size >= MAX_WAITING) this.drop(this.held.keys().next().value!);
+    this.held.set(url, fd);
+    this.timers.set(
+      url,
+      this.clock.after(KEPT_MS, () => this.drop(url)),
+    );
+    const waiting = this.waiters.get(url) ?? [];
+    this.waiters.delete(url);
+    for (const { resolve } of waiting) resolve(duplicate(fd));
+  }
+
+  /**
+   * A descriptor of the file that has come or will come, the caller's to close.
+   *
+   * @throws NsmError INVALID_ARGUMENT for what is no inode URL, UNAVAILABLE when the connection ends first; an abort
+   * throws the signal's reason
+   */
+  async take(url: string, signal: AbortSignal): Promise<number> {
+    if (!INODE_URL.test(url)) {
+      throw new NsmError(
+        Code.InvalidArgument,
+        `"${url}" names no descriptor: it must be inode://device/inode`,
+      );
+    }
+    if (signal.aborted) throw signal.reason as Error;
+    const held = this.held.get(url);
+    if (held !== undefined) return duplicate(held);
+    if (this.over) throw gone(url);
+    return new Promise((resolve, reject) => {
+      const waiters = this.waiters.get(url) ?? new Set();
+      this.waiters.set(url, waiters);
+      const settled = (): void => {
+        signal.removeEventListener("abort", abort);
+        waiters.delete(waiter);
+        if (waiters.size === 0 && this.waiters.get(url) === waiters) this.waiters.delete(url);
+      };
+      const waiter: Waiter = {
+        resolve: (fd) => {
+          settled();
+          resolve(fd);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      };
+      const abort = (): void => waiter.reject(signal.reason as Error);
+      signal.addEventListener("abort", abort, { once: true });
+      waiters.add(waiter);
+    });
+  }
+
+  /** The connection is over: closes what nobody took, and refuses those who wait. */
+  close(): void {
+    this.over = true;
+    for (const url of [...this.held.keys()]) this.drop(url);
+    for (const [url, waiting] of [...this.waiters]) {
+      for (const { reject } of [...waiting]) reject(gone(url));
+    }
+  }
+
+  private drop(url: string): void {
+    closeSync(this.held.get(url)!);
+    this.held.delete(url);
+    this.timers.get(url)?.();
+    this.timers.delete(url);
+  }
+}
+
+function gone(url: string): NsmError {
+  return new NsmError(Code.Unavailable, `the connection ended before the descriptor ${url} came`);
+}

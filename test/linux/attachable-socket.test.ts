@@ -1,0 +1,194 @@
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Code, Context } from "../../src/core/index.js";
+import { attachable, inodeUrlOf, type AttachableConnection } from "../../src/linux/index.js";
+import { MAX_WAITING, ReceivedDescriptors } from "../../src/linux/sockets/received-descriptors.js";
+import { virtualClock } from "../../src/testing/index.js";
+import { descriptorCount, descriptorsDownTo, OpenFiles } from "./descriptor-kit.js";
+
+const never = Context.background().signal;
+
+describe("a unix socket that passes descriptors", () => {
+  let before: number;
+  let files: OpenFiles;
+  let server: Server | undefined;
+  let path: string;
+  const streams: Duplex[] = [];
+
+  beforeEach(() => {
+    before = descriptorCount();
+    files = new OpenFiles();
+    path = join(files.folder, "s");
+  });
+  afterEach(async () => {
+    for (const stream of streams.splice(0)) stream.destroy();
+    server?.close();
+    server = undefined;
+    files.remove();
+    await descriptorsDownTo(before);
+  });
+
+  /** The two ends of a connection, as Node makes them. */
+  const plainPair = async <A, B>(accept: (s: Socket) => A, reach: (s: Socket) => B): Promise<[A, B]> => {
+    const own = (server = createServer());
+    await new Promise<void>((resolve) => own.listen(path, resolve));
+    const accepted = new Promise<A>((resolve) => own.once("connection", (s) => resolve(accept(s))));
+    const socket = connect(path);
+    const reached = new Promise<B>((resolve) => socket.once("connect", () => resolve(reach(socket))));
+    return Promise.all([accepted, reached]);
+  };
+  const take = (socket: Socket): AttachableConnection => {
+    const taken = attachable(socket)!;
+    streams.push(taken.stream);
+    return taken;
+  };
+  const keep = (socket: Socket): Socket => {
+    streams.push(socket);
+    return socket;
+  };
+
+  test.each(["from it", "to it"])(
+    "carries bytes in order %s, as fast as the reader takes them",
+    async (way) => {
+      const [own, other] = await plainPair(take, keep);
+      const [writer, reader] = way === "from it" ? [own.stream, other] : [other, own.stream];
+      const data = randomBytes(8 << 20);
+      const hash = createHash("sha256");
+      let length = 0;
+      const ended = once(reader, "end");
+      reader.on("data", (chunk: Buffer) => {
+        hash.update(chunk);
+        length += chunk.length;
+        if (length % 7 !== 0) return;
+        reader.pause();
+        setImmediate(() => reader.resume());
+      });
+      for (let at = 0; at < data.length; at += 100_000) {
+        if (!writer.write(data.subarray(at, at + 100_000))) await once(writer, "drain");
+      }
+      writer.end();
+      await ended;
+      expect(length).toBe(data.length);
+      expect(hash.digest("hex")).toBe(createHash("sha256").update(data).digest("hex"));
+    },
+  );
+
+  test("does not read ahead of a reader that takes nothing", async () => {
+    const [own, other] = await plainPair(take, keep);
+    let taken = 0;
+    while (other.write(Buffer.alloc(64 << 10), () => (taken += 64 << 10)) || taken === 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (other.writableLength > 1 << 20) break;
+    }
+    expect(own.stream.bytesRead).toBeLessThan(1 << 20);
+  });
+
+  test("brings descriptors of the same files, beside the bytes, not for children", async () => {
+    const [a, b] = await plainPair(take, take);
+    const fd = files.add("one", "what is in it");
+    a.attachments.send(fd);
+    a.stream.write("hello");
+    const [bytes] = (await once(b.stream, "data")) as [Buffer];
+    const received = await b.attachments.receive(inodeUrlOf(fd), never);
+    expect(received).not.toBe(fd);
+    expect(inodeUrlOf(received)).toBe(inodeUrlOf(fd));
+    expect(readFileSync(`/proc/self/fd/${received}`, "utf8")).toBe("what is in it");
+    expect(readFileSync(`/proc/self/fdinfo/${received}`, "utf8")).toMatch(/flags:\s+0?2\d{6}\b/);
+    closeSync(received);
+    expect("hello".startsWith(bytes.toString())).toBe(true);
+  });
+
+  test("brings more descriptors than bytes or than one write carries, in the writes that follow", async () => {
+    const [a, b] = await plainPair(take, take);
+    const sent = files.many(100);
+    for (const fd of sent) a.attachments.send(fd);
+    let text = "";
+    b.stream.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    a.stream.write("0123456789");
+    a.stream.write("x".repeat(200));
+    a.stream.write("y".repeat(200));
+    const received = await Promise.all(sent.map((fd) => b.attachments.receive(inodeUrlOf(fd), never)));
+    expect(received.map(inodeUrlOf)).toEqual(sent.map(inodeUrlOf));
+    received.forEach((fd) => closeSync(fd));
+    while (text.length < 410) await once(b.stream, "data");
+    expect(text).toBe(`0123456789${"x".repeat(200)}${"y".repeat(200)}`);
+  });
+
+  test("closes what came twice and, at its end, what nobody took or sent", async () => {
+    const [a, b] = await plainPair(take, take);
+    const fd = files.add("one");
+    b.stream.resume();
+    for (let i = 0; i < 5; i++) a.attachments.send(fd);
+    a.stream.write("hello");
+    closeSync(await b.attachments.receive(inodeUrlOf(fd), never));
+    while (b.stream.bytesRead < 5) await once(b.stream, "data");
+    a.attachments.send(files.add("two"));
+    a.stream.destroy();
+    await once(b.stream, "close");
+    a.attachments.send(fd);
+  });
+
+  test("ends for the other side when its process lets go, and fails nobody who still writes", async () => {
+    const [a, b] = await plainPair(take, take);
+    const waiting = b.attachments.receive("inode://1/1", never);
+    const refused = expect(waiting).rejects.toMatchObject({ code: Code.Unavailable });
+    const errors: Error[] = [];
+    b.stream.on("error", (error) => errors.push(error));
+    b.stream.resume();
+    a.stream.destroy();
+    b.stream.write("into the void");
+    await once(b.stream, "close");
+    await refused;
+    expect(errors).toEqual([]);
+    await expect(b.attachments.receive("inode://1/1", never)).rejects.toMatchObject({
+      code: Code.Unavailable,
+    });
+  });
+
+  test("tells its end to a peer that only reads, and to one that is Node's", async () => {
+    const [a, other] = await plainPair(take, keep);
+    other.resume();
+    const ended = once(other, "end");
+    a.stream.end("bye");
+    await ended;
+    other.destroy();
+  });
+
+  test("lets a wait for a descriptor be given up, and refuses what is no name of one", async () => {
+    const [a] = await plainPair(take, take);
+    const caller = new AbortController();
+    const waiting = a.attachments.receive("inode://1/2", caller.signal);
+    caller.abort(new Error("enough"));
+    await expect(waiting).rejects.toThrow("enough");
+    await expect(a.attachments.receive("inode://1/2", caller.signal)).rejects.toThrow("enough");
+    await expect(a.attachments.receive("file:///x", never)).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+      message: '"file:///x" names no descriptor: it must be inode://device/inode',
+    });
+  });
+});
+
+describe("descriptors that wait for their calls", () => {
+  test("are bounded in number, the oldest makes room, and in time", async () => {
+    const before = descriptorCount();
+    const clock = virtualClock();
+    const files = new OpenFiles();
+    const received = new ReceivedDescriptors(clock);
+    const many = files.many(MAX_WAITING + 10);
+    const mine = descriptorCount();
+    for (const fd of many) received.arrived(openSync(`/proc/self/fd/${fd}`, "r"));
+    expect(descriptorCount()).toBe(mine + MAX_WAITING);
+    closeSync(await received.take(inodeUrlOf(many.at(-1)!), never));
+    await clock.advance(60_000);
+    expect(descriptorCount()).toBe(mine);
+    expect(clock.timers).toBe(0);
+    received.close();
+    files.remove();
+    await descriptorsDownTo(before);
+  });
+});
