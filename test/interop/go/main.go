@@ -33,6 +33,8 @@ var programs = map[string]program{
 	"find":      runFind,
 	"load":      runLoad,
 	"certs":     runCerts,
+	"sendfd":    runSendDescriptors,
+	"recvfd":    runReceiveDescriptors,
 }
 
 func main() {

@@ -35,6 +35,8 @@ type options struct {
 	heal        bool
 	hold        time.Duration
 
+	file string
+
 	dir         string
 	trustDomain string
 	ids         stringList
@@ -70,6 +72,7 @@ func parseOptions(program string, args []string) (*options, error) {
 	flags.BoolVar(&o.heal, "heal", false, "load: watch each connection as a healing client does")
 	flags.DurationVar(&o.hold, "hold", 0, "load: keep the connections that long before the Closes")
 
+	flags.StringVar(&o.file, "file", "", "sendfd, recvfd: the file to send to the other side")
 	flags.StringVar(&o.dir, "dir", "", "certs: folder to write to")
 	flags.StringVar(&o.trustDomain, "trust-domain", "example.org", "certs: trust domain")
 	flags.Var(&o.ids, "id", "certs: SPIFFE id, may be repeated")
