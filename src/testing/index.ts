@@ -11,7 +11,8 @@
  * @packageDocumentation
  */
 export { describeElement } from "./describe-element.js";
-export { describeRegistry, type StoreUnderTest } from "./describe-registry.js";
+export { describeRegistry } from "./registry-store/describe-registry.js";
+export type { StoreUnderTest } from "./registry-store/store-bench.js";
 export { describeRegistryElement } from "./describe-registry-element.js";
 export type { ElementContract, ElementSurroundings } from "./element-trial.js";
 export { freezing, frozen } from "./frozen.js";

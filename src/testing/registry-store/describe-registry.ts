@@ -1,0 +1,24 @@
+import { describeChecks } from "../suite.js";
+import { endpointFinds } from "./endpoint-finds.js";
+import { endpointWatches } from "./endpoint-watches.js";
+import { networkServices } from "./network-services.js";
+import { within, type StoreUnderTest } from "./store-bench.js";
+
+/**
+ * The contract of a store of both registries, as a suite. It runs in real time, so that stores outside the
+ * process can be held to it too. Only in vitest test files.
+ *
+ * @example
+ * describeRegistry("memory", () => ({
+ *   networkServices: [memoryNetworkServices()],
+ *   endpoints: [memoryEndpoints()],
+ * }));
+ */
+export function describeRegistry(
+  name: string,
+  factory: () => StoreUnderTest | Promise<StoreUnderTest>,
+): void {
+  const ofStore = within(factory);
+  describeChecks(`${name} as a store of endpoints`, [...endpointFinds(ofStore), ...endpointWatches(ofStore)]);
+  describeChecks(`${name} as a store of network services`, networkServices(ofStore));
+}
