@@ -1,4 +1,4 @@
-import { Code, flatten, type ChainElement, type EndpointRegistry } from "../core/index.js";
+import { Code, type ChainElement, type EndpointRegistry } from "../core/index.js";
 import type { ElementSurroundings } from "./element-trial.js";
 import { tryRegistryElement, type RegistryElementContract, type RegistryTrial } from "./registry-trial.js";
 import { describeChecks, suite, type Check } from "./suite.js";
@@ -117,9 +117,7 @@ export function registryElementChecks(
     ],
   ];
 
-  // An element outside of registration-state keeps what it holds until the Unregister, whatever else fails.
-  const before = contract.before && flatten(contract.before);
-  if (before && !before.some((element) => element.name === "registration-state")) return checks;
+  if (!releasesAlone(factory)) return checks;
 
   return [
     ...checks,
@@ -130,5 +128,36 @@ export function registryElementChecks(
         await refused(register(), Code.PermissionDenied);
       }),
     ],
+
+    [
+      "holds nothing when the element before it refuses the answer",
+      firstFails(async ({ outside, refused, register }) => {
+        outside.once("register", "refuses", Code.PermissionDenied);
+        await refused(register(), Code.PermissionDenied);
+      }),
+    ],
+
+    [
+      "keeps an entry when an outer element refuses the answer to its refresh",
+      refreshFails(async ({ outside, refused, register }) => {
+        for (const how of ["rejects", "refuses"] as const) {
+          outside.once("register", how, Code.PermissionDenied);
+          await refused(register(), Code.PermissionDenied);
+        }
+      }),
+    ],
   ];
+}
+
+/**
+ * Whether an element learns that an outer one refused its answer: by its slots. One that does without, as stores
+ * do, keeps what it holds until the Unregister or until the entry expires.
+ */
+function releasesAlone(
+  factory: (surroundings: ElementSurroundings) => ChainElement<EndpointRegistry>,
+): boolean {
+  const program = new AbortController();
+  const { inside = [] } = factory({ clock: virtualClock(), until: program.signal });
+  program.abort();
+  return inside.includes("registration-state");
 }

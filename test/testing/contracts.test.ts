@@ -181,6 +181,7 @@ describe("the registry element's contract", () => {
     const names = new Set<string>();
     const checks = registryElementChecks("bad", () => ({
       name: "bad",
+      inside: ["registration-state"],
       debugState: () => ({ names: names.size }),
       register: (ctx, entry, next) => next.register(ctx, (names.add(entry.name), entry)),
     }));
@@ -188,5 +189,29 @@ describe("the registry element's contract", () => {
     expect(await broken(checks)).toEqual(
       all.filter((sentence) => sentence !== "is called what its folder is called"),
     );
+  });
+
+  test("is broken by one that gives back what fails further on, but not what an outer element refuses", async () => {
+    const names = new Set<string>();
+    const checks = registryElementChecks("bad", () => ({
+      name: "bad",
+      inside: ["registration-state"],
+      debugState: () => ({ names: names.size }),
+      async register(ctx, entry, next) {
+        const known = names.has(entry.name);
+        names.add(entry.name);
+        try {
+          return await next.register(ctx, entry);
+        } catch (error) {
+          if (!known) names.delete(entry.name);
+          throw error;
+        }
+      },
+      async unregister(ctx, entry, next) {
+        names.delete(entry.name);
+        await next.unregister(ctx, entry);
+      },
+    }));
+    expect(await broken(checks)).toEqual(["holds nothing when the element before it refuses the answer"]);
   });
 });

@@ -5,14 +5,15 @@ import { atEnd, log, Slot, type Context } from "../../../core/index.js";
  * replaced, stopped, or the program's life `until` is over. The work must obey its signal.
  */
 export class Background {
-  private readonly slot: Slot<AbortController>;
+  /** Stops the work when the registration ends: for the element's `provides`. */
+  readonly slot: Slot<AbortController>;
   private readonly running = new Set<AbortController>();
 
   constructor(
     private readonly name: string,
     private readonly until?: AbortSignal | undefined,
   ) {
-    this.slot = new Slot(name);
+    this.slot = new Slot(name, { release: (controller) => this.end(controller) });
     if (until) atEnd(until, () => this.running.forEach((work) => work.abort(until.reason)));
   }
 
@@ -34,7 +35,10 @@ export class Background {
   /** Stops the registration's work, if there is any. */
   stop(ctx: Context): void {
     const controller = this.slot.take(ctx);
-    if (!controller) return;
+    if (controller) this.end(controller);
+  }
+
+  private end(controller: AbortController): void {
     controller.abort();
     this.running.delete(controller);
   }
