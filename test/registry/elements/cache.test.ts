@@ -67,8 +67,20 @@ function behindCache(maxWatches?: number) {
   let before = 0;
   let messages = 0;
   let arrival: Observable<void> | undefined;
+  let refusing = false;
+  let held: Promise<void> | undefined;
   const way: ChainElement<EndpointRegistry> = {
     name: "way",
+    async register(c, entry, next) {
+      const response = await next.register(c, entry);
+      await held;
+      return response;
+    },
+    async unregister(c, entry, next) {
+      if (refusing) throw new NsmError(Code.Unavailable, "refused");
+      await next.unregister(c, entry);
+      await held;
+    },
     find(c, query, next) {
       if (silent) return NEVER;
       if (down) return throwError(() => new NsmError(Code.Unavailable, "down"));
@@ -99,6 +111,15 @@ function behindCache(maxWatches?: number) {
     /** The watch is slow: it tells nothing for now. */
     set muted(value: boolean) {
       muted = value;
+    },
+    set refusing(value: boolean) {
+      refusing = value;
+    },
+    /** Holds answers up on their way back, until what it returns is called. */
+    slow(): () => void {
+      const gate = new Subject<void>();
+      held = lastValueFrom(gate, { defaultValue: undefined });
+      return () => gate.complete();
     },
     /** Holds watches up on their way to the registry, until what it returns is called. */
     late(): () => void {
@@ -402,6 +423,60 @@ describe("cache", () => {
     // Knowing some endpoints of a service is not knowing the service.
     expect(await find({ networkServiceNames: ["forwarder"] })).toHaveLength(5);
     expect(asked()).toBe(3);
+    await clear();
+  });
+
+  test("does not take its own answer for newer than what it heard meanwhile", async () => {
+    const { origin, chain, find, asked, slow, clear } = behindCache();
+    await origin.register(ctx, nse("a"));
+    await find(icmp);
+    const answer = slow();
+    const registering = chain.register(ctx, nse("a", "icmp", 2));
+    await clock.settle();
+    // Somebody else is faster than our answer.
+    await origin.register(ctx, nse("a", "icmp", 3));
+    answer();
+    await registering;
+    await clock.settle();
+    asked();
+    expect(await find(icmp)).toEqual(["tcp://a:3"]);
+    expect(asked()).toBe(0);
+    const gone = slow();
+    const unregistering = chain.unregister(ctx, nse("a", "icmp", 3));
+    await clock.settle();
+    await origin.register(ctx, nse("a", "icmp", 3));
+    gone();
+    await unregistering;
+    await clock.settle();
+    expect(await find(icmp)).toEqual(["tcp://a:3"]);
+    await clear();
+  });
+
+  test("asks nobody again when it heard of its own change", async () => {
+    const { origin, chain, find, asked, slow, clear } = behindCache();
+    await origin.register(ctx, nse("a"));
+    await find(icmp);
+    asked();
+    const answer = slow();
+    const registering = chain.register(ctx, nse("a", "icmp", 2));
+    await clock.settle();
+    answer();
+    await registering;
+    expect(await find(icmp)).toEqual(["tcp://a:2"]);
+    expect(asked()).toBe(1);
+    await clear();
+  });
+
+  test("asks the registry again after an Unregister that failed", async () => {
+    const cached = behindCache();
+    const { origin, chain, find, clear } = cached;
+    await origin.register(ctx, nse("a"));
+    await origin.register(ctx, nse("b"));
+    await find(icmp);
+    cached.refusing = true;
+    await expect(chain.unregister(ctx, nse("a"))).rejects.toMatchObject({ code: Code.Unavailable });
+    await clock.settle();
+    expect(await find(icmp)).toEqual(["tcp://a:1", "tcp://b:1"]);
     await clear();
   });
 

@@ -1,8 +1,29 @@
-import { concat, connect, defer, merge, mergeMap, take, tap, throwError, toArray } from "rxjs";
-import type { Subscription } from "rxjs";
+import {
+  concat,
+  connect,
+  defer,
+  merge,
+  Subject,
+  switchMap,
+  take,
+  tap,
+  throwError,
+  toArray,
+  type Subscription,
+} from "rxjs";
 import { Code, NsmError, type Context, type Registry, type RegistryEntry } from "../../../core/index.js";
 import { EntryIndex } from "../../entry-index.js";
 import type { EntryChoices, RegistryKind, WatchableQuery } from "../../kinds/index.js";
+
+/** What a group calls while it follows the registry. */
+interface Follower {
+  /** The watch reported an entry. */
+  reported(name: string): void;
+  /** Something may be different now. */
+  changed(): void;
+  /** The watch or the Find failed. */
+  broke(why: unknown): void;
+}
 
 /** The entries that look like `like`, kept up to date by a watch. */
 export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
@@ -10,8 +31,11 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
   readonly choices: EntryChoices<E> | undefined;
   /** Whether everything there is has been shown. */
   live = false;
-  /** Names that the watch reported since it was opened: a Find beside it may be older. */
+  /** Whether that was so at any time. */
+  wasLive = false;
+  /** Names that were heard of while not live: a Find under way may be older. */
   private touched = new Set<string>();
+  private readonly doubts = new Subject<void>();
   private readonly life = new AbortController();
   private readonly asked: E | undefined;
   private subscription: Subscription | undefined;
@@ -41,22 +65,25 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
     else this.put(entry);
   }
 
+  /** Asks the registry again for all there is; until it has answered, this is not to be relied on. */
+  doubt(): void {
+    this.live = false;
+    this.doubts.next();
+  }
+
   /**
    * Follows the registry. A watch does not mark the end of its first set, so a Find beside it completes that. The
    * Find starts with the first message of the watch: what is deleted after the Find was answered is then reported
-   * by the watch. `onChange` runs after each message, `onBreak` when the watch or the Find fails.
+   * by the watch.
    */
-  follow(
-    ctx: Context,
-    registry: Registry<E, Q, F>,
-    onChange: () => void,
-    onBreak: (why: unknown) => void,
-  ): void {
+  follow(ctx: Context, registry: Registry<E, Q, F>, { reported, changed, broke }: Follower): void {
     const { kind, like } = this;
     const watch = concat(registry.find(ctx, kind.query(like, true)), throwError(ended)).pipe(
       tap((found) => {
         const entry = kind.entry(found);
-        if (entry) this.note(entry, kind.isDeleted(found));
+        if (!entry) return;
+        this.note(entry, kind.isDeleted(found));
+        reported(entry.name);
       }),
     );
     const complete = defer(() => registry.find(ctx, kind.query(like, false))).pipe(
@@ -64,17 +91,9 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
       tap((all) => this.complete(all.map(kind.entry).filter((entry) => entry !== undefined))),
     );
     const both = watch.pipe(
-      connect((told) =>
-        merge(
-          told,
-          told.pipe(
-            take(1),
-            mergeMap(() => complete),
-          ),
-        ),
-      ),
+      connect((told) => merge(told, merge(told.pipe(take(1)), this.doubts).pipe(switchMap(() => complete)))),
     );
-    this.subscription = both.subscribe({ next: onChange, error: onBreak });
+    this.subscription = both.subscribe({ next: changed, error: broke });
     // It may have been stopped by what it showed at once.
     if (this.life.signal.aborted) this.subscription.unsubscribe();
   }
@@ -96,11 +115,16 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
 
   /** Takes the answer of a Find that began after the watch: with it, all that there is is known. */
   private complete(found: readonly E[]): void {
+    const names = new Set(found.map(({ name }) => name));
+    for (const { name } of this.entries.candidates(undefined)) {
+      if (!names.has(name) && !this.touched.has(name)) this.entries.delete(name);
+    }
     for (const entry of found) {
       if (!this.touched.has(entry.name)) this.put(entry);
     }
     this.touched = new Set();
     this.live = true;
+    this.wasLive = true;
   }
 }
 

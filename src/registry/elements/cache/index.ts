@@ -31,6 +31,7 @@ import {
 import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
 import { delayed } from "../../delayed.js";
 import { isAbout } from "../../is-about.js";
+import { Changes } from "./changes.js";
 import { Group } from "./group.js";
 import { Places } from "./places.js";
 
@@ -59,6 +60,7 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   /** What groups knew when their watch broke, until they are watched again. */
   const broken = new Map<string, Group<E, Q, F>>();
   const places = new Places(maxWatches);
+  const changes = new Changes();
   atEnd(until, () => [...groups.keys()].forEach(close));
 
   function close(key: string): void {
@@ -132,28 +134,30 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     const closeIt = (): void => {
       if (groups.get(key) === group) close(key);
     };
-    group.follow(
-      own,
-      registry,
-      () => {
+    group.follow(own, registry, {
+      reported: (name) => changes.reported(name),
+      changed() {
         if (group.live) broken.delete(key);
         if (group.isDone) closeIt();
       },
-      (why) => {
+      broke(why) {
         log(own).info({ err: why, group: key }, `the watch of ${kind.noun}s broke`);
-        if (group.live) keep(key, group);
+        if (group.wasLive) keep(key, group);
         closeIt();
       },
-    );
+    });
   }
 
-  /** A change that was made through us. */
-  function learn(entry: E, deleted: boolean): void {
+  /** Takes in a change that was made through us; `contested` when watches reported the entry while it was made. */
+  function learn(entry: E, deleted: boolean, contested: boolean): void {
     for (const group of [...groups.values(), ...broken.values()]) {
       const standing = group.entries.get(entry.name);
       // An Unregister of an endpoint that has moved since does not remove it.
       if (deleted && standing && !isAbout(entry, standing)) continue;
-      group.note(entry, deleted);
+      // What was reported is this change, or one before it, or one after it.
+      const agreed = deleted ? !standing : standing && same(standing, entry);
+      if (deleted || !contested) group.note(entry, deleted);
+      if (contested && !agreed) group.doubt();
     }
     for (const [key, group] of [...groups]) if (group.isDone) close(key);
   }
@@ -170,14 +174,18 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     );
   }
 
+  const same = (one: E, other: E): boolean => kind.matches(one, other) && kind.matches(other, one);
+
   return {
     name: "cache",
     debugState: () => ({ watches: groups.size }),
 
     async register(ctx, entry, next) {
-      const response = await next.register(ctx, entry);
-      learn(response, false);
-      return response;
+      return changes.during(entry.name, async (contested) => {
+        const response = await next.register(ctx, entry);
+        learn(response, false, contested());
+        return response;
+      });
     },
 
     find(ctx, query, next): Observable<F> {
@@ -203,11 +211,16 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     },
 
     async unregister(ctx, entry, next) {
-      try {
-        await next.unregister(ctx, entry);
-      } finally {
-        learn(entry, true);
-      }
+      await changes.during(entry.name, async (contested) => {
+        try {
+          await next.unregister(ctx, entry);
+        } catch (error) {
+          // It may be gone all the same.
+          learn(entry, true, true);
+          throw error;
+        }
+        learn(entry, true, contested());
+      });
     },
   };
 }
