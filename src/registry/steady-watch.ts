@@ -1,10 +1,13 @@
 import {
+  asapScheduler,
   concat,
+  connect,
   defer,
-  EMPTY,
   merge,
   mergeMap,
+  observeOn,
   retry,
+  take,
   tap,
   throwError,
   toArray,
@@ -35,6 +38,9 @@ export interface SteadyWatchOptions<E extends RegistryEntry, Q extends Watchable
 }
 
 const PAUSES = { initialMs: 50, maxMs: 5_000 };
+
+/** A watch that has shown nothing for so long, in milliseconds, has nothing to show: by then it is established. */
+export const ESTABLISHED_MS = 1_000;
 
 /**
  * A watch that outlives its streams: one that breaks is re-opened, with growing pauses. Deletions in between are
@@ -82,11 +88,21 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
     const session = defer(() => {
       // The stream knows better than a Find that runs beside it.
       const touched = new Set<string>();
-      const stream = registry
-        .find(ctx, kind.query(asked, true))
-        .pipe(tap((found) => touched.add(kind.entry(found)?.name ?? "")));
-      const first = openings++ === 0;
-      return merge(concat(stream, throwError(ended)), first ? EMPTY : compare(touched));
+      const stream = concat(registry.find(ctx, kind.query(asked, true)), throwError(ended)).pipe(
+        tap((found) => touched.add(kind.entry(found)?.name ?? "")),
+      );
+      if (openings++ === 0) return stream;
+      return stream.pipe(
+        connect((told) => {
+          // Not before: what is deleted after the Find was answered must be reported by the stream. And not within
+          // a message: what comes with the first one is not news.
+          const established = merge(told, delayed(ctx, ESTABLISHED_MS)).pipe(
+            take(1),
+            observeOn(asapScheduler),
+          );
+          return merge(told, established.pipe(mergeMap(() => compare(touched))));
+        }),
+      );
     });
 
     return session.pipe(

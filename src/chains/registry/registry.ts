@@ -59,6 +59,7 @@ export function registryChain(options: RegistryOptions): RegistryServices {
   const networkServices: Elements<NetworkServiceRegistry> = [
     updatePath({ tokens }),
     begin({ until }),
+    registrationState(),
     limits({ kind: networkServiceKind, ...options.limits }),
     setPayload(),
     stores.networkServices,

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { Code, endpointRegistryChain } from "../../../src/core/index.js";
+import {
+  Code,
+  endpointRegistryChain,
+  NsmError,
+  registrationState,
+  type ChainElement,
+  type Elements,
+  type EndpointRegistry,
+} from "../../../src/core/index.js";
+import { begin } from "../../../src/registry/elements/begin/index.js";
 import { limits } from "../../../src/registry/elements/limits/index.js";
 import { endpointKind } from "../../../src/registry/kinds/index.js";
 import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
@@ -15,13 +24,19 @@ import { listen } from "../support.js";
 const kind = endpointKind;
 const of = (identity: string) => ({ pathIds: [identity] });
 
-describeRegistryElement("limits", () =>
-  limits({ kind, entryBytes: 10_000, namesPerIdentity: 3, watches: 3 }),
+describeRegistryElement(
+  "limits",
+  () => limits({ kind, entryBytes: 10_000, namesPerIdentity: 3, watches: 3 }),
+  { before: [begin(), registrationState()] },
 );
 
 describe("limits", () => {
   test("lets an identity hold so many names, and refresh them, and others theirs", async () => {
-    const { register, unregister, leftovers } = runRegistry([limits({ kind, namesPerIdentity: 2 })]);
+    const { register, unregister, leftovers } = runRegistry([
+      begin(),
+      registrationState(),
+      limits({ kind, namesPerIdentity: 2 }),
+    ]);
     await register({ name: "a", ...of("me") });
     await register({ name: "b", ...of("me") });
     await register({ name: "a", ...of("me") });
@@ -35,8 +50,28 @@ describe("limits", () => {
     expect(leftovers()).toEqual({});
   });
 
+  test("does not count a name when an element further out rejects the answer", async () => {
+    const strict: ChainElement<EndpointRegistry> = {
+      name: "strict",
+      async register(ctx, endpoint, next) {
+        await next.register(ctx, endpoint);
+        throw new NsmError(Code.FailedPrecondition, "not like this");
+      },
+    };
+    const element = limits({ kind, namesPerIdentity: 1 });
+    const { register, leftovers } = runRegistry([begin(), registrationState(), strict, element]);
+    for (const name of ["a", "b"]) {
+      await expect(register({ name, ...of("me") })).rejects.toMatchObject({ code: Code.FailedPrecondition });
+    }
+    expect(leftovers()).toEqual({});
+  });
+
   test("counts a name for who registered it last", async () => {
-    const { register, unregister, leftovers } = runRegistry([limits({ kind, namesPerIdentity: 1 })]);
+    const { register, unregister, leftovers } = runRegistry([
+      begin(),
+      registrationState(),
+      limits({ kind, namesPerIdentity: 1 }),
+    ]);
     await register({ name: "a", ...of("me") });
     await register({ name: "a", ...of("you") });
     await register({ name: "b", ...of("me") });
@@ -50,6 +85,8 @@ describe("limits", () => {
   test("does not let many through that come at once, and does not count those that failed", async () => {
     const gate = hold();
     const { register, unregister, clock, leftovers } = runRegistry([
+      begin(),
+      registrationState(),
       limits({ kind, namesPerIdentity: 1 }),
       gate,
       failOnce(Code.Unavailable, "register"),
@@ -67,7 +104,11 @@ describe("limits", () => {
   });
 
   test("refuses an entry that is too large", async () => {
-    const { register, leftovers } = runRegistry([limits({ kind, entryBytes: 1_000 })]);
+    const { register, leftovers } = runRegistry([
+      begin(),
+      registrationState(),
+      limits({ kind, entryBytes: 1_000 }),
+    ]);
     await expect(register({ url: `tcp://${"a".repeat(1_000)}:1` })).rejects.toMatchObject({
       code: Code.InvalidArgument,
     });
@@ -75,7 +116,12 @@ describe("limits", () => {
   });
 
   test("bounds the watches that are open at once, not those that were, and no plain Find", async () => {
-    const elements = [limits({ kind, watches: 1 }), memoryEndpoints()];
+    const elements: Elements<EndpointRegistry> = [
+      begin(),
+      registrationState(),
+      limits({ kind, watches: 1 }),
+      memoryEndpoints(),
+    ];
     const { ctx, find, leftovers } = runRegistry(elements);
     const chain = endpointRegistryChain(elements);
     const watch = { networkServiceEndpoint: undefined, watch: true };

@@ -55,6 +55,7 @@ export function expire({
   return {
     name: "expire",
     inside: ["begin", "registration-state"],
+    provides: [timers.slot],
     debugState: () => ({ timers: timers.size }),
 
     async register(ctx, endpoint, next) {
@@ -72,11 +73,6 @@ export function expire({
       const delay = delayUntil(ctx, fromTimestamp(expirationTime));
       timers.arm(ctx, delay, (signal) => ctx.get(registrationEvents)!.unregister({ signal }));
       return { ...response, expirationTime };
-    },
-
-    async unregister(ctx, endpoint, next) {
-      timers.cancel(ctx);
-      await next.unregister(ctx, endpoint);
     },
   };
 }

@@ -13,7 +13,20 @@
  *
  * @packageDocumentation
  */
-import { catchError, count, endWith, filter, firstValueFrom, map, merge, of, tap } from "rxjs";
+import {
+  catchError,
+  count,
+  endWith,
+  filter,
+  firstValueFrom,
+  map,
+  merge,
+  mergeMap,
+  of,
+  Subject,
+  takeUntil,
+  tap,
+} from "rxjs";
 import {
   backoff,
   codeOf,
@@ -32,7 +45,8 @@ import {
 import { Background } from "./background.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
 import { persist } from "../../persist.js";
-import { steadyWatch } from "../../steady-watch.js";
+import { delayed } from "../../delayed.js";
+import { ESTABLISHED_MS, steadyWatch } from "../../steady-watch.js";
 
 /** What heal watches and for how long. */
 export interface HealOptions<E extends RegistryEntry, Q extends WatchableQuery, F> {
@@ -64,22 +78,24 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
   /** Why the entry may not be registered any more, once that is so; undefined when it cannot be watched. */
   function lost(ctx: Context, name: string, registry: Registry<E, Q, F>): Promise<string | undefined> {
     const like = { name } as Partial<E>;
-    let shown = false;
+    const shown = new Subject<void>();
     const stream = registry.find(ctx, kind.query(like, true)).pipe(
       filter((found) => kind.entry(found)?.name === name),
-      tap(() => (shown = true)),
+      tap(() => shown.next()),
       filter(kind.isDeleted),
       map(() => "it was deleted"),
       endWith("the registry ended the watch"),
     );
-    // It may have been deleted between the Register and the watch: then neither shows it.
-    const comparison = registry.find(ctx, kind.query(like, false)).pipe(
+    // A watch that does not show it is too late: it was deleted before.
+    const comparison = delayed(ctx, ESTABLISHED_MS).pipe(
+      mergeMap(() => registry.find(ctx, kind.query(like, false))),
       count(),
-      filter((entries) => entries === 0 && !shown),
+      filter((entries) => entries === 0),
       map(() => "it was deleted at once"),
+      takeUntil(shown),
     );
     return firstValueFrom(
-      merge(stream, comparison).pipe(
+      merge(comparison, stream).pipe(
         catchError((error: unknown) => of(isRetryable(codeOf(error)) ? explain(error) : undefined)),
       ),
     );
@@ -95,6 +111,7 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
   return {
     name: "heal",
     inside: ["begin", "registration-state"],
+    provides: [watches.slot, watched, pauses],
     debugState: () => ({ watches: watches.size }),
 
     async register(ctx, entry, next) {
@@ -132,6 +149,7 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
     },
 
     async unregister(ctx, entry, next) {
+      // First: the deletion that follows is ours.
       watches.stop(ctx);
       await next.unregister(ctx, entry);
     },

@@ -3,15 +3,18 @@
  * (the identity is the first of the entry's `pathIds`), and how many watches are open at once. What is left out
  * is not bounded. Fails with RESOURCE_EXHAUSTED, or INVALID_ARGUMENT for an entry that is too large.
  *
- * Both registries, server side. After update-path and begin.
+ * Both registries, server side. After update-path, begin and registration-state.
  *
  * @example
- * endpointRegistryChain([updatePath({ tokens }), begin(), limits({ kind: endpointKind, namesPerIdentity: 1000 }), memoryEndpoints()]);
+ * endpointRegistryChain([
+ *   updatePath({ tokens }), begin(), registrationState(),
+ *   limits({ kind: endpointKind, namesPerIdentity: 1000 }), memoryEndpoints(),
+ * ]);
  *
  * @packageDocumentation
  */
 import { defer, finalize, throwError } from "rxjs";
-import { Code, NsmError, type RegistryElement, type RegistryEntry } from "../../../core/index.js";
+import { Code, NsmError, Slot, type RegistryElement, type RegistryEntry } from "../../../core/index.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
 
 /** How much a registry takes. */
@@ -34,27 +37,26 @@ export function limits<E extends RegistryEntry, Q extends WatchableQuery, F>({
   namesPerIdentity = Infinity,
   watches = Infinity,
 }: LimitsOptions<E, Q, F>): RegistryElement<E, Q, F> {
-  /** Who holds a name, and how many each holds. */
-  const holders = new Map<string, string>();
+  /** How many names each identity holds. */
   const held = new Map<string, number>();
   let watching = 0;
 
-  function hold(name: string, identity: string | undefined): void {
-    const before = holders.get(name);
-    if (before === identity) return;
-    if (before !== undefined) {
-      const rest = held.get(before)! - 1;
-      if (rest > 0) held.set(before, rest);
-      else held.delete(before);
-    }
-    if (identity === undefined) return void holders.delete(name);
-    holders.set(name, identity);
-    held.set(identity, (held.get(identity) ?? 0) + 1);
-  }
+  const count = (identity: string, change: number): void => {
+    const names = (held.get(identity) ?? 0) + change;
+    if (names > 0) held.set(identity, names);
+    else held.delete(identity);
+  };
+  /** Who holds the name of a registration. */
+  const holder = new Slot<string>("limits", { release: (identity) => count(identity, -1) });
 
   return {
     name: "limits",
-    debugState: () => ({ names: holders.size, watches: watching }),
+    inside: ["begin", "registration-state"],
+    provides: [holder],
+    debugState: () => ({
+      names: [...held.values()].reduce((sum, names) => sum + names, 0),
+      watches: watching,
+    }),
 
     async register(ctx, entry, next) {
       const { name } = entry;
@@ -65,23 +67,20 @@ export function limits<E extends RegistryEntry, Q extends WatchableQuery, F>({
           `the ${kind.noun} ${name.slice(0, 64)} is ${bytes} bytes large; at most ${entryBytes} are allowed`,
         );
       }
-      const before = holders.get(name);
       const identity = entry.pathIds[0] ?? "";
-      const count = held.get(identity) ?? 0;
-      if (before !== identity && count >= namesPerIdentity) {
-        throw new NsmError(
-          Code.ResourceExhausted,
-          `"${identity}" holds ${count} ${kind.noun}s already; at most ${namesPerIdentity} are allowed`,
-        );
+      if (holder.get(ctx) !== identity) {
+        const names = held.get(identity) ?? 0;
+        if (names >= namesPerIdentity) {
+          throw new NsmError(
+            Code.ResourceExhausted,
+            `"${identity}" holds ${names} ${kind.noun}s already; at most ${namesPerIdentity} are allowed`,
+          );
+        }
+        // Counted before it is there: many may come at once.
+        count(identity, 1);
+        holder.set(ctx, identity);
       }
-      // Counted before it is there: many may come at once.
-      hold(name, identity);
-      try {
-        return await next.register(ctx, entry);
-      } catch (error) {
-        hold(name, before);
-        throw error;
-      }
+      return next.register(ctx, entry);
     },
 
     find(ctx, query, next) {
@@ -94,14 +93,6 @@ export function limits<E extends RegistryEntry, Q extends WatchableQuery, F>({
         watching++;
         return next.find(ctx, query).pipe(finalize(() => watching--));
       });
-    },
-
-    async unregister(ctx, entry, next) {
-      try {
-        await next.unregister(ctx, entry);
-      } finally {
-        hold(entry.name, undefined);
-      }
     },
   };
 }

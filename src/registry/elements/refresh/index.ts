@@ -43,6 +43,7 @@ export function refresh({
   return {
     name: "refresh",
     inside: ["begin", "registration-state"],
+    provides: [timers.slot],
     debugState: () => ({ timers: timers.size }),
 
     async register(ctx, endpoint, next) {
@@ -63,11 +64,6 @@ export function refresh({
         }),
       );
       return response;
-    },
-
-    async unregister(ctx, endpoint, next) {
-      timers.cancel(ctx);
-      await next.unregister(ctx, endpoint);
     },
   };
 }

@@ -18,6 +18,7 @@ export function setRegistrationTime(): ChainElement<EndpointRegistry> {
   return {
     name: "set-registration-time",
     inside: ["registration-state"],
+    provides: [first],
     async register(ctx, endpoint, next) {
       const time = first.get(ctx) ?? endpoint.initialRegistrationTime ?? toTimestamp(ctx.clock.now());
       first.set(ctx, time);
