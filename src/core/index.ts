@@ -37,6 +37,7 @@ export {
 export { throwFailures } from "./failures.js";
 export { grpcTracing, type GrpcTracing } from "./grpc-tracing.js";
 export { endpointChoice, type EndpointChoice } from "./endpoint-choice.js";
+export { FailureLog } from "./failure-log.js";
 export { firstThatWorks } from "./first-that-works.js";
 export { remoteUrl, type Link, type Links } from "./link.js";
 export { liveConnections, LiveConnections, type RequestedAgain } from "./live-connections.js";

@@ -13,6 +13,7 @@ import {
   type TraceHook,
 } from "../../core/index.js";
 import { beginServer } from "../../elements/begin/index.js";
+import { connectionLog, requestLog } from "../../elements/connection-log/index.js";
 import { monitor } from "../../elements/monitor/index.js";
 import { timeout } from "../../elements/timeout/index.js";
 import { trimPathServer } from "../../elements/trim-path/index.js";
@@ -61,10 +62,12 @@ export function endpoint(options: EndpointOptions): Endpoint {
   const live = new LiveConnections();
   const state = connectionState();
   const around: Elements<NetworkService> = [
+    requestLog(),
     updatePath({ name }),
     beginServer({ live }),
     updateToken({ tokens }),
     state,
+    connectionLog(),
     timeout({ until }),
     connections.element,
     trimPathServer(),

@@ -17,6 +17,7 @@ import { clientInfo } from "../../registry/elements/client-info/index.js";
 import { dialEndpoints, dialNetworkServices } from "../../registry/elements/dial/index.js";
 import { expire } from "../../registry/elements/expire/index.js";
 import { localBypass } from "../../registry/elements/local-bypass/index.js";
+import { registerLog, registrationLog } from "../../registry/elements/registration-log/index.js";
 import { setPayload } from "../../registry/elements/set-payload/index.js";
 import { updatePath } from "../../registry/elements/update-path/index.js";
 import { endpointKind, networkServiceKind } from "../../registry/kinds/index.js";
@@ -62,14 +63,17 @@ export function nsmgrRegistryChain(options: NsmgrRegistryOptions): NsmgrRegistry
   const upstream = upstreamOf(options);
   const ownEndpoints: Elements<EndpointRegistry> = [localBypass({ url }), upstream.endpoints];
   const networkServices: Elements<NetworkServiceRegistry> = [
+    registerLog(),
     updatePath({ tokens }),
     begin({ until }),
     upstream.networkServices,
   ];
   const endpoints: Elements<EndpointRegistry> = [
+    registerLog(),
     updatePath({ tokens }),
     begin({ until }),
     registrationState(),
+    registrationLog(),
     clientInfo({ env }),
     expire({ defaultMs: options.defaultExpirationMs, until }),
     ownEndpoints,

@@ -12,6 +12,7 @@ import type { TokenGenerator } from "../../identity/index.js";
 import { begin } from "../../registry/elements/begin/index.js";
 import { expire } from "../../registry/elements/expire/index.js";
 import { limits, type Limits } from "../../registry/elements/limits/index.js";
+import { registerLog, registrationLog } from "../../registry/elements/registration-log/index.js";
 import { setPayload } from "../../registry/elements/set-payload/index.js";
 import { setRegistrationTime } from "../../registry/elements/set-registration-time/index.js";
 import { updatePath } from "../../registry/elements/update-path/index.js";
@@ -57,6 +58,7 @@ export function registryChain(options: RegistryOptions): RegistryServices {
     endpoints: [memoryEndpoints()],
   };
   const networkServices: Elements<NetworkServiceRegistry> = [
+    registerLog(),
     updatePath({ tokens }),
     begin({ until }),
     registrationState(),
@@ -65,9 +67,11 @@ export function registryChain(options: RegistryOptions): RegistryServices {
     stores.networkServices,
   ];
   const endpoints: Elements<EndpointRegistry> = [
+    registerLog(),
     updatePath({ tokens }),
     begin({ until }),
     registrationState(),
+    registrationLog(),
     limits({ kind: endpointKind, ...options.limits }),
     setRegistrationTime(),
     expire({ defaultMs: options.defaultExpirationMs, until }),

@@ -35,6 +35,7 @@ import {
   Code,
   codeOf,
   ContextKey,
+  log,
   peer,
   Slot,
   type Context,
@@ -50,6 +51,7 @@ import {
   type MonitorHub,
   type Sighting,
 } from "../../outbound/index.js";
+import { connectionFields } from "../connection-log/index.js";
 import { peerLink } from "../dial/index.js";
 import { Board } from "./board.js";
 import { relayed } from "./relay.js";
@@ -121,7 +123,13 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
     const segment = { index: pathOf(connection).index, name, id };
     if (shown.following?.serves(link, segment)) return shown.following.requestEnds(mark);
     stop(shown);
-    const onSighting = (sighting: Sighting): void => change(connection.id, (own) => relayed(own, sighting));
+    const onSighting = (sighting: Sighting): void =>
+      change(connection.id, (own) => {
+        const news = relayed(own, sighting);
+        if (news?.state === State.DOWN && own.state !== State.DOWN)
+          log(ctx).info(connectionFields(own), "connection lost");
+        return news;
+      });
     shown.following = new Following({ ctx, hub, link, segment, mark, onSighting });
     followings.add(shown.following);
   };

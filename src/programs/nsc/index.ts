@@ -1,6 +1,7 @@
 import { Option } from "commander";
 import { client } from "../../chains/client/index.js";
 import { Context, logger as loggerKey } from "../../core/index.js";
+import { connectionLog } from "../../elements/connection-log/index.js";
 import { clientInfo } from "../../elements/client-info/index.js";
 import { kernelLiveness } from "../../elements/heal/index.js";
 import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
@@ -107,6 +108,7 @@ export const nscProgram: Program<NscConfig> = {
         until,
         elements: [
           reporter.element(),
+          connectionLog(),
           clientInfo(),
           app.resolve(Tokens.extraElements),
           kernelClient({ inodeUrl: namespaceUrl(config.netns) }),

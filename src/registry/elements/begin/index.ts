@@ -7,7 +7,8 @@
  * than the registration is ignored: the endpoint has moved since, and lives.
  *
  * Both registries, both sides. After update-path, before every element that remembers something. Inside another
- * begin (a client chain at the end of a server chain) it is transparent. Sets `registrationEvents`.
+ * begin (a client chain at the end of a server chain) it is transparent. Sets `registrationEvents`, and
+ * `eventCause` during an Unregister event.
  * Throws INVALID_ARGUMENT for an empty name.
  *
  * @example
@@ -17,6 +18,7 @@
  */
 import {
   Code,
+  eventCause,
   log,
   NsmError,
   registrationEvents,
@@ -49,7 +51,8 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
       unregister: (options = {}) =>
         names.runEvent(id, life, options, async (ctx, { entry }, name) => {
           name.life = undefined;
-          await next.unregister(ctx.with(registrationEvents, nothingMore), entry);
+          const caused = ctx.with(eventCause, options.cause ?? "upstream");
+          await next.unregister(caused.with(registrationEvents, nothingMore), entry);
         }),
     };
     return events;

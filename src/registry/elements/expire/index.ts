@@ -71,7 +71,9 @@ export function expire({
       const response = await next.register(ctx, asked);
       const expirationTime = earliest([response.expirationTime, ours]);
       const delay = delayUntil(ctx, fromTimestamp(expirationTime));
-      timers.arm(ctx, delay, (signal) => ctx.get(registrationEvents)!.unregister({ signal }));
+      timers.arm(ctx, delay, (signal) =>
+        ctx.get(registrationEvents)!.unregister({ signal, cause: "timeout" }),
+      );
       return { ...response, expirationTime };
     },
   };

@@ -1,0 +1,123 @@
+import { describe, expect, test } from "vitest";
+import {
+  Code,
+  connectionEvents,
+  connectionState,
+  Context,
+  logger,
+  NsmError,
+  silent,
+  type ConnectionEvents,
+  type NetworkServiceElement,
+} from "../../src/core/index.js";
+import { beginServer } from "../../src/elements/begin/index.js";
+import { connectionLog, requestLog } from "../../src/elements/connection-log/index.js";
+import { timeout } from "../../src/elements/timeout/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
+import { describeElement, failOnce, run, virtualClock } from "../../src/testing/index.js";
+
+describeElement("connection-log", () => connectionLog());
+describeElement("connection-log/requests", () => requestLog());
+
+const ID = "8c5d6c2e-6b0a-4a43-9a0d-3f0f4f5f0001";
+
+/** A server that keeps its log at info level, and hands out the events of its connection. */
+function server(...behind: NetworkServiceElement[]) {
+  const lines: object[] = [];
+  const info = (fields: object, message: string) => void lines.push({ message, ...fields });
+  const clock = virtualClock();
+  const ctx = Context.background({ clock }).with(logger, { ...silent, info });
+  let events: ConnectionEvents | undefined;
+  const grab: NetworkServiceElement = {
+    name: "grab",
+    request: (c, request, next) => {
+      events = c.get(connectionEvents);
+      return next.request(c, request);
+    },
+  };
+  const begun = [requestLog(), updatePath({ name: "nse" }), beginServer(), connectionState()];
+  const chain = run([...begun, connectionLog(), timeout(), grab, ...behind], { clock, ctx });
+  return { ...chain, lines, events: () => events! };
+}
+
+/** Answers for whichever endpoint is `current`. */
+function endpointOf(current: { name: string }): NetworkServiceElement {
+  return {
+    name: "endpoint",
+    request: async (ctx, request, next) => ({
+      ...(await next.request(ctx, request)),
+      networkServiceEndpointName: current.name,
+    }),
+  };
+}
+
+const fields = { connection: ID, service: "icmp", client: "client", endpoint: "nse-1" };
+
+describe("the log of connections", () => {
+  test("has one line when a connection is established, and one when it is closed", async () => {
+    const { request, refresh, close, lines } = server(endpointOf({ name: "nse-1" }));
+    await request();
+    await refresh();
+    await close();
+    expect(lines).toEqual([
+      { message: "connection established", ...fields, path: "client > nse", cause: "user" },
+      { message: "connection closed", ...fields, cause: "user" },
+    ]);
+  });
+
+  test("tells a connection that nobody refreshed from one that was closed", async () => {
+    const { request, clock, lines, leftovers } = server();
+    await request();
+    await clock.advance(3_600_000);
+    expect(lines.at(-1)).toMatchObject({ message: "connection closed", cause: "timeout" });
+    expect(leftovers()).toEqual({});
+  });
+
+  test("says that a connection was healed when it takes another way or was rebuilt", async () => {
+    const current = { name: "nse-1" };
+    const { request, refresh, lines, events } = server(endpointOf(current));
+    await request();
+    current.name = "nse-2";
+    await refresh();
+    await refresh();
+    await events().request({ cause: "heal" });
+    expect(lines.slice(1)).toMatchObject([
+      { message: "connection healed", endpoint: "nse-2", cause: "user" },
+      { message: "connection healed", endpoint: "nse-2", cause: "heal" },
+    ]);
+  });
+
+  test("says whom it denied what and why, once however often the caller repeats it", async () => {
+    const refused = new NsmError(Code.PermissionDenied, "not for you");
+    let refuse = true;
+    const guard: NetworkServiceElement = {
+      name: "guard",
+      request: (ctx, request, next) => (refuse ? Promise.reject(refused) : next.request(ctx, request)),
+    };
+    const { request, lines } = server(guard);
+    await expect(request()).rejects.toBe(refused);
+    await expect(request()).rejects.toBe(refused);
+    const denied = { message: "request denied", connection: ID, service: "icmp", client: "client" };
+    expect(lines).toEqual([{ ...denied, endpoint: "", code: "PermissionDenied", reason: "not for you" }]);
+    refuse = false;
+    await request();
+    refuse = true;
+    await expect(request()).rejects.toBe(refused);
+    expect(lines.slice(1)).toMatchObject([{ message: "connection established" }, denied]);
+  });
+
+  test("says nothing of a call that its caller gave up", async () => {
+    const { request, lines } = server(failOnce(Code.Cancelled));
+    await expect(request()).rejects.toMatchObject({ code: Code.Cancelled });
+    expect(lines).toEqual([]);
+  });
+
+  test("has no token", async () => {
+    const { request, close, lines } = server(failOnce(Code.Unavailable));
+    await expect(request()).rejects.toThrow();
+    await request();
+    await close();
+    expect(lines).toHaveLength(3);
+    expect(JSON.stringify(lines)).not.toContain("token");
+  });
+});
