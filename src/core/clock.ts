@@ -6,7 +6,13 @@ export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
   /** Calls `callback` once, `ms` milliseconds from now; a negative time counts as 0. */
-  after(ms: number, callback: () => void): CancelTimer;
+  after(ms: number, callback: () => void, options?: TimerOptions): CancelTimer;
+}
+
+/** How a timer treats the process it runs in. */
+export interface TimerOptions {
+  /** The process may end although the timer is armed: for a regular look at something. Default: false. */
+  readonly background?: boolean | undefined;
 }
 
 // What setTimeout takes at most; longer waits are cut into pieces.
@@ -15,13 +21,14 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 /** The clock on the wall. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  after(ms, callback) {
+  after(ms, callback, { background = false } = {}) {
     let timer: NodeJS.Timeout;
     const arm = (left: number): void => {
       timer =
         left > LONGEST_TIMEOUT_MS
           ? setTimeout(() => arm(left - LONGEST_TIMEOUT_MS), LONGEST_TIMEOUT_MS)
           : setTimeout(callback, Math.max(0, left));
+      if (background) timer.unref();
     };
     arm(ms);
     return () => clearTimeout(timer);

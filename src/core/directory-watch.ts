@@ -15,11 +15,15 @@ export interface DirectoryWatchOptions {
   readonly clock: Clock;
 }
 
+const BACKGROUND = { background: true } as const;
+
 /**
  * Tells when the entries of a directory change: files written, renamed over, symlinks swapped. Because a watch
  * can be refused (a limit of the kernel), or stands on a directory that was replaced by another of the same name, or
  * sees nothing of a file that a link points to elsewhere, it also asks for a look at regular intervals, and
  * then stands on the directory that has the name now.
+ *
+ * A process that has nothing else to do ends, although the watch is open.
  */
 export function directoryWatch(options: DirectoryWatchOptions): { close(): void } {
   const { directory, clock, recheckMs } = options;
@@ -66,12 +70,12 @@ export function directoryWatch(options: DirectoryWatchOptions): { close(): void 
     void follow().then(() => {
       if (!closed) options.onRecheck();
     });
-    cancel = clock.after(recheckMs, recheck);
+    cancel = clock.after(recheckMs, recheck, BACKGROUND);
   };
 
   start();
   void follow();
-  let cancel = clock.after(recheckMs, recheck);
+  let cancel = clock.after(recheckMs, recheck, BACKGROUND);
   return {
     close() {
       closed = true;

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export { backoff, type BackoffOptions } from "./backoff.js";
-export { sleep, systemClock, type CancelTimer, type Clock } from "./clock.js";
+export { sleep, systemClock, type CancelTimer, type Clock, type TimerOptions } from "./clock.js";
 export { Context, ContextKey, type ContextOptions } from "./context.js";
 export { directoryWatch, type DirectoryWatchOptions } from "./directory-watch.js";
 export {

@@ -1,10 +1,7 @@
 import { Option } from "commander";
-import { MechanismType } from "../api/index.js";
 import { serveEndpoint } from "../chains/endpoint/index.js";
-import { forwarderElements, kernelMechanisms, type ForwarderMechanisms } from "../chains/forwarder/index.js";
+import { forwarderElements, kernelMechanisms } from "../chains/forwarder/index.js";
 import { cachedRegistry } from "../chains/registry/index.js";
-import { kernelClient } from "../elements/mechanisms/kernel/index.js";
-import { mechanismsServer } from "../elements/mechanisms/index.js";
 import { parseAddress } from "../net/index.js";
 import {
   commonOptions,
@@ -86,7 +83,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
           endpoints,
           links,
           until,
-          mechanisms: kernel ?? controlPlaneMechanisms(),
+          mechanisms: kernel,
           trace: app.resolve(Tokens.trace),
         }),
       ],
@@ -114,9 +111,4 @@ function checkAbility({ netns, stateDir }: ForwarderConfig): void {
   }
   assertCapabilities(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], "to make interfaces in other network namespaces");
   if (stateDir !== undefined) assertWritable("--state-dir", stateDir);
-}
-
-/** Agrees on the kernel mechanism with both sides and leaves the kernel alone. */
-function controlPlaneMechanisms(): ForwarderMechanisms {
-  return { server: [mechanismsServer({ [MechanismType.Kernel]: [] })], client: [kernelClient()] };
 }

@@ -113,6 +113,17 @@ describe("the wire of cross-connect", () => {
     expect([kernel.show(CLIENT)[0]!.mtu, kernel.show(ENDPOINT)[0]!.mtu]).toEqual([1400, 1400]);
   });
 
+  test("is not made when the context has routing policies, since they could not be applied", async () => {
+    const { ask, answer, kernel, leftovers } = forwarder();
+    const policy = { from: "10.0.0.1/32", proto: "6", dstPort: "80", srcPort: "", routes: [] };
+    answer.ip = { ...answer.ip!, policies: [policy] };
+    await expect(ask()).rejects.toMatchObject({
+      code: Code.Unimplemented,
+      message: expect.stringContaining("1 routing policies"),
+    });
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
+  });
+
   test("keeps an MTU that the client asked for", async () => {
     const { ask, kernel } = forwarder();
     await ask({ context: { ...ConnectionContext.create(), MTU: 1500 } });

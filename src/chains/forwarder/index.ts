@@ -1,6 +1,6 @@
 /**
  * The forwarder of a node: finds the endpoint, asks it for the connection and joins the two sides. What joins
- * them is given as mechanisms; without any it only negotiates.
+ * them is given as mechanisms. Default: it negotiates the kernel mechanism and joins nothing.
  *
  * @example
  * await serveEndpoint({
@@ -10,6 +10,7 @@
  *
  * @packageDocumentation
  */
+import { MechanismType } from "../../api/index.js";
 import type {
   Elements,
   EndpointRegistry,
@@ -21,6 +22,8 @@ import type {
 import { connectServer } from "../../elements/connect/index.js";
 import { discover } from "../../elements/discover/index.js";
 import { mechanismTranslation } from "../../elements/mechanism-translation/index.js";
+import { mechanismsServer } from "../../elements/mechanisms/index.js";
+import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
 import { roundRobin } from "../../elements/round-robin/index.js";
 import { client } from "../client/index.js";
 
@@ -42,14 +45,21 @@ export interface ForwarderOptions {
   readonly endpoints: EndpointRegistry;
   readonly links: Links;
   readonly until: AbortSignal;
-  readonly mechanisms: ForwarderMechanisms;
+  /** Default: {@link controlPlaneMechanisms}. */
+  readonly mechanisms?: ForwarderMechanisms | undefined;
   /** Sees the chain towards the endpoint; the elements themselves are seen by the chain they stand in. */
   readonly trace?: TraceHook | undefined;
 }
 
+/** Negotiates the kernel mechanism with both sides, and leaves the kernel alone. */
+export function controlPlaneMechanisms(): ForwarderMechanisms {
+  return { server: [mechanismsServer({ [MechanismType.Kernel]: [] })], client: [kernelClient()] };
+}
+
 /** What makes an endpoint a forwarder: the elements for endpoint() or serveEndpoint(). */
 export function forwarderElements(options: ForwarderOptions): Elements<NetworkService> {
-  const { name, networkServices, endpoints, links, until, mechanisms, trace } = options;
+  const { name, networkServices, endpoints, links, until, trace } = options;
+  const { mechanisms = controlPlaneMechanisms() } = options;
   const elements = [mechanismTranslation(), mechanisms.client];
   const onward = client({ name, links, until, refresh: false, heal: false, elements }, trace);
   return [

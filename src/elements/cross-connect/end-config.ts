@@ -1,4 +1,5 @@
 import { Payload, type Connection } from "../../api/index.js";
+import { Code, NsmError } from "../../core/index.js";
 import type { Neighbor, Route } from "../../linux/index.js";
 import {
   addressesOf,
@@ -24,12 +25,18 @@ export interface EndConfig {
  * What the connection's context means for one end. `peerMac` is the other end's: without ethernet (payload IP)
  * nobody answers who has an address, so the other end's addresses become permanent neighbours.
  *
- * @throws NsmError INVALID_ARGUMENT for an address, prefix or next hop that is none.
+ * @throws NsmError INVALID_ARGUMENT for an address, prefix or next hop that is none, UNIMPLEMENTED for policies.
  */
 export function endConfig({ context, payload }: Connection, side: Side, peerMac: string): EndConfig {
   const mtu = context?.MTU ?? 0;
   const ip = context?.ipContext;
   if (!ip) return { mtu, addresses: [], routes: [], neighbors: [] };
+  if (ip.policies.length > 0) {
+    throw new NsmError(
+      Code.Unimplemented,
+      `the connection's context has ${ip.policies.length} routing policies, which this forwarder cannot apply`,
+    );
+  }
 
   const given = new Set(
     (side === "client" ? ip.srcRoutes : ip.dstRoutes).map(({ prefix }) =>

@@ -16,7 +16,7 @@ import {
   type NetworkService,
 } from "../../core/index.js";
 import { pointToPointIpam } from "../../elements/ipam/point-to-point/index.js";
-import { kernelClient, kernelServer } from "../../elements/mechanisms/kernel/index.js";
+import { kernelServer } from "../../elements/mechanisms/kernel/index.js";
 import { mechanismsServer } from "../../elements/mechanisms/index.js";
 import type { MemoryNetwork } from "../../outbound/index.js";
 import { freezing } from "../frozen.js";
@@ -205,11 +205,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
       { name, services: ["forwarder"], labels: { p2p: "true" }, registerServices: false },
       ({ links, until }) => {
         const { networkServices, endpoints } = links.to(manager.url);
-        const mechanisms = {
-          server: [mechanismsServer({ [MechanismType.Kernel]: [] })],
-          client: [kernelClient()],
-        };
-        return forwarderElements({ name, networkServices, endpoints, links, until, mechanisms, trace });
+        return forwarderElements({ name, networkServices, endpoints, links, until, trace });
       },
     );
 
