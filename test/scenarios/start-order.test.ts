@@ -83,6 +83,20 @@ describe("a forwarder is not ready", () => {
     expect(code).toBe(1);
   });
 
+  test("without the native module, and says how to install it", async () => {
+    const missing = `import Module from "node:module";
+      const resolve = Module._resolveFilename;
+      Module._resolveFilename = function (name, ...rest) {
+        if (name === "koffi") throw new Error("Cannot find module 'koffi'\\nRequire stack:\\n- a.js");
+        return resolve.call(this, name, ...rest);
+      };`;
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(missing)}` };
+    const { code, stderr } = await runToEnd("forwarder", ["--insecure", "--connect-to", url("nsmgr")], env);
+    const lines = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("{"));
+    expect(lines).toEqual([expect.stringContaining("npm install --include=optional")]);
+    expect(code).toBe(1);
+  });
+
   test("when it is to work in another network namespace", async () => {
     const other = newNamespace();
     const args = ["--insecure", "--connect-to", url("nsmgr"), "--netns", other.path];
