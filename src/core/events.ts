@@ -56,8 +56,8 @@ export interface ConnectionEvents {
 export const connectionEvents = new ContextKey<ConnectionEvents>("connection-events");
 
 /**
- * Takes work to do when a connection comes to nothing although its Request went well behind begin(): an element
- * further out refused the answer. Set by begin(), for connectionState().
+ * Takes work to do when a connection is over and connectionState() was not told: an element further out refused
+ * the answer of the first Request, or the Close. Set by begin(), for connectionState().
  */
 export const connectionEnd = new ContextKey<(work: () => Promise<unknown>) => void>("connection-end");
 

@@ -47,11 +47,12 @@ export function replaceable(
   };
   let current = generation(elements);
   // Earlier elements that connections still hold something of.
-  let retired: (readonly ChainElement<NetworkService>[])[] = [];
+  const retired = new Set<ChainElement<NetworkService>>();
 
   const stillHeld = (): DebugState => {
-    retired = retired.filter((list) => Object.keys(debugState(list)).length > 0);
-    return debugState(retired.flat());
+    for (const element of retired)
+      if (Object.keys(debugState([element])).length === 0) retired.delete(element);
+    return debugState([...retired]);
   };
 
   return {
@@ -68,8 +69,8 @@ export function replaceable(
       const earlier = current;
       current = generation(own);
       state.exchange(slotsOf(earlier.list), slotsOf(current.list));
-      const kept = new Set(current.list);
-      retired.push(earlier.list.filter((element) => !kept.has(element)));
+      for (const element of earlier.list) retired.add(element);
+      for (const element of current.list) retired.delete(element);
       stillHeld();
     },
   };

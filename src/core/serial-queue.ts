@@ -20,13 +20,14 @@ export class SerialQueue {
   }
 
   /**
-   * run() for a caller that stops waiting for its turn when `signal` aborts: the result then rejects at once with
-   * the signal's reason. The job is run in its turn all the same, and finds the signal aborted. Once a job runs,
+   * run() for a caller that stops waiting for its turn when `signal` aborts, or does not wait at all when it has:
+   * the result then rejects at once with the signal's reason. The job is run in its turn all the same, and finds the signal aborted. Once a job runs,
    * its own outcome is the result.
    */
   runOrLeave<R>(signal: AbortSignal, job: () => Promise<R>): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       const leave = (): void => reject(signal.reason as Error);
+      if (signal.aborted) leave();
       signal.addEventListener("abort", leave, { once: true });
       const turn = this.run(() => {
         signal.removeEventListener("abort", leave);

@@ -68,7 +68,8 @@ export class SlotValues {
         if (!heirs.has(slot)) continue;
         this.values.delete(slot);
         const heir = heirs.get(slot);
-        const taken = heir && takeOver(slot, heir, value);
+        // A call that came to the new chain before this move has a value of its own already.
+        const taken = heir && !this.values.has(heir) ? takeOver(slot, heir, value) : undefined;
         if (taken === undefined) this.retired.push({ slot, value });
         else this.values.set(heir!, taken);
       }
@@ -82,8 +83,9 @@ export class SlotValues {
     return releaseEach(ctx, this.retired.splice(0).reverse());
   }
 
-  /** Releases everything, the last value first. Nothing can be kept afterwards. Returns the failures. */
+  /** Releases everything, the last value first. Nothing can be kept from here on. Returns the failures. */
   async releaseAll(ctx: Context): Promise<unknown[]> {
+    this.over = true;
     const failures: unknown[] = [];
     for (const [slot, value] of [...this.values].reverse()) {
       // One after the other: a release may need the values that were set before its own.
@@ -91,7 +93,6 @@ export class SlotValues {
       failures.push(...(await releaseEach(ctx, [{ slot, value }])));
     }
     failures.push(...(await this.releaseRetired(ctx)));
-    this.over = true;
     return failures;
   }
 }
@@ -140,19 +141,30 @@ export class SlotCall {
       const set = this.values.has(slot) && value !== before;
       if (had) this.values.put(slot, before);
       else this.values.delete(slot);
-      if (set) report(ctx, await releaseEach(ctx, [{ slot, value }]));
+      // A value that was set again after others was there before, and an earlier change has it.
+      const back = this.changes.some(
+        (change) => change.slot === slot && change.had && change.before === value,
+      );
+      if (set && !back) report(ctx, await releaseEach(ctx, [{ slot, value }]));
     }
   }
 
   /** Makes final what was set, and releases what it replaced. */
   async commit(ctx: Context): Promise<void> {
-    const replaced = this.changes
-      .splice(0)
-      .reverse()
-      .filter(({ slot, had, before }) => had && this.values.get(slot) !== before)
-      .map(({ slot, before }) => ({ slot, value: before }));
-    if (replaced.length > 0) report(ctx, await releaseEach(ctx, replaced));
+    await this.releaseReplaced(ctx);
     report(ctx, await this.values.releaseRetired(ctx));
+  }
+
+  /** Releases each value that was replaced and has not come back, once. */
+  async releaseReplaced(ctx: Context): Promise<void> {
+    while (this.changes.length > 0) {
+      const { slot, had, before } = this.changes.pop()!;
+      const again = this.changes.some(
+        (change) => change.slot === slot && change.had && change.before === before,
+      );
+      if (!had || again || this.values.get(slot) === before) continue;
+      report(ctx, await releaseEach(ctx, [{ slot, value: before }]));
+    }
   }
 
   finish(): void {

@@ -59,6 +59,7 @@ class StateStore implements StateKeeper {
     const inner = ctx.with(slotCall, call);
     const failures: unknown[] = [];
     await work(inner).catch((error: unknown) => failures.push(error));
+    await call.releaseReplaced(inner);
     failures.push(...(await this.release(inner, id, values)));
     call.finish();
     throwFailures(failures, `${id} is closed, but not everything it held could be released`);

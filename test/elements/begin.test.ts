@@ -13,7 +13,15 @@ import {
 } from "../../src/core/index.js";
 import { beginClient, beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
-import { checkContext, describeElement, hold, recorder, run } from "../../src/testing/index.js";
+import {
+  checkContext,
+  describeElement,
+  failAfter,
+  failOnce,
+  hold,
+  recorder,
+  run,
+} from "../../src/testing/index.js";
 
 /** Hands the events of the last call out to the test. */
 function grabEvents(): NetworkServiceElement & { events: ConnectionEvents } {
@@ -318,6 +326,67 @@ describe.each([
     expect(remaining).toEqual([100]);
     expect(leftovers()).toEqual({});
   });
+
+  test("gives a Close that waited for its turn as much time as its caller had", async () => {
+    const gate = hold();
+    const remaining: (number | undefined)[] = [];
+    const seen = checkContext((c, method) => {
+      if (method === "close") remaining.push(c.remainingMs);
+    });
+    const { request, close, clock, ctx, leftovers } = run([updatePath({ name: "a" }), begin(), gate, seen]);
+    gate.release();
+    const connection = await request();
+    gate.hold();
+    const refresh = request();
+    await clock.settle();
+    const closing = ctx.withTimeout(5_000, (c) => close(connection, c));
+    await clock.advance(4_999);
+    gate.release();
+    await refresh;
+    await closing;
+    expect(remaining).toEqual([5_000]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("answers a Request at once whose caller has gone before it came", async () => {
+    const gate = hold();
+    const { request, close, ctx, clock, leftovers } = run([updatePath({ name: "a" }), begin(), gate]);
+    const first = request();
+    await clock.settle();
+    const gone = new Error("gone");
+    await expect(ctx.withSignal(AbortSignal.abort(gone), (c) => request({}, c))).rejects.toBe(gone);
+    gate.release();
+    await close(await first);
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each(["close", "reselect"])(
+    "leaves nothing in connection-state when an element before it refuses the Close of a %s",
+    async (why) => {
+      const grab = grabEvents();
+      const { request, close, debugState, leftovers } = run([
+        updatePath({ name: "a" }),
+        begin(),
+        failOnce(Code.PermissionDenied, "close"),
+        grab,
+        connectionState(),
+        failAfter(1, Code.Unavailable),
+      ]);
+      const connection = await request();
+      if (why === "close") {
+        await expect(close(connection)).rejects.toMatchObject({ code: Code.PermissionDenied });
+      } else {
+        const reselect =
+          begin === beginClient
+            ? grab.events.request({ reselect: true })
+            : request({ state: State.RESELECT_REQUESTED });
+        await expect(reselect).rejects.toMatchObject({ code: Code.Unavailable });
+        expect(debugState()).not.toHaveProperty("connection-state");
+        await close(connection);
+      }
+      expect(leftovers()).toEqual({});
+    },
+  );
 
   test("says why a call is made", async () => {
     const grab = grabEvents();

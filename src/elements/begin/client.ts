@@ -38,7 +38,7 @@ export function beginClient({
       entry.runEvent(options, async (ctx, established) => {
         let { request } = established;
         if (options.reselect && connectionOf(request).state !== State.RESELECT_REQUESTED) {
-          await closeBeforeReselect(ctx, entry.next, established);
+          await closeBeforeReselect(ctx, entry, established);
           request = reselected(request, options.reselect === true ? reselect : options.reselect);
           // The connection is closed only once: retries request a new endpoint.
           entry.established = { ...established, request };

@@ -45,10 +45,7 @@ export async function closeFromOutside(
     if (!established || !entries.holds(entry)) return false;
     admit(ctx, connection, connectionOf(established.request));
     entry.preemptEvents();
-    await ctx.detached(
-      (c) => closeForGood(c, entries, entry, established),
-      ctx.signal.aborted ? undefined : ctx.remainingMs,
-    );
+    await ctx.detached((c) => closeForGood(c, entries, entry, established));
     return true;
   });
   // While we waited, another Close came first or a first Request failed.
@@ -71,6 +68,7 @@ async function closeForGood(
   try {
     await entry.next.close(closingContext(ctx), request.connection!);
   } finally {
+    await entry.release(ctx);
     entries.delete(entry);
   }
 }
@@ -81,11 +79,11 @@ async function closeForGood(
  */
 export async function closeBeforeReselect(
   ctx: Context,
-  next: NetworkService,
+  entry: Entry,
   { request }: Established,
 ): Promise<void> {
   const { remainingMs } = ctx;
-  const close = (c: Context): Promise<void> => next.close(c, request.connection!);
+  const close = (c: Context): Promise<void> => entry.next.close(c, request.connection!);
   try {
     if (remainingMs === undefined) await close(ctx);
     else await ctx.withTimeout(Math.max(0, remainingMs * RESELECT_CLOSE_SHARE), close);
@@ -95,6 +93,7 @@ export async function closeBeforeReselect(
       "close before reselect failed",
     );
   }
+  await entry.release(ctx);
 }
 
 /** Settles with `work`, or rejects when the Context is done first; `work` goes on. */

@@ -73,9 +73,7 @@ export class Entry {
 
   /** What the elements behind begin find in the Context of a call from outside. */
   contextOf(ctx: Context): Context {
-    const inner = ctx.with(eventCause, "user");
-    // Only a first Request leaves nothing when it fails.
-    return this.within(this.last ? inner : inner.with(connectionEnd, (work) => this.endings.push(work)));
+    return this.within(ctx.with(eventCause, "user"));
   }
 
   /**
@@ -112,22 +110,23 @@ export class Entry {
     this.event?.abort(reason);
   }
 
-  /** After a first Request: releases what is still held if nothing came of it. */
-  async settle(ctx: Context): Promise<void> {
-    const endings = this.endings.splice(0);
-    if (this.last) return;
-    for (const work of endings) {
+  /**
+   * Releases what is still held of a connection that is over: an element between begin and connection-state may
+   * have refused the answer of its first Request, or its Close.
+   */
+  async release(ctx: Context): Promise<void> {
+    for (const work of this.endings.splice(0)) {
       await work().catch((error: unknown) => {
-        log(ctx).warn(
-          { connection: this.id, error: explain(error) },
-          "release after a failed request failed",
-        );
+        log(ctx).warn({ connection: this.id, error: explain(error) }, "could not release what was held");
       });
     }
   }
 
   private within(ctx: Context): Context {
-    return ctx.with(connectionEvents, this.events).with(liveConnections, this.entries.live);
+    return ctx
+      .with(connectionEvents, this.events)
+      .with(liveConnections, this.entries.live)
+      .with(connectionEnd, (work) => this.endings.push(work));
   }
 }
 
@@ -173,8 +172,10 @@ export class Entries {
           ctx.throwIfDone();
           return { value: await work(entry) };
         } finally {
-          await entry.settle(ctx);
-          if (!entry.established) this.delete(entry);
+          if (!entry.established) {
+            await entry.release(ctx);
+            this.delete(entry);
+          }
         }
       });
       if (result) return result.value;

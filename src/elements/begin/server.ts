@@ -48,7 +48,7 @@ export function beginServer({
           const { established } = entry;
           const events = entry.contextOf(ctx);
           entry.established = undefined;
-          await events.detached((c) => closeBeforeReselect(c, next, established));
+          await events.detached((c) => closeBeforeReselect(c, entry, established));
         }
         const response = up(await next.request(entry.contextOf(ctx), request));
         entry.establish(ctx, answered(request, response));

@@ -1,0 +1,168 @@
+import { expect, test } from "vitest";
+import {
+  Code,
+  connectionState,
+  NsmError,
+  replaceable,
+  Slot,
+  type Context,
+  type NetworkServiceElement,
+} from "../../src/core/index.js";
+import { hold, run } from "../../src/testing/index.js";
+
+/** A slot of words that writes down what it releases. */
+function words(name = "word") {
+  const released: string[] = [];
+  let gate: Promise<void> | undefined;
+  const slot = new Slot<string>(name, {
+    release: async (word) => {
+      await gate;
+      released.push(word);
+    },
+    adopt: (word) => word,
+    abandon: () => {},
+  });
+  return { slot, released, wait: (until: Promise<void>) => void (gate = until) };
+}
+
+/** An element that does these things in its Requests, one after the other. */
+function doing(
+  slot: Slot<string>,
+  ...jobs: readonly ((ctx: Context) => void | Promise<void>)[]
+): NetworkServiceElement {
+  let calls = 0;
+  return {
+    name: "doing",
+    provides: [slot],
+    async request(ctx, request, next) {
+      await jobs[calls++]?.(ctx);
+      return next.request(ctx, request);
+    },
+  };
+}
+
+test("a value that a failing Request has set again after another one stays", async () => {
+  const { slot, released } = words();
+  const { request, close } = run([
+    connectionState(),
+    doing(
+      slot,
+      (ctx) => slot.set(ctx, "a"),
+      (ctx) => {
+        slot.set(ctx, "b");
+        slot.set(ctx, "a");
+        throw new NsmError(Code.Unavailable, "no");
+      },
+    ),
+  ]);
+  await request();
+  await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+  expect(released).toEqual(["b"]);
+  await close();
+  expect(released).toEqual(["b", "a"]);
+});
+
+test("a value that is replaced twice in one Request is released once", async () => {
+  const { slot, released } = words();
+  const { request, close } = run([
+    connectionState(),
+    doing(
+      slot,
+      (ctx) => slot.set(ctx, "a"),
+      (ctx) => ["b", "a", "b"].forEach((word) => slot.set(ctx, word)),
+    ),
+  ]);
+  await request();
+  await request();
+  expect(released).toEqual(["a"]);
+  await close();
+  expect(released).toEqual(["a", "b"]);
+});
+
+test("a value that a Close replaces is released as well", async () => {
+  const { slot, released } = words();
+  const { request, close } = run([
+    connectionState(),
+    {
+      ...doing(slot, (ctx) => slot.set(ctx, "a")),
+      close: (ctx, connection, next) => (slot.set(ctx, "b"), next.close(ctx, connection)),
+    },
+  ]);
+  await request();
+  await close();
+  expect(released.sort()).toEqual(["a", "b"]);
+});
+
+test("a value that is set while a Close releases the others is released at once", async () => {
+  const [slow, late] = [words("slow"), words("late")];
+  let open!: () => void;
+  let kept!: Context;
+  const { request, close, clock } = run([
+    connectionState(),
+    doing(slow.slot, (ctx) => ((kept = ctx), slow.slot.set(ctx, "a"))),
+  ]);
+  await request();
+  slow.wait(new Promise((resolve) => (open = resolve)));
+  const closing = close();
+  await clock.settle();
+  late.slot.set(kept, "b");
+  await clock.settle();
+  expect(late.released).toEqual(["b"]);
+  open();
+  await closing;
+  expect(slow.released).toEqual(["a"]);
+});
+
+test("a call that comes to new elements before its connection has moved keeps what it set there", async () => {
+  const [earlier, later] = [words(), words()];
+  const [state, gate] = [connectionState(), hold()];
+  const once =
+    (slot: Slot<string>, word: string) =>
+    (ctx: Context): void => {
+      if (slot.get(ctx) === undefined) slot.set(ctx, word);
+    };
+  const setting = ({ slot }: typeof earlier, word: string): NetworkServiceElement =>
+    doing(slot, ...Array.from({ length: 2 }, () => once(slot, word)));
+  const own = replaceable([setting(earlier, "a")], { state, around: [state] });
+  const { request, close, clock, leftovers } = run([state, gate, own.element]);
+  gate.release();
+  await request();
+  gate.hold();
+  const again = request();
+  await clock.settle();
+  own.replace([setting(later, "b")]);
+  gate.release();
+  await again;
+  await request();
+  expect([earlier.released, later.released]).toEqual([["a"], []]);
+  await close();
+  expect(later.released).toEqual(["b"]);
+  expect(leftovers()).toEqual({});
+});
+
+test("elements that come back are not counted among the replaced ones", async () => {
+  const state = connectionState();
+  let held = 0;
+  const slot = new Slot<true>("one", { release: () => void held-- });
+  const one: NetworkServiceElement = {
+    name: "one",
+    provides: [slot],
+    debugState: () => ({ held }),
+    request(ctx, request, next) {
+      if (!slot.get(ctx)) {
+        slot.set(ctx, true);
+        held++;
+      }
+      return next.request(ctx, request);
+    },
+  };
+  const own = replaceable([one], { state, around: [state] });
+  const { request, close } = run([state, own.element]);
+  await request();
+  own.replace([]);
+  expect(own.debugState()).toEqual({ replaced: { one: { held: 1 } } });
+  own.replace([one]);
+  expect(own.debugState()).toEqual({ one: { held: 1 } });
+  await close();
+  expect(own.debugState()).toEqual({});
+});
