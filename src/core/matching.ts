@@ -129,9 +129,10 @@ function labelsFor(endpoint: NetworkServiceEndpoint, service: string): Labels | 
   return own(endpoint.networkServiceLabels, service)?.labels;
 }
 
-// `{{.name}}` and `{{index . "name"}}`, with or without the dashes that eat white space around them.
+// `{{.name}}` and `{{index . "name"}}`, with or without the dashes that eat white space around them. The space in front
+// is not part of it: a template comes from a peer, and a long one must not take long.
 const action =
-  /(\s*\{\{- |\{\{)\s*(?:\.([\p{L}_][\p{L}\p{Nd}_]*)|index\s+\.\s+(?:"([^"\\]*)"|`([^`]*)`))\s*( -\}\}\s*|\}\})/gu;
+  /\{\{(- )?\s*(?:\.([\p{L}_][\p{L}\p{Nd}_]*)|index\s+\.\s+(?:"([^"\\]*)"|`([^`]*)`))\s*( -\}\}\s*|\}\})/gu;
 
 /**
  * The subset of Go templates that selectors are written in. Undefined when a field is missing, so that it equals
@@ -140,17 +141,22 @@ const action =
 function render(template: string, variables: Labels): string | undefined {
   if (!template.includes("{{")) return template;
   let missing = false;
-  const text = template.replace(
-    action,
-    (_all, _open, field: string | undefined, quoted: string | undefined, raw: string | undefined) => {
-      const value = own(variables, field ?? quoted ?? raw!);
-      missing ||= field !== undefined && value === undefined;
-      return value ?? "";
-    },
-  );
-  const rest = template.replace(action, "");
-  if (rest.includes("{{")) return template;
-  return missing ? undefined : text;
+  let text = "";
+  let rest = "";
+  let end = 0;
+  for (const found of template.matchAll(action)) {
+    const [all, dash, field, quoted, raw] = found as (string | undefined)[];
+    const before = template.slice(end, found.index);
+    const kept = dash ? before.trimEnd() : before;
+    const value = own(variables, field ?? quoted ?? raw!);
+    missing ||= field !== undefined && value === undefined;
+    text += kept + (value ?? "");
+    rest += kept;
+    end = found.index + all!.length;
+  }
+  const last = template.slice(end);
+  if (`${rest}${last}`.includes("{{")) return template;
+  return missing ? undefined : text + last;
 }
 
 /** A map's value; labels may be called `constructor`. */

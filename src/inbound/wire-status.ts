@@ -9,7 +9,9 @@ export interface WireStatus {
 // Enough for a dozen hops that each add a sentence; peers limit headers.
 const MAX_DETAILS = 4_096;
 
-const TOKEN = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g;
+// Callers choose what an error quotes: a match may begin only where a word does, or long words take for ever.
+const TOKEN = /(?<![\w-])(?=[\w-]*?\beyJ[\w-])[\w-]+\.[\w-]+\.[\w-]*/g;
+const TOKEN_BEGIN = /\beyJ[\w-]/;
 const PEM = /-----BEGIN [^-]+-----[^-]*(-----END [^-]+-----)?/g;
 
 /** Whether the error was thrown on purpose: it carries a code. Anything else is a mistake in some element. */
@@ -30,7 +32,9 @@ export function statusOf(error: unknown): WireStatus {
 
 /** The text with tokens, keys and certificates blotted out. */
 export function withoutSecrets(text: string): string {
-  return text.replace(TOKEN, "<token>").replace(PEM, "<key or certificate>");
+  return text
+    .replace(TOKEN, (words) => `${words.slice(0, words.search(TOKEN_BEGIN))}<token>`)
+    .replace(PEM, "<key or certificate>");
 }
 
 function clean(text: string): string {

@@ -48,6 +48,14 @@ describe("labelsMatch", () => {
     const variables = { nodeName: "node-1", zone: "west", "pod.name": "pod-1" };
     expect(labelsMatch({ x: label }, { x: template }, variables)).toBe(fits);
   });
+
+  test.each([
+    ["spaces", `{{${" ".repeat(1 << 21)}`],
+    ["braces", "{{".repeat(1 << 20)],
+    ["trimmed spaces", `{{- .a -}}${" ".repeat(1 << 21)}{{`],
+  ])("reads a long template of %s in no time", (_what, template) => {
+    expect(labelsMatch({ x: "1" }, { x: template }, { a: "1" })).toBe(false);
+  });
 });
 
 describe("matchEndpoints", () => {

@@ -36,6 +36,20 @@ describe("the status a caller gets for an error", () => {
     expect(details).toBe("bad <token> and <key or certificate>!");
   });
 
+  test.each([
+    ["x.eyJhbGci.eyJzdWIi.c2ln", "x.<token>"],
+    ["token-eyJhbGci.eyJzdWIi.c2ln.eyJhbGci.eyJzdWIi.", "token-<token>.<token>"],
+    ["eyJhbGci", "eyJhbGci"],
+  ])("shows no token wherever it stands: %s", (text, shown) => {
+    expect(statusOf(new NsmError(Code.Internal, text)).details).toBe(shown);
+  });
+
+  test("is ready at once for long words that a caller chose", () => {
+    for (const word of ["eyJ-", "eyJa.", "a.eyJ-", "-----BEGIN "]) {
+      statusOf(new NsmError(Code.InvalidArgument, word.repeat(1 << 20)));
+    }
+  });
+
   test("is cut where it becomes too long for a header, and is always text that can be sent", () => {
     const { details } = statusOf(new NsmError(Code.Internal, `${"x".repeat(4_095)}😀 and \ud800 more`));
     expect(details.length).toBeLessThan(4_200);
