@@ -27,6 +27,18 @@ describe("a line of the log for people", () => {
     );
   });
 
+  test("shows what a terminal would obey", () => {
+    const hostile = "a\u001b[2J\u009b2K\u202ex\u007f\u2028";
+    const err = { type: "Error", message: hostile, stack: `Error: ${hostile}\n    at here` };
+    const text = textLine(
+      line({ connection: hostile, labels: { [hostile]: hostile }, [hostile]: 1, msg: `m\n${hostile}`, err }),
+      { colors: false },
+    );
+    expect(text.replaceAll("\n", "")).not.toMatch(/[\p{C}\u2028]/u);
+    expect(text.split("\n")).toHaveLength(4);
+    expect(text).toContain(String.raw`connection="a\u001b[2J\u009b2K\u202ex\u007f\u2028"`);
+  });
+
   test("shows a stack below", () => {
     const err = { type: "Error", message: "it broke", stack: "Error: it broke\n    at here" };
     expect(textLine(line({ err }), { colors: false })).toMatch(

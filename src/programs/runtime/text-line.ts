@@ -25,18 +25,32 @@ export function textLine(json: string, { colors }: TextLineOptions): string {
     colors ? styleText(how, text, { validateStream: false }) : text;
   const fields = Object.entries(line)
     .filter(([key, value]) => !framed.has(key) && value !== "")
-    .map(([key, value]) => `${style("dim", `${key}=`)}${valueText(value)}`);
+    .map(([key, value]) => `${style("dim", `${printable(key)}=`)}${printable(valueText(value))}`);
   const stack = (line.err as { stack?: string } | undefined)?.stack;
   const time = String(line.time).slice("2026-01-01T".length, -1);
   const head = `${style("dim", time)} ${style(styles[level] ?? "green", level.padEnd(5))}`;
-  const said = [`${head} ${String(line.name)}: ${String(line.msg)}`, ...fields].join(" ");
-  return stack === undefined ? `${said}\n` : `${said}\n${stack}\n`;
+  const said = [`${head} ${printable(String(line.name))}: ${printable(String(line.msg))}`, ...fields].join(
+    " ",
+  );
+  if (stack === undefined) return `${said}\n`;
+  return `${said}\n${stack.split("\n").map(printable).join("\n")}\n`;
+}
+
+// Control characters, and those that change the direction of text or end a line.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** Names come from peers: a terminal must not take any of them for a command. */
+function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (char) => {
+    const code = char.codePointAt(0)!;
+    return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
 }
 
 function valueText(value: unknown): string {
   if (isError(value)) return JSON.stringify(value.message);
   if (typeof value !== "string") return JSON.stringify(value);
-  return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
+  return /^[^\s"=\p{C}]+$/u.test(value) ? value : JSON.stringify(value);
 }
 
 function isError(value: unknown): value is { readonly message: string; readonly stack: string } {
