@@ -1,12 +1,14 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Code, Context } from "../../src/core/index.js";
 import { attachable, inodeUrlOf, type AttachableConnection } from "../../src/linux/index.js";
+import { libc } from "../../src/linux/libc.js";
+import { duplicate } from "../../src/linux/sockets/attachable-socket.js";
 import { MAX_WAITING, ReceivedDescriptors } from "../../src/linux/sockets/received-descriptors.js";
 import { virtualClock } from "../../src/testing/index.js";
 import { descriptorCount, descriptorsDownTo, OpenFiles } from "./descriptor-kit.js";
@@ -173,7 +175,76 @@ describe("a unix socket that passes descriptors", () => {
   });
 });
 
+describe("a process without descriptors to spare", () => {
+  afterEach(() => void vi.restoreAllMocks());
+
+  test("serves a connection without passing descriptors", async () => {
+    const before = descriptorCount();
+    const files = new OpenFiles();
+    const server = createServer();
+    const accepted = new Promise<Socket>((resolve) => {
+      server.once("connection", (socket) => {
+        vi.spyOn(libc(), "fcntl").mockReturnValue(-1);
+        expect(attachable(socket)).toBeUndefined();
+        resolve(socket);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(join(files.folder, "s"), resolve));
+    const client = connect(join(files.folder, "s"));
+    const socket = await accepted;
+    const data = once(client, "data");
+    socket.end("hello");
+    expect(String((await data)[0])).toBe("hello");
+    client.destroy();
+    server.close();
+    files.remove();
+    await descriptorsDownTo(before);
+  });
+
+  test("tells those who wait for one", async () => {
+    const files = new OpenFiles();
+    const received = new ReceivedDescriptors();
+    const fd = duplicate(files.add("a"));
+    const waiting = received.take(inodeUrlOf(fd), never);
+    vi.spyOn(libc(), "fcntl").mockReturnValue(-1);
+    received.arrived(fd);
+    await expect(waiting).rejects.toThrow("fcntl");
+    received.close();
+    files.remove();
+  });
+});
+
 describe("descriptors that wait for their calls", () => {
+  test("are closed without waiting for what a peer's socket still has to send", async () => {
+    const before = descriptorCount();
+    const server = createServer({ pauseOnConnect: true });
+    const accepted = new Promise<Socket>((resolve) => server.once("connection", resolve));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    await once(socket, "connect");
+    const reader = await accepted;
+    socket.write(Buffer.alloc(32 << 20));
+    const { fd } = (socket as unknown as { _handle: { fd: number } })._handle;
+    const linger = Buffer.from(new Int32Array([1, 6]).buffer);
+    expect(libc().setsockopt(fd, 1, 13, linger, linger.length)).toBe(0);
+    const received = new ReceivedDescriptors();
+    received.arrived(duplicate(fd));
+    socket.destroy();
+    await once(socket, "close");
+    const began = performance.now();
+    received.close();
+    expect(performance.now() - began).toBeLessThan(3_000);
+    reader.destroy();
+    server.close();
+    await descriptorsDownTo(before);
+  });
+
+  test("are closed at once when the file does not tell what it is", () => {
+    const received = new ReceivedDescriptors(virtualClock());
+    received.arrived(1_000_000_000); // no descriptor at all: fstat and close refuse it
+    received.close();
+  });
+
   test("are bounded in number, the oldest makes room, and in time", async () => {
     const before = descriptorCount();
     const clock = virtualClock();

@@ -51,12 +51,19 @@ export class AttachableSocket extends Duplex {
   }
 
   /**
-   * Takes over a connected socket of Node before anything was read from it; undefined when it has no descriptor.
+   * Takes over a connected socket of Node before anything was read from it; undefined when it has no descriptor, or
+   * the process has none left: the socket is Node's then as before.
    */
   static over(socket: Socket, onDescriptor: (descriptor: number) => void): AttachableSocket | undefined {
     const { fd = -1 } = (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle ?? {};
     if (fd < 0) return undefined;
-    const own = new AttachableSocket(duplicate(fd), onDescriptor);
+    let second: number;
+    try {
+      second = duplicate(fd);
+    } catch {
+      return undefined;
+    }
+    const own = new AttachableSocket(second, onDescriptor);
     socket.destroy();
     return own;
   }

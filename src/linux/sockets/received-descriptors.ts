@@ -1,11 +1,15 @@
 import { closeSync, fstatSync } from "node:fs";
 import { Code, NsmError, systemClock, type CancelTimer, type Clock } from "../../core/index.js";
+import { SOL_SOCKET } from "../constants.js";
+import { libc } from "../libc.js";
 import { duplicate } from "./attachable-socket.js";
 
 /** How many descriptors wait for their calls on one connection; the oldest makes room for one more. */
 export const MAX_WAITING = 256;
 /** How long one waits. The call that names it comes with it, or within its own deadline. */
 const KEPT_MS = 60_000;
+
+const SO_LINGER = 13;
 
 const INODE_URL = /^inode:\/\/\d+\/\d+$/;
 
@@ -35,8 +39,8 @@ export class ReceivedDescriptors {
 
   /** Takes over a descriptor. */
   arrived(fd: number): void {
-    const url = inodeUrlOf(fd);
-    if (this.over || this.held.has(url)) return closeSync(fd);
+    const url = nameOf(fd);
+    if (url === undefined || this.over || this.held.has(url)) return discard(fd);
     if (this.held.size >= MAX_WAITING) this.drop(this.held.keys().next().value!);
     this.held.set(url, fd);
     this.timers.set(
@@ -45,7 +49,13 @@ export class ReceivedDescriptors {
     );
     const waiting = this.waiters.get(url) ?? [];
     this.waiters.delete(url);
-    for (const { resolve } of waiting) resolve(duplicate(fd));
+    for (const { resolve, reject } of [...waiting]) {
+      try {
+        resolve(duplicate(fd));
+      } catch (error) {
+        reject(error as Error);
+      }
+    }
   }
 
   /**
@@ -99,10 +109,30 @@ export class ReceivedDescriptors {
   }
 
   private drop(url: string): void {
-    closeSync(this.held.get(url)!);
+    discard(this.held.get(url)!);
     this.held.delete(url);
     this.timers.get(url)?.();
     this.timers.delete(url);
+  }
+}
+
+/** A peer's file may refuse to tell, that of a file system whose server is gone, say. */
+function nameOf(fd: number): string | undefined {
+  try {
+    return inodeUrlOf(fd);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Closes what a peer has sent, without waiting for anybody: a socket may ask to linger until its data is sent. */
+function discard(fd: number): void {
+  const none = Buffer.alloc(8); // struct linger
+  libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, none, none.length);
+  try {
+    closeSync(fd);
+  } catch {
+    // It is closed; what the file system says about it was for its writer.
   }
 }
 
