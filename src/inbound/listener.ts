@@ -103,7 +103,7 @@ function acceptTcp(socket: Socket): Accepted {
 /**
  * Checks an address to listen on without listening there.
  *
- * @throws NsmError INVALID_ARGUMENT as {@link listen}
+ * @throws NsmError INVALID_ARGUMENT for what is no address to listen on
  */
 export function assertListenUrl(url: string): void {
   if (unixPath(url, "listen on") === undefined) tcpAddress(url);
