@@ -64,6 +64,8 @@ export class SlotValues {
    */
   exchange(heirs: ReadonlyMap<AnySlot, AnySlot | undefined>): void {
     const move = (): void => {
+      // What is being released stays with the slots that release it.
+      if (this.over) return;
       for (const [slot, value] of [...this.values]) {
         if (!heirs.has(slot)) continue;
         this.values.delete(slot);
@@ -100,7 +102,7 @@ export class SlotValues {
 /** What one call does with the slots of its connection. */
 export class SlotCall {
   private readonly changes: Change[] = [];
-  private finished = false;
+  private over = false;
 
   constructor(private readonly values: SlotValues) {}
 
@@ -113,7 +115,7 @@ export class SlotCall {
     const before = this.values.get(slot);
     if (had && before === value) return;
     const kept = this.values.put(slot, value);
-    if (kept && !this.finished) {
+    if (kept && !this.over) {
       this.changes.push({ slot, had, before });
       return;
     }
@@ -125,6 +127,11 @@ export class SlotCall {
   take(slot: AnySlot): unknown {
     const value = this.values.get(slot);
     this.values.delete(slot);
+    // The caller owns it: a change that this call made before neither brings it back nor releases it.
+    for (const [i, change] of this.changes.entries()) {
+      if (change.slot === slot && change.before === value)
+        this.changes[i] = { slot, had: false, before: undefined };
+    }
     return value;
   }
 
@@ -149,13 +156,20 @@ export class SlotCall {
     }
   }
 
-  /** Makes final what was set, and releases what it replaced. */
+  /** undo() of everything. Ends the call: what comes from it later is no part of it. */
+  async rollBack(ctx: Context): Promise<void> {
+    do await this.undo(ctx);
+    while (this.changes.length > 0);
+    this.over = true;
+  }
+
+  /** Makes final what was set, and releases what it replaced. Ends the call. */
   async commit(ctx: Context): Promise<void> {
     await this.releaseReplaced(ctx);
     report(ctx, await this.values.releaseRetired(ctx));
   }
 
-  /** Releases each value that was replaced and has not come back, once. */
+  /** Releases each value that was replaced and has not come back, once. Ends the call. */
   async releaseReplaced(ctx: Context): Promise<void> {
     while (this.changes.length > 0) {
       const { slot, had, before } = this.changes.pop()!;
@@ -165,10 +179,11 @@ export class SlotCall {
       if (!had || again || this.values.get(slot) === before) continue;
       report(ctx, await releaseEach(ctx, [{ slot, value: before }]));
     }
+    this.over = true;
   }
 
+  /** Calls of this connection that come now find what this one has left. */
   finish(): void {
-    this.finished = true;
     this.values.end();
   }
 }

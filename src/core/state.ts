@@ -44,7 +44,7 @@ class StateStore implements StateKeeper {
       if (!known) ctx.get(connectionEnd)?.(() => this.release(inner, id, values));
       return answer;
     } catch (error) {
-      await call.undo(inner);
+      await call.rollBack(inner);
       if (!known) await this.release(inner, id, values);
       throw error;
     } finally {

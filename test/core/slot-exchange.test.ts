@@ -8,6 +8,8 @@ import {
   type Context,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
+import { beginServer } from "../../src/elements/begin/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
 import { hold, run } from "../../src/testing/index.js";
 
 /** A slot of words that writes down what it releases. */
@@ -138,6 +140,62 @@ test("a call that comes to new elements before its connection has moved keeps wh
   await close();
   expect(later.released).toEqual(["b"]);
   expect(leftovers()).toEqual({});
+});
+
+test("a connection that is being released when its elements are replaced is released to the end", async () => {
+  const [first, slow] = [words("first"), words("slow")];
+  const state = connectionState();
+  const both: NetworkServiceElement = {
+    name: "both",
+    provides: [first.slot, slow.slot],
+    request(ctx, request, next) {
+      first.slot.set(ctx, "a");
+      slow.slot.set(ctx, "b");
+      return next.request(ctx, request);
+    },
+  };
+  const refusing: NetworkServiceElement = {
+    name: "refusing",
+    request: (ctx, request, next) =>
+      next.request(ctx, request).then(() => Promise.reject(new NsmError(Code.PermissionDenied, "no"))),
+  };
+  const own = replaceable([both], { state, around: [state] });
+  const { request, clock, leftovers } = run([
+    updatePath({ name: "a" }),
+    beginServer(),
+    refusing,
+    state,
+    own.element,
+  ]);
+  let open!: () => void;
+  slow.wait(new Promise((resolve) => (open = resolve)));
+  const refused = expect(request()).rejects.toMatchObject({ code: Code.PermissionDenied });
+  await clock.settle();
+  own.replace([doing(words("first").slot)]);
+  open();
+  await refused;
+  expect([first.released, slow.released]).toEqual([["a"], ["b"]]);
+  expect(leftovers()).toEqual({});
+});
+
+test("a value that was set again and then taken is the taker's alone", async () => {
+  const { slot, released } = words();
+  const { request, close } = run([
+    connectionState(),
+    doing(
+      slot,
+      (ctx) => slot.set(ctx, "a"),
+      (ctx) => {
+        slot.set(ctx, "b");
+        slot.set(ctx, "a");
+        expect(slot.take(ctx)).toBe("a");
+      },
+    ),
+  ]);
+  await request();
+  await request();
+  await close();
+  expect(released).toEqual(["b"]);
 });
 
 test("elements that come back are not counted among the replaced ones", async () => {

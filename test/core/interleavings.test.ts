@@ -1,0 +1,265 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { State } from "../../src/api/index.js";
+import {
+  Code,
+  connectionEvents,
+  connectionState,
+  Context,
+  firstThatWorks,
+  LiveConnections,
+  NsmError,
+  replaceable,
+  sleep,
+  Slot,
+  TimerSlot,
+  type ConnectionEvents,
+  type NetworkServiceElement,
+} from "../../src/core/index.js";
+import { beginClient, beginServer } from "../../src/elements/begin/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
+import { run, sampleConnection, virtualClock } from "../../src/testing/index.js";
+
+/** Chance that repeats itself; `calm` lets nothing happen any more. */
+function dice(seed: number) {
+  let state = seed;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const self = {
+    calm: false,
+    /** Whether something happens that has this chance. */
+    falls: (chance: number): boolean => next() < chance && !self.calm,
+    upTo: (n: number): number => Math.floor(next() * n),
+  };
+  return self;
+}
+
+type Dice = ReturnType<typeof dice>;
+
+/** Everything that slots were ever given, and how often each was released. */
+class Ledger {
+  private readonly all: { readonly id: string; readonly what: string; released: number }[] = [];
+
+  take(id: string, what: string): number {
+    return this.all.push({ id, what, released: 0 }) - 1;
+  }
+
+  release(value: number): void {
+    this.all[value]!.released++;
+  }
+
+  /** What was released more than once. */
+  get twice(): readonly unknown[] {
+    return this.all.filter(({ released }) => released > 1);
+  }
+
+  /** What is held for connections other than these. */
+  heldBeside(ids: ReadonlySet<string>): readonly unknown[] {
+    return this.all.filter(({ id, released }) => released === 0 && !ids.has(id));
+  }
+}
+
+const refuse = (where: string): never => {
+  throw new NsmError(Code.Unavailable, `refused by ${where}`);
+};
+
+/** Takes its time, now and then. */
+async function dawdle({ clock, signal }: Context, die: Dice): Promise<void> {
+  if (die.falls(0.3)) await sleep(clock, 1 + die.upTo(40), signal);
+}
+
+/** Gives each connection one value, and now and then another. */
+function holder(name: string, ledger: Ledger, die: Dice): NetworkServiceElement {
+  const mayAdopt = die.falls(0.5);
+  const slot = new Slot<number>(name, {
+    async release(value, { clock }) {
+      // A release has time of its own, and may use more of it than it has.
+      if (die.falls(0.2)) await sleep(clock, 1 + die.upTo(60));
+      ledger.release(value);
+      if (die.falls(0.1)) refuse(`the release of ${name}`);
+    },
+    ...(mayAdopt && { adopt: (value: number) => (die.falls(0.3) ? undefined : value), abandon: () => {} }),
+  });
+  const set = (ctx: Context, id: string): void => slot.set(ctx, ledger.take(id, name));
+  return {
+    name,
+    inside: ["connection-state"],
+    provides: [slot],
+    async request(ctx, request, next) {
+      const { id } = request.connection!;
+      const known = slot.get(ctx);
+      if (known === undefined || die.falls(0.2)) set(ctx, id);
+      if (known !== undefined && die.falls(0.1)) slot.set(ctx, known);
+      if (die.falls(0.05)) {
+        const taken = slot.take(ctx);
+        if (taken !== undefined) ledger.release(taken);
+      }
+      await dawdle(ctx, die);
+      if (die.falls(0.1)) refuse(`${name} before`);
+      const response = await next.request(ctx, request);
+      if (die.falls(0.1)) refuse(`${name} after`);
+      // What is left of a call may come when that is over, and the connection too.
+      if (die.falls(0.1)) ctx.clock.after(die.upTo(100), () => set(ctx, id));
+      return response;
+    },
+    async close(ctx, connection, next) {
+      if (die.falls(0.1)) set(ctx, connection.id);
+      await dawdle(ctx, die);
+      if (die.falls(0.1)) refuse(`${name} at the close`);
+      await next.close(ctx, connection);
+    },
+  };
+}
+
+/** Refuses and waits between begin and connection-state, and sees that calls do not overlap. */
+function gatekeeper(die: Dice, overlaps: string[]): NetworkServiceElement {
+  const busy = new Set<string>();
+  const alone = async <R>(id: string, work: () => Promise<R>): Promise<R> => {
+    if (busy.has(id)) overlaps.push(id);
+    busy.add(id);
+    try {
+      return await work();
+    } finally {
+      busy.delete(id);
+    }
+  };
+  return {
+    name: "gatekeeper",
+    request: (ctx, request, next) =>
+      alone(request.connection!.id, async () => {
+        if (die.falls(0.1)) refuse("the gate before");
+        const response = await next.request(ctx, request);
+        await dawdle(ctx, die);
+        if (die.falls(0.1)) refuse("the gate after");
+        return response;
+      }),
+    close: (ctx, connection, next) =>
+      // Within the Request of a begin/server that closes first, too.
+      alone(connection.id, async () => {
+        if (die.falls(0.1)) refuse("the gate at the close");
+        await next.close(ctx, connection);
+      }),
+  };
+}
+
+/** Tries several times, and asks again by itself. */
+function restless(die: Dice, seen: Map<string, ConnectionEvents>): NetworkServiceElement {
+  const timer = new TimerSlot("restless");
+  return {
+    name: "restless",
+    inside: ["begin", "connection-state"],
+    provides: [timer.slot],
+    debugState: () => ({ timers: timer.size }),
+    async request(ctx, request, next) {
+      const events = ctx.get(connectionEvents)!;
+      seen.set(request.connection!.id, events);
+      const tries = [...Array(1 + die.upTo(3)).keys()];
+      const response = await firstThatWorks(
+        ctx,
+        tries,
+        (_try, c) => next.request(c, request),
+        () => "no try worked",
+      );
+      if (die.falls(0.3)) timer.arm(ctx, 1 + die.upTo(200), (signal) => events.request({ signal }));
+      return response;
+    },
+  };
+}
+
+const step = fc.record({
+  what: fc.constantFrom("request", "request", "close", "again", "reselect", "end", "replace", "all", "wait"),
+  id: fc.constantFrom("a", "b", "c"),
+  ms: fc.integer({ min: 0, max: 80 }),
+  patience: fc.constantFrom(0, 5, 30, 1_000),
+});
+
+describe.each([
+  ["begin/server", beginServer],
+  ["begin/client", beginClient],
+])("%s, connection-state and replaceable elements", (_name, begin) => {
+  test("hold nothing too long, release nothing twice and never overlap, however calls race", async () => {
+    const property = fc.asyncProperty(
+      fc.integer(),
+      fc.array(step, { minLength: 5, maxLength: 40 }),
+      async (seed, steps) => {
+        const die = dice(seed);
+        const [ledger, live, clock] = [new Ledger(), new LiveConnections(), virtualClock()];
+        const overlaps: string[] = [];
+        const events = new Map<string, ConnectionEvents>();
+        const state = connectionState();
+        const around = [
+          updatePath({ name: "hop", secret: new Uint8Array(32) }),
+          begin({ live }),
+          gatekeeper(die, overlaps),
+          state,
+          restless(die, events),
+          holder("outer", ledger, die),
+        ];
+        const inner = () => [holder("x", ledger, die), die.falls(0.5) ? [] : [holder("y", ledger, die)]];
+        const own = replaceable(inner(), { state, around });
+        const { request, close, leftovers, ctx } = run([around, own.element], { clock });
+
+        const ids = new Map<string, string>();
+        const underWay = new Set<Promise<unknown>>();
+        const start = (work: Promise<unknown>): void => {
+          const done = work.catch(() => {}).finally(() => underWay.delete(done));
+          underWay.add(done);
+        };
+        const pick = (id: string): ConnectionEvents | undefined => events.get(ids.get(id) ?? "");
+        for (const { what, id, ms, patience } of steps) {
+          const within = <R>(work: (c: Context) => Promise<R>): Promise<R> => ctx.withTimeout(patience, work);
+          switch (what) {
+            case "request":
+              start(
+                within(async (c) => {
+                  const chosen = die.falls(0.2) ? State.RESELECT_REQUESTED : State.UP;
+                  ids.set(id, (await request({ id, state: chosen }, c)).path!.pathSegments[1]!.id);
+                }),
+              );
+              break;
+            case "close":
+              start(within((c) => close(sampleConnection(clock.now(), { id }), c)));
+              break;
+            case "again":
+              start(pick(id)?.request({ cause: "refresh" }) ?? Promise.resolve());
+              break;
+            case "reselect":
+              start(pick(id)?.request({ cause: "heal", reselect: true }) ?? Promise.resolve());
+              break;
+            case "end":
+              start(pick(id)?.close({ cause: "timeout" }) ?? Promise.resolve());
+              break;
+            case "replace":
+              if (die.falls(0.3)) expect(() => own.replace([{ name: "lost", inside: ["dial"] }])).toThrow();
+              else own.replace(inner());
+              break;
+            case "all":
+              start(live.requestAll());
+              break;
+            case "wait":
+              await clock.advance(ms);
+          }
+        }
+
+        die.calm = true;
+        await clock.advance(5_000);
+        expect(underWay.size).toBe(0);
+        const standing = new Set([...live].map(([standingId]) => standingId));
+        expect(ledger.heldBeside(standing)).toEqual([]);
+
+        for (const id of ["a", "b", "c"]) await close(sampleConnection(clock.now(), { id }));
+        await clock.settle();
+        expect(ledger.heldBeside(new Set())).toEqual([]);
+        expect(ledger.twice).toEqual([]);
+        expect(overlaps).toEqual([]);
+        expect(own.debugState()).toEqual({});
+        expect(leftovers()).toEqual({});
+      },
+    );
+    await fc.assert(property, { seed: 20_301, numRuns: 100 });
+  }, 30_000);
+});
