@@ -1,4 +1,4 @@
-/** A firewall as a network service: clients of "firewall" get a wire to this process, filtered by the rules of a file. */
+/** A firewall as a network service: clients of "firewall" get a vWire to this process. Rules in a file filter it. */
 import { once } from "node:events";
 import {
   fileIdentity,

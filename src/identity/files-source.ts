@@ -13,11 +13,11 @@ import { heldSource, type X509Source } from "./x509-source.js";
 /** How a directory of PEM files is followed. */
 export interface FilesSourceOptions {
   readonly clock?: Clock;
-  /** How often the files are read although the directory did not stir; default a minute. */
+  /** How often the files are read even if the directory reports no change, in milliseconds. Default: 60,000. */
   readonly recheckMs?: number;
   /**
-   * Other users may read the private key; or the files changed into something unusable that lasts, or cannot be watched; what was read before stays in
-   * use. Each problem is told once. Default: a warning of the process.
+   * Reports each problem once: other users may read the private key, the files became invalid, or the directory cannot
+   * be watched. The identity that was read before stays in use. Default: a warning of the process.
    */
   readonly onProblem?: (problem: NsmError) => void;
 }

@@ -5,21 +5,21 @@ import { tlsOptions } from "./tls-context.js";
 import { assertAuthorized, tlsFailure } from "./tls-failures.js";
 import type { X509Source } from "./x509-source.js";
 
-/** What becomes of the connections that a {@link TlsAcceptor} was given. */
+/** Outcomes of the connections that a {@link TlsAcceptor} accepted. */
 export interface TlsAcceptorEvents {
   /**
-   * The handshake is done. With a refusal the client is not trusted: it is there only to be told so, by calls that
-   * fail, because a TLS server cannot explain itself.
+   * The handshake is done. A `refusal` means that the client is not trusted. It stays connected so that its calls can
+   * fail with the reason, because a TLS server cannot send one.
    */
   secured(socket: TLSSocket, refusal: NsmError | undefined): void;
   /** The handshake failed; the socket is closed. */
   failed(socket: TLSSocket, failure: NsmError): void;
 }
 
-/** Speaks TLS on connections that somebody else accepted. */
+/** Runs the server's side of TLS on connections that a listener accepted. */
 export interface TlsAcceptor {
   accept(socket: Duplex): void;
-  /** No longer follows the identity's changes; open connections stay. */
+  /** Stops following changes of the identity. Open connections stay. */
   close(): void;
 }
 

@@ -6,7 +6,7 @@ import type { PeerAccount, PeerAccounts } from "./peer-accounts.js";
 import type { RefusalLog } from "./refusals.js";
 import { statusOf } from "./wire-status.js";
 
-/** Who may call, and how much one peer may send ahead. */
+/** Who may call, and how many bytes of unfinished messages one peer may have sent. */
 export interface AdmissionOptions {
   readonly identity: Pick<Identity, "peerOfCall">;
   readonly connectionOf: (call: ServerCall) => TransportConnection | undefined;
@@ -15,14 +15,14 @@ export interface AdmissionOptions {
   readonly refusals: RefusalLog;
 }
 
-// What Node keeps of a piece of data besides its bytes; a peer may send them one by one.
+// Node's overhead for each piece of data. It counts because a peer may send its bytes one by one.
 const PIECE_BYTES = 256;
 
 /** Refuses calls before their message is read: those of unknown callers, and those of peers that send too much. */
 export function admission(options: AdmissionOptions): ServerInterceptor {
   const { identity, connectionOf, accounts, unfinishedBytesPerPeer, refusals } = options;
   return (_method, intercepted) => {
-    // Any call of grpc-js will do; its types ask for one that changes something.
+    // The type requires a wrapper; grpc-js accepts the call itself.
     const call = intercepted as ServerInterceptingCall;
     const serverCall = call as unknown as ServerCall;
     const stream = streamOf(call);
@@ -45,7 +45,7 @@ export function admission(options: AdmissionOptions): ServerInterceptor {
   };
 }
 
-/** Counts what arrives of a call's message until it is complete. */
+/** Adds the bytes of a call's message to its peer's account until the message is complete. */
 function meter(
   stream: ServerHttp2Stream,
   account: PeerAccount,

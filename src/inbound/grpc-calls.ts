@@ -2,7 +2,7 @@ import { Metadata, type Server as GrpcServer } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { Code, explain, NsmError, type Clock, type Logger, type Peer } from "../core/index.js";
 import { tokenFromHeaders, type Identity } from "../identity/index.js";
-import type { CallConnections } from "./accepted.js";
+import type { CallConnections } from "./call-connections.js";
 import { answerStream, answerUnary, type Answer, type StreamAnswer } from "./answer.js";
 import type { Handlers, StreamHandler, UnaryHandler } from "./handlers.js";
 import type { IncomingCall } from "./incoming.js";

@@ -1,9 +1,9 @@
 import { Server as GrpcServer, ServerCredentials, type ServerOptions } from "@grpc/grpc-js";
 import { Code, silent, systemClock, type Clock, type DebugState, type Logger } from "../core/index.js";
 import type { Identity } from "../identity/index.js";
-import { CallConnections } from "./accepted.js";
 import { admission } from "./admission.js";
-import { Door } from "./door.js";
+import { CallConnections } from "./call-connections.js";
+import { ConnectionAcceptor } from "./connection-acceptor.js";
 import { GrpcCalls } from "./grpc-calls.js";
 import { handlersOf } from "./handlers.js";
 import { HealthBook } from "./health.js";
@@ -67,9 +67,9 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const limits = completeLimits(options.limits);
   const accounts = new PeerAccounts();
   const refusals = new RefusalLog(logger, clock);
-  const door = new Door({ identity, limits, accounts, refusals });
+  const acceptor = new ConnectionAcceptor({ identity, limits, accounts, refusals });
   const listeners = await listenAll(options, (url) => (socket, connection) => {
-    door.enter(socket, connection, url);
+    acceptor.accept(socket, connection, url);
   });
   const listenOn = listeners.map(({ url }) => url);
   const stopListening = (): Promise<unknown> => Promise.all(listeners.map((listener) => listener.close()));
@@ -79,8 +79,8 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
     services = typeof options.services === "function" ? options.services(listenOn) : options.services;
   } catch (error) {
     const stopped = stopListening();
-    door.close();
-    door.breakAll();
+    acceptor.close();
+    acceptor.destroyAll();
     await stopped;
     throw error;
   }
@@ -105,20 +105,21 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   };
   const grpc = new GrpcServer(serverOptions);
   calls.register(grpc);
-  // The door speaks TLS; what reaches gRPC is HTTP/2.
-  const open = (): void => door.open(grpc.createConnectionInjector(ServerCredentials.createInsecure()));
-  open();
-  const changes = identity.changes.subscribe(open);
+  // The acceptor handles TLS: gRPC gets plain HTTP/2.
+  const useNewInjector = (): void =>
+    acceptor.forwardTo(grpc.createConnectionInjector(ServerCredentials.createInsecure()));
+  useNewInjector();
+  const changes = identity.changes.subscribe(useNewInjector);
 
   const shutDown = async (): Promise<void> => {
     changes.unsubscribe();
     health.setAll(false);
-    const stopped = Promise.all([stopListening(), door.empty()]);
-    door.close();
+    const stopped = Promise.all([stopListening(), acceptor.empty()]);
+    acceptor.close();
     calls.endStreams({ code: Code.Unavailable, details: "the server is shutting down" });
     // Without channelz, grpc-js does not know its sessions well enough to break them; their sockets are ours.
     grpc.tryShutdown(() => {});
-    const cancelTimer = clock.after(graceMs, () => door.breakAll());
+    const cancelTimer = clock.after(graceMs, () => acceptor.destroyAll());
     await stopped;
     cancelTimer();
   };

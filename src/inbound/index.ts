@@ -14,6 +14,7 @@ export {
 } from "./handlers.js";
 export { grpcServer, type GrpcServerOptions, type Server } from "./grpc-server.js";
 export { HealthBook } from "./health.js";
+export { isListening } from "./is-listening.js";
 export { assertListenUrl } from "./listener.js";
 export type { IncomingCall } from "./incoming.js";
 export type { InboundLimits } from "./limits.js";

@@ -1,18 +1,12 @@
 import { chmod, lstat, mkdir, rmdir, unlink } from "node:fs/promises";
-import {
-  connect,
-  createServer,
-  type AddressInfo,
-  type ListenOptions,
-  type Server,
-  type Socket,
-} from "node:net";
+import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import { Code, NsmError, transportConnection, type TransportConnection } from "../core/index.js";
 import { attachable } from "../linux/index.js";
 import { isLocalHost } from "../net/index.js";
 import { notAnAddress, unixPath } from "./address.js";
+import { isListening } from "./is-listening.js";
 
 const TCP = /^tcp:\/\/(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/[\]\s]*)):(\d+)$/;
 
@@ -92,9 +86,9 @@ function acceptAttachable(socket: Socket): Accepted {
 }
 
 function acceptTcp(socket: Socket): Accepted {
-  // A client that vanished without a word must not keep its streams for ever.
+  // Without keep-alive, the streams of a client that vanished would stay open.
   socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-  // Asked now: of a socket that is closed since, the kernel tells nothing.
+  // Read now: the kernel has no address for a socket that has been closed.
   const { remoteAddress, remotePort } = socket;
   const address = remoteAddress === undefined ? "unknown" : `${remoteAddress}:${remotePort}`;
   return [socket, transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress ?? "") })];
@@ -157,20 +151,8 @@ async function removeStale(url: string, path: string): Promise<void> {
   if (!found.isSocket()) {
     throw new NsmError(Code.FailedPrecondition, `cannot listen on ${url}: there is a file that is no socket`);
   }
-  if (await answers(path)) throw inUse(url);
+  if (await isListening(path)) throw inUse(url);
   await unlink(path);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    // Only this says that nobody is there; any other error may be a server that has no time now.
-    socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED"));
-  });
 }
 
 function cannotListen(url: string, error: unknown): NsmError {

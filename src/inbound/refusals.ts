@@ -1,10 +1,10 @@
 import { explain, type Clock, type Logger, type NsmError } from "../core/index.js";
 import { withoutSecrets } from "./wire-status.js";
 
-/** How long the log keeps quiet about a peer it has named. */
+/** How long the log reports nothing more about a peer. */
 const QUIET_MS = 60_000;
 
-/** How many peers it remembers. */
+/** How many peers the log remembers; the oldest are forgotten first. */
 const MOST_PEERS = 1_000;
 
 /** Logs who was refused and why: one line per peer and minute, however often the peer tries. */

@@ -1,6 +1,6 @@
 /**
- * The kernel behind small interfaces: network namespaces, and the links, addresses, routes, rules and
- * neighbours and the packet filter in them. In process, without any program or privilege beyond what the kernel itself asks for.
+ * The kernel behind small interfaces: network namespaces, and the links, addresses, routes, rules, neighbours and
+ * packet filter in them. All of it runs in process and needs only the privileges that the kernel requires.
  * Importing this needs no native module; using it loads koffi.
  *
  * @packageDocumentation

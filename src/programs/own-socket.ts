@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { lstat, readdir, rmdir, unlink } from "node:fs/promises";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isListening } from "../inbound/index.js";
 
 const SOCKET = "listen.sock";
 
@@ -34,32 +34,20 @@ async function removeAbandoned(start: string): Promise<void> {
   const names = await readdir(tmpdir()).catch(() => []);
   for (const name of names) {
     if (name.startsWith(start) && /^\d+-[\w-]{8}$/.test(name.slice(start.length))) {
-      // A folder that cannot be removed is left alone: this program needs it for nothing.
+      // The program does not depend on the removal, so failures are ignored.
       await removeIfAbandoned(join(tmpdir(), name)).catch(() => undefined);
     }
   }
 }
 
-/** Removes a folder of this user in which there is nothing but a socket that nobody listens on. */
+/** Removes a folder of this user if it is empty or contains only a socket on which no process listens. */
 async function removeIfAbandoned(folder: string): Promise<void> {
   const found = await lstat(folder);
   const age = Date.now() - found.mtimeMs;
   if (!found.isDirectory() || found.uid !== process.getuid?.() || age < ABANDONED_AFTER_MS) return;
   const content = await readdir(folder);
   const socket = join(folder, SOCKET);
-  if (content.length === 1 && content[0] === SOCKET && (await refuses(socket))) await unlink(socket);
-  // Fails when there is anything else in it.
+  if (content.length === 1 && content[0] === SOCKET && !(await isListening(socket))) await unlink(socket);
+  // Fails if the folder is not empty.
   await rmdir(folder);
-}
-
-/** Whether nobody listens there. Another process ID namespace may share the folder, so a dead ID proves nothing. */
-function refuses(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code === "ECONNREFUSED"));
-  });
 }

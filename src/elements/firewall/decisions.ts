@@ -28,7 +28,10 @@ export function ruleCounter({ action, name }: Pick<CheckedRule, "action" | "name
 
 const opposite = { "from-client": "to-client", "to-client": "from-client" } as const;
 
-/** Decides about packets that travel in a direction. What leaves the chain has passed; its end drops, once there are rules. */
+/**
+ * Decides about the packets of one direction. Packets that return from this chain have passed. If there are rules, the
+ * end of the chain drops the others.
+ */
 export function decisions(direction: Direction, { rules, counters }: DecisionOptions): Chain {
   // Without rules this still makes the kernel follow connections: later rules know which side began them.
   const known = ctState("established", "related");

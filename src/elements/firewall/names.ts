@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 
-/** The kernel takes 255 bytes; what is before and behind an encoded text must fit too. */
+/** Names have at most 255 bytes in the kernel; this leaves room for a prefix and a suffix. */
 const LONGEST = 200;
 
-/** A text as part of an nftables name: letters, digits, `_` and `-` stay, any other byte becomes `/` and two hex digits. */
+/** A text as part of an nftables name. Keeps letters, digits, `_` and `-`; other bytes become `/` and two hex digits. */
 export function encodeName(text: string): string {
   const encoded = Buffer.from(text)
     .toString("latin1")

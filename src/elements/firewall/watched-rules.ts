@@ -28,9 +28,9 @@ export interface RulesSource {
 /** How a file of rules is followed. */
 export interface WatchedRulesOptions {
   readonly clock?: Clock;
-  /** How often the file is read although its directory did not stir, in milliseconds; default a minute. */
+  /** How often the file is read even if its directory reports no change, in milliseconds. Default: 60,000. */
   readonly recheckMs?: number;
-  /** The directory cannot be watched: changes are found by the regular readings only. Default: a warning of the process. */
+  /** Reports that the directory cannot be watched, so that changes are found late. Default: a warning of the process. */
   readonly onProblem?: (problem: NsmError) => void;
 }
 
@@ -41,10 +41,10 @@ const SETTLE_MS = 50;
 
 /**
  * The rules in a file (see parseRules), followed as it changes: written in place (also behind a symlink),
- * renamed over, or by a swapped symlink as Kubernetes does with volumes. A file that cannot be used any more, or is empty all of a sudden, is
- * refused once and changes nothing.
+ * renamed over, or by a swapped symlink as Kubernetes does with volumes. If the file becomes invalid or empty, the
+ * rules stay as they were, and the error is reported once.
  *
- * @throws NsmError naming file, line and reason, when it is not usable at first
+ * @throws NsmError naming file, line and reason, if the file is invalid at the start
  * @example
  * const rules = await watchedRules("/etc/firewall/config.yaml");
  * const wall = firewall({ name: "firewall-1", rules });

@@ -1,6 +1,6 @@
 /**
- * Asks again until it works or the caller's time is over. Not an element: it wraps a whole client chain, so that
- * every try begins at its beginning.
+ * Repeats a call until it succeeds or the caller's time is over. Not an element: it wraps a whole client chain, so that
+ * every try runs through all of its elements.
  *
  * @example
  * const client = retry(chain([...clientElements, connectClient()]), { intervalMs: 200, tryTimeoutMs: 15_000 });
@@ -21,21 +21,23 @@ import {
   type NetworkService,
 } from "../../core/index.js";
 
-/** How often, and how long each time. */
+/** Pauses between tries, and the time for one try. */
 export interface RetryOptions {
-  /** The first wait in milliseconds, up to half shorter by chance; 200 when left out. */
+  /** The first wait in milliseconds, shortened at random by up to half. Default: 200. */
   readonly intervalMs?: number;
-  /** What the waits double up to; 2,000 ms when left out. */
+  /** The longest wait, in milliseconds. Waits double until then. Default: 2,000. */
   readonly maxIntervalMs?: number;
-  /** How long one try may take, in milliseconds; 15,000 when left out. */
+  /** How long one try may take, in milliseconds. Default: 15,000. */
   readonly tryTimeoutMs?: number;
   readonly random?: () => number;
 }
 
 /**
- * The service with its calls repeated. A Close that says NOT_FOUND is done: the connection, or who had it, is gone. A failure that a repetition cannot heal (INVALID_ARGUMENT,
- * PERMISSION_DENIED, …) is thrown at once. When the time is over the error says so, and what the last try failed
- * with is its cause.
+ * The service with its calls repeated. A Close that fails with NOT_FOUND counts as done: the connection, or the hop that
+ * had it, is gone.
+ *
+ * @throws at once a failure that no repetition can correct (INVALID_ARGUMENT, PERMISSION_DENIED, …); when the time is
+ * over, an NsmError with the failure of the last try as its cause
  */
 export function retry(
   service: NetworkService,

@@ -3,8 +3,8 @@
  * id. Answers are turned back to the segment they are for.
  *
  * The id of a new segment follows from the id of the segment before it, who calls, the process's name and a
- * secret of the process: a caller whose answer was lost may ask again, or close, without our segment in its path, and meets
- * the same connection. At the head of a path the id is random.
+ * secret of the process. A caller whose answer was lost can repeat the Request, or close, without our segment in its
+ * path, and reaches the same connection. At the head of a path the id is random.
  *
  * Both sides, one element. The first of every chain. NSM protocol, path and segment rules.
  *

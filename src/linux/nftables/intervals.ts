@@ -50,7 +50,7 @@ export function numberBytes(value: number, width: 1 | 2 | 4): Buffer {
   return data;
 }
 
-/** The same values in ascending order, without overlap and without neighbours that could be one: the kernel wants it so. */
+/** The same values as the kernel requires them: ascending, without overlaps, adjacent intervals joined. */
 export function merged(intervals: readonly Interval[]): Interval[] {
   const result: Interval[] = [];
   for (const next of [...intervals].sort((a, b) => Buffer.compare(a.first, b.first))) {

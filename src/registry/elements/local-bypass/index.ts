@@ -1,8 +1,8 @@
 /**
- * Lets remote peers see the manager's URL where its own endpoints are meant, and local peers the real one: a
- * Register goes on with the manager's URL and is answered with the real one; a Find shows the real URL of what was
- * registered here and not elsewhere since: an endpoint that has moved to another manager is shown there. Entries with the manager's URL that it does not know (registered before it was restarted and
- * not renewed yet) are not shown; deletions always are.
+ * Shows remote peers the manager's URL for its own endpoints, and local peers their real URL. It forwards a Register
+ * with the manager's URL and answers with the real one. A Find shows the real URL of the endpoints that are registered
+ * here; an endpoint that has moved to another manager keeps the URL of that manager. Entries that have this manager's
+ * URL but are unknown to it (registered before a restart and not renewed yet) are hidden; deletions are always shown.
  *
  * Registry of endpoints, in a manager. Before connect or the store. Throws INVALID_ARGUMENT for an endpoint
  * without a usable URL.

@@ -1,8 +1,8 @@
 /**
- * Keeps entries in this process. A Register is stored when what comes behind has taken it; a Find shows what
- * matches and goes on; a watch shows what matches and then every change: each Register, refreshes included, and
- * each Unregister with `deleted`. An Unregister with another URL than the entry has does not remove it. An entry that an update makes stop matching a watch's query is reported to that
- * watch as deleted, because a watch tells what matches its query; it shows the last state that did.
+ * Keeps entries in this process. It stores a Register when the elements behind it have accepted it. A Find shows the
+ * entries that match, and goes on to the next element. A watch also shows every later change: each Register, refreshes
+ * included, and each Unregister with `deleted`. If an update makes an entry stop matching a watch's query, that watch
+ * shows the last state that matched, as deleted. An Unregister with a URL other than the entry's does not remove it.
  *
  * Both registries, server side, last (or before a further registry). Entries are indexed by name and service, and
  * so are watches. Watches never wait for each other. A Find or watch that has to look at many entries does so in

@@ -22,21 +22,21 @@ export function noteAccepted(socket: Duplex, connection: TransportConnection): v
 }
 
 /**
- * Which transport connection a call came in on. Learned when the call begins: when its handler asks, the
- * connection may be gone, and then gRPC knows nothing of it any more.
+ * Finds the transport connection of a call. The interceptor looks it up when the call begins, because gRPC forgets a
+ * connection that has ended, and a handler may ask later.
  *
- * An HTTP/2 session tells its socket, and the wrappers of a socket what is inside, in fields that Node does not
- * document. Should they change, calls have no connection, and whoever has none counts as remote.
+ * The way from the HTTP/2 session to the socket leads through fields that Node does not document. If a version of Node
+ * changes them, calls have no connection, and their callers count as remote.
  */
 export class CallConnections {
   private readonly known = new WeakMap<ServerHttp2Stream, TransportConnection>();
 
-  /** Sees each call before its handler; changes nothing. */
+  /** Looks up the connection of each call before its handler runs. Changes nothing. */
   readonly interceptor: ServerInterceptor = (_method, call) => {
     const stream = streamOf(call);
     const connection = stream && connectionUnder(stream.session?.socket);
     if (connection) this.known.set(stream, connection);
-    // Any call of grpc-js will do; its types ask for one that changes something.
+    // The type requires a wrapper; grpc-js accepts the call itself.
     return call as ServerInterceptingCall;
   };
 
@@ -46,7 +46,7 @@ export class CallConnections {
   }
 }
 
-/** What was noted of the connection at the bottom of a socket. */
+/** What `noteAccepted` attached to the innermost socket. */
 export function connectionUnder(socket: Duplex | undefined): TransportConnection | undefined {
   const inner = (layer: Layer): Layer | undefined => layer._parent ?? layer.ssl?._parentWrap ?? layer.stream;
   for (let layer = socket as Layer | undefined; layer; layer = inner(layer)) {

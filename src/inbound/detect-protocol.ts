@@ -1,0 +1,34 @@
+import type { Duplex } from "node:stream";
+
+/** The protocol that the first bytes of a connection belong to. */
+export type FirstProtocol = "tls" | "http2" | "unknown";
+
+const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const TLS_HANDSHAKE = 0x16;
+
+/**
+ * Calls `onDetected` once, when the first bytes of a connection show its protocol. The bytes stay in the stream; the
+ * callback must attach their reader before it returns. If the connection ends earlier, the callback is not called.
+ */
+export function detectProtocol(socket: Duplex, onDetected: (protocol: FirstProtocol) => void): void {
+  let received = Buffer.alloc(0);
+  const read = (): void => {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) return;
+    received = Buffer.concat([received, chunk]);
+    const protocol = protocolOf(received);
+    if (protocol === undefined) return;
+    socket.removeListener("readable", read);
+    socket.unshift(received);
+    onDetected(protocol);
+  };
+  socket.on("readable", read);
+}
+
+/** Undefined while there are too few bytes to decide. */
+function protocolOf(bytes: Buffer): FirstProtocol | undefined {
+  if (bytes[0] === TLS_HANDSHAKE) return "tls";
+  const length = Math.min(bytes.length, HTTP2_PREFACE.length);
+  if (!bytes.subarray(0, length).equals(HTTP2_PREFACE.subarray(0, length))) return "unknown";
+  return length === HTTP2_PREFACE.length ? "http2" : undefined;
+}
