@@ -471,6 +471,21 @@ describe("monitor and the next hop", () => {
     expect(seen()).toHaveLength(4);
   });
 
+  test("cannot speak about other connections of those before us", async () => {
+    const { request, close, hub, seen, service } = relaying();
+    await request();
+    const own = seen()[0]!;
+    const foreign = watch(service, { selector: bySegment({ id: "foreign" }) });
+    const [first, , next] = own.path!.pathSegments;
+    const forged = ["foreign", "foreign"].map((id) => PathSegment.create({ name: first!.name, id }));
+    const path = { ...own.path!, index: 2, pathSegments: [...forged, next!] };
+    hub.say({ connection: theirs(own, { path }), state: State.DOWN });
+    expect(seen()[1]).toEqual({ ...own, state: State.DOWN });
+    expect(foreign.told).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
+    foreign.stop();
+    await close();
+  });
+
   test("is not told on when it says nothing new", async () => {
     const { request, close, hub, seen } = relaying();
     await request();

@@ -4,17 +4,28 @@ import { withDownReason, type Sighting } from "../../outbound/index.js";
 
 /**
  * Our connection with what the next hop says about it: path, context and state. Undefined when that is nothing
- * new. Mechanism, labels and the endpoint's name belong to each hop. A reason that was noticed here stands in our
- * own segment; one that was noticed further on comes with the path.
+ * new. Mechanism, labels and the endpoint's name belong to each hop, and the path up to here to those before: a peer
+ * could speak about the connection of another client there. A reason that was noticed here stands in our own segment;
+ * one that was noticed further on comes with the path.
  */
 export function relayed(
   own: Connection,
   { connection: theirs, state, cause }: Sighting,
 ): Connection | undefined {
   if (state === State.DOWN && own.state === State.DOWN) return undefined;
-  const { index } = pathOf(own);
+  const { index, pathSegments } = pathOf(own);
+  const behind = index + 1;
   const told = theirs?.path
-    ? { ...own, state, path: { ...theirs.path, index }, context: theirs.context }
+    ? {
+        ...own,
+        state,
+        path: {
+          ...theirs.path,
+          index,
+          pathSegments: [...pathSegments.slice(0, behind), ...theirs.path.pathSegments.slice(behind)],
+        },
+        context: theirs.context,
+      }
     : { ...own, state };
   if (cause?.index === index) return withDownReason(told, cause.reason);
   if (state === own.state && samePath(pathOf(told), pathOf(own)) && sameContext(told, own)) return undefined;
