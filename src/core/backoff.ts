@@ -2,7 +2,7 @@
 export interface BackoffOptions {
   readonly initialMs: number;
   readonly maxMs: number;
-  /** Between 0 and 1; `Math.random` when left out, seeded in tests. */
+  /** Numbers between 0 and 1; seeded in tests. Default: `Math.random`. */
   readonly random?: () => number;
 }
 

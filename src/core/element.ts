@@ -33,7 +33,7 @@ export type ChainElement<S> = {
   readonly reads?: readonly Provision[];
   /** The chains that it chooses between with `nest`. What they hold counts as held by this element. */
   readonly nested?: readonly Elements<S>[];
-  /** What it holds at the moment, for tests and for people. */
+  /** Resources currently held, for tests and diagnostics. */
   debugState?(): DebugState;
 } & {
   readonly [M in keyof S]?: S[M] extends (ctx: Context, arg: infer A) => infer R
@@ -59,7 +59,7 @@ export type TraceHook = <R>(call: {
 
 /** What a chain ends in and who watches it. */
 export interface ChainOptions<S> {
-  /** What the last element calls; the service's own default answer when left out. */
+  /** What the last element calls. Default: the service's own default answer. */
   readonly tail?: S;
   readonly trace?: TraceHook | undefined;
 }
@@ -145,7 +145,7 @@ export type Holders = readonly (
   (Pick<ChainElement<object>, "name" | "debugState"> & { readonly nested?: readonly Holders[] }) | Holders
 )[];
 
-/** What the elements of a chain hold, by element name. Elements of one name are added up. */
+/** Resources that the elements of a chain hold, by element name. Elements of the same name are added up. */
 export function debugState(elements: Holders): DebugState {
   return flatten(elements as Elements<object>).reduce<DebugState>((state, element) => {
     const own = element.debugState ? withoutZeros(element.debugState()) : {};

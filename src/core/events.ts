@@ -25,7 +25,7 @@ export interface EventOptions {
   readonly cause?: EventCause | undefined;
 }
 
-/** Turns a connection into the request for another endpoint: what it leaves empty is chosen anew. */
+/** Turns a connection into the request for another endpoint. The hops choose what it leaves empty. */
 export type Reselect = (connection: Connection) => Connection;
 
 /** How a Request event begins. */

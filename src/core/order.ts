@@ -64,7 +64,7 @@ function checkOutside({ name, outside = [] }: AnyElement, before: readonly AnyEl
   }
 }
 
-/** A context key travels inwards: whoever provides it has to be further out than whoever reads it. */
+/** A context key travels inwards: the element that provides it must stand further out than the one that reads it. */
 function checkReads(
   { name, reads = [] }: AnyElement,
   before: readonly AnyElement[],

@@ -13,9 +13,9 @@ export interface Token {
 export interface Peer {
   /** For people: `127.0.0.1:40312`, or `unix`. */
   readonly address: string;
-  /** Whether it sits on this machine: a unix socket or the loopback network. Of whom nothing is known, it is not. */
+  /** Whether it sits on this machine: a unix socket or the loopback network. False if unknown. */
   readonly local: boolean;
-  /** What the call travels on; none when it was gone before anybody could look. */
+  /** The connection of the call. None if it had ended before the call began. */
   readonly connection?: TransportConnection | undefined;
   /** Its verified certificate; none without TLS. */
   readonly certificate?: X509Certificate | undefined;

@@ -218,7 +218,7 @@ function takeOver(slot: AnySlot, heir: AnySlot, value: unknown): unknown {
 
 /**
  * Which slot of a new chain continues which slot of the chain it replaces: the one of the same name, the first
- * of that name for the first, and so on. A slot that stands in both continues itself and is left out.
+ * of that name for the first, and so on. A slot that is in both chains is left out: it keeps its values.
  */
 export function heirsOf(
   before: readonly AnySlot[],

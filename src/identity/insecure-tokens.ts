@@ -7,9 +7,9 @@ import { signingInput, type TokenGenerator } from "./token.js";
 /** What tokens that prove nothing say. */
 export interface InsecureTokensOptions {
   readonly clock?: Clock;
-  /** What to claim to be; default nothing. */
+  /** The identity to claim. Default: none. */
   readonly subject?: string;
-  /** How long a token lives; default ten minutes. Zero or less makes tokens that are expired already. */
+  /** How long a token lives, in milliseconds. Zero or less makes expired tokens. Default: 600,000. */
   readonly maxLifetimeMs?: number;
 }
 

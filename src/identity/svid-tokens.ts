@@ -12,7 +12,7 @@ import type { X509Source, X509Svid } from "./x509-source.js";
 export interface SvidTokensOptions {
   readonly source: Pick<X509Source, "current">;
   readonly clock?: Clock;
-  /** How long a token lives at most; default ten minutes. Zero or less makes tokens that are expired already. */
+  /** The longest life of a token, in milliseconds. Zero or less makes expired tokens. Default: 600,000. */
   readonly maxLifetimeMs?: number;
 }
 

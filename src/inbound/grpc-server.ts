@@ -22,7 +22,7 @@ export interface GrpcServerOptions {
   readonly services: Services | ((listenOn: readonly string[]) => Services);
   readonly clock?: Clock;
   readonly logger?: Logger;
-  /** How long `close` lets calls finish, in milliseconds; default five seconds. */
+  /** How long `close` lets calls finish, in milliseconds. Default: 5,000. */
   readonly graceMs?: number;
   /** How much its clients may occupy. */
   readonly limits?: InboundLimits | undefined;

@@ -9,7 +9,7 @@ import { targetOf } from "./target.js";
 export interface GrpcLinksOptions {
   readonly identity: Identity;
   readonly clock?: Clock;
-  /** How long a peer that took a connection may take to speak TLS and HTTP/2; default 20,000. */
+  /** How long a peer may take for the TLS and HTTP/2 handshake, in milliseconds. Default: 20,000. */
   readonly handshakeTimeoutMs?: number;
 }
 

@@ -17,7 +17,7 @@ export interface Delay extends Where {
   readonly ms: number;
   /** Up to so much longer, by chance. Messages of one call never overtake each other. */
   readonly jitterMs?: number;
-  /** Only to the server, or only back; both when left out. */
+  /** Only to the server, or only back. Default: both. */
   readonly direction?: "there" | "back";
 }
 

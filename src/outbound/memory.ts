@@ -29,13 +29,13 @@ export interface MemoryParty {
 /** A process that calls over memory. */
 export interface MemoryCaller extends MemoryParty {
   readonly name: string;
-  /** The tokens it shows; some that prove nothing when left out. */
+  /** The tokens it shows. Default: tokens that prove nothing. */
   readonly tokens?: TokenGenerator;
 }
 
 /** A process that listens over memory. */
 export interface MemoryListener extends MemoryParty {
-  /** The time of its calls; the network's when left out. */
+  /** The clock of its calls. Default: the network's. */
   readonly clock?: Clock;
   readonly logger?: Logger;
 }

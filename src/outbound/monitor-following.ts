@@ -4,7 +4,7 @@ import type { MonitorHub } from "./monitor-hub.js";
 import { isStale } from "./monitor-marks.js";
 import type { OwnSegment, Sighting } from "./monitor-stream.js";
 
-/** What a Following follows. */
+/** The connection to follow, and the callback for its events. */
 export interface FollowingOptions {
   readonly ctx: Context;
   readonly hub: MonitorHub;
@@ -16,13 +16,13 @@ export interface FollowingOptions {
 }
 
 /**
- * Follows one connection at its next hop over all its Requests. What is heard while a Request is under way waits
- * for the answer. What was published before that answer is void then: it is about what the connection was.
+ * Follows one connection at its next hop over all its Requests. An event that arrives during a Request waits for the
+ * answer. If the next hop published it before that answer, it is dropped, because it is about the earlier connection.
  */
 export class Following {
   private readonly subscription: Subscription;
   private mark: string | undefined;
-  private heard: Sighting | undefined;
+  private pending: Sighting | undefined;
   private requesting = false;
   private lost = false;
   private stopped = false;
@@ -32,10 +32,10 @@ export class Following {
     this.mark = options.mark;
     this.subscription = hub.follow(ctx, link, segment).subscribe((sighting) => {
       this.lost ||= sighting.lost ?? false;
-      if (this.requesting) this.heard = sighting;
-      else this.tell(sighting);
+      if (this.requesting) this.pending = sighting;
+      else this.publish(sighting);
     });
-    // The hub may have told us something at once that made our owner stop us.
+    // An event that the hub published at once may have made the owner call stop().
     if (this.stopped) this.subscription.unsubscribe();
   }
 
@@ -54,25 +54,25 @@ export class Following {
   /** A Request is under way. */
   requestBegins(): void {
     this.requesting = true;
-    this.heard = undefined;
+    this.pending = undefined;
   }
 
-  /** It was answered, which makes void what was published before; or it failed, and nothing has changed. */
+  /** The Request ended. If it succeeded, `mark` is its mark, and events with earlier ones are dropped. */
   requestEnds(mark?: string): void {
     this.requesting = false;
     this.mark = mark ?? this.mark;
-    const { heard } = this;
-    this.heard = undefined;
-    if (heard) this.tell(heard);
+    const { pending } = this;
+    this.pending = undefined;
+    if (pending) this.publish(pending);
   }
 
   stop(): void {
     this.stopped = true;
-    // Undefined while the hub speaks within follow().
+    // Undefined while follow() publishes the first events.
     (this.subscription as Subscription | undefined)?.unsubscribe();
   }
 
-  private tell(sighting: Sighting): void {
+  private publish(sighting: Sighting): void {
     if (this.stopped || isStale(sighting.mark, this.mark)) return;
     this.options.onSighting(sighting);
   }

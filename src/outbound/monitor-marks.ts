@@ -23,7 +23,7 @@ export interface DownCause {
   readonly index: number;
 }
 
-// One count for all elements of the process: two that write into the same segment do not go backwards.
+// One counter for the process, so that two elements that mark the same segment use ascending numbers.
 const life = `r${randomBytes(4).toString("hex")}`;
 let requests = 0;
 
@@ -40,7 +40,7 @@ export function markRequest(connection: Connection): Connection {
   });
 }
 
-/** The answer with the mark of what was asked for: whoever asks does not see a mark that was set behind it. */
+/** The answer with the mark that the Request had when it came: hides the mark that this element set. */
 export function restoreMark(answer: Connection, asked: Connection): Connection {
   const segment = currentSegment(answer);
   if (!segment) return answer;
@@ -66,7 +66,7 @@ export function isStale(mark: string | undefined, current: string | undefined): 
   return theirs[0] !== ours[0] || Number.parseInt(theirs[1]!, 36) < Number.parseInt(ours[1]!, 36);
 }
 
-/** The segment without marks: what is left says whether a Request has changed anything. */
+/** The segment without marks, to compare whether a Request has changed anything. */
 export function withoutMarks(segment: PathSegment): PathSegment {
   const metrics = Object.entries(segment.metrics).filter(([name]) => name !== REQUEST && name !== DOWN);
   return { ...segment, metrics: Object.fromEntries(metrics) };
@@ -79,7 +79,7 @@ export function withDownReason(connection: Connection, reason: DownReason): Conn
   return patchSegment(connection, index, { metrics });
 }
 
-/** Why a peer says that a connection is DOWN; undefined when no hop has told, as Go's do not. */
+/** Why a connection is DOWN; undefined if no hop reported a cause, as Go hops never do. */
 export function downCauseOf(connection: Connection): DownCause | undefined {
   const { pathSegments } = pathOf(connection);
   for (const [index, { name, metrics }] of pathSegments.entries()) {

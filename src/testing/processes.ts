@@ -12,11 +12,11 @@ export interface ProcessOptions {
   readonly args?: readonly string[];
   /** Added to the environment of the caller. */
   readonly env?: Readonly<Record<string, string>>;
-  /** What errors call it; the command and its first argument when left out. */
+  /** What errors call it. Default: the command and its first argument. */
   readonly name?: string;
-  /** Limit for the ready line, 20,000 when left out. */
+  /** Limit for the ready line, in milliseconds. Default: 20,000. */
   readonly readyTimeoutMs?: number;
-  /** The network namespace it starts in; the caller's when left out. */
+  /** The network namespace it starts in. Default: the caller's. */
   readonly namespace?: NetworkNamespace | undefined;
   /** In a process group of its own, which a terminal's Ctrl-C does not reach. */
   readonly ownGroup?: boolean;

@@ -23,7 +23,7 @@ import { virtualClock, type VirtualClock } from "./virtual-clock.js";
 
 /** What a chain under test runs in. */
 export interface RunOptions<S> {
-  /** What the last element calls; the service's default answer when left out. */
+  /** What the last element calls. Default: the service's default answer. */
   readonly tail?: S;
   readonly clock?: VirtualClock;
   /** The Context of every call; it should have `clock`. */

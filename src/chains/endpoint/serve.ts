@@ -41,9 +41,9 @@ export interface ServeEndpointOptions {
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
   /** Labels it is chosen by, the same for each service. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** `ETHERNET` when left out. */
+  /** Default: `ETHERNET`. */
   readonly payload?: string;
-  /** Registers the network services as well; true when left out. */
+  /** Whether to register the network services too. Default: true. */
   readonly registerServices?: boolean;
   /** Over what it calls and is called, when not over gRPC. */
   readonly transport?: Transport | undefined;

@@ -37,7 +37,7 @@ export interface NsmgrOptions {
   readonly links: Links;
   readonly tokens: TokenGenerator;
   readonly until: AbortSignal;
-  /** The service that forwarders register under; `forwarder` when left out. */
+  /** The service that forwarders register under. Default: `forwarder`. */
   readonly forwarderService?: string | undefined;
   /** A YAML file of prefixes that endpoints must not hand out. */
   readonly excludedPrefixesFile?: string | undefined;

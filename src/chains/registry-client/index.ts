@@ -42,7 +42,7 @@ export interface RegistryClientOptions {
         readonly endpoints?: Elements<EndpointRegistry> | undefined;
       }
     | undefined;
-  /** For the pauses before something is tried again; `Math.random` when left out. */
+  /** For the pauses between tries. Default: `Math.random`. */
   readonly random?: (() => number) | undefined;
   readonly trace?: TraceHook | undefined;
 }

@@ -35,9 +35,9 @@ export interface NsmgrRegistryOptions {
   readonly links?: Links | undefined;
   /** The program's life: when it is over, nothing expires or is watched any more. */
   readonly until: AbortSignal;
-  /** How long endpoints live at the most, in milliseconds; a minute when left out. */
+  /** The longest life of endpoints, in milliseconds. Default: 60,000. */
   readonly defaultExpirationMs?: number | undefined;
-  /** Where it runs, for the labels of endpoints; `process.env` when left out. */
+  /** Where it runs, for the labels of endpoints. Default: `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   readonly trace?: TraceHook | undefined;
 }

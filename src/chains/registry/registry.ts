@@ -28,11 +28,11 @@ export interface RegistryOptions {
   readonly tokens: TokenGenerator;
   /** The program's life: when it is over, nothing expires any more. */
   readonly until?: AbortSignal | undefined;
-  /** How long endpoints live at the most, in milliseconds; a minute when left out. Services do not expire. */
+  /** The longest life of endpoints, in milliseconds. Services do not expire. Default: 60,000. */
   readonly defaultExpirationMs?: number | undefined;
-  /** How much is taken from whom; without bounds when left out. */
+  /** How much one identity may register. Default: no limits. */
   readonly limits?: Limits | undefined;
-  /** In memory when left out. */
+  /** Default: in memory. */
   readonly stores?: RegistryStores | undefined;
   readonly trace?: TraceHook | undefined;
 }

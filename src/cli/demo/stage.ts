@@ -19,7 +19,7 @@ export interface ProgramOptions {
   /** As `nsmctl run` knows it. */
   readonly program: string;
   readonly args: readonly string[];
-  /** Where it starts; the demo's own namespace when left out. */
+  /** Where it starts. Default: the demo's own namespace. */
   readonly namespace?: NetworkNamespace;
 }
 

@@ -15,7 +15,7 @@ import type { NetworkServiceElement } from "../../core/index.js";
 
 /** Where the labels come from. */
 export interface ClientInfoOptions {
-  /** `process.env` when left out. */
+  /** Default: `process.env`. */
   readonly env?: { readonly [name: string]: string | undefined };
 }
 

@@ -43,7 +43,7 @@ export interface DiscoverForwarderOptions {
   readonly endpoints: EndpointRegistry;
   /** The nsmgr's own URL, under which its forwarders are registered. */
   readonly url: string;
-  /** The network service that forwarders provide, `forwarder` when left out. */
+  /** The network service that forwarders provide. Default: `forwarder`. */
   readonly service?: string;
 }
 

@@ -4,7 +4,7 @@ import { prefixFile } from "./prefix-file.js";
 
 /** Where the prefixes stand. */
 export interface ExcludedPrefixesServerOptions {
-  /** A YAML file with a list `prefixes`; `/var/lib/networkservicemesh/config/excluded_prefixes.yaml` when left out. */
+  /** A YAML file with a list `prefixes`. Default: `/var/lib/networkservicemesh/config/excluded_prefixes.yaml`. */
   readonly file?: string;
 }
 

@@ -42,7 +42,7 @@ export interface FirewallOptions {
   readonly onEvent?: (event: FirewallEvent) => void;
   readonly clock?: Clock;
   readonly logger?: Logger;
-  /** The kernel's when left out. */
+  /** Default: the kernel's. */
   readonly filter?: PacketFilter;
 }
 

@@ -8,9 +8,9 @@ export interface Rule {
   /** Names its counter and the rule in errors; each rule has another one. */
   readonly name: string;
   readonly action: "allow" | "deny";
-  /** `icmp` is that of the packet's own IP version; `any` when left out. */
+  /** `icmp` is that of the packet's own IP version. Default: `any`. */
   readonly protocol?: "any" | "tcp" | "udp" | "sctp" | "icmp" | "icmpv6" | number;
-  /** Source addresses: prefixes or single ones, IPv4 and IPv6. Any when left out. */
+  /** Source addresses: prefixes or single ones, IPv4 and IPv6. Default: any. */
   readonly from?: string | readonly string[];
   /** Destination addresses. */
   readonly to?: string | readonly string[];
@@ -18,7 +18,7 @@ export interface Rule {
   readonly ports?: number | string | readonly (number | string)[];
   /** ICMP types by name ("echo-request") or number; with `protocol: icmp` a number is one of IPv4. */
   readonly icmp?: number | string | readonly (number | string)[];
-  /** `from-client` when left out: nobody can begin a connection towards the client. */
+  /** Default: `from-client`, so that no connection towards the client can begin. */
   readonly direction?: Direction | "both";
 }
 

@@ -3,14 +3,14 @@
  * with a liveness check, whether packets pass (data plane), over all refreshes. After a loss it asks again until
  * the connection stands, with growing pauses and within a budget of the process:
  *
- * - It asks for the same endpoint before it closes anything. What carries packets is not given up because a
- *   manager, a forwarder or a registry is away, and nothing is while the next hop is.
- * - It lets go of an endpoint that is gone, or that packets do not reach any more, and asks for any: see Patience.
- * - A connection that is lost soon after it was rebuilt is rebuilt with growing pauses.
+ * - It requests the same endpoint before it closes anything. It keeps a connection that carries packets while a
+ *   manager, a forwarder or a registry is away, and every connection while the next hop is away.
+ * - It gives up an endpoint that is gone or that packets do not reach, and requests any other: see Patience.
+ * - If a connection is lost soon after it was rebuilt, the pauses continue to grow.
  *
- * Only the client at the edge heals; all other hops pass the news on. Client side. After begin and
- * connection-state, before dial. Reads `connectionEvents` and the slot `peerLink`.
- * Marks its Requests, so that news about what the connection was before are known as such.
+ * Only the client at the edge heals; all other hops forward the events. Client side. After begin and
+ * connection-state, before dial. Reads `connectionEvents` and the slot `peerLink`. Marks its Requests, which shows for
+ * each event whether it is about the current connection or an earlier one.
  *
  * @example
  * const hub = monitorHub({ scope: "connection", until });
@@ -51,18 +51,18 @@ export interface HealOptions {
   readonly hub: MonitorHub;
   /** Ends all watching and healing: the program's life. */
   readonly until: AbortSignal;
-  /** Asks the data plane too. Without it nothing tells whether packets pass. */
+  /** Checks the data plane too. Default: heal does not know whether packets pass. */
   readonly liveness?: LivenessOptions | undefined;
   /**
-   * How long an endpoint that is lost is asked again while its interface still answers, in milliseconds, and how
-   * long one behind a lost hop is when nothing tells whether packets pass. Default: 3,000.
+   * How long to request a lost endpoint again while its interface still answers, and an endpoint behind a lost hop
+   * without a liveness check, in milliseconds. Default: 3,000.
    */
   readonly keepEndpointMs?: number | undefined;
   /** Emits when trying again at once is worth it: an endpoint of the connection's service was registered. */
   readonly wake?: ((connection: Connection) => Observable<unknown>) | undefined;
   /** Shared by the elements of a process. Default: 100 tries at once, then 200 a second. */
   readonly budget?: HealBudget | undefined;
-  /** Called when a loss was noticed and healing begins; with the cause where a hop has told it. */
+  /** Called when healing begins. The cause is set if a hop reported one. */
   readonly onHealing?: ((connection: Connection, loss: Loss, cause?: DownCause) => void) | undefined;
   readonly random?: (() => number) | undefined;
 }

@@ -2,22 +2,22 @@ import { firstValueFrom } from "rxjs";
 import { currentSegment, MonitorScopeSelector, PathSegment, type Connection } from "../../api/index.js";
 import { Code, codeOf, type Context, type Link } from "../../core/index.js";
 
-const PATIENCE_MS = 1_000;
+const ANSWER_WITHIN_MS = 1_000;
 
-/** Whether a call that ended in this code may not have reached the next hop at all. */
+/** Whether a call that failed with this code may not have reached the next hop at all. */
 export function maySayUnreachable(code: Code): boolean {
   return code === Code.Unavailable || code === Code.DeadlineExceeded || code === Code.Cancelled;
 }
 
 /**
- * Whether the next hop answers at all. It is asked what it knows of the connection, which every monitor says at
- * once; a refusal is an answer too.
+ * Whether the next hop answers within a second. Subscribes to its monitor for this connection, because every monitor
+ * publishes its initial state at once. A refusal counts as an answer.
  */
 export async function isReachable(ctx: Context, link: Link, connection: Connection): Promise<boolean> {
   const { name, id } = currentSegment(connection)!;
   const selector = MonitorScopeSelector.create({ pathSegments: [PathSegment.create({ name, id })] });
   try {
-    await ctx.withTimeout(PATIENCE_MS, (c) =>
+    await ctx.withTimeout(ANSWER_WITHIN_MS, (c) =>
       firstValueFrom(link.monitor.monitorConnections(c, selector), { defaultValue: undefined }),
     );
     return true;

@@ -2,10 +2,10 @@ import { fromTimestamp, pathOf, type Connection } from "../../api/index.js";
 import { Code, type Clock } from "../../core/index.js";
 import type { DownCause } from "../../outbound/index.js";
 
-/** A manager that is back learns only by and by who is registered. */
+/** How long endpoints and forwarders may take to register again with a manager that has restarted. */
 const AFTER_RETURN_MS = 15_000;
 
-/** What is lost, and for how long the endpoint is kept. */
+/** The loss, and how long to keep the endpoint. */
 export interface PatienceOptions {
   readonly connection: Connection;
   readonly cause: DownCause | undefined;
@@ -13,24 +13,23 @@ export interface PatienceOptions {
   readonly clock: Clock;
 }
 
-/** What a try to ask the same endpoint again has shown. */
+/** The result of a failed Request for the same endpoint. */
 export interface FailedTry {
   readonly code: Code;
-  /** Whether packets passed before it; undefined when nothing tells. */
+  /** Whether packets passed before it; undefined without a liveness check. */
   readonly alive: boolean | undefined;
   /** Whether the next hop answers. */
   readonly reachable: boolean;
 }
 
 /**
- * Decides when to let go of an endpoint that is asked again without success:
+ * Decides when to give up an endpoint whose Requests fail:
  *
- * - While the next hop is away: never. Nobody is there to lead us to another endpoint, and that time does not count.
- * - The endpoint itself is lost, or nobody says what is: at once when it is not registered any more, and when
- *   nothing tells whether packets pass; else after `keepEndpointMs`. Its interface may answer for ever.
- * - A hop between is lost: while packets pass, as long as tokens hold and then for `keepEndpointMs`, since the hops
- *   give the connection up when tokens expire; when nothing tells whether packets pass, after `keepEndpointMs`,
- *   or 15 s when it is the next hop that has come back.
+ * - The next hop is away: never, because only the next hop leads to another endpoint. This time does not count.
+ * - The endpoint is lost, or no hop reported what is lost: at once if it is not registered any more or there is no
+ *   liveness check, else after `keepEndpointMs`, because its interface may go on answering.
+ * - A hop between is lost, and packets pass: `keepEndpointMs` after tokens expire, because the hops close the
+ *   connection then. Without a liveness check: after `keepEndpointMs`, or after 15 s if the next hop has restarted.
  */
 export class Patience {
   private readonly atEndpoint: boolean;
@@ -49,7 +48,7 @@ export class Patience {
     this.lookedAt = options.clock.now();
   }
 
-  /** Whether to let go now that one more try has failed. */
+  /** Whether to give up the endpoint now that one more try has failed. */
   isOver({ code, alive, reachable }: FailedTry): boolean {
     const now = this.options.clock.now();
     const passed = now - this.lookedAt;
@@ -61,7 +60,7 @@ export class Patience {
   }
 }
 
-/** The place on the path of the hop that is lost; undefined when nobody has told. */
+/** The place on the path of the hop that is lost; undefined if no hop reported it. */
 function struckPlace({ cause }: PatienceOptions): number | undefined {
   return cause && (cause.reason === "refused" ? cause.index : cause.index + 1);
 }

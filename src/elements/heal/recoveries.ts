@@ -1,6 +1,6 @@
 import { backoff } from "../../core/index.js";
 
-/** What is remembered of the recoveries of one connection. */
+/** The recoveries of one connection. */
 interface Case {
   /** Ends the one under way. */
   stop: AbortController | undefined;
@@ -9,7 +9,7 @@ interface Case {
   stoodAt: number;
 }
 
-/** Waits between tries: short first, because somebody else may be ready, never longer than this. */
+/** Pauses between tries. The first ones are short, because another endpoint may be ready. */
 const BACKOFF = { initialMs: 20, maxMs: 2_000 };
 /** A connection that is lost sooner than this after it was rebuilt is rebuilt with growing pauses. */
 const STEADY_MS = 10_000;
@@ -39,7 +39,7 @@ export class Recoveries {
     return this.cases.size;
   }
 
-  /** Begins one. A success that did not last has not brought the pauses back to their beginning. */
+  /** Begins a recovery. The pauses continue to grow if the last success did not last. */
   begin(id: string, now: number): Begun {
     const known = this.cases.get(id);
     known?.stop?.abort();
@@ -50,7 +50,7 @@ export class Recoveries {
     return { stop, nextWait, firstWaitMs: again ? nextWait() : 0 };
   }
 
-  /** The connection stands, whoever has asked for it. */
+  /** A Request of any origin succeeded: the connection stands. */
   stands(id: string, now: number): void {
     const known = this.cases.get(id);
     if (!known) return;
@@ -59,7 +59,7 @@ export class Recoveries {
     known.stoodAt = now;
   }
 
-  /** That one is over. */
+  /** The recovery that `stop` belongs to is over. */
   ended(id: string, stop: AbortController): void {
     const known = this.cases.get(id);
     if (known?.stop === stop) known.stop = undefined;

@@ -30,7 +30,7 @@ export interface RecoveryOptions {
   /** How long to wait before the first try, and between two. */
   readonly firstWaitMs: number;
   readonly nextWait: () => number;
-  /** Aborts when the connection was made again by somebody else. */
+  /** Aborts when another Request has made the connection again. */
   readonly stopped: AbortSignal;
 }
 
@@ -46,10 +46,10 @@ type Move = "ask again" | "let go" | "wait";
 
 class Recovery {
   private readonly patience: Patience;
-  /** Whether the endpoint was told that it is let go of: from then on there is no way back. */
+  /** Whether a reselect has begun: it closed the connection, so there is no way back to its endpoint. */
   private letGo = false;
   private exhausted = false;
-  /** Whether packets pass; undefined when nothing tells. */
+  /** Whether packets pass; undefined without a liveness check. */
   private alive: boolean | undefined;
   private reachable: boolean;
 
@@ -89,7 +89,7 @@ class Recovery {
     }
   }
 
-  /** Nothing is closed before somebody is known to be there who can lead us to another endpoint. */
+  /** Closes nothing before the next hop has answered, because only the next hop leads to another endpoint. */
   private async nextMove(first: boolean): Promise<Move> {
     const { connection, liveness, loss } = this.options;
     if (this.letGo) return "let go";
@@ -130,12 +130,12 @@ class Recovery {
     const { connection, wake } = this.options;
     const woken = new AbortController();
     const wakeUp = (): void => woken.abort();
-    // A wake-up call that breaks is a reason to look as well.
+    // If the stream breaks, try at once too.
     const subscription = wake?.(connection).subscribe({ next: wakeUp, error: wakeUp });
     try {
       await ctx.withSignal(woken.signal, (c) => sleep(ctx.clock, ms, c.signal));
     } catch {
-      // Woken or not wanted any more: run() looks which.
+      // Woken or aborted: run() checks which.
     } finally {
       subscription?.unsubscribe();
     }

@@ -2,24 +2,24 @@ import { currentSegment, pathOf, State, type Connection } from "../../api/index.
 import { log, type CancelTimer, type ConnectionEvents, type Context, type Link } from "../../core/index.js";
 import { Following, type DownCause, type MonitorHub, type Sighting } from "../../outbound/index.js";
 
-/** Tells whether packets still get through a connection. Aborted by the Context's deadline. */
+/** Checks whether packets still pass through a connection. Ends with the Context's deadline. */
 export type LivenessCheck = (ctx: Context, connection: Connection) => Promise<boolean>;
 
-/** How often the data plane is asked, and how long an answer may take. */
+/** How to check the data plane. */
 export interface LivenessOptions {
   readonly check: LivenessCheck;
-  /** Default: 200. */
+  /** Pause between checks, in milliseconds. Default: 200. */
   readonly intervalMs?: number | undefined;
-  /** Default: 1,000. */
+  /** How long a check may take, in milliseconds. Default: 1,000. */
   readonly timeoutMs?: number | undefined;
   /**
-   * Takes silence for death only after a first answer: for checks that a firewall on the road may swallow. While
-   * a connection is being rebuilt silence is death all the same.
+   * Whether failed checks count only after the first one that succeeded: for checks that a firewall may drop. While
+   * a connection is being rebuilt, every failed check counts. Default: false.
    */
   readonly onceAnswered?: boolean | undefined;
 }
 
-/** What died. */
+/** Which plane noticed the loss. */
 export type Loss = "control plane" | "data plane";
 
 /** What a watch looks at. */
@@ -27,11 +27,11 @@ export interface WatchOptions {
   readonly ctx: Context;
   readonly hub: MonitorHub;
   readonly liveness: LivenessOptions | undefined;
-  /** The cause is that of a lost control plane, where a hop has told it. */
+  /** The cause of a lost control plane, if a hop reported one. */
   readonly onLoss: (lost: Answered, loss: Loss, cause?: DownCause) => void;
 }
 
-/** A connection as a Request has brought it about. */
+/** A connection as a Request answered it. */
 export interface Answered {
   readonly connection: Connection;
   readonly link: Link;
@@ -47,7 +47,7 @@ export interface Answered {
 export class Watch {
   private following: Following | undefined;
   private last: Answered | undefined;
-  // Whether packets have ever passed: a refresh does not make a dead data plane a new one.
+  // Whether packets have ever passed. Kept over refreshes, because they do not repair a data plane.
   private everAlive = false;
   private cancelTick: CancelTimer | undefined;
   private checking = false;
@@ -56,7 +56,7 @@ export class Watch {
 
   constructor(private readonly options: WatchOptions) {}
 
-  /** A Request is under way: what the monitor says meanwhile counts when that has ended. */
+  /** A Request is under way: the events of the monitor wait until it has ended. */
   requestBegins(): void {
     this.following?.requestBegins();
   }
@@ -80,7 +80,7 @@ export class Watch {
     this.scheduleCheck();
   }
 
-  /** A Request failed. That alone says nothing about what stands. */
+  /** A Request failed. The connection may stand all the same. */
   requestFails(): void {
     this.following?.requestEnds();
   }
@@ -128,7 +128,7 @@ export class Watch {
   }
 }
 
-/** One liveness check within its time; a check that fails or does not answer says the data plane is dead. */
+/** One liveness check within its time. False if it throws or does not answer. */
 export async function isAlive(
   ctx: Context,
   { check, timeoutMs = 1_000 }: LivenessOptions,

@@ -49,7 +49,7 @@ export class Board implements MonitorConnection {
     return this.entries.get(id)?.connection;
   }
 
-  /** Publishes a connection as it stands now; `owner` stays what it was when left out. */
+  /** Publishes a connection as it stands now; Without `owner`, the owner stays the same. */
   put(connection: Connection, owner?: string): void {
     const entry = this.entries.get(connection.id) ?? { connection: Connection.create(), owner };
     this.index(entry, connection);

@@ -58,7 +58,7 @@ import { relayed } from "./relay.js";
 
 /** What a monitor watches and shows. */
 export interface MonitorOptions {
-  /** Where the news from next hops come from; none are told on when left out. */
+  /** Source of connection events from next hops. Default: none, and their events are not forwarded. */
   readonly hub?: MonitorHub;
   /** Ends all streams: the program's life. */
   readonly until: AbortSignal;
@@ -143,7 +143,7 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
 
     async request(ctx, request, next) {
       const asked = hub ? markRequest(connectionOf(request)) : connectionOf(request);
-      const update = (said: ConnectionChange): void => change(asked.id, (own) => ({ ...own, ...said }));
+      const update = (changed: ConnectionChange): void => change(asked.id, (own) => ({ ...own, ...changed }));
       const known = slot.get(ctx);
       known?.following?.requestBegins();
       let response: Connection;
@@ -165,7 +165,7 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
     },
 
     async close(ctx, connection, next) {
-      // What our own Close brings about is no news.
+      // The DOWN that follows our own Close is not an event for callers.
       stop(slot.get(ctx));
       await next.close(ctx, connection);
     },

@@ -21,7 +21,7 @@ import { Code, NsmError, peer, type Context, type NetworkServiceElement } from "
 export interface UpdatePathOptions {
   /** The name of the process: the same in its server and client chains, or it owns two segments. */
   readonly name: string;
-  /** What segment ids follow from; 32 random bytes when left out. One that is kept outlives a restart. */
+  /** Key of the segment ids. Default: 32 random bytes. With a stored key, the ids stay the same after a restart. */
   readonly secret?: Uint8Array;
 }
 

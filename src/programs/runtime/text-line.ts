@@ -29,11 +29,11 @@ export function textLine(json: string, { colors }: TextLineOptions): string {
   const stack = (line.err as { stack?: string } | undefined)?.stack;
   const time = String(line.time).slice("2026-01-01T".length, -1);
   const head = `${style("dim", time)} ${style(styles[level] ?? "green", level.padEnd(5))}`;
-  const said = [`${head} ${printable(String(line.name))}: ${printable(String(line.msg))}`, ...fields].join(
+  const text = [`${head} ${printable(String(line.name))}: ${printable(String(line.msg))}`, ...fields].join(
     " ",
   );
-  if (stack === undefined) return `${said}\n`;
-  return `${said}\n${stack.split("\n").map(printable).join("\n")}\n`;
+  if (stack === undefined) return `${text}\n`;
+  return `${text}\n${stack.split("\n").map(printable).join("\n")}\n`;
 }
 
 // Control characters, and those that change the direction of text or end a line.

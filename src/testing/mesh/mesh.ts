@@ -28,7 +28,7 @@ import { beginLife, type Life, type Process } from "./process.js";
 export interface MeshOptions {
   /** `memory`: one process, virtual time, faults on demand. `grpc`: unix sockets and real time. */
   readonly link: "memory" | "grpc";
-  /** How long tokens live; 600,000 when left out. */
+  /** How long tokens live, in milliseconds. Default: 600,000. */
   readonly maxTokenLifetimeMs?: number;
 }
 
@@ -53,7 +53,7 @@ export interface MeshEndpoint extends MeshNode {
 export interface MeshEndpointOptions {
   readonly name: string;
   readonly service: string;
-  /** Addresses it hands out; `10.0.0.0/24` when left out. */
+  /** Prefixes to allocate from. Default: `10.0.0.0/24`. */
   readonly prefix?: string;
   readonly labels?: Readonly<Record<string, string>>;
   /** In front of IPAM and mechanism. */

@@ -6,7 +6,7 @@ import { Code, NsmError } from "../../../core/index.js";
 export interface KernelParameters {
   /** The network namespace as a URL: `file:///proc/1234/ns/net`. */
   readonly inodeUrl: string;
-  /** The interface's name where the request gives none; made from the network service's name when left out. */
+  /** The interface's name if the request gives none. Default: a name made from the network service's. */
   readonly interfaceName?: string | undefined;
 }
 

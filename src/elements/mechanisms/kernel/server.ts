@@ -4,7 +4,7 @@ import { kernelParameters, type KernelParameters } from "./parameters.js";
 
 /** Where the endpoint's interface goes. */
 export interface KernelServerOptions extends Partial<KernelParameters> {
-  /** This process's own network namespace when left out. */
+  /** Default: this process's own network namespace. */
   readonly inodeUrl?: string;
 }
 

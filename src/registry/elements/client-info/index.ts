@@ -16,7 +16,7 @@ const LABELS = { NODE_NAME: "nodeName", POD_NAME: "podName", CLUSTER_NAME: "clus
 
 /** Where the names come from. */
 export interface ClientInfoOptions {
-  /** `process.env` when left out; read at every Register. */
+  /** Read at every Register. Default: `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 

@@ -11,7 +11,7 @@
  * @packageDocumentation
  */
 import { concat, merge } from "rxjs";
-import { Code, log, NsmError, sharedCode, type Registry, type RegistryElement } from "../../../core/index.js";
+import { log, throwFailures, type Registry, type RegistryElement } from "../../../core/index.js";
 import type { WatchableQuery } from "../../kinds/index.js";
 
 /** See the module's description. */
@@ -39,12 +39,7 @@ export function connect<E, Q extends WatchableQuery, F>(client: Registry<E, Q, F
     async unregister(ctx, entry, next) {
       const calls = await Promise.allSettled([client.unregister(ctx, entry), next.unregister(ctx, entry)]);
       const failures: unknown[] = calls.flatMap((call) => (call.status === "rejected" ? [call.reason] : []));
-      if (failures.length === 1) throw failures[0];
-      if (failures.length > 1) {
-        throw new NsmError(sharedCode(failures) ?? Code.Unknown, "both parts of an Unregister failed", {
-          cause: new AggregateError(failures),
-        });
-      }
+      throwFailures(failures, "both parts of an Unregister failed");
     },
   };
 }

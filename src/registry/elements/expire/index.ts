@@ -39,7 +39,7 @@ const EARLIEST_END = 3 / 4;
 
 /** How long registrations may live. */
 export interface ExpireOptions {
-  /** In milliseconds; a minute when left out. */
+  /** In milliseconds. Default: 60,000. */
   readonly defaultMs?: number | undefined;
   /** The program's life: when it is over, nothing expires any more. */
   readonly until?: AbortSignal | undefined;

@@ -53,7 +53,7 @@ export interface HealOptions<E extends RegistryEntry, Q extends WatchableQuery, 
   readonly kind: RegistryKind<E, Q, F>;
   /** The program's life: when it is over, nothing is watched or repeated any more. */
   readonly until?: AbortSignal | undefined;
-  /** For the pauses; `Math.random` when left out. */
+  /** For the pauses. Default: `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
 

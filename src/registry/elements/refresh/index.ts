@@ -29,7 +29,7 @@ const PAUSES = { initialMs: 1_000, maxMs: 30_000 };
 export interface RefreshOptions {
   /** The program's life. */
   readonly until?: AbortSignal | undefined;
-  /** For the pauses after a failure; `Math.random` when left out. */
+  /** For the pauses after a failure. Default: `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
 

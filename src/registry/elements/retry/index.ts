@@ -24,11 +24,11 @@ import { delayed } from "../../delayed.js";
 
 /** How often and for how long calls are repeated. */
 export interface RetryOptions {
-  /** The first pause, in milliseconds; 200 when left out. */
+  /** The first pause, in milliseconds. Default: 200. */
   readonly intervalMs?: number | undefined;
-  /** The longest pause; five seconds when left out. */
+  /** The longest pause, in milliseconds. Default: 5,000. */
   readonly maxIntervalMs?: number | undefined;
-  /** The time of one Register or Unregister, in milliseconds; 15 seconds when left out. Finds have no limit. */
+  /** The time for one Register or Unregister, in milliseconds. Finds have no limit. Default: 15,000. */
   readonly tryTimeoutMs?: number | undefined;
   readonly random?: (() => number) | undefined;
 }

@@ -13,7 +13,7 @@ import type { ChainElement, NetworkServiceRegistry } from "../../../core/index.j
 
 /** The payload of services that name none. */
 export interface SetPayloadOptions {
-  /** `IP` when left out, as Go registries have it. */
+  /** Default: `IP`, as in Go registries. */
   readonly payload?: string | undefined;
 }
 
