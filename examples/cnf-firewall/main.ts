@@ -43,7 +43,7 @@ const endpoint = await serveEndpoint({
 print({ ready: true, listenOn: endpoint.listenOn });
 
 const tellCounters = async (): Promise<void> => print({ event: "counters", ...(await wall.counters()) });
-process.on("SIGUSR1", () => void tellCounters());
+process.on("SIGUSR2", () => void tellCounters());
 await once(process, "SIGTERM");
 await endpoint.close();
 await wall.stop();

@@ -29,7 +29,9 @@ export async function runProgram<C extends CommonConfig>(
   const life = new AbortController();
   const logger = programLogger(config);
   signals.onVerbose((verbose) => {
-    logger.level = verbose ? "trace" : config.logLevel;
+    const level = verbose ? "trace" : config.logLevel;
+    if (logger.level === level) return;
+    logger.level = level;
     logger.info({ logLevel: logger.level }, "the log level was changed");
   });
   let starting = true;

@@ -19,7 +19,7 @@ const DEFAULT_CONFIG = "/etc/firewall/config.yaml";
 /**
  * `nsmctl run nse-firewall`: an endpoint that filters what its clients send. Prints a JSON line when the rules
  * were changed (`{"event":"rules","rules":3}`) or could not be (`{"event":"rules-refused","error":"…"}`), and upon
- * SIGUSR1 what was counted (`{"event":"counters",…}`).
+ * SIGUSR2 what was counted (`{"event":"counters",…}`). SIGUSR1 would also switch its log level to trace.
  */
 export const nseFirewallProgram: Program<NseFirewallConfig> = {
   name: "nse-firewall",
@@ -78,11 +78,11 @@ async function runBehind(
       .catch((second: unknown) => logger.debug({ error: explain(second) }, "no table could be removed"));
     throw error;
   }
-  process.on("SIGUSR1", tellCounters);
+  process.on("SIGUSR2", tellCounters);
   return {
     ...running,
     async stop() {
-      process.off("SIGUSR1", tellCounters);
+      process.off("SIGUSR2", tellCounters);
       try {
         await running.stop();
       } finally {

@@ -65,7 +65,7 @@ describe("a program", () => {
     expect(existsSync(loading)).toBe(false);
   });
 
-  test("changes its log level on SIGUSR1 and SIGUSR2, and opens no debugger", async () => {
+  test("changes its log level on SIGUSR1 and SIGUSR2, says so only then, and opens no debugger", async () => {
     const { child, stderr } = await startRegistry();
     for (const [signal, level] of [
       ["SIGUSR1", "trace"],
@@ -75,9 +75,12 @@ describe("a program", () => {
       child.kill(signal);
       expect(String(await said)).toContain(`"logLevel":"${level}"`);
     }
+    // Nothing to change: programs may use it for reports of their own.
+    child.kill("SIGUSR2");
     child.kill("SIGTERM");
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(await stderr).not.toMatch(/debugger/i);
+    expect((await stderr).match(/the log level was changed/g)).toHaveLength(2);
   });
 
   test("closes its connections and stops in order when nobody reads its stdout any more", async () => {

@@ -55,10 +55,10 @@ export async function sent(namespace: NetworkNamespace): Promise<Counts> {
   return counts((name) => values.get(name));
 }
 
-/** What a firewall's rules have decided about so far, as it says itself when it is asked by SIGUSR1. */
+/** What a firewall's rules have decided about so far, as it says itself when it is asked by SIGUSR2. */
 export async function decided(firewall: RunningProcess): Promise<Counts> {
   const told = firewall.events.next("counters");
-  process.kill(firewall.pid, "SIGUSR1");
+  process.kill(firewall.pid, "SIGUSR2");
   const { rules } = (await told) as unknown as Pick<FirewallCounters, "rules">;
   return counts((wanted) => rules.find(({ name }) => name === wanted));
 }

@@ -5,7 +5,10 @@ export interface OperatorSignals {
    * The reason says which.
    */
   readonly stop: AbortSignal;
-  /** Called with `true` on SIGUSR1 and with `false` on SIGUSR2; at once if SIGUSR1 came before. */
+  /**
+   * Called with `true` on SIGUSR1 and with `false` on SIGUSR2; at once if SIGUSR1 came before. A program may report
+   * something on SIGUSR2 too, which changes nothing while the log level is the configured one.
+   */
   onVerbose(listener: (verbose: boolean) => void): void;
 }
 

@@ -130,7 +130,7 @@ describe.each([
     expect(await ping({ namespace: here, to: host, count: 3 })).toMatchObject({ received: 3 });
     expect(await tcpConnect({ namespace: here, host, port: 80, timeoutMs })).toBe("open");
     expect(await tcpConnect({ namespace: here, host, port: 5432, timeoutMs })).toBe("timeout");
-    process.kill(running.pid, "SIGUSR1");
+    process.kill(running.pid, "SIGUSR2");
     expect(await running.events.next("counters")).toMatchObject({
       rules: [
         { name: "ping", action: "allow", packets: 3 },
