@@ -11,6 +11,7 @@ import {
   type NetworkService,
 } from "../../core/index.js";
 import type { Entries, Entry, Established } from "./entries.js";
+import { comesFromLeftHop } from "./origin.js";
 
 /** The part of an event's time that the Close of a reselect may use; the rest is for the Request. */
 const RESELECT_CLOSE_SHARE = 1 / 3;
@@ -22,7 +23,8 @@ const RESELECT_CLOSE_SHARE = 1 / 3;
  * the Close is forwarded to an onward segment, and the last hop answers OK.
  *
  * A Close is carried out even if its caller has stopped waiting, with as much time as the caller had. The caller
- * gets its own error in time. `admit` throws when this caller may not close what is established.
+ * gets its own error in time. `admit` throws when this caller may not close what is established. A Close from a hop
+ * that the connection has left is ignored.
  */
 export async function closeFromOutside(
   entries: Entries,
@@ -38,18 +40,26 @@ export async function closeFromOutside(
   }
   if (entry.established) {
     admit(ctx, connection, connectionOf(entry.established.request));
+    if (ignores(ctx, connection, entry.established)) return;
     entry.preemptEvents();
   }
   const turn = entry.queue.run(async () => {
     const { established } = entry;
     if (!established || !entries.holds(entry)) return false;
     admit(ctx, connection, connectionOf(established.request));
+    if (ignores(ctx, connection, established)) return true;
     entry.preemptEvents();
     await ctx.detached((c) => closeForGood(c, entries, entry, established));
     return true;
   });
   // While we waited, another Close came first or a first Request failed.
   if (!(await unlessDone(ctx, turn))) await closeFromOutside(entries, ctx, connection, next, admit);
+}
+
+function ignores(ctx: Context, asked: Connection, { request }: Established): boolean {
+  if (!comesFromLeftHop(asked, connectionOf(request))) return false;
+  log(ctx).info({ connection: asked.id }, "ignored a Close from a hop that the connection has left");
+  return true;
 }
 
 /** A Close event: as from outside, in its turn, with the Context of events. */

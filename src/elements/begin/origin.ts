@@ -1,6 +1,7 @@
-import { pathOf, type Connection } from "../../api/index.js";
+import { pathOf, previousSegment, type Connection } from "../../api/index.js";
 import { Code, NsmError, peer, type Context } from "../../core/index.js";
 import { subjectOf } from "../../identity/index.js";
+import { isStale, requestMark } from "../../outbound/index.js";
 
 /**
  * Rejects a call about a connection that another process began. A connection belongs to the first segment of its
@@ -17,6 +18,17 @@ export function assertSameOrigin(ctx: Context, asked: Connection, stored: Connec
     Code.PermissionDenied,
     `connection ${stored.id} was begun by ${ours ? `"${ours.name}"` : "this process"}, not by this caller`,
   );
+}
+
+/**
+ * Whether a Close comes from a hop that the connection has left: another hop than the last Request came through,
+ * which knows only an earlier Request of the client. Its half ends, the connection does not.
+ */
+export function comesFromLeftHop(asked: Connection, stored: Connection): boolean {
+  const [theirs, ours] = [previousSegment(asked), previousSegment(stored)];
+  if (!theirs || !ours || theirs.id === ours.id) return false;
+  const [before, now] = [asked, stored].map((connection) => requestMark(pathOf(connection).pathSegments[0]));
+  return isStale(before, now);
 }
 
 function originOf(connection: Connection): { id: string; name: string; token: string } | undefined {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock, type Clock, type Links } from "../../core/index.js";
+import { atEnd, systemClock, type Clock, type Links } from "../../core/index.js";
 import { insecureIdentity, type Identity } from "../../identity/index.js";
 import { grpcServer, type Services } from "../../inbound/index.js";
 import { grpcLinks, memoryNetwork, type MemoryNetwork } from "../../outbound/index.js";
@@ -40,8 +40,10 @@ export function memoryGround(
     identity,
     address: (name) => `tcp://${name}:1`,
     links: (name) => network.links({ name, tokens: identity(name).tokens }),
-    serve: async ({ name, clock: own }, url, services) => {
+    serve: async ({ name, clock: own, until }, url, services) => {
       const server = network.listen(url, services, { name, clock: own });
+      // Also when it is killed while it starts.
+      atEnd(until, () => server.close());
       return { close: async () => server.close() };
     },
     stop: () => {},

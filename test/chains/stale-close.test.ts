@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { pathOf, type Connection } from "../../src/api/index.js";
+import { mesh } from "../../src/testing/index.js";
+
+// A connection moves to another forwarder while the manager is restarted. The first forwarder, which lives, closes its
+// half when the token expires, and that Close reaches the endpoint by the segment id that both halves share.
+test("a forwarder that a connection has left does not close it at the endpoint", async () => {
+  const net = await mesh({ link: "memory" });
+  const { clock, network } = net.virtual!;
+  let closes = 0;
+  await net.endpoint({
+    name: "nse",
+    service: "firewall",
+    elements: [{ name: "spy", close: (ctx, connection, next) => (closes++, next.close(ctx, connection)) }],
+  });
+  let connection: Connection | undefined;
+  const losses: unknown[] = [];
+  const nsc = net.client({
+    heal: {
+      liveness: { check: async () => true, intervalMs: 5_000 },
+      onHealing: (_connection, loss, cause) => losses.push([loss, cause]),
+    },
+    elements: [
+      {
+        name: "last",
+        request: async (ctx, request, next) => (connection = await next.request(ctx, request)),
+      },
+    ],
+  });
+  connection = await nsc.request("firewall");
+  await net.addForwarder("forwarder-2");
+  const undo = network.faults.cut({ from: "nsmgr", to: net.forwarder.url });
+  await net.nsmgr.kill();
+  await net.nsmgr.start();
+  await clock.advance(60_000);
+  expect(pathOf(connection!).pathSegments.map(({ name }) => name)).toContain("forwarder-2");
+  undo();
+  losses.length = 0;
+  await clock.advance(900_000);
+  expect([closes, losses]).toEqual([0, []]);
+  await nsc.close(connection!);
+  expect(closes).toBe(1);
+  await net.stop();
+  await clock.settle();
+  expect(clock.timers).toBe(0);
+});
