@@ -6,12 +6,12 @@ import type { PeerAccount, PeerAccounts } from "./peer-accounts.js";
 import type { RefusalLog } from "./refusals.js";
 import { statusOf } from "./wire-status.js";
 
-/** Who may call, and how many bytes of unfinished messages one peer may have sent. */
+/** Who may call, and how much memory the calls of one peer may occupy. */
 export interface AdmissionOptions {
   readonly identity: Pick<Identity, "peerOfCall">;
   readonly connectionOf: (call: ServerCall) => TransportConnection | undefined;
   readonly accounts: PeerAccounts;
-  readonly unfinishedBytesPerPeer: number;
+  readonly limits: { readonly unfinishedBytesPerPeer: number; readonly callBytesPerPeer: number };
   readonly refusals: RefusalLog;
 }
 
@@ -20,7 +20,7 @@ const PIECE_BYTES = 256;
 
 /** Refuses calls before their message is read: those of unknown callers, and those of peers that send too much. */
 export function admission(options: AdmissionOptions): ServerInterceptor {
-  const { identity, connectionOf, accounts, unfinishedBytesPerPeer, refusals } = options;
+  const { identity, connectionOf, accounts, limits, refusals } = options;
   return (_method, intercepted) => {
     // The type requires a wrapper; grpc-js accepts the call itself.
     const call = intercepted as ServerInterceptingCall;
@@ -40,35 +40,63 @@ export function admission(options: AdmissionOptions): ServerInterceptor {
       refuse(error);
       return call;
     }
-    if (account) meter(stream, account, unfinishedBytesPerPeer, refuse);
+    if (account) meter(stream, account, limits, refuse);
     return call;
   };
 }
 
-/** Adds the bytes of a call's message to its peer's account until the message is complete. */
+/**
+ * Adds the bytes of a call's message to its peer's account: as unfinished until the message is complete, and as the
+ * call's until the peer has read the answer.
+ */
 function meter(
   stream: ServerHttp2Stream,
   account: PeerAccount,
-  most: number,
+  { unfinishedBytesPerPeer, callBytesPerPeer }: AdmissionOptions["limits"],
   refuse: (error: NsmError) => void,
 ): void {
-  let held = 0;
-  const done = (): void => {
+  let [unfinished, held] = [0, 0];
+  const complete = (): void => {
     stream.removeListener("data", count);
-    account.unfinishedBytes -= held;
+    account.unfinishedBytes -= unfinished;
+    unfinished = 0;
+  };
+  const done = (): void => {
+    complete();
+    account.callBytes -= held;
     held = 0;
   };
   const count = ({ length }: Buffer): void => {
-    held += length + PIECE_BYTES;
-    account.unfinishedBytes += length + PIECE_BYTES;
-    if (account.unfinishedBytes <= most) return;
+    const bytes = length + PIECE_BYTES;
+    unfinished += bytes;
+    held += bytes;
+    account.unfinishedBytes += bytes;
+    account.callBytes += bytes;
+    const over = excess(account);
+    if (!over) return;
     done();
-    refuse(
-      new NsmError(
+    refuse(over);
+  };
+  const excess = ({ peer, unfinishedBytes, callBytes }: PeerAccount): NsmError | undefined => {
+    if (unfinishedBytes > unfinishedBytesPerPeer) {
+      return new NsmError(
         Code.ResourceExhausted,
-        `the unfinished messages of ${account.peer} exceed ${most} bytes: send fewer at once`,
-      ),
+        `the unfinished messages of ${peer} exceed ${unfinishedBytesPerPeer} bytes: send fewer at once`,
+      );
+    }
+    if (callBytes <= callBytesPerPeer) return undefined;
+    return new NsmError(
+      Code.ResourceExhausted,
+      `the calls of ${peer} occupy more than ${callBytesPerPeer} bytes: read the answers, or send fewer at once`,
     );
   };
-  stream.on("data", count).once("end", done).once("close", done);
+  stream.on("data", count).once("end", complete).once("close", done);
+}
+
+/** Adds the bytes of an answer to its peer's account until the peer has read it. */
+export function holdAnswer(call: ServerCall, account: PeerAccount | undefined, { length }: Buffer): void {
+  const stream = streamOf(call);
+  if (!stream || !account || stream.closed) return;
+  account.callBytes += length;
+  stream.once("close", () => (account.callBytes -= length));
 }

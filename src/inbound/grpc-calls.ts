@@ -3,9 +3,11 @@ import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc
 import { Code, explain, NsmError, type Clock, type Logger, type Peer } from "../core/index.js";
 import { tokenFromHeaders, type Identity } from "../identity/index.js";
 import type { CallConnections } from "./call-connections.js";
+import { holdAnswer } from "./admission.js";
 import { answerStream, answerUnary, type Answer, type StreamAnswer } from "./answer.js";
 import type { Handlers, StreamHandler, UnaryHandler } from "./handlers.js";
 import type { IncomingCall } from "./incoming.js";
+import type { PeerAccounts } from "./peer-accounts.js";
 import { PATH_HEADER } from "./path-header.js";
 import { TRACING_HEADER } from "./tracing-header.js";
 import { statusOf, type WireStatus } from "./wire-status.js";
@@ -19,6 +21,7 @@ export interface GrpcCallsOptions {
   readonly identity: Pick<Identity, "peerOfCall">;
   readonly handlers: Handlers;
   readonly connections: Pick<CallConnections, "of">;
+  readonly accounts: Pick<PeerAccounts, "of">;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -85,6 +88,8 @@ export class GrpcCalls {
         headers.set(PATH_HEADER, answer.path);
         call.sendMetadata(headers);
       }
+      const { accounts, connections } = this.options;
+      holdAnswer(call, accounts.of(connections.of(call)), answer.message);
       callback(null, answer.message);
     } catch (error) {
       this.options.logger.warn({ method, error: explain(error) }, "an answer could not be sent");

@@ -88,13 +88,13 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   const health = new HealthBook(handlers);
   const all = new Map([...handlers, ...health.handlers()]);
   const connections = new CallConnections();
-  const calls = new GrpcCalls({ identity, clock, logger, handlers: all, connections });
+  const calls = new GrpcCalls({ identity, clock, logger, handlers: all, connections, accounts });
   const admit = admission({
     identity,
     accounts,
     refusals,
     connectionOf: (call) => connections.of(call),
-    unfinishedBytesPerPeer: limits.unfinishedBytesPerPeer,
+    limits,
   });
   const serverOptions: ServerOptions = {
     "grpc.enable_channelz": 0,

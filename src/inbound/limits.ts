@@ -16,6 +16,11 @@ export interface InboundLimits {
    * Default: 33,554,432.
    */
   readonly unfinishedBytesPerPeer?: number | undefined;
+  /**
+   * Memory for all calls of one peer until it has read their answers: requests, and answers of one message, in bytes.
+   * Default: 268,435,456.
+   */
+  readonly callBytesPerPeer?: number | undefined;
   /** How long a new connection may take until it speaks HTTP/2, TLS included, in milliseconds. Default: 10,000. */
   readonly handshakeMs?: number | undefined;
   /** After how long without a call a connection is closed, in milliseconds. Default: 900,000. */
@@ -27,6 +32,7 @@ const DEFAULTS = {
   streamsPerConnection: 16_384,
   messageBytes: 4_194_304,
   unfinishedBytesPerPeer: 33_554_432,
+  callBytesPerPeer: 268_435_456,
   handshakeMs: 10_000,
   idleMs: 900_000,
 };

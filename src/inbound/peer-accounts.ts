@@ -7,6 +7,8 @@ export interface PeerAccount {
   connections: number;
   /** Bytes of request messages that have not arrived completely. */
   unfinishedBytes: number;
+  /** Bytes of the requests and answers of its calls under way. */
+  callBytes: number;
 }
 
 /** What each peer occupies, from its first connection to its last. */
@@ -17,7 +19,7 @@ export class PeerAccounts {
   /** Adds a connection that was accepted at the address `listenOn`. */
   open(connection: TransportConnection, listenOn: string): PeerAccount {
     const peer = connection.kind === "unix" ? listenOn : connection.address.replace(/:\d+$/, "");
-    const account = this.accounts.get(peer) ?? { peer, connections: 0, unfinishedBytes: 0 };
+    const account = this.accounts.get(peer) ?? { peer, connections: 0, unfinishedBytes: 0, callBytes: 0 };
     this.accounts.set(peer, account);
     this.ofConnection.set(connection, account);
     account.connections++;

@@ -176,6 +176,47 @@ describe("the limits of a server", () => {
     second.destroy();
   });
 
+  test("refuse further calls of a peer that does not read its answers", async () => {
+    await serve({ callBytesPerPeer: 200_000 });
+    const session = await http2();
+    session.settings({ initialWindowSize: 0 });
+    await once(session, "localSettings");
+    const message = NetworkServiceRequest.encode(
+      NetworkServiceRequest.create({ connection: Connection.create({ id: "x".repeat(40_000) }) }),
+    ).finish();
+    const statuses: unknown[] = [];
+    for (let i = 0; i < 4; i++) {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": NetworkServiceService.request.path,
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      stream.on("error", () => {});
+      const head = Buffer.alloc(5);
+      head.writeUInt32BE(message.length, 1);
+      stream.end(Buffer.concat([head, message]));
+      statuses.push((await headersOf(stream))["grpc-status"]);
+    }
+    // Two calls with their answers have room.
+    expect(statuses).toEqual([
+      undefined,
+      undefined,
+      String(Code.ResourceExhausted),
+      String(Code.ResourceExhausted),
+    ]);
+    session.destroy();
+    await once(session, "close");
+    await expect
+      .poll(() =>
+        call().then(
+          () => "room",
+          () => "none",
+        ),
+      )
+      .toBe("room");
+  });
+
   /** "accepted" when the call is not refused for a while. */
   const headersOr = async (stream: ClientHttp2Stream): Promise<unknown> => {
     const outcome = await Promise.race([headersOf(stream), aWhile().then(() => "accepted")]);

@@ -8,6 +8,7 @@ const inbound = [
   "streamsPerConnection",
   "messageBytes",
   "unfinishedBytesPerPeer",
+  "callBytesPerPeer",
   "handshakeMs",
   "idleMs",
 ] as const satisfies readonly (keyof InboundLimits)[];
