@@ -1,6 +1,5 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Code, NsmError } from "../core/index.js";
+import { Code, makeDirectory, NsmError } from "../core/index.js";
 import { authority, SpiffeId } from "../identity/index.js";
 
 /** What `nsmctl certs` is told. */
@@ -37,7 +36,7 @@ export async function makeCertificates({ dir, lifetimeMs, ids }: CertsOptions): 
     }
   }
   const { issue } = await authority({ trustDomain });
-  await mkdir(dir, { recursive: true });
+  makeDirectory(dir);
   for (const [i, { path }] of parsed.entries()) {
     const svid = await issue({ path, lifetimeMs });
     await svid.writeTo(folders[i]!);

@@ -42,6 +42,7 @@ export { firstThatWorks } from "./first-that-works.js";
 export { remoteUrl, type Link, type Links } from "./link.js";
 export { liveConnections, LiveConnections, type RequestedAgain } from "./live-connections.js";
 export { log, logger, silent, type Logger } from "./logger.js";
+export { makeDirectory } from "./make-directory.js";
 export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";
 export {
   labelsMatch,

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectory } from "../core/index.js";
 import type { SpiffeId } from "./spiffe-id.js";
 
 /** A workload's certificate, its key and the bundle to verify it with, as PEM. */
@@ -27,7 +28,7 @@ export function issuedSvid(id: SpiffeId, ca: string, svid: string, key: string):
     svid,
     key,
     async writeTo(directory) {
-      await mkdir(directory, { recursive: true });
+      makeDirectory(directory);
       await replace(join(directory, "ca.pem"), ca, 0o644);
       await replace(join(directory, "key.pem"), key, 0o600);
       await replace(join(directory, "svid.pem"), svid, 0o644);

@@ -1,8 +1,14 @@
-import { chmod, lstat, mkdir, rmdir, unlink } from "node:fs/promises";
+import { chmod, lstat, rmdir, unlink } from "node:fs/promises";
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
-import { Code, NsmError, transportConnection, type TransportConnection } from "../core/index.js";
+import {
+  Code,
+  makeDirectory,
+  NsmError,
+  transportConnection,
+  type TransportConnection,
+} from "../core/index.js";
 import { attachable } from "../linux/index.js";
 import { isLocalHost } from "../net/index.js";
 import { notAnAddress, unixPath } from "./address.js";
@@ -55,7 +61,7 @@ export async function listen(
   }
   let made: string | undefined;
   try {
-    made = await mkdir(dirname(path), { recursive: true });
+    made = makeDirectory(dirname(path));
     await removeStale(url, path);
     await bind(server, url, { path });
     await chmod(path, 0o777);

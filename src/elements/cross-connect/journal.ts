@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { Code, explain, NsmError, type Logger } from "../../core/index.js";
+import { Code, explain, makeDirectory, NsmError, type Logger } from "../../core/index.js";
 import { keyOf, wireRecord, type Wire } from "./wire.js";
 
 /** Remembers wires for a process that comes after this one. */
@@ -59,7 +59,7 @@ function fileName(key: string): string {
 function load(directory: string, logger: Logger): Wire[] {
   let names: string[];
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
     names = readdirSync(directory);
   } catch (cause) {
     throw new NsmError(Code.FailedPrecondition, `the state directory ${directory} is of no use`, { cause });

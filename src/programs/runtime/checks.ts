@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Code, NsmError } from "../../core/index.js";
+import { Code, makeDirectory, NsmError } from "../../core/index.js";
 import { currentNamespace, openNamespace, type NetworkNamespace } from "../../linux/index.js";
 import { namespaceUrl } from "../config/namespace-url.js";
 import { withFlag } from "../config/values.js";
@@ -36,7 +36,7 @@ export function assertCapabilities(
 export function assertWritable(flag: string, directory: string): void {
   const probe = join(directory, `.probe-${process.pid}`);
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     writeFileSync(probe, "");
     rmSync(probe);
   } catch (cause) {
