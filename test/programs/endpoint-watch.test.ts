@@ -72,7 +72,8 @@ test("is opened again after an hour, and after that as quickly as the first time
   registry.breakDown(Code.Unavailable);
   await clock.advance(3_600_000);
   registry.failure = undefined;
-  await clock.advance(5_000);
+  // The longest pause, and the second after which a watch counts as established.
+  await clock.advance(6_500);
   for (let i = 0; i < 3; i++) {
     registry.stream.error(new NsmError(Code.Unavailable, "a blink"));
     await clock.advance(50);
