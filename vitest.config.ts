@@ -12,6 +12,7 @@ export default defineConfig({
   test: {
     // By default one core is left idle, which is half of a small machine.
     maxWorkers: "100%",
+    // Time limits end what hangs. They are far above what a test takes, for machines that are busy with other work.
     projects: [
       {
         resolve: { alias },
@@ -19,6 +20,8 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/netns/**", "test/interop/**", "test/scenarios/**"],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
         },
       },
       // These enter network namespaces and start processes: one file at a time.
@@ -28,7 +31,8 @@ export default defineConfig({
           name: "netns",
           include: ["test/netns/**/*.test.ts"],
           fileParallelism: false,
-          testTimeout: 30_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -37,8 +41,8 @@ export default defineConfig({
           name: "interop",
           include: ["test/interop/**/*.test.ts"],
           fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
         },
       },
       {
@@ -47,8 +51,8 @@ export default defineConfig({
           name: "scenarios",
           include: ["test/scenarios/**/*.test.ts"],
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
+          testTimeout: 300_000,
+          hookTimeout: 240_000,
         },
       },
     ],

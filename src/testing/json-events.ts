@@ -33,9 +33,9 @@ export class JsonEvents {
    * The next event that matches; those before it are passed over.
    *
    * @throws NsmError UNAVAILABLE when the process ends first, DEADLINE_EXCEEDED after `timeoutMs` (default
-   * 15,000), both with what was seen instead
+   * 60,000), both with what was seen instead
    */
-  async next(match: EventMatch, { timeoutMs = 15_000 }: { timeoutMs?: number } = {}): Promise<ProcessEvent> {
+  async next(match: EventMatch, { timeoutMs = 60_000 }: { timeoutMs?: number } = {}): Promise<ProcessEvent> {
     const matches = typeof match === "string" ? (event: ProcessEvent) => event.event === match : match;
     const wanted = typeof match === "string" ? `event ${JSON.stringify(match)}` : "the event waited for";
     const start = this.#cursor;

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess, type SpawnOptionsWithStdioTuple } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { Code, NsmError } from "../core/index.js";
 import type { NetworkNamespace } from "../linux/index.js";
@@ -14,7 +15,7 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** What errors call it. Default: the command and its first argument. */
   readonly name?: string;
-  /** Limit for the ready line, in milliseconds. Default: 20,000. */
+  /** Limit for the ready line, in milliseconds. Default: 60,000, as a busy machine takes its time. */
   readonly readyTimeoutMs?: number;
   /** The network namespace it starts in. Default: the caller's. */
   readonly namespace?: NetworkNamespace | undefined;
@@ -68,7 +69,7 @@ const killAll = (): void => {
  * await nsc.stop();
  */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
-  const { command, args = [], readyTimeoutMs = 20_000 } = options;
+  const { command, args = [], readyTimeoutMs = 60_000 } = options;
   const name = options.name ?? [command, ...args.slice(0, 1)].join(" ");
   const child = started(options);
   alive.add(child);
@@ -83,8 +84,8 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
   let timer: NodeJS.Timeout | undefined;
   const ready = new Promise<readonly string[]>((resolve, reject) => {
     timer = setTimeout(() => {
+      const text = `${described()} printed no ready line within ${readyTimeoutMs} ms${processorTime(child)}`;
       child.kill("SIGKILL");
-      const text = `${described()} printed no ready line within ${readyTimeoutMs} ms`;
       reject(new NsmError(Code.DeadlineExceeded, text));
     }, readyTimeoutMs);
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -151,6 +152,19 @@ function started({ command, args = [], env, namespace, ownGroup = false }: Proce
   };
   const start = () => spawn(command, args, options);
   return namespace ? namespace.run(start) : start();
+}
+
+/** How much processor time it had, as words: tells a process that waits from one that was given no time. */
+function processorTime({ pid }: ChildProcess): string {
+  try {
+    // proc(5): fields 14 and 15 are user and system time in ticks of 10 ms; the name before them may hold spaces.
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return `, in which it used ${(Number(fields[11]) + Number(fields[12])) * 10} ms of processor time`;
+  } catch {
+    return "";
+  }
 }
 
 function parse(line: string): Record<string, unknown> | undefined {

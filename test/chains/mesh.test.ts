@@ -156,7 +156,7 @@ describe.each([{ link: "memory" }, { link: "grpc" }] as const)("a mesh over $lin
     expect(new Set(addresses).size).toBe(100);
     await Promise.all(clients.map((nsc, i) => nsc.close(connections[i]!)));
     expectNoConnections(net);
-  }, 30_000);
+  });
 });
 
 describe("a mesh in virtual time", () => {
@@ -186,7 +186,7 @@ describe("a mesh in virtual time", () => {
     expect(later.context).toEqual(connection.context);
     await nsc.close(later);
     expectNoConnections(net);
-  }, 30_000);
+  });
 
   test("closes the connection of a client that was killed when its token expires", async () => {
     const net = await start({ link: "memory", maxTokenLifetimeMs: 60_000 });

@@ -32,5 +32,5 @@ test("closing clients and servers leaves no socket", async () => {
     listening.tryShutdown((error) => (error ? reject(error) : resolve())),
   );
   // The kernel is told a turn of the event loop after the callbacks.
-  await vi.waitFor(async () => expect(await opened()).toEqual([]));
+  await vi.waitFor(async () => expect(await opened()).toEqual([]), { timeout: 20_000 });
 });

@@ -129,13 +129,13 @@ export function asker(target: string, channelCredentials: ChannelCredentials): A
         ask.responseDeserialize,
         "who?",
         metadata,
-        { deadline: Date.now() + 5_000, ...options },
+        { deadline: Date.now() + 30_000, ...options },
         (error, value) => (error ? reject(error) : resolve(value!)),
       ),
     );
   const ready = (): Promise<void> =>
     new Promise((resolve, reject) =>
-      client.waitForReady(Date.now() + 5_000, (error) => (error ? reject(error) : resolve())),
+      client.waitForReady(Date.now() + 30_000, (error) => (error ? reject(error) : resolve())),
     );
   return Object.assign(call, { ready, close: () => client.close() });
 }

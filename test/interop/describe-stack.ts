@@ -49,15 +49,12 @@ export function describeStack(title: string, makers: Makers, security: Security[
     async function atEndpoint(seen: RunningProcess, id: string, isWanted: (one: Connection) => boolean) {
       const event = await seen.events.next(
         (one) => one.event !== "DELETE" && connectionsOf(one).some((c) => c.id === id && isWanted(c)),
-        { timeoutMs: 30_000 },
       );
       return connectionsOf(event).find((one) => one.id === id)!;
     }
 
     const deleted = (seen: RunningProcess, id: string) =>
-      seen.events.next((one) => one.event === "DELETE" && connectionsOf(one).some((c) => c.id === id), {
-        timeoutMs: 45_000,
-      });
+      seen.events.next((one) => one.event === "DELETE" && connectionsOf(one).some((c) => c.id === id));
 
     test("connects a client to an endpoint over a path of four hops", async () => {
       const service = newService();
@@ -167,7 +164,7 @@ export function describeStack(title: string, makers: Makers, security: Security[
       const expiry = segments(connection)[0]!.expires!.seconds;
       await nsc.kill("SIGKILL");
       await deleted(seen, ids(connection)[3]!);
-      expect(Date.now() / 1000).toBeLessThan(expiry + 5);
+      expect(Date.now() / 1000).toBeLessThan(expiry + 15);
     });
 
     test("tells the registry the manager's address and the manager's clients the endpoint's", async () => {

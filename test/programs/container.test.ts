@@ -45,7 +45,7 @@ describe("the container of a program", () => {
     expect(Object.keys(nse.debugState())).toEqual(["networkServices"]);
     life.abort();
     app.resolve(Tokens.links).close();
-  }, 20_000);
+  });
 
   test("keeps what it was not told to change, and shares one of each", async () => {
     const config = { name: "p", insecure: true, logLevel: "error", maxTokenLifetime: 1_000 } as const;

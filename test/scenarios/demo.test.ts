@@ -86,7 +86,7 @@ describe.each(users)("the demo of %s", (who, prefix) => {
     expect(ground.processes("run forwarder")).toHaveLength(1);
     run.child.kill("SIGKILL");
     expect(await run.ended).toBe("SIGKILL");
-    await vi.waitFor(() => expect(ground.leftovers()).toEqual([]), { timeout: 20_000 });
+    await vi.waitFor(() => expect(ground.leftovers()).toEqual([]), { timeout: 60_000 });
   });
 });
 

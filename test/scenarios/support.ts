@@ -140,7 +140,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Repeats a question until its answer is the one wanted: for what other processes do in their own time. */
-export async function becomes<T>(ask: () => Promise<T>, wanted: T, withinMs = 20_000): Promise<void> {
+export async function becomes<T>(ask: () => Promise<T>, wanted: T, withinMs = 60_000): Promise<void> {
   const until = Date.now() + withinMs;
   for (;;) {
     const answer = await ask();

@@ -36,12 +36,12 @@ describe("a client behind a firewall", () => {
         b: { namespace: unfiltered, name: "open", up: true },
       });
       // A link has its own address some time after it is up.
-      await vi.waitFor(() => advertiseRouter(client, "open"), { timeout: 5_000 });
+      await vi.waitFor(() => advertiseRouter(client, "open"), { timeout: 30_000 });
       await vi.waitFor(async () => expect(await defaultRoutes(unfiltered)).toHaveLength(1), {
-        timeout: 5_000,
+        timeout: 30_000,
       });
       const before = (await wall.counters()).denied.packets;
-      await vi.waitFor(() => advertiseRouter(client, "nsm-1"), { timeout: 5_000 });
+      await vi.waitFor(() => advertiseRouter(client, "nsm-1"), { timeout: 30_000 });
       expect(await ping({ namespace: client, to: endpoint6, count: 1 })).toMatchObject({ received: 1 });
       expect(await defaultRoutes(endpoint)).toEqual([]);
       expect((await wall.counters()).denied.packets).toBe(before + 1);
@@ -52,7 +52,7 @@ describe("a client behind a firewall", () => {
           expect(readSysctl(endpoint, setting)).toBe("0");
         }
         expect(readSysctl(endpoint, "ipv4/conf/fw-1/accept_redirects")).toBe("0");
-      }, 5_000);
+      }, 30_000);
       await wall.stop();
     }),
   );

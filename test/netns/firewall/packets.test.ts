@@ -38,8 +38,9 @@ const rules = `
 - { name: never ssh, action: deny, protocol: tcp, ports: 22 }
 `;
 
-/** Long enough for an answer over a wire, shorter than TCP waits before it tries again (1 s). */
+/** How long a probe waits when no answer may come, and when one must: TCP tries again after 1,000 ms. */
 const timeoutMs = 400;
+const answerMs = 900;
 
 type Counters = Awaited<ReturnType<Firewall["counters"]>>;
 
@@ -109,12 +110,12 @@ describe("a firewall", () => {
       const namespace = client;
       expect(await ping({ namespace, to: host, count: 5 })).toMatchObject({ sent: 5, received: 5 });
       expect(await wall.counters()).toMatchObject({ established: { packets: 5 } }); // the replies
-      expect(await udpProbe({ namespace, host, port: 53, timeoutMs })).toBe("answered");
+      expect(await udpProbe({ namespace, host, port: 53, timeoutMs: answerMs })).toBe("answered");
       expect(await udpProbe({ namespace, host, port: 54, timeoutMs: 100 })).toBe("timeout");
       expect(await tcpConnect({ namespace, host, port: 22, timeoutMs })).toBe("timeout");
       expect(await tcpConnect({ namespace, host, port: 8011, timeoutMs })).toBe("timeout");
       // A port that is allowed but where nobody listens says so.
-      expect(await tcpConnect({ namespace, host, port: 8000, timeoutMs })).toBe("refused");
+      expect(await tcpConnect({ namespace, host, port: 8000, timeoutMs: answerMs })).toBe("refused");
       const counters = await wall.counters();
       expect(counted(counters)).toEqual({
         ping: 5,
@@ -127,7 +128,7 @@ describe("a firewall", () => {
       // IP header, ICMP header, 16 bytes: what ping() sends.
       expect(counters.rules[0]!.bytes).toBe(5 * ((host === endpoint4 ? 20 : 40) + 8 + 16));
 
-      expect(await tcpConnect({ namespace, host, port: 8010, timeoutMs })).toBe("open");
+      expect(await tcpConnect({ namespace, host, port: 8010, timeoutMs: answerMs })).toBe("open");
       expect(counted(await wall.counters()).web).toBeGreaterThanOrEqual(3);
       expect(listeners.map(({ accepted }) => accepted)).toEqual([0, 1, 0, 0]);
       expect([echo.received, dark.received]).toEqual([1, 0]);
@@ -160,7 +161,7 @@ describe("a firewall", () => {
       ] as const) {
         const web = await tcpListen({ namespace: endpoint, host, port: 80 });
         expect(await tcpConnect({ namespace: client, host, from, port: 80, timeoutMs })).toBe("timeout");
-        expect(await tcpConnect({ namespace: client, host, port: 80, timeoutMs })).toBe("open");
+        expect(await tcpConnect({ namespace: client, host, port: 80, timeoutMs: answerMs })).toBe("open");
         await web.close();
       }
       expect(counted(await wall.counters())).toMatchObject({ "not from there": 2, denied: 0 });
@@ -218,7 +219,9 @@ describe("a firewall", () => {
 
       const more = "- { name: more, action: allow, protocol: tcp, ports: 81 }";
       expect(await change([more, ping1, web].join("\n"))).toEqual({ event: "rules", rules: 3 });
-      expect(await tcpConnect({ namespace: client, host: endpoint4, port: 81, timeoutMs })).toBe("open");
+      expect(await tcpConnect({ namespace: client, host: endpoint4, port: 81, timeoutMs: answerMs })).toBe(
+        "open",
+      );
       expect(await talk.says("still here")).toBe("still here");
       expect(listeners[0]!.accepted).toBe(1);
       expect(counted(await wall.counters())).toMatchObject({ ping: 3, denied: 1 });
@@ -256,7 +259,9 @@ describe("a firewall", () => {
         await writeFile(`${file}.new`, "- { name: all, action: allow }\n");
         await rename(`${file}.new`, file);
         expect(await firstValueFrom(events)).toEqual([refused, { event: "rules", rules: 1 }]);
-        expect(await tcpConnect({ namespace: client, host: endpoint4, port: 80, timeoutMs })).toBe("refused");
+        expect(await tcpConnect({ namespace: client, host: endpoint4, port: 80, timeoutMs: answerMs })).toBe(
+          "refused",
+        );
       } finally {
         await wall.stop();
         await rm(directory, { recursive: true });
@@ -341,7 +346,7 @@ allow icmp:
       await wire(client, endpoint);
       const namespace = client;
       expect(await ping({ namespace, to: endpoint4, count: 2 })).toMatchObject({ received: 2 });
-      expect(await tcpConnect({ namespace, host: endpoint4, port: 80, timeoutMs })).toBe("refused");
+      expect(await tcpConnect({ namespace, host: endpoint4, port: 80, timeoutMs: answerMs })).toBe("refused");
       expect(await tcpConnect({ namespace, host: endpoint4, port: 8080, timeoutMs })).toBe("timeout");
       expect(await tcpConnect({ namespace, host: endpoint4, port: 81, timeoutMs })).toBe("timeout");
       expect(await ping({ namespace, to: endpoint6, count: 1, timeoutMs })).toMatchObject({ received: 0 });

@@ -20,7 +20,9 @@ import { datagrams } from "./datagrams.js";
 import { startSource } from "./process.js";
 
 const exampleRules = fileURLToPath(new URL("../../../examples/cnf-firewall/rules.yaml", import.meta.url));
+/** How long a probe waits when no answer may come, and when one must: TCP tries again after 1,000 ms. */
 const timeoutMs = 400;
+const answerMs = 900;
 
 /** A manager with its own registry, a forwarder that wires, and a client. */
 async function mesh(folder: string) {
@@ -128,7 +130,7 @@ describe.each([
     );
 
     expect(await ping({ namespace: here, to: host, count: 3 })).toMatchObject({ received: 3 });
-    expect(await tcpConnect({ namespace: here, host, port: 80, timeoutMs })).toBe("open");
+    expect(await tcpConnect({ namespace: here, host, port: 80, timeoutMs: answerMs })).toBe("open");
     expect(await tcpConnect({ namespace: here, host, port: 5432, timeoutMs })).toBe("timeout");
     process.kill(running.pid, "SIGUSR2");
     expect(await running.events.next("counters")).toMatchObject({
@@ -142,12 +144,12 @@ describe.each([
 
     await writeFile(rules, (await readFile(rules, "utf8")).replace("deny", "allow"));
     expect(await running.events.next("rules")).toEqual({ event: "rules", rules: 3 });
-    expect(await tcpConnect({ namespace: here, host, port: 5432, timeoutMs })).toBe("open");
+    expect(await tcpConnect({ namespace: here, host, port: 5432, timeoutMs: answerMs })).toBe("open");
     await writeFile(rules, "- { name: web, action: alow }\n");
     expect(await running.events.next("rules-refused")).toMatchObject({
       error: expect.stringContaining(`${rules}:1: rule "web": action: "alow"`),
     });
-    expect(await tcpConnect({ namespace: here, host, port: 5432, timeoutMs })).toBe("open");
+    expect(await tcpConnect({ namespace: here, host, port: 5432, timeoutMs: answerMs })).toBe("open");
 
     for (const one of listeners) await one.close();
     await nsc.close(ctx, connection);
