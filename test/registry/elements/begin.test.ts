@@ -4,11 +4,16 @@ import {
   Code,
   Context,
   ContextKey,
+  NsmError,
   registrationPath,
+  registrationState,
+  Slot,
   type ChainElement,
   type EndpointRegistry,
 } from "../../../src/core/index.js";
 import { begin } from "../../../src/registry/elements/begin/index.js";
+import { expire } from "../../../src/registry/elements/expire/index.js";
+import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
 import {
   checkContext,
   describeRegistryElement,
@@ -354,4 +359,45 @@ describe("begin", () => {
     expect(await grabbed.events.register()).toBe("skipped");
     expect(clock.timers).toBe(0);
   });
+
+  test.each(["register", "unregister"] as const)(
+    "releases what registration-state holds when an element outside of it refuses the %s",
+    async (method) => {
+      const refusing: ChainElement<EndpointRegistry> = {
+        name: "refusing",
+        async register(ctx, endpoint, next) {
+          const answer = await next.register(ctx, endpoint);
+          if (method === "register") throw new NsmError(Code.PermissionDenied, "not this one");
+          return answer;
+        },
+        async unregister(ctx, endpoint, next) {
+          if (method === "unregister") throw new NsmError(Code.PermissionDenied, "not this one");
+          await next.unregister(ctx, endpoint);
+        },
+      };
+      const held = new Set<string>();
+      const holding = new Slot<string>("holding", { release: (name) => void held.delete(name) });
+      const { register, unregister, find, leftovers } = runRegistry([
+        begin(),
+        refusing,
+        registrationState(),
+        {
+          name: "holding",
+          provides: [holding],
+          register(ctx, endpoint, next) {
+            if (held.add(endpoint.name)) holding.set(ctx, endpoint.name);
+            return next.register(ctx, endpoint);
+          },
+        },
+        expire(),
+        ...(method === "register" ? [memoryEndpoints()] : []),
+      ]);
+      const denied = expect.objectContaining({ code: Code.PermissionDenied });
+      if (method === "register") await expect(register()).rejects.toEqual(denied);
+      else await expect(register().then((entry) => unregister(entry))).rejects.toEqual(denied);
+      expect([...held]).toEqual([]);
+      expect(await find()).toEqual([]);
+      expect(leftovers()).toEqual({});
+    },
+  );
 });

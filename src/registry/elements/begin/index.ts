@@ -19,6 +19,7 @@
 import {
   Code,
   eventCause,
+  explain,
   log,
   NsmError,
   registrationEvents,
@@ -30,7 +31,7 @@ import {
   type RegistryEntry,
 } from "../../../core/index.js";
 import { isAbout } from "../../is-about.js";
-import { Names, type Life, type Name } from "./names.js";
+import { Life, Names, type Name } from "./names.js";
 
 /** What begin needs beside its chain. */
 export interface BeginOptions {
@@ -52,7 +53,11 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
         names.runEvent(id, life, options, async (ctx, { entry }, name) => {
           name.life = undefined;
           const caused = ctx.with(eventCause, options.cause ?? "upstream");
-          await next.unregister(caused.with(registrationEvents, nothingMore), entry);
+          try {
+            await next.unregister(caused.with(registrationEvents, nothingMore), entry);
+          } finally {
+            await life.release(ctx);
+          }
         }),
     };
     return events;
@@ -67,12 +72,16 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
       checkName(entry);
       return names.inTurn(entry.name, async (name) => {
         ctx.throwIfDone();
-        const life = name.life ?? { asked: entry };
+        const life = name.life ?? new Life(entry);
         life.asked = entry;
-        const inner = ctx.with(registrationEvents, eventsOf(entry.name, life, next));
-        const response = await registerAndRemember(inner, { entry, values: ctx, life, next });
-        name.life = life;
-        return response;
+        const inner = life.contextOf(ctx.with(registrationEvents, eventsOf(entry.name, life, next)));
+        try {
+          const response = await registerAndRemember(inner, { entry, values: ctx, life, next });
+          name.life = life;
+          return response;
+        } finally {
+          if (!name.life) await takeBack(ctx, entry, life, next);
+        }
       });
     },
 
@@ -87,7 +96,11 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
           return;
         }
         name.life = undefined;
-        await next.unregister(ctx.with(registrationEvents, nothingMore), life?.established?.entry ?? entry);
+        try {
+          await next.unregister(ctx.with(registrationEvents, nothingMore), life?.established?.entry ?? entry);
+        } finally {
+          await life?.release(ctx);
+        }
       };
       // A registration that this does not mean goes on undisturbed.
       if (means(entry, names.lifeOf(entry.name))) await names.preempting(entry.name, unregister);
@@ -102,13 +115,33 @@ const nothingMore: RegistrationEvents = {
   unregister: async () => "skipped",
 };
 
+/** Undoes a first Register that succeeded in the chain until an element in front refused its answer. */
+async function takeBack<E extends RegistryEntry, Q, F>(
+  ctx: Context,
+  entry: E,
+  life: Life<E>,
+  next: Registry<E, Q, F>,
+): Promise<void> {
+  if (!life.isHeld) return;
+  const ending = ctx.with(registrationEvents, nothingMore);
+  await ending
+    .detached((c) => next.unregister(c, entry))
+    .catch((error: unknown) => {
+      log(ctx).warn(
+        { entry: entry.name, error: explain(error) },
+        "could not take back a refused registration",
+      );
+    });
+  await life.release(ctx);
+}
+
 /** Whether an Unregister is about the registration that stands, or the attempt to replace it. */
 function means<E extends RegistryEntry>(unregistered: E, life: Life<E> | undefined): boolean {
   if (!life?.established) return true;
   return isAbout(unregistered, life.established.entry) || isAbout(unregistered, life.asked);
 }
 
-interface Renewal<E, Q, F> {
+interface Renewal<E extends RegistryEntry, Q, F> {
   readonly entry: E;
   /** What later events take over from the call: its values and its time. */
   readonly values: Context;

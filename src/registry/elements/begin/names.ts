@@ -1,6 +1,9 @@
 import {
   atEnd,
   Code,
+  connectionEnd,
+  explain,
+  log,
   NsmError,
   registrationPath,
   SerialQueue,
@@ -8,6 +11,7 @@ import {
   type EventOptions,
   type EventOutcome,
   type RegistrationPath,
+  type RegistryEntry,
 } from "../../../core/index.js";
 
 /** What is remembered of the last good Register. */
@@ -20,14 +24,38 @@ export interface Established<E> {
 }
 
 /** One registration, from its first Register to its Unregister. */
-export interface Life<E> {
-  /** What the last Register from outside asked for, whether it succeeded or not. */
-  asked: E;
-  established?: Established<E>;
+export class Life<E extends RegistryEntry> {
+  established: Established<E> | undefined;
+  private readonly endings: (() => Promise<unknown>)[] = [];
+
+  /** @param asked what the last Register from outside asked for, whether it succeeded or not */
+  constructor(public asked: E) {}
+
+  /** Whether elements behind begin hold something for it. */
+  get isHeld(): boolean {
+    return this.endings.length > 0;
+  }
+
+  /** The Context for elements behind begin that have something to release at the end of the registration. */
+  contextOf(ctx: Context): Context {
+    return ctx.with(connectionEnd, (work) => this.endings.push(work));
+  }
+
+  /**
+   * Releases what is still held of a registration that is over: an element between begin and registration-state
+   * may have refused the answer of its first Register, or its Unregister.
+   */
+  async release(ctx: Context): Promise<void> {
+    for (const work of this.endings.splice(0)) {
+      await work().catch((error: unknown) => {
+        log(ctx).warn({ entry: this.asked.name, error: explain(error) }, "could not release what was held");
+      });
+    }
+  }
 }
 
 /** One name: its queue, the registration that stands, and the event under way. */
-export class Name<E> {
+export class Name<E extends RegistryEntry> {
   readonly queue = new SerialQueue();
   life: Life<E> | undefined;
   /** How many Unregisters from outside wait for their turn or run. */
@@ -36,7 +64,7 @@ export class Name<E> {
 }
 
 /** The names of one begin element. A name without registration is forgotten when its queue is empty. */
-export class Names<E> {
+export class Names<E extends RegistryEntry> {
   private readonly names = new Map<string, Name<E>>();
 
   constructor(private readonly until: AbortSignal | undefined) {
