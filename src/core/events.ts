@@ -56,8 +56,9 @@ export interface ConnectionEvents {
 export const connectionEvents = new ContextKey<ConnectionEvents>("connection-events");
 
 /**
- * Takes work to do when a connection is over and connectionState() was not told: an element further out refused
- * the answer of the first Request, or the Close. Set by begin(), for connectionState().
+ * Takes work to do when a connection (or registration) is over and connectionState() was not told: an element
+ * further out refused the answer of the first call, or the last one. Set by begin(), for connectionState() and
+ * registrationState().
  */
 export const connectionEnd = new ContextKey<(work: () => Promise<unknown>) => void>("connection-end");
 

@@ -86,5 +86,5 @@ export {
   type TransportKind,
 } from "./transport-connection.js";
 export { TimerSlot } from "./timer-slot.js";
-export { atEnd } from "./until.js";
+export { atEnd, unlessDone } from "./until.js";
 export { traceChanges, whenOver, type Ending } from "./trace.js";

@@ -2,6 +2,7 @@ import type { Context } from "./context.js";
 import { explain } from "./errors.js";
 import { log } from "./logger.js";
 import type { Slot } from "./slot.js";
+import { unlessDone } from "./until.js";
 
 // The values of one connection are of many types; each slot knows its own.
 type AnySlot = Slot<unknown>;
@@ -24,6 +25,8 @@ export class SlotValues {
   private readonly values = new Map<AnySlot, unknown>();
   /** Values of a replaced chain that no slot has taken over: released when the next Request succeeds. */
   private readonly retired: Leaving[] = [];
+  /** What adopt and abandon have thrown: logged with the next call, which has a logger. */
+  private readonly misfits: unknown[] = [];
   private readonly whenIdle: (() => void)[] = [];
   private calls = 0;
   private over = false;
@@ -71,7 +74,7 @@ export class SlotValues {
         this.values.delete(slot);
         const heir = heirs.get(slot);
         // A call that came to the new chain before this move has a value of its own already.
-        const taken = heir && !this.values.has(heir) ? takeOver(slot, heir, value) : undefined;
+        const taken = heir && !this.values.has(heir) ? this.takeOver(slot, heir, value) : undefined;
         if (taken === undefined) this.retired.push({ slot, value });
         else this.values.set(heir!, taken);
       }
@@ -80,8 +83,28 @@ export class SlotValues {
     else this.whenIdle.push(move);
   }
 
+  /** What the heir keeps of the value, or undefined when the earlier slot has to release it. */
+  private takeOver(slot: AnySlot, heir: AnySlot, value: unknown): unknown {
+    if (!heir.adopt) return slot.release || heir.release ? undefined : value;
+    // One value that cannot be taken over keeps no other from it.
+    const adopted = this.guarded(() => heir.adopt!(value));
+    if (adopted !== undefined) this.guarded(() => slot.abandon?.(value));
+    return adopted;
+  }
+
+  private guarded<R>(work: () => R): R | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.misfits.push(error);
+      return undefined;
+    }
+  }
+
   /** Releases what a replaced chain has left behind. */
   releaseRetired(ctx: Context): Promise<unknown[]> {
+    for (const error of this.misfits.splice(0))
+      log(ctx).warn({ error: explain(error) }, "could not take over a value of replaced elements");
     return releaseEach(ctx, this.retired.splice(0).reverse());
   }
 
@@ -188,14 +211,18 @@ export class SlotCall {
   }
 }
 
-/** Releases values one after the other, with time of their own. Returns what failed. */
+/**
+ * Releases values one after the other, with time of their own. Returns what failed. One that does not end in its time
+ * counts as failed: it must not keep the others.
+ */
 async function releaseEach(ctx: Context, leaving: readonly Leaving[]): Promise<unknown[]> {
   const failures: unknown[] = [];
   for (const { slot, value } of leaving) {
     const { release } = slot;
     if (!release) continue;
     try {
-      await ctx.detached(async (c) => release(value, c));
+      const released = async (c: Context): Promise<void> => release(value, c);
+      await ctx.detached((c) => unlessDone(c, released(c)));
     } catch (error) {
       failures.push(error);
     }
@@ -206,14 +233,6 @@ async function releaseEach(ctx: Context, leaving: readonly Leaving[]): Promise<u
 /** For releases beside a call whose result they do not change. */
 function report(ctx: Context, failures: readonly unknown[]): void {
   for (const error of failures) log(ctx).warn({ error: explain(error) }, "could not release a value");
-}
-
-/** What the heir keeps of the value, or undefined when the earlier slot has to release it. */
-function takeOver(slot: AnySlot, heir: AnySlot, value: unknown): unknown {
-  if (!heir.adopt) return slot.release || heir.release ? undefined : value;
-  const adopted = heir.adopt(value);
-  if (adopted !== undefined) slot.abandon?.(value);
-  return adopted;
 }
 
 /**

@@ -12,8 +12,8 @@ export interface SlotOptions<T> {
   readonly release?: ((value: T, ctx: Context) => void | Promise<void>) | undefined;
   /**
    * Takes over a value of the slot with the same name in a chain that this slot's chain replaces. Returns the
-   * value to keep, or undefined to let the earlier chain release it. Without `release` on either side a value
-   * is taken over as it is.
+   * value to keep, or undefined to let the earlier chain release it, as when it throws. Without `release` on either
+   * side a value is taken over as it is.
    */
   readonly adopt?: ((value: T) => T | undefined) | undefined;
   /** Forgets a value that another slot has adopted, without touching what it stands for. */

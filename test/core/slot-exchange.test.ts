@@ -2,15 +2,17 @@ import { expect, test } from "vitest";
 import {
   Code,
   connectionState,
+  Context,
+  logger,
   NsmError,
   replaceable,
+  silent,
   Slot,
-  type Context,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
 import { beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
-import { hold, run } from "../../src/testing/index.js";
+import { hold, run, virtualClock } from "../../src/testing/index.js";
 
 /** A slot of words that writes down what it releases. */
 function words(name = "word") {
@@ -223,4 +225,69 @@ test("elements that come back are not counted among the replaced ones", async ()
   expect(own.debugState()).toEqual({ one: { held: 1 } });
   await close();
   expect(own.debugState()).toEqual({});
+});
+
+test("a slot that fails to adopt or abandon a value keeps no other from it, and what is not adopted is released", async () => {
+  const released: string[] = [];
+  const warnings: string[] = [];
+  const boom = (): never => {
+    throw new Error("boom");
+  };
+  const release = (word: string): void => void released.push(word);
+  const names = ["first", "second", "third"];
+  const earlier = names.map((name) => new Slot<string>(name, { release, abandon: boom }));
+  const later = [
+    new Slot<string>("first", { release, adopt: boom }),
+    ...names.slice(1).map((name) => new Slot<string>(name, { release, adopt: (word: string) => word })),
+  ];
+  const keeping = (slots: readonly Slot<string>[]): NetworkServiceElement => ({
+    name: "keeping",
+    provides: slots,
+    request(ctx, request, next) {
+      for (const slot of slots) if (slot.get(ctx) === undefined) slot.set(ctx, `new ${slot.name}`);
+      return next.request(ctx, request);
+    },
+  });
+  const state = connectionState();
+  const gate = hold();
+  const own = replaceable([keeping(earlier)], { state, around: [state] });
+  const clock = virtualClock();
+  const warn = (fields: object, message: string): void =>
+    void warnings.push(`${message}: ${(fields as { error: string }).error}`);
+  const ctx = Context.background({ clock }).with(logger, { ...silent, warn });
+  const { request, close, leftovers } = run([state, own.element, gate], { clock, ctx });
+  gate.release();
+  await request();
+  gate.hold();
+  const under = request();
+  await clock.settle();
+  own.replace([keeping(later)]);
+  gate.release();
+  await under;
+  await request();
+  expect(released).toEqual(["new first"]);
+  expect(warnings).toEqual(Array(3).fill("could not take over a value of replaced elements: boom"));
+  await close();
+  expect(released.sort()).toEqual(["new first", "new first", "new second", "new third"]);
+  expect(leftovers()).toEqual({});
+});
+
+test("a release that never ends counts as failed when its time is over, and keeps no other from its own", async () => {
+  const word = words();
+  const stuck = new Slot<string>("stuck", { release: () => new Promise(() => {}) });
+  const { request, close, clock, ctx, leftovers } = run([
+    updatePath({ name: "a" }),
+    beginServer(),
+    connectionState(),
+    doing(word.slot, (c) => word.slot.set(c, "a")),
+    doing(stuck, (c) => stuck.set(c, "b")),
+  ]);
+  const connection = await ctx.withTimeout(5_000, (c) => request({}, c));
+  const closing = expect(ctx.withTimeout(60_000, (c) => close(connection, c))).rejects.toMatchObject({
+    code: Code.DeadlineExceeded,
+  });
+  await clock.advance(60_000);
+  await closing;
+  expect(word.released).toEqual(["a"]);
+  expect(leftovers()).toEqual({});
 });

@@ -4,6 +4,7 @@ import {
   eventCause,
   explain,
   log,
+  unlessDone,
   type ConnectionEvents,
   type Context,
   type EventOptions,
@@ -104,16 +105,6 @@ export async function closeBeforeReselect(
     );
   }
   await entry.release(ctx);
-}
-
-/** Settles with `work`, or rejects when the Context is done first; `work` goes on. */
-function unlessDone<R>({ signal }: Context, work: Promise<R>): Promise<R> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => reject(signal.reason as Error);
-    if (signal.aborted) leave();
-    signal.addEventListener("abort", leave, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
-  });
 }
 
 function closingContext(ctx: Context): Context {
