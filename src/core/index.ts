@@ -53,6 +53,7 @@ export {
   type Labels,
 } from "./matching.js";
 export { peer, type Peer, type Token } from "./peer.js";
+export { readText } from "./read-text.js";
 export {
   registrationPath,
   type RegistrationPath,

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Code, NsmError } from "../core/index.js";
+import { Code, NsmError, readText } from "../core/index.js";
 import { parseCertificates, spiffeIdOf } from "./certificate.js";
 import { verifySvid } from "./verify.js";
 import { x509Svid, type X509Context } from "./x509-source.js";
@@ -55,8 +55,9 @@ export async function exposedKey(directory: string): Promise<NsmError | undefine
 
 async function read(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return await readText(path);
   } catch (cause) {
+    if (cause instanceof NsmError) throw cause;
     const wanted = "an identity directory holds ca.pem, svid.pem and key.pem";
     switch ((cause as NodeJS.ErrnoException).code) {
       case "ENOENT":

@@ -1,7 +1,7 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { parse } from "yaml";
 import { z } from "zod";
-import { log, type Context } from "../../core/index.js";
+import { log, readText, type Context } from "../../core/index.js";
 import { AddressSet, formatPrefix, parsePrefix } from "../../net/index.js";
 
 // An empty file is an empty list.
@@ -23,7 +23,7 @@ export function prefixFile(path: string): (ctx: Context) => Promise<readonly str
 
   const read = async (ctx: Context, version: string, before?: Content): Promise<readonly string[]> => {
     try {
-      return version === "absent" ? [] : parsePrefixes(await readFile(path, "utf8"));
+      return version === "absent" ? [] : parsePrefixes(await readText(path));
     } catch (error) {
       log(ctx).warn(
         { err: error, file: path },

@@ -6,6 +6,7 @@ import {
   LineCounter,
   parseDocument,
   visit,
+  type Alias,
   type Document,
   type Node,
   type YAMLMap,
@@ -14,6 +15,8 @@ import { Code, explain, NsmError } from "../../core/index.js";
 import { readAclRule } from "./acl-map.js";
 import type { CheckedRule, Problem, RuleSet } from "./rule.js";
 import { readRules } from "./rules.js";
+
+const MOST_ALIASES = 100;
 
 /**
  * The rules in a text: a YAML list of rules, or the map of ACL rules that the Go firewall reads (section
@@ -36,8 +39,9 @@ export function parseRules(text: string, file = "rules"): RuleSet {
     const second = broken.code === "MULTIPLE_DOCS";
     throw refuse(broken.pos[0], second ? "a second document begins, one is allowed" : broken.message);
   }
-  const lost = unknownAlias(document);
+  const { lost, surplus } = aliasProblems(document);
   if (lost) throw refuse(offsetOf(lost), `*${lost.source} refers to nothing before it`);
+  if (surplus) throw refuse(offsetOf(surplus), `more than ${MOST_ALIASES} aliases: write the values out`);
 
   const read = readDocument(document, (message) => refuse(offsetOf(document.contents), message));
   if ("rules" in read) return read;
@@ -75,16 +79,22 @@ function readAclMap(map: YAMLMap, document: Document.Parsed): Read {
   return problems.length > 0 ? { problems } : { rules: read as readonly CheckedRule[] };
 }
 
-function unknownAlias(document: Document.Parsed) {
-  let found;
+/** The first alias that refers to nothing, and the first of too many: the library looks through the file for each. */
+function aliasProblems(document: Document.Parsed): { lost?: Alias; surplus?: Alias } {
+  const anchors = new Set<string>();
+  const found: { lost?: Alias; surplus?: Alias } = {};
+  let count = 0;
   visit(document, {
-    Alias(_key, alias) {
-      if (alias.resolve(document)) return undefined;
-      found = alias;
-      return visit.BREAK;
+    Node(_key, node) {
+      if (!isAlias(node)) {
+        if (node.anchor !== undefined) anchors.add(node.anchor);
+        return;
+      }
+      if (!anchors.has(node.source)) found.lost ??= node;
+      if (++count > MOST_ALIASES) found.surplus ??= node;
     },
   });
-  return found as (Node & { source: string }) | undefined;
+  return found;
 }
 
 /** Where the value at the path begins, or the deepest part of the way to it that there is. */

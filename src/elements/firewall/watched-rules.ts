@@ -1,4 +1,4 @@
-import { readFile, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Subject, type Observable } from "rxjs";
 import {
@@ -6,6 +6,7 @@ import {
   directoryWatch,
   explain,
   NsmError,
+  readText,
   SerialQueue,
   systemClock,
   type CancelTimer,
@@ -139,8 +140,9 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
 
 async function read(file: string): Promise<string> {
   try {
-    return await readFile(file, "utf8");
+    return await readText(file);
   } catch (error) {
+    if (error instanceof NsmError) throw error;
     const { code = "EIO" } = error as NodeJS.ErrnoException;
     throw new NsmError(Code.NotFound, `cannot read the rules in ${file}: ${errnoText(code)}`);
   }

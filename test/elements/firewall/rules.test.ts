@@ -220,7 +220,16 @@ describe("rules that are refused", () => {
 
   test("may not grow without end", () => {
     const bomb = `- &a [x, x, x, x, x, x, x, x, x]\n- &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n- [${"*b, ".repeat(99)}]`;
-    expect(refusalOf(bomb)).toMatch(/alias/i);
+    expect(refusalOf(bomb)).toBe("3: more than 100 aliases: write the values out");
+    const nested = `- &a [${"x, ".repeat(50)}]\n- &b [${"*a, ".repeat(45)}]\n- [${"*b, ".repeat(45)}]`;
+    expect(refusalOf(nested)).toMatch(/alias/i);
+  });
+
+  test("with many aliases are refused without looking for each", () => {
+    const many = `- &a {name: a, action: allow, protocol: tcp, ports: 1}\n${"- *a\n".repeat(5_000)}`;
+    const begun = performance.now();
+    expect(refusalOf(many)).toBe("102: more than 100 aliases: write the values out");
+    expect(performance.now() - begun).toBeLessThan(3_000);
   });
 });
 
