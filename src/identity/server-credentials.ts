@@ -1,6 +1,6 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { PeerCertificate, TLSSocket } from "node:tls";
-import { ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
+import { ServerCredentials, type Metadata, type ServerUnaryCall } from "@grpc/grpc-js";
 import { Code, explain, NsmError } from "../core/index.js";
 import { pemOf } from "./certificate.js";
 import { peerChain, rememberShown, tlsOptions } from "./tls-context.js";
@@ -123,6 +123,7 @@ interface CallInternals {
   readonly call?: CallInternals;
   readonly nextCall?: CallInternals;
   readonly stream?: ServerHttp2Stream;
+  readonly metadata?: Metadata;
 }
 
 /**
@@ -130,9 +131,21 @@ interface CallInternals {
  * the version of grpc-js is pinned.
  */
 export function streamOf(call: object): ServerHttp2Stream | undefined {
+  return innermost(call).stream;
+}
+
+/** What the headers of a call occupy, in bytes, as far as grpc-js keeps them. */
+export function headerBytes(call: object): number {
+  let bytes = 0;
+  for (const [name, values] of Object.entries(innermost(call).metadata?.toHttp2Headers() ?? {}))
+    for (const value of [values].flat()) bytes += name.length + String(value).length;
+  return bytes;
+}
+
+function innermost(call: object): CallInternals {
   let inner = call as CallInternals;
   for (let next = inner.call ?? inner.nextCall; next; next = inner.nextCall) inner = next;
-  return inner.stream;
+  return inner;
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { ServerHttp2Stream } from "node:http2";
 import type { ServerInterceptingCall, ServerInterceptor } from "@grpc/grpc-js";
 import { asNsmError, Code, NsmError, type TransportConnection } from "../core/index.js";
-import { streamOf, type Identity, type ServerCall } from "../identity/index.js";
+import { headerBytes, streamOf, type Identity, type ServerCall } from "../identity/index.js";
 import type { PeerAccount, PeerAccounts } from "./peer-accounts.js";
 import type { RefusalLog } from "./refusals.js";
 import { statusOf } from "./wire-status.js";
@@ -40,17 +40,18 @@ export function admission(options: AdmissionOptions): ServerInterceptor {
       refuse(error);
       return call;
     }
-    if (account) meter(stream, account, limits, refuse);
+    if (account) meter(stream, headerBytes(call), account, limits, refuse);
     return call;
   };
 }
 
 /**
- * Adds the bytes of a call's message to its peer's account: as unfinished until the message is complete, and as the
- * call's until the peer has read the answer.
+ * Adds the bytes of a call to its peer's account: those of its message as unfinished until it is complete, and with
+ * its headers as the call's until the peer has read the answer.
  */
 function meter(
   stream: ServerHttp2Stream,
+  headers: number,
   account: PeerAccount,
   { unfinishedBytesPerPeer, callBytesPerPeer }: AdmissionOptions["limits"],
   refuse: (error: NsmError) => void,
@@ -69,8 +70,11 @@ function meter(
   const count = ({ length }: Buffer): void => {
     const bytes = length + PIECE_BYTES;
     unfinished += bytes;
-    held += bytes;
     account.unfinishedBytes += bytes;
+    hold(bytes);
+  };
+  const hold = (bytes: number): void => {
+    held += bytes;
     account.callBytes += bytes;
     const over = excess(account);
     if (!over) return;
@@ -91,6 +95,7 @@ function meter(
     );
   };
   stream.on("data", count).once("end", complete).once("close", done);
+  hold(headers);
 }
 
 /** Adds the bytes of an answer to its peer's account until the peer has read it. */

@@ -5,7 +5,10 @@ import { Code, NsmError } from "../core/index.js";
  * channel, and for peers that open a channel per connection, as Go NSM does.
  */
 export interface InboundLimits {
-  /** Connections open at once from one IP address, or to one unix socket. Default: 8,192. */
+  /**
+   * Connections open at once from one peer: an IPv4 address, an IPv6 network of 64 bits, or all that come to one unix
+   * socket. Default: 8,192.
+   */
   readonly connectionsPerPeer?: number | undefined;
   /** Calls and streams open at once on one connection; further ones wait at the client. Default: 16,384. */
   readonly streamsPerConnection?: number | undefined;
@@ -17,8 +20,8 @@ export interface InboundLimits {
    */
   readonly unfinishedBytesPerPeer?: number | undefined;
   /**
-   * Memory for all calls of one peer until it has read their answers: requests, and answers of one message, in bytes.
-   * Default: 268,435,456.
+   * Memory for all calls of one peer until it has read their answers: headers, requests, and answers of one message, in
+   * bytes. Default: 268,435,456.
    */
   readonly callBytesPerPeer?: number | undefined;
   /** How long a new connection may take until it speaks HTTP/2, TLS included, in milliseconds. Default: 10,000. */

@@ -217,6 +217,29 @@ describe("the limits of a server", () => {
       .toBe("room");
   });
 
+  test("count the headers of a peer's calls", async () => {
+    await serve({ callBytesPerPeer: 200_000 });
+    const session = await http2();
+    const open = (): ClientHttp2Stream => {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": NetworkServiceService.request.path,
+        "content-type": "application/grpc",
+        te: "trailers",
+        token: "x".repeat(40_000),
+      });
+      stream.on("error", () => {});
+      return stream;
+    };
+    const calls = Array.from({ length: 4 }, open);
+    await aWhile();
+    expect((await headersOf(open()))["grpc-status"]).toBe(String(Code.ResourceExhausted));
+    for (const stream of calls) stream.close();
+    expect(await call().then(() => "room")).toBe("room");
+    session.destroy();
+    await once(session, "close");
+  });
+
   /** "accepted" when the call is not refused for a while. */
   const headersOr = async (stream: ClientHttp2Stream): Promise<unknown> => {
     const outcome = await Promise.race([headersOf(stream), aWhile().then(() => "accepted")]);
