@@ -34,6 +34,9 @@ export async function runProgram<C extends CommonConfig>(
     logger.level = level;
     logger.info({ logLevel: logger.level }, "the log level was changed");
   });
+  signals.onUnwritable((error) => {
+    logger.warn({ error: explain(error) }, "stdout cannot be written; a line for it is lost");
+  });
   let starting = true;
   // What a program waits for while it starts is given up; one that has started stops in order.
   const giveUp = (): void => {

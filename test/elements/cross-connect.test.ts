@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -863,6 +863,17 @@ describe("a forwarder after another one", () => {
     writeFileSync(join(stateDir, "abc.json.new"), "{ half a");
     forwarder({ stateDir });
     expect(readdirSync(stateDir)).toEqual([]);
+  });
+
+  test("leaves nothing half written when it cannot remember a wire", async () => {
+    const { ask, close } = forwarder({ stateDir });
+    await ask();
+    const [name] = readdirSync(stateDir);
+    await close();
+    // Nothing can be renamed over a directory.
+    mkdirSync(join(stateDir, name!));
+    await expect(ask()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(readdirSync(stateDir)).toEqual([name]);
   });
 
   test("refuses a state directory that is none", () => {

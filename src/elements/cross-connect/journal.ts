@@ -39,6 +39,7 @@ export function journal(directory: string, logger: Logger): Journal {
         await writeFile(`${file}.new`, JSON.stringify(wire), { mode: 0o600 });
         await rename(`${file}.new`, file);
       } catch (cause) {
+        await rm(`${file}.new`, { force: true }).catch(() => {});
         throw new NsmError(Code.Unavailable, `cannot remember the wire of ${wire.connection} in ${file}`, {
           cause,
         });

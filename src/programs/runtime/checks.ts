@@ -5,6 +5,9 @@ import { currentNamespace, openNamespace, type NetworkNamespace } from "../../li
 import { namespaceUrl } from "../config/namespace-url.js";
 import { withFlag } from "../config/values.js";
 
+/** More than one file of the state directory needs. */
+const PROBE_BYTES = 4_096;
+
 /** The capabilities that programs need, by their numbers in Linux. */
 const CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n } as const;
 type Capability = keyof typeof CAPABILITIES;
@@ -37,8 +40,12 @@ export function assertWritable(flag: string, directory: string): void {
   const probe = join(directory, `.probe-${process.pid}`);
   try {
     makeDirectory(directory);
-    writeFileSync(probe, "");
-    rmSync(probe);
+    // With content: on a full disk an empty file can still be made.
+    try {
+      writeFileSync(probe, Buffer.alloc(PROBE_BYTES));
+    } finally {
+      rmSync(probe, { force: true });
+    }
   } catch (cause) {
     throw new NsmError(
       Code.FailedPrecondition,

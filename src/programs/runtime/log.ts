@@ -6,6 +6,9 @@ import { textLine } from "./text-line.js";
 /** What `--log-format` takes. */
 export type LogFormat = "auto" | "text" | "json";
 
+/** How much of the log is kept while stderr cannot be written. Lines beyond that are dropped. */
+const MAX_UNWRITTEN_LENGTH = 1_048_576;
+
 /**
  * The logger of a program. It writes to stderr: stdout is for the ready line and for events. Terminals get text,
  * everything else one JSON object per line. Errors carry their stack at trace level only.
@@ -15,7 +18,9 @@ export function programLogger({
   logLevel,
   logFormat = "auto",
 }: Pick<CommonConfig, "name" | "logLevel" | "logFormat">): PinoLogger {
-  const stderr = pino.destination({ dest: 2, sync: true });
+  const stderr = pino.destination({ dest: 2, sync: true, maxLength: MAX_UNWRITTEN_LENGTH });
+  // A log that cannot be written, because its disk is full say, ends no program. The next line is tried again.
+  stderr.on("error", () => {});
   const isText = logFormat === "text" || (logFormat === "auto" && process.stderr.isTTY);
   const colors = process.stderr.isTTY && !process.env.NO_COLOR;
   const destination = isText

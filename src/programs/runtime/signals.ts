@@ -10,6 +10,8 @@ export interface OperatorSignals {
    * something on SIGUSR2 too, which changes nothing while the log level is the configured one.
    */
   onVerbose(listener: (verbose: boolean) => void): void;
+  /** Called when something could not be written to stdout although it is open: its disk is full, say. */
+  onUnwritable(listener: (error: Error) => void): void;
 }
 
 /** A second Ctrl-C later than this ends the process at once. An earlier one may be a copy: npm forwards them. */
@@ -22,6 +24,7 @@ const IMPATIENT_AFTER_MS = 1_000;
 export function operatorSignals(): OperatorSignals {
   const stop = new AbortController();
   const listeners = new Set<(verbose: boolean) => void>();
+  const unwritableListeners = new Set<(error: Error) => void>();
   let stoppedAt: number | undefined;
   let verbose = false;
 
@@ -43,8 +46,11 @@ export function operatorSignals(): OperatorSignals {
   process.on("SIGUSR2", () => setVerbose(false));
 
   // Writing to a pipe without a reader fails with EPIPE. Without events on stdout the program is useless to its
-  // caller; without logs it can still close its connections.
-  process.stdout.on("error", () => end("stdout was closed"));
+  // caller; without logs it can still close its connections. Any other error may pass, and connections outlive it.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") end("stdout was closed");
+    else for (const listener of unwritableListeners) listener(error);
+  });
   process.stderr.on("error", () => {});
 
   return {
@@ -52,6 +58,9 @@ export function operatorSignals(): OperatorSignals {
     onVerbose(listener) {
       listeners.add(listener);
       if (verbose) listener(true);
+    },
+    onUnwritable(listener) {
+      unwritableListeners.add(listener);
     },
   };
 }
