@@ -15,7 +15,8 @@ export interface CertsOptions {
  * last part of the id. The authority's key is not kept: for trying out, not for running a mesh for years.
  *
  * @returns the folders, in the order of the ids
- * @throws NsmError INVALID_ARGUMENT for an id that is malformed, of another trust domain, or has a namesake
+ * @throws NsmError INVALID_ARGUMENT for an id that is malformed, of another trust domain, or has a namesake, and for a
+ * lifetime that no certificate can have
  */
 export async function makeCertificates({ dir, lifetimeMs, ids }: CertsOptions): Promise<string[]> {
   const parsed = ids.map((id) => SpiffeId.parse(id));
@@ -36,10 +37,8 @@ export async function makeCertificates({ dir, lifetimeMs, ids }: CertsOptions): 
     }
   }
   const { issue } = await authority({ trustDomain });
+  const svids = await Promise.all(parsed.map(({ path }) => issue({ path, lifetimeMs })));
   makeDirectory(dir);
-  for (const [i, { path }] of parsed.entries()) {
-    const svid = await issue({ path, lifetimeMs });
-    await svid.writeTo(folders[i]!);
-  }
+  for (const [i, svid] of svids.entries()) await svid.writeTo(folders[i]!);
   return folders;
 }

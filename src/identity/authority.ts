@@ -1,5 +1,6 @@
 import { randomBytes, webcrypto } from "node:crypto";
 import type * as X509 from "@peculiar/x509";
+import { Code, NsmError } from "../core/index.js";
 import { issuedSvid, type IssuedSvid } from "./issued-svid.js";
 import { checkedTrustDomain, SpiffeId } from "./spiffe-id.js";
 
@@ -44,6 +45,8 @@ export interface AuthorityOptions {
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS;
+/** The last time that a certificate can name. */
+const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
 const SIGNING = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
 interface Signer {
@@ -178,10 +181,14 @@ interface Validity {
 
 function validity({ lifetimeMs = HOUR_MS, notBefore }: Validity): { notBefore: Date; notAfter: Date } {
   const now = Date.now();
-  return {
-    notBefore: notBefore ?? new Date(now - MINUTE_MS),
-    notAfter: new Date((notBefore?.getTime() ?? now) + lifetimeMs),
-  };
+  const notAfter = (notBefore?.getTime() ?? now) + lifetimeMs;
+  if (notAfter > LAST_TIME) {
+    throw new NsmError(
+      Code.InvalidArgument,
+      `a certificate cannot be good for ${lifetimeMs} ms; the year of its end must have 4 digits`,
+    );
+  }
+  return { notBefore: notBefore ?? new Date(now - MINUTE_MS), notAfter: new Date(notAfter) };
 }
 
 // Positive and at most 20 bytes, as RFC 5280 section 4.1.2.2 asks.

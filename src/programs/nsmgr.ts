@@ -2,7 +2,7 @@ import { Option } from "commander";
 import { nsmgr } from "../chains/nsmgr/index.js";
 import { commonOptions, type CommonConfig } from "./config/options.js";
 import { publicUrl } from "./config/public-url.js";
-import { dialUrl } from "./config/values.js";
+import { badConfiguration, dialUrl } from "./config/values.js";
 import type { Program } from "./program.js";
 import { neighborAnswers } from "./runtime/neighbor.js";
 import { serve } from "./serve.js";
@@ -34,6 +34,11 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
   ],
   async start(app, { name, registry, forwarderService, listenOn = [DEFAULT_LISTEN_ON] }) {
     const registryUrl = registry === NO_REGISTRY ? undefined : registry;
+    if (listenOn.some((url) => isSameAddress(url, registry))) {
+      throw badConfiguration(
+        `--registry "${registry}" is an address of this manager itself: name another process, or none`,
+      );
+    }
     const running = await serve(app, listenOn, (addresses) =>
       nsmgr({
         name,
@@ -51,3 +56,11 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
     return { ...running, able: neighborAnswers(app, registryAnswers) };
   },
 };
+
+/** Whether both lead to the same socket of this machine, as far as their texts tell. */
+function isSameAddress(one: string, other: string): boolean {
+  const [first, second] = [one, other].map((url) =>
+    url.replace(/^tcp:\/\/(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])?:(?!0$)/, "tcp://localhost:"),
+  );
+  return first === second;
+}

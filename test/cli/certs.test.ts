@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -22,6 +22,18 @@ describe("nsmctl certs", () => {
       expect(identity.id?.toString()).toBe(ids[i]);
       identity.close();
     }
+  });
+
+  test("refuses a lifetime that no certificate can have and writes nothing", async () => {
+    const target = join(dir, "made");
+    const ids = ["spiffe://example.org/a"];
+    await expect(
+      makeCertificates({ dir: target, lifetimeMs: 99_999_999 * HOUR_MS, ids }),
+    ).rejects.toMatchObject({
+      code: Code.InvalidArgument,
+      message: expect.stringContaining("4 digits"),
+    });
+    expect(existsSync(target)).toBe(false);
   });
 
   test.each([

@@ -40,6 +40,13 @@ describe("a program that is told something wrong ends with code 2 and one line t
       ["--registry", "bogus://x", "tcp://"],
     ],
     [
+      "the registry that it is itself",
+      "nsmgr",
+      [...insecure, "--registry", "tcp://localhost:5001", "--listen-on", "tcp://127.0.0.1:5001"],
+      {},
+      ["--registry", "tcp://localhost:5001", "itself"],
+    ],
+    [
       "the variable it cannot read",
       "nsmgr",
       insecure,
