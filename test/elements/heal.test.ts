@@ -4,7 +4,9 @@ import { fromTimestamp, PathSegment, pathOf, State, type Connection } from "../.
 import {
   Code,
   connectionState,
+  logger,
   NsmError,
+  silent,
   type Link,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
@@ -69,6 +71,7 @@ const lost = {
 interface NextHop extends NetworkServiceElement {
   /** What it refuses with. */
   code: Code | undefined;
+  reason: string;
   /** Whether nobody is there at all. */
   away: boolean;
   tries: number;
@@ -79,12 +82,13 @@ function nextHop(): NextHop {
   const element: NextHop = {
     name: "next-hop",
     code: undefined,
+    reason: "not now",
     away: false,
     tries: 0,
     request: async (ctx, request, next) => {
       element.tries++;
       if (element.away) throw new NsmError(Code.Unavailable, "nobody listens there");
-      if (element.code !== undefined) throw new NsmError(element.code, "not now");
+      if (element.code !== undefined) throw new NsmError(element.code, element.reason);
       return next.request(ctx, request);
     },
   };
@@ -282,6 +286,21 @@ describe("heal", () => {
     expect(seen.closes).toHaveLength(1);
     await close(connection);
     expect(leftovers()).toEqual({});
+  });
+
+  test("logs why it cannot heal, once per reason", async () => {
+    const { request, ctx, hub, hop, clock, program } = setUp();
+    const errors: string[] = [];
+    const info = (fields: object) => "error" in fields && errors.push(String(fields.error));
+    await request({}, ctx.with(logger, { ...silent, info }));
+    hop.code = Code.NotFound;
+    hub.lose();
+    await clock.advance(30_000);
+    hop.code = Code.ResourceExhausted;
+    hop.reason = "no address is left";
+    await clock.advance(30_000);
+    expect(errors).toEqual(["not now", "no address is left"]);
+    program.abort();
   });
 
   test("stops at once when the user closes while it waits for the next try", async () => {

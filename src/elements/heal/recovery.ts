@@ -52,6 +52,8 @@ class Recovery {
   /** Whether packets pass; undefined without a liveness check. */
   private alive: boolean | undefined;
   private reachable: boolean;
+  /** Why the last try failed. */
+  private reason: string | undefined;
 
   constructor(
     private readonly ctx: Context,
@@ -64,7 +66,7 @@ class Recovery {
 
   async run(): Promise<void> {
     const { signal } = this.ctx;
-    const { connection, events, firstWaitMs, nextWait } = this.options;
+    const { events, firstWaitMs, nextWait } = this.options;
     if (firstWaitMs > 0) await this.pause(firstWaitMs);
     for (let first = true; !signal.aborted; first = false) {
       const move = await this.nextMove(first);
@@ -79,10 +81,7 @@ class Recovery {
         this.isTimeToLetGo(Code.Unavailable);
       } catch (error) {
         if (signal.aborted) return;
-        log(this.ctx).debug(
-          { connection: connection.id, error: explain(error) },
-          "healing failed, trying again",
-        );
+        this.logFailure(explain(error));
         if (await this.isEnough(codeOf(error))) continue;
       }
       await this.pause(nextWait());
@@ -116,6 +115,16 @@ class Recovery {
     const { alive, reachable } = this;
     this.exhausted ||= this.patience.isOver({ code, alive, reachable });
     return this.exhausted;
+  }
+
+  /** Logs why a try failed: a reason that repeats only once. */
+  private logFailure(reason: string): void {
+    if (reason === this.reason) return;
+    this.reason = reason;
+    log(this.ctx).info(
+      { connection: this.options.connection.id, error: reason },
+      "healing failed, trying again",
+    );
   }
 
   private async turn(): Promise<void> {
