@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { systemClock, type Clock } from "./clock.js";
-import { Code, NsmError } from "./errors.js";
+import { WorkScope, type Scope, type ScopeLimits } from "./scope.js";
 
 /**
  * The name under which a value travels in a Context. Compared by identity: declare it beside the element that
@@ -32,12 +32,8 @@ export interface ContextOptions {
  */
 export class Context {
   private constructor(
-    readonly signal: AbortSignal,
+    private readonly scope: Scope,
     readonly clock: Clock,
-    /** Milliseconds since the epoch, by `clock`; undefined when the call may take for ever. */
-    readonly deadline: number | undefined,
-    /** The time the call had when it began, in milliseconds. */
-    readonly budgetMs: number | undefined,
     private readonly parent: Context | undefined,
     private readonly key: ContextKey<unknown> | undefined,
     private readonly value: unknown,
@@ -48,7 +44,23 @@ export class Context {
     const root = signal ?? new AbortController().signal;
     // A root signal outlives thousands of calls that each listen for a while.
     setMaxListeners(0, root);
-    return new Context(root, clock, undefined, undefined, undefined, undefined, undefined);
+    const scope = { signal: root, deadline: undefined, budgetMs: undefined };
+    return new Context(scope, clock, undefined, undefined, undefined);
+  }
+
+  /** Aborts when the call was cancelled or its time is over, with the reason. */
+  get signal(): AbortSignal {
+    return this.scope.signal;
+  }
+
+  /** Milliseconds since the epoch, by `clock`; undefined when the call may take for ever. */
+  get deadline(): number | undefined {
+    return this.scope.deadline;
+  }
+
+  /** The time the call had when it began, in milliseconds. */
+  get budgetMs(): number | undefined {
+    return this.scope.budgetMs;
   }
 
   /** The value under the key, or undefined when nobody has set it. */
@@ -58,7 +70,7 @@ export class Context {
 
   /** The same Context with one more value; `undefined` hides an earlier one. */
   with<T>(key: ContextKey<T>, value: T | undefined): Context {
-    return new Context(this.signal, this.clock, this.deadline, this.budgetMs, this, key, value);
+    return new Context(this.scope, this.clock, this, key, value);
   }
 
   /** Milliseconds until the deadline, possibly negative; undefined without one. */
@@ -78,20 +90,13 @@ export class Context {
   withTimeout<R>(ms: number, work: (ctx: Context) => Promise<R>): Promise<R> {
     const now = this.clock.now();
     const deadline = Math.min(now + ms, this.deadline ?? Infinity);
-    return this.scoped(deadline, deadline - now, this.signal, work);
+    return this.scoped({ deadline, budgetMs: deadline - now, parent: this.scope }, work);
   }
 
   /** Runs `work` in a Context that also ends when `signal` aborts, with that signal's reason. */
-  async withSignal<R>(signal: AbortSignal, work: (ctx: Context) => Promise<R>): Promise<R> {
-    const controller = new AbortController();
-    const abort = (): void => controller.abort(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      return await this.scoped(this.deadline, this.budgetMs, this.signal, work, controller);
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+  withSignal<R>(signal: AbortSignal, work: (ctx: Context) => Promise<R>): Promise<R> {
+    const { deadline, budgetMs, scope: parent } = this;
+    return this.scoped({ deadline, budgetMs, parent, also: signal }, work);
   }
 
   /**
@@ -99,36 +104,16 @@ export class Context {
    * time as the caller had when it began, 15 s when that was unlimited.
    */
   detached<R>(work: (ctx: Context) => Promise<R>, timeoutMs?: number): Promise<R> {
-    const budget = timeoutMs ?? this.budgetMs ?? DEFAULT_DETACHED_BUDGET_MS;
-    return this.scoped(this.clock.now() + budget, budget, undefined, work);
+    const budgetMs = timeoutMs ?? this.budgetMs ?? DEFAULT_DETACHED_BUDGET_MS;
+    return this.scoped({ deadline: this.clock.now() + budgetMs, budgetMs }, work);
   }
 
-  private async scoped<R>(
-    deadline: number | undefined,
-    budgetMs: number | undefined,
-    parentSignal: AbortSignal | undefined,
-    work: (ctx: Context) => Promise<R>,
-    controller = new AbortController(),
-  ): Promise<R> {
-    const { signal } = controller;
-    setMaxListeners(0, signal);
-    const abort = (): void => controller.abort(parentSignal!.reason);
-    if (parentSignal?.aborted) abort();
-    parentSignal?.addEventListener("abort", abort, { once: true });
-    // A deadline that the parent has too fires there and reaches us through its signal.
-    const own = deadline !== undefined && (parentSignal === undefined || deadline !== this.deadline);
-    const cancelTimer = own
-      ? this.clock.after(deadline - this.clock.now(), () => controller.abort(deadlineExceeded(budgetMs!)))
-      : undefined;
+  private async scoped<R>(limits: ScopeLimits, work: (ctx: Context) => Promise<R>): Promise<R> {
+    const scope = new WorkScope(this.clock, limits);
     try {
-      return await work(new Context(signal, this.clock, deadline, budgetMs, this, undefined, undefined));
+      return await work(new Context(scope, this.clock, this, undefined, undefined));
     } finally {
-      cancelTimer?.();
-      parentSignal?.removeEventListener("abort", abort);
+      scope.end();
     }
   }
-}
-
-function deadlineExceeded(budgetMs: number): NsmError {
-  return new NsmError(Code.DeadlineExceeded, `not done within ${Math.round(budgetMs)} ms`);
 }

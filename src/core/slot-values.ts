@@ -111,14 +111,15 @@ export class SlotValues {
   /** Releases everything, the last value first. Nothing can be kept from here on. Returns the failures. */
   async releaseAll(ctx: Context): Promise<unknown[]> {
     this.over = true;
-    const failures: unknown[] = [];
+    const failures = await releaseEach(ctx, this.takeAll());
+    return [...failures, ...(await this.releaseRetired(ctx))];
+  }
+
+  /** Takes out one value at a time: a release may need the values that were set before its own, or take them itself. */
+  private *takeAll(): Generator<Leaving> {
     for (const [slot, value] of [...this.values].reverse()) {
-      // One after the other: a release may need the values that were set before its own.
-      if (!this.values.delete(slot)) continue;
-      failures.push(...(await releaseEach(ctx, [{ slot, value }])));
+      if (this.values.delete(slot)) yield { slot, value };
     }
-    failures.push(...(await this.releaseRetired(ctx)));
-    return failures;
   }
 }
 
@@ -215,14 +216,17 @@ export class SlotCall {
  * Releases values one after the other, with time of their own. Returns what failed. One that does not end in its time
  * counts as failed: it must not keep the others.
  */
-async function releaseEach(ctx: Context, leaving: readonly Leaving[]): Promise<unknown[]> {
+async function releaseEach(ctx: Context, leaving: Iterable<Leaving>): Promise<unknown[]> {
   const failures: unknown[] = [];
   for (const { slot, value } of leaving) {
     const { release } = slot;
     if (!release) continue;
     try {
-      const released = async (c: Context): Promise<void> => release(value, c);
-      await ctx.detached((c) => unlessDone(c, released(c)));
+      await ctx.detached(async (c) => {
+        const released = release(value, c);
+        // A signal costs more than most releases, which are over at once.
+        if (released instanceof Promise) await unlessDone(c, released);
+      });
     } catch (error) {
       failures.push(error);
     }

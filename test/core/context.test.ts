@@ -58,10 +58,16 @@ describe("withTimeout", () => {
     const clock = virtualClock();
     const caller = new AbortController();
     const ctx = Context.background({ clock, signal: caller.signal });
-    await ctx.withTimeout(500, async () => expect(listeners(caller.signal)).toBe(1));
-    await expect(ctx.withTimeout(500, () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+    await ctx.withTimeout(500, async ({ signal }) => {
+      expect(signal.aborted).toBe(false);
+      expect([listeners(caller.signal), clock.timers]).toEqual([1, 1]);
+    });
     await expect(
-      ctx.withTimeout(500, () => {
+      ctx.withTimeout(500, ({ signal }) => Promise.reject(new Error(`no: ${signal.aborted}`))),
+    ).rejects.toThrow("no: false");
+    await expect(
+      ctx.withTimeout(500, ({ signal }) => {
+        if (signal.aborted) return Promise.resolve();
         throw new Error("at once");
       }),
     ).rejects.toThrow("at once");
@@ -75,8 +81,9 @@ describe("withTimeout", () => {
     const work = ctx.withTimeout(300, (outer) =>
       outer.withTimeout(1_000, async (inner) => {
         expect(inner).toMatchObject({ deadline: outer.deadline, remainingMs: 300 });
+        const reason = ended(inner);
         expect(clock.timers).toBe(1);
-        return ended(inner);
+        return reason;
       }),
     );
     await clock.advance(300);
@@ -122,7 +129,8 @@ describe("withSignal", () => {
   test("removes its listeners from both signals", async () => {
     const caller = new AbortController();
     const other = new AbortController();
-    await Context.background({ signal: caller.signal }).withSignal(other.signal, async () => {
+    await Context.background({ signal: caller.signal }).withSignal(other.signal, async ({ signal }) => {
+      expect(signal.aborted).toBe(false);
       expect(listeners(caller.signal) + listeners(other.signal)).toBe(2);
     });
     expect(listeners(caller.signal) + listeners(other.signal)).toBe(0);
@@ -152,6 +160,48 @@ describe("detached", () => {
     const ctx = Context.background({ clock: virtualClock() });
     expect(await ctx.detached(async (own) => own.remainingMs)).toBe(15_000);
     expect(await ctx.detached(async (own) => own.remainingMs, 100)).toBe(100);
+  });
+});
+
+describe("a signal", () => {
+  test("costs neither timer nor listener until somebody asks for it", async () => {
+    const clock = virtualClock();
+    const [caller, other] = [new AbortController(), new AbortController()];
+    const ctx = Context.background({ clock, signal: caller.signal });
+    await ctx.withTimeout(500, (a) =>
+      a.withSignal(other.signal, (b) =>
+        b.detached(async (c) => {
+          expect(c.remainingMs).toBe(500);
+          expect([clock.timers, listeners(caller.signal), listeners(other.signal)]).toEqual([0, 0, 0]);
+        }),
+      ),
+    );
+  });
+
+  test("is aborted when somebody asks for it after the time is over, or after a cancel", async () => {
+    const clock = virtualClock();
+    const caller = new AbortController();
+    const ctx = Context.background({ clock, signal: caller.signal });
+    await ctx.withTimeout(500, async (late) => {
+      await clock.advance(500);
+      expect(() => late.throwIfDone()).toThrow("not done within 500 ms");
+    });
+    await ctx.withTimeout(500, async (cancelled) => {
+      caller.abort(new NsmError(Code.Cancelled, "gone"));
+      expect(() => cancelled.throwIfDone()).toThrow("gone");
+    });
+    expect(clock.timers).toBe(0);
+  });
+
+  test("never aborts after the end of the work, even if nobody asked for it before", async () => {
+    const clock = virtualClock();
+    const caller = new AbortController();
+    const ctx = Context.background({ clock, signal: caller.signal });
+    const kept = await ctx.withTimeout(500, (c) => Promise.resolve(c));
+    await clock.advance(1_000);
+    caller.abort();
+    expect(kept.signal.aborted).toBe(false);
+    expect([clock.timers, listeners(caller.signal)]).toEqual([0, 0]);
   });
 });
 
