@@ -1,5 +1,5 @@
 import { goPeer, ourProgram, type Maker, type Program, type Security } from "../test/interop/peers.js";
-import type { RunningProcess } from "../src/testing/processes.js";
+import type { RunningProcess } from "../src/programs/child/process.js";
 import { cpuSeconds, residentMb } from "./usage.js";
 
 /** The processes a connection passes; the client is not one of them. */

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Connection, NetworkServiceRequest } from "../src/api/index.js";
 import { client } from "../src/chains/client/index.js";
-import { Context, type Links, type NetworkService } from "../src/core/index.js";
+import { Context, type Remotes, type NetworkService } from "../src/core/index.js";
 import { kernelClient } from "../src/elements/mechanisms/kernel/index.js";
 import { authority, fileIdentity } from "../src/identity/index.js";
 import type { NetworkNamespace } from "../src/linux/index.js";
-import { grpcLinks } from "../src/outbound/index.js";
-import { startProcess, type RunningProcess } from "../src/testing/processes.js";
+import { grpcRemotes } from "../src/outbound/index.js";
+import { startProcess, type RunningProcess } from "../src/programs/child/process.js";
 import { namespaceWithLoopback } from "./bare-wires.js";
 
 /** How late a program's event loop was, in milliseconds. */
@@ -39,7 +39,7 @@ export class DataMesh {
   readonly #running: RunningProcess[] = [];
   readonly #life = new AbortController();
   readonly #clients: NetworkNamespace[] = [];
-  #links: (Links & { close(): void }) | undefined;
+  #remotes: (Remotes & { close(): void }) | undefined;
   #forwarder: RunningProcess | undefined;
 
   private constructor(
@@ -66,7 +66,7 @@ export class DataMesh {
     const { networkService } = client({
       name,
       url: this.#url("nsmgr"),
-      links: this.#links!,
+      remotes: this.#remotes!,
       until: this.#life.signal,
       refresh: false,
       heal: false,
@@ -91,7 +91,7 @@ export class DataMesh {
 
   async stop(): Promise<void> {
     this.#life.abort();
-    this.#links?.close();
+    this.#remotes?.close();
     for (const running of this.#running.reverse()) await running.kill("SIGKILL");
     for (const namespace of [...this.#clients, this.endpointNamespace]) namespace.close();
     await rm(this.folder, { recursive: true, force: true });
@@ -110,8 +110,8 @@ export class DataMesh {
     await this.#start("nse", [...endpoint, "--cidr", "172.16.0.0/16"], this.endpointNamespace);
 
     const identity = await fileIdentity(this.#path("nsc"));
-    const links = grpcLinks({ identity });
-    this.#links = { to: (url) => links.to(url), close: () => (links.close(), identity.close()) };
+    const remotes = grpcRemotes({ identity });
+    this.#remotes = { to: (url) => remotes.to(url), close: () => (remotes.close(), identity.close()) };
   }
 
   async #start(role: string, args: readonly string[], namespace?: NetworkNamespace): Promise<RunningProcess> {

@@ -10,7 +10,6 @@ export {
   chain,
   Code,
   connectionEvents,
-  connectionState,
   Context,
   ContextKey,
   NsmError,
@@ -19,6 +18,7 @@ export {
   type NetworkService,
   type NetworkServiceElement,
 } from "./core/index.js";
+export { connectionState } from "./elements/connection-state/index.js";
 export {
   Connection,
   connectionOf,
@@ -41,4 +41,4 @@ export { client, type Client, type ClientOptions } from "./chains/client/index.j
 
 // Who a process is, and how it reaches others
 export { fileIdentity, insecureIdentity, type Identity } from "./identity/index.js";
-export { grpcLinks } from "./outbound/index.js";
+export { grpcRemotes } from "./outbound/index.js";

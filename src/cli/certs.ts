@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { Code, makeDirectory, NsmError } from "../core/index.js";
+import { Code, NsmError } from "../core/index.js";
+import { makeDirectory } from "../files/index.js";
 import { authority, SpiffeId } from "../identity/index.js";
 
 /** What `nsmctl certs` is told. */

@@ -6,17 +6,14 @@
 export { backoff, type BackoffOptions } from "./backoff.js";
 export { sleep, systemClock, type CancelTimer, type Clock, type TimerOptions } from "./clock.js";
 export { Context, ContextKey, type ContextOptions } from "./context.js";
-export { directoryWatch, type DirectoryWatchOptions } from "./directory-watch.js";
 export {
   chainOf,
   debugState,
-  flatten,
   type ChainBuilder,
   type ChainElement,
   type ChainOptions,
   type DebugState,
   type Elements,
-  type Holders,
   type Provision,
   type TraceHook,
 } from "./element.js";
@@ -35,33 +32,13 @@ export {
   type Reselect,
 } from "./events.js";
 export { throwFailures } from "./failures.js";
-export { grpcTracing, type GrpcTracing } from "./grpc-tracing.js";
-export { endpointChoice, type EndpointChoice } from "./endpoint-choice.js";
-export { FailureLog } from "./failure-log.js";
-export { firstThatWorks } from "./first-that-works.js";
-export { remoteUrl, type Link, type Links } from "./link.js";
+export { tryEach } from "./try-each.js";
+export { remoteUrl, type Remote, type Remotes } from "./remote.js";
 export { liveConnections, LiveConnections, type RequestedAgain } from "./live-connections.js";
 export { log, logger, silent, type Logger } from "./logger.js";
-export { makeDirectory } from "./make-directory.js";
-export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";
-export {
-  labelsMatch,
-  fittingEndpoints,
-  matchEndpoints,
-  matchForwarders,
-  type EndpointSource,
-  type Labels,
-} from "./matching.js";
 export { peer, type Peer, type Token } from "./peer.js";
 export { readText } from "./read-text.js";
-export {
-  registrationPath,
-  type RegistrationPath,
-  type RegistrationPathHolder,
-  type RegistrationSegment,
-} from "./registration-path.js";
 export { replaceable, type Replaceable } from "./replaceable.js";
-export { SerialQueue } from "./serial-queue.js";
 export {
   chain,
   endpointRegistryChain,
@@ -78,8 +55,7 @@ export {
   type RegistryEntry,
 } from "./services.js";
 export { attempt, Slot, type SlotOptions } from "./slot.js";
-export { connectionState, registrationState, type StateKeeper } from "./state.js";
-export { cachedOnly, uncached } from "./uncached.js";
+export { StateStore, type StateKeeper } from "./state-store.js";
 export {
   transportConnection,
   type Attachments,
@@ -87,5 +63,5 @@ export {
   type TransportKind,
 } from "./transport-connection.js";
 export { TimerSlot } from "./timer-slot.js";
-export { atEnd, unlessDone } from "./until.js";
+export { unlessDone } from "./until.js";
 export { traceChanges, whenOver, type Ending } from "./trace.js";

@@ -1,7 +1,7 @@
 import { debugState, flatten, type ChainElement, type DebugState, type Elements } from "./element.js";
 import { chain, type NetworkService, type NetworkServiceElement } from "./services.js";
 import { Slot } from "./slot.js";
-import type { StateKeeper } from "./state.js";
+import type { StateKeeper } from "./state-store.js";
 
 /** A part of a chain that can be replaced while connections stand. */
 export interface Replaceable {

@@ -1,14 +1,7 @@
-import {
-  Code,
-  directoryWatch,
-  explain,
-  NsmError,
-  systemClock,
-  type CancelTimer,
-  type Clock,
-} from "../core/index.js";
+import { Code, explain, NsmError, systemClock, type CancelTimer, type Clock } from "../core/index.js";
+import { directoryWatch } from "../files/index.js";
 import { exposedKey, readIdentityFiles } from "./identity-files.js";
-import { heldSource, type X509Source } from "./x509-source.js";
+import { mutableSource, type X509Source } from "./x509-source.js";
 
 /** How a directory of PEM files is followed. */
 export interface FilesSourceOptions {
@@ -42,7 +35,7 @@ const SETTLE_MS = 1_000;
 export async function filesSource(directory: string, options: FilesSourceOptions = {}): Promise<X509Source> {
   const { clock = systemClock, recheckMs = RECHECK_MS, onProblem = warn } = options;
   const first = await readIdentityFiles(directory, clock.now());
-  const source = heldSource(first.context);
+  const source = mutableSource(first.context);
   let { contents } = first;
   const exposed = await exposedKey(directory);
   if (exposed) onProblem(exposed);

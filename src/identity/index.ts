@@ -48,9 +48,9 @@ export {
 export { verifySvid, type Bundles } from "./verify.js";
 export { verifyToken } from "./verify-token.js";
 export {
-  heldSource,
+  mutableSource,
   x509Svid,
-  type HeldSource,
+  type MutableSource,
   type X509Context,
   type X509Source,
   type X509Svid,

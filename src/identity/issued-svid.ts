@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { makeDirectory } from "../core/index.js";
+import { makeDirectory } from "../files/index.js";
 import type { SpiffeId } from "./spiffe-id.js";
 
 /** A workload's certificate, its key and the bundle to verify it with, as PEM. */

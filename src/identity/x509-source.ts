@@ -77,7 +77,7 @@ export interface X509Source {
 }
 
 /** A source whose contents its owner replaces; the others are built on it. */
-export interface HeldSource extends X509Source {
+export interface MutableSource extends X509Source {
   update(next: X509Context): void;
 }
 
@@ -89,7 +89,7 @@ export interface HeldSource extends X509Source {
  * source.changes.subscribe(({ svid }) => console.log(`now ${svid.id} until ${svid.expires}`));
  * source.update({ svid: renewed, bundles });
  */
-export function heldSource(first: X509Context): HeldSource {
+export function mutableSource(first: X509Context): MutableSource {
   let held = first;
   const changes = new Subject<X509Context>();
   return {

@@ -4,7 +4,7 @@ import { asNsmError, Code, NsmError, type TransportConnection } from "../core/in
 import { headerBytes, streamOf, type Identity, type ServerCall } from "../identity/index.js";
 import type { PeerAccount, PeerAccounts } from "./peer-accounts.js";
 import type { RefusalLog } from "./refusals.js";
-import { statusOf } from "./wire-status.js";
+import { statusOf } from "../wire/status.js";
 
 /** Who may call, and how much memory the calls of one peer may occupy. */
 export interface AdmissionOptions {

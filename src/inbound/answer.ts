@@ -3,7 +3,7 @@ import { log, type Context } from "../core/index.js";
 import type { StreamHandler, UnaryHandler } from "./handlers.js";
 import { inContext, withPath, type IncomingCall } from "./incoming.js";
 import { ReaderQueue } from "./reader-queue.js";
-import { isExpected, statusOf, withoutSecrets, type WireStatus } from "./wire-status.js";
+import { isExpected, statusOf, withoutSecrets, type WireStatus } from "../wire/status.js";
 
 /** The answer to a call: a message, or why there is none. */
 export type Answer =

@@ -8,9 +8,9 @@ import { answerStream, answerUnary, type Answer, type StreamAnswer } from "./ans
 import type { Handlers, StreamHandler, UnaryHandler } from "./handlers.js";
 import type { IncomingCall } from "./incoming.js";
 import type { PeerAccounts } from "./peer-accounts.js";
-import { PATH_HEADER } from "./path-header.js";
-import { TRACING_HEADER } from "./tracing-header.js";
-import { statusOf, type WireStatus } from "./wire-status.js";
+import { PATH_HEADER } from "../wire/path-header.js";
+import { TRACING_HEADER } from "../wire/grpc-tracing.js";
+import { statusOf, type WireStatus } from "../wire/status.js";
 
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 type StreamCall = ServerWritableStream<Buffer, Buffer>;

@@ -6,7 +6,7 @@ import { CallConnections } from "./call-connections.js";
 import { ConnectionAcceptor } from "./connection-acceptor.js";
 import { GrpcCalls } from "./grpc-calls.js";
 import { handlersOf } from "./handlers.js";
-import { HealthBook } from "./health.js";
+import { HealthStates } from "./health.js";
 import { completeLimits, type InboundLimits } from "./limits.js";
 import { listen, type Listener, type OnConnection } from "./listener.js";
 import { PeerAccounts } from "./peer-accounts.js";
@@ -85,7 +85,7 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
     throw error;
   }
   const handlers = handlersOf(services);
-  const health = new HealthBook(handlers);
+  const health = new HealthStates(handlers);
   const all = new Map([...handlers, ...health.handlers()]);
   const connections = new CallConnections();
   const calls = new GrpcCalls({ identity, clock, logger, handlers: all, connections, accounts });

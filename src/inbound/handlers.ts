@@ -12,7 +12,7 @@ import type { QueueRules } from "./reader-queue.js";
 import type { Services } from "./services.js";
 import { connectionEvents, foundEndpoints, foundNetworkServices } from "./stream-rules.js";
 
-/** A call with one answer, on bytes, so that it serves any kind of link. */
+/** A call with one answer, on bytes, so that it serves any kind of remote. */
 export interface UnaryHandler {
   readonly kind: "unary";
   /** Whether the header `path` goes along, there and back. */

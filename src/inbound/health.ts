@@ -14,7 +14,7 @@ import { healthChanges } from "./stream-rules.js";
  *
  * Source: gRPC health checking protocol, version 1.
  */
-export class HealthBook {
+export class HealthStates {
   private readonly states = new Map<string, boolean>();
   private readonly changes = new BehaviorSubject<void>(undefined);
 

@@ -1,17 +1,7 @@
-import {
-  Context,
-  grpcTracing,
-  log,
-  logger,
-  peer,
-  registrationPath,
-  type Clock,
-  type Logger,
-  type Peer,
-  type RegistrationPathHolder,
-} from "../core/index.js";
-import { decodePath, encodePath } from "./path-header.js";
-import { parseTracing } from "./tracing-header.js";
+import { Context, log, logger, peer, type Clock, type Logger, type Peer } from "../core/index.js";
+import { grpcTracing, registrationPath, type RegistrationPathHolder } from "../wire/index.js";
+import { decodePath, encodePath } from "../wire/path-header.js";
+import { parseTracing } from "../wire/grpc-tracing.js";
 
 /** A call as it came in, whatever it came in on. */
 export interface IncomingCall {

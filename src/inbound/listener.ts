@@ -2,16 +2,11 @@ import { chmod, lstat, rmdir, unlink } from "node:fs/promises";
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
-import {
-  Code,
-  makeDirectory,
-  NsmError,
-  transportConnection,
-  type TransportConnection,
-} from "../core/index.js";
+import { Code, NsmError, transportConnection, type TransportConnection } from "../core/index.js";
+import { makeDirectory } from "../files/index.js";
 import { attachable } from "../linux/index.js";
-import { isLocalHost } from "../net/index.js";
-import { notAnAddress, unixPath } from "./address.js";
+import { isLocalHost } from "../wire/index.js";
+import { invalidAddress, unixPath } from "../wire/address.js";
 import { isListening } from "./is-listening.js";
 
 const TCP = /^tcp:\/\/(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/[\]\s]*)):(\d+)$/;
@@ -125,7 +120,7 @@ async function removeFolders(made: string | undefined, path: string): Promise<vo
 function tcpAddress(url: string): ListenOptions & { readonly text: string } {
   const [, v6, name, port] = TCP.exec(url) ?? [];
   if (port === undefined || Number(port) > 65_535) {
-    throw notAnAddress(url, "listen on", "it must be tcp://host:port, tcp://:port or unix:///path");
+    throw invalidAddress(url, "listen on", "it must be tcp://host:port, tcp://:port or unix:///path");
   }
   const host = v6 ?? name ?? "";
   const any = host === "" || host === "0.0.0.0" || host === "::";

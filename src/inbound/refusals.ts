@@ -1,5 +1,5 @@
 import { explain, type Clock, type Logger, type NsmError } from "../core/index.js";
-import { withoutSecrets } from "./wire-status.js";
+import { withoutSecrets } from "../wire/status.js";
 
 /** How long the log reports nothing more about a peer. */
 const QUIET_MS = 60_000;

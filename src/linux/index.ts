@@ -44,7 +44,7 @@ export {
 export type { ConnectionState } from "./nftables/statements.js";
 export type { Field } from "./nftables/field.js";
 export type { Statement } from "./nftables/statement.js";
-export type { Family } from "./nftables/wire.js";
+export type { Family } from "./nftables/encoding.js";
 
 // Descriptors beside the bytes of a unix socket
 export {
@@ -63,7 +63,7 @@ export { connectIn, listenIn, tcpConnect, tcpListen } from "./sockets/tcp.js";
 export type { ConnectOptions, TcpListener, TcpOutcome } from "./sockets/tcp.js";
 export { udpEcho, udpProbe, type UdpEcho, type UdpOutcome } from "./sockets/udp.js";
 export type { Endpoint } from "./sockets/open.js";
-export type { Patience } from "./sockets/until.js";
+export type { WaitOptions } from "./sockets/until.js";
 
 export { preflight, type PreflightCheck } from "./preflight.js";
 

@@ -25,5 +25,4 @@ export {
   prefixHas,
   type Prefix,
 } from "./prefix.js";
-export { isLocalHost, isLocalUrl } from "./locality.js";
 export { addressesOf, routesOf, type IpRoute, type Side } from "./routes.js";

@@ -8,7 +8,7 @@ export interface Method<Q, A> {
   responseDeserialize(bytes: Buffer): A;
 }
 
-/** What every kind of link can do: calls of one answer and of many. */
+/** What every kind of remote can do: calls of one answer and of many. */
 export interface Caller {
   /** Whether the registration path goes along in the headers is up to the caller of this. */
   unary<Q, A>(ctx: Context, method: Method<Q, A>, message: Q, options?: UnaryOptions): Promise<A>;
@@ -31,11 +31,11 @@ export interface UnaryOptions {
  * sockets and in memory. Elsewhere, and where the native module is missing, they go without.
  *
  * @example
- * const answer = await link.networkService.request(ctx.with(attachments, [namespace.fd]), request);
+ * const answer = await remote.networkService.request(ctx.with(attachments, [namespace.fd]), request);
  */
 export const attachments = new ContextKey<readonly number[]>("attachments");
 
-/** Where a link puts who answered. */
+/** Where a remote puts who answered. */
 export interface ServerPeerHolder {
   current?: Peer | undefined;
 }

@@ -3,7 +3,7 @@ import { CallCredentials, ChannelCredentials, type Metadata } from "@grpc/grpc-j
 import { transportConnection, type Peer, type TransportConnection } from "../core/index.js";
 import type { OnPeer } from "../identity/index.js";
 import { attachable, type AttachableSocket } from "../linux/index.js";
-import { isLocalHost } from "../net/index.js";
+import { isLocalHost } from "../wire/index.js";
 
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 type ConnectorArguments = Parameters<ChannelCredentials["_createSecureConnector"]>;

@@ -9,7 +9,7 @@ const DIALING_MS = 5_000;
 
 /** What a pool tells its owner. */
 export interface PoolOwner {
-  /** The life of all links. */
+  /** The life of all remotes. */
   readonly until: AbortSignal;
   /** The pool has a channel from now on. */
   onUsed(): void;
@@ -41,7 +41,7 @@ export class ChannelPool {
     return [...this.channels].reduce((sum, { callCount }) => sum + callCount, 0);
   }
 
-  /** The channel for a new call; undefined when the links are closed. */
+  /** The channel for a new call; undefined when the remotes are closed. */
   current(): PooledChannel | undefined {
     if (this.closed) return undefined;
     if (this.newest && !this.newest.fresh) this.retire();

@@ -1,21 +1,13 @@
 import { Metadata, type CallOptions, type ServiceError } from "@grpc/grpc-js";
 import { Observable } from "rxjs";
-import {
-  asNsmError,
-  Code,
-  codeOf,
-  grpcTracing,
-  NsmError,
-  registrationPath,
-  type Context,
-  type RegistrationPathHolder,
-} from "../core/index.js";
-import { decodePath, encodePath, PATH_HEADER, TRACING_HEADER } from "../inbound/index.js";
+import { asNsmError, Code, codeOf, NsmError, type Context } from "../core/index.js";
+import { grpcTracing, registrationPath, type RegistrationPathHolder } from "../wire/index.js";
+import { decodePath, encodePath, PATH_HEADER, TRACING_HEADER } from "../wire/index.js";
 import { attachments, serverPeer, type Caller, type Method } from "./caller.js";
 import type { CredentialsOfCall } from "./channel-connections.js";
 import type { ChannelPool } from "./channel-pool.js";
 import type { PooledChannel } from "./grpc-channel.js";
-import { callAborted, callFailed } from "./wire-error.js";
+import { callAborted, callFailed } from "../wire/call-error.js";
 
 /** The connections to one target. They are the same where descriptors cannot travel. */
 export interface CallerPools {
@@ -32,7 +24,7 @@ export function grpcCaller(pools: CallerPools): Caller {
     codeOf(ctx.signal.aborted ? ctx.signal.reason : error) === Code.DeadlineExceeded;
   const failure = (ctx: Context, channel: PooledChannel, method: string, error: ServiceError): NsmError => {
     if (pools.plain.closed)
-      return callFailed(method, url, Code.Cancelled, "the links of this process were closed");
+      return callFailed(method, url, Code.Cancelled, "the remotes of this process were closed");
     if (ctx.signal.aborted) return callAborted(method, url, asNsmError(ctx.signal.reason));
     if (channel.abandoned) return callFailed(method, url, Code.Unavailable, "its connection went silent");
     const details = error.details ?? error.message;
@@ -55,7 +47,7 @@ export function grpcCaller(pools: CallerPools): Caller {
     if (ctx.signal.aborted) throw callAborted(method, url, asNsmError(ctx.signal.reason));
     const pool = ctx.get(attachments) === undefined ? pools.plain : pools.attachable;
     const channel = pool.current();
-    if (!channel) throw callFailed(method, url, Code.Cancelled, "the links of this process were closed");
+    if (!channel) throw callFailed(method, url, Code.Cancelled, "the remotes of this process were closed");
     return channel;
   };
   const tellPeer = (ctx: Context, { connection }: CredentialsOfCall): void => {

@@ -9,7 +9,7 @@ import {
   type ChannelSocket,
 } from "./channel-connections.js";
 import { pingServer } from "./liveness.js";
-import { isAddressTarget } from "./target.js";
+import { isAddressTarget } from "../wire/target.js";
 
 const CHANNEL_OPTIONS: ChannelOptions = {
   // The default keeps a channel failing for a second after its peer is back.

@@ -11,12 +11,12 @@ import {
   netnsOption,
   type CommonConfig,
 } from "./config/options.js";
-import { ownSocket, ownSocketPattern } from "./own-socket.js";
+import { ownSocket, ownSocketPattern } from "./runtime/own-socket.js";
 import { badConfiguration, checked } from "./config/values.js";
-import type { Program } from "./program.js";
+import type { Program } from "./runtime/program.js";
 import { assertCapabilities, assertWritable, isOwnNamespace, openNetns } from "./runtime/checks.js";
-import { transport } from "./serve.js";
-import { Tokens } from "./tokens.js";
+import { transport } from "./runtime/serve.js";
+import { Tokens } from "./runtime/tokens.js";
 
 interface ForwarderConfig extends CommonConfig {
   readonly connectTo: string;
@@ -45,17 +45,17 @@ export const forwarderProgram: Program<ForwarderConfig> = {
       .env("NSM_TUNNEL_IP")
       .argParser((text) => (checked(parseAddress)(text), text)),
     netnsOption(),
-    new Option("--state-dir <dir>", "where the forwarder remembers its links over a restart").env(
+    new Option("--state-dir <dir>", "where the forwarder remembers its vWires over a restart").env(
       "NSM_STATE_DIR",
     ),
     controlPlaneOnlyOption(),
   ],
   async start(app, config) {
-    const links = app.resolve(Tokens.links);
+    const remotes = app.resolve(Tokens.remotes);
     const clock = app.resolve(Tokens.clock);
     const logger = app.resolve(Tokens.logger);
     const until = app.resolve(Tokens.until);
-    const { networkServices, endpoints } = cachedRegistry({ ...links.to(config.connectTo), until });
+    const { networkServices, endpoints } = cachedRegistry({ ...remotes.to(config.connectTo), until });
     const { stateDir } = config;
     if (!config.controlPlaneOnly) checkAbility(config);
     const kernel = config.controlPlaneOnly
@@ -81,7 +81,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
           name: config.name,
           networkServices,
           endpoints,
-          links,
+          remotes,
           until,
           mechanisms: kernel,
           trace: app.resolve(Tokens.trace),
@@ -93,8 +93,8 @@ export const forwarderProgram: Program<ForwarderConfig> = {
       debugState: () => served.debugState(),
       async stop() {
         await served.close();
-        // A successor that finds the state directory takes the links over; otherwise nobody would.
-        if (stateDir === undefined) await kernel?.removeLinks();
+        // A successor that finds the state directory takes the vWires over; otherwise nobody would.
+        if (stateDir === undefined) await kernel?.removeVWires();
       },
     };
   },

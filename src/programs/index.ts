@@ -6,9 +6,9 @@
  */
 export type { CommonConfig } from "./config/options.js";
 export { positiveDuration } from "./config/values.js";
-export { defaultContainer } from "./container.js";
-export { runProgram } from "./lifecycle.js";
+export { defaultContainer } from "./runtime/container.js";
+export { runProgram } from "./runtime/lifecycle.js";
 export type { OperatorSignals } from "./runtime/signals.js";
 export { loadProgram, programNames } from "./load.js";
-export type { Program, Running } from "./program.js";
-export { Tokens, token } from "./tokens.js";
+export type { Program, Running } from "./runtime/program.js";
+export { Tokens, token } from "./runtime/tokens.js";

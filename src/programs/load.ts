@@ -1,5 +1,5 @@
 import type { CommonConfig } from "./config/options.js";
-import type { Program } from "./program.js";
+import type { Program } from "./runtime/program.js";
 
 // Loaded one by one: each brings libraries that others do without, in memory and in time to start.
 const loaders: Readonly<Record<string, () => Promise<unknown>>> = {

@@ -5,8 +5,8 @@ import { firewall, watchedRules, type Firewall, type RulesSource } from "../elem
 import { onOff } from "./config/options.js";
 import { badConfiguration, list } from "./config/values.js";
 import { nseOptions, startEndpoint, type NseConfig } from "./nse.js";
-import type { Program, Running } from "./program.js";
-import { Tokens } from "./tokens.js";
+import type { Program, Running } from "./runtime/program.js";
+import { Tokens } from "./runtime/tokens.js";
 
 interface NseFirewallConfig extends NseConfig {
   readonly config?: string;

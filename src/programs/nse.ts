@@ -15,11 +15,11 @@ import {
 } from "./config/options.js";
 import { badConfiguration, bool, oneOf, repeatable, repeatableGroups } from "./config/values.js";
 import { namespaceUrl } from "./config/namespace-url.js";
-import { ownSocket, ownSocketPattern } from "./own-socket.js";
-import type { Program, Running } from "./program.js";
+import { ownSocket, ownSocketPattern } from "./runtime/own-socket.js";
+import type { Program, Running } from "./runtime/program.js";
 import { openNetns } from "./runtime/checks.js";
-import { transport } from "./serve.js";
-import { Tokens } from "./tokens.js";
+import { transport } from "./runtime/serve.js";
+import { Tokens } from "./runtime/tokens.js";
 import type { DependencyContainer } from "tsyringe";
 
 /** What an endpoint program is told. */

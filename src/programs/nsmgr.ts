@@ -1,12 +1,12 @@
 import { Option } from "commander";
 import { nsmgr } from "../chains/nsmgr/index.js";
 import { commonOptions, type CommonConfig } from "./config/options.js";
-import { publicUrl } from "./config/public-url.js";
+import { publicUrl } from "../wire/public-url.js";
 import { badConfiguration, dialUrl } from "./config/values.js";
-import type { Program } from "./program.js";
+import type { Program } from "./runtime/program.js";
 import { neighborAnswers } from "./runtime/neighbor.js";
-import { serve } from "./serve.js";
-import { Tokens } from "./tokens.js";
+import { serve } from "./runtime/serve.js";
+import { Tokens } from "./runtime/tokens.js";
 
 interface NsmgrConfig extends CommonConfig {
   readonly registry: string;
@@ -45,7 +45,7 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
         url: publicUrl(addresses),
         registryUrl,
         forwarderService,
-        links: app.resolve(Tokens.links),
+        remotes: app.resolve(Tokens.remotes),
         tokens: app.resolve(Tokens.identity).tokens,
         until: app.resolve(Tokens.until),
         trace: app.resolve(Tokens.trace),

@@ -4,9 +4,9 @@ import type { Limits } from "../registry/elements/limits/index.js";
 import { registryLimitsOption } from "./config/limits.js";
 import { commonOptions, type CommonConfig } from "./config/options.js";
 import { oneOf } from "./config/values.js";
-import type { Program } from "./program.js";
-import { serve } from "./serve.js";
-import { Tokens } from "./tokens.js";
+import type { Program } from "./runtime/program.js";
+import { serve } from "./runtime/serve.js";
+import { Tokens } from "./runtime/tokens.js";
 
 interface RegistryConfig extends CommonConfig {
   readonly store: string;

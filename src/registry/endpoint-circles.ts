@@ -1,5 +1,6 @@
 import type { NetworkServiceEndpoint } from "../api/index.js";
-import { fittingEndpoints, type EndpointChoice } from "../core/index.js";
+import { fittingEndpoints } from "./matching.js";
+import { type EndpointChoice } from "./endpoint-choice.js";
 
 /** The endpoints of one service, chosen from without looking at each: by label, and by turns. */
 export class EndpointCircles {

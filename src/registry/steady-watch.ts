@@ -25,7 +25,7 @@ import {
   type RegistryEntry,
 } from "../core/index.js";
 import { delayed } from "./delayed.js";
-import type { RegistryKind, WatchableQuery } from "./kinds/index.js";
+import type { RegistryKind, WatchableQuery } from "./kinds.js";
 
 /** What is watched, and how it is re-opened. */
 export interface SteadyWatchOptions<E extends RegistryEntry, Q extends WatchableQuery, F> {

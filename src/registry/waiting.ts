@@ -17,7 +17,7 @@ export interface WaitingOptions {
  *
  * @example
  * const waiting = new Waiting({ what: `the registry at ${url}`, clock, logger });
- * registryClient({ links, url, until, elements: { endpoints: [waiting.element()] } });
+ * registryClient({ remotes, url, until, elements: { endpoints: [waiting.element()] } });
  */
 export class Waiting {
   private logged: string | undefined;

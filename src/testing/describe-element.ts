@@ -1,4 +1,5 @@
-import { Code, flatten, type NetworkServiceElement } from "../core/index.js";
+import { Code, type NetworkServiceElement } from "../core/index.js";
+import { flatten } from "../core/element.js";
 import {
   tryElement,
   type ElementContract,

@@ -1,13 +1,13 @@
 import type { Connection, NetworkServiceRequest } from "../api/index.js";
 import {
   Code,
-  connectionState,
   Context,
   NsmError,
   type Elements,
   type NetworkService,
   type NetworkServiceElement,
 } from "../core/index.js";
+import { connectionState } from "../elements/connection-state/index.js";
 import { beginServer } from "../elements/begin/index.js";
 import { updatePath } from "../elements/update-path/index.js";
 import { sampleRequest } from "./messages.js";

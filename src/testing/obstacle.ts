@@ -1,13 +1,13 @@
 import { defer, throwError } from "rxjs";
 import {
   codeName,
-  flatten,
   NsmError,
   type ChainElement,
   type Code,
   type Context,
   type Elements,
 } from "../core/index.js";
+import { flatten } from "../core/element.js";
 import type { Method, Probe } from "./probes.js";
 
 /**

@@ -3,11 +3,11 @@ import {
   Code,
   Context,
   NsmError,
-  registrationState,
   type ChainElement,
   type Elements,
   type EndpointRegistry,
 } from "../core/index.js";
+import { registrationState } from "../registry/elements/registration-state/index.js";
 import type { ElementSurroundings } from "./element-trial.js";
 import { obstacle, type Obstacle } from "./obstacle.js";
 import { recorder, type Method } from "./probes.js";

@@ -63,7 +63,7 @@ export interface RegistryRun extends Bench {
 }
 
 /**
- * Links elements for a test, with nothing added: what an element needs before it stands in the test as well.
+ * Remotes elements for a test, with nothing added: what an element needs before it stands in the test as well.
  * Every message that passes between elements is frozen: an element that writes to one throws.
  *
  * @example

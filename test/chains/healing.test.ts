@@ -30,7 +30,7 @@ let net: Mesh;
 let clock: VirtualClock;
 
 async function start(options: Partial<MeshOptions> = {}): Promise<void> {
-  net = await mesh({ link: "memory", ...options });
+  net = await mesh({ transport: "memory", ...options });
   clock = net.virtual!.clock;
 }
 
@@ -233,7 +233,7 @@ describe("news that come late", () => {
   );
 });
 
-test("one broken link with a thousand connections standing tells none of them that it is down", async () => {
+test("one broken remote with a thousand connections standing tells none of them that it is down", async () => {
   await net.endpoint({ name: "nse-1", service: "firewall", prefix: "10.0.0.0/16" });
   const lives = await Promise.all(Array.from({ length: 1_000 }, (_, i) => connected({}, `nsc-${i}`)));
   await clock.settle();

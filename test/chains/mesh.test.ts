@@ -29,7 +29,7 @@ afterEach(async () => {
   running = undefined;
 });
 
-describe.each([{ link: "memory" }, { link: "grpc" }] as const)("a mesh over $link", (options) => {
+describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh over $remote", (options) => {
   test("leads a Request through manager and forwarder to the endpoint", async () => {
     const net = await start(options);
     await net.endpoint({ name: "nse", service: "firewall" });
@@ -168,7 +168,7 @@ describe("a mesh in virtual time", () => {
         return next.request(ctx, request);
       },
     };
-    const net = await start({ link: "memory" });
+    const net = await start({ transport: "memory" });
     await net.endpoint({ name: "nse", service: "firewall", elements: [scribbling] });
     await expect(net.client({ elements: [scribbling] }).request("firewall")).rejects.toThrow(TypeError);
     const refusal = net.client({ name: "other" }).request("firewall").then(JSON.stringify, explain);
@@ -176,7 +176,7 @@ describe("a mesh in virtual time", () => {
   });
 
   test("keeps a connection through hours of refreshes", async () => {
-    const net = await start({ link: "memory" });
+    const net = await start({ transport: "memory" });
     await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
     const connection = await nsc.request("firewall");
@@ -189,7 +189,7 @@ describe("a mesh in virtual time", () => {
   });
 
   test("closes the connection of a client that was killed when its token expires", async () => {
-    const net = await start({ link: "memory", maxTokenLifetimeMs: 60_000 });
+    const net = await start({ transport: "memory", maxTokenLifetimeMs: 60_000 });
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
     await nsc.request("firewall");
@@ -202,7 +202,7 @@ describe("a mesh in virtual time", () => {
   });
 
   test("leaves nothing behind a first Request whose answer was lost", async () => {
-    const net = await start({ link: "memory" });
+    const net = await start({ transport: "memory" });
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
     net.virtual!.network.faults.dropResponses({ from: "nsc", method: "Request", times: 1 });
@@ -214,7 +214,7 @@ describe("a mesh in virtual time", () => {
   });
 
   test("holds one connection, not two, when a client asks again after a lost answer", async () => {
-    const net = await start({ link: "memory" });
+    const net = await start({ transport: "memory" });
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
     net.virtual!.network.faults.dropResponses({ from: "forwarder", method: "Request", times: 1 });
@@ -227,7 +227,7 @@ describe("a mesh in virtual time", () => {
   });
 
   test("does not storm an endpoint that stays dead", async () => {
-    const net = await start({ link: "memory" });
+    const net = await start({ transport: "memory" });
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     let tries = 0;
     const nsc = net.client({

@@ -9,7 +9,7 @@ import {
   monitorChain,
   NsmError,
   type Elements,
-  type Links,
+  type Remotes,
   type MonitorConnection,
   type MonitorElement,
 } from "../../src/core/index.js";
@@ -48,7 +48,7 @@ const made = (monitorElements: Elements<MonitorConnection>) => ({
   nsmgr: nsmgr({
     name: "nsmgr",
     url: "tcp://nsmgr:1",
-    links: {} as Links,
+    remotes: {} as Remotes,
     tokens,
     until: program.signal,
     monitorElements,

@@ -6,7 +6,7 @@ import { mesh, type Mesh, type MeshClient } from "../../src/testing/index.js";
 
 let running: Mesh | undefined;
 async function start() {
-  const net = await mesh({ link: "memory" });
+  const net = await mesh({ transport: "memory" });
   running = net;
   const { clock, network } = net.virtual!;
   return { net, clock, faults: network.faults };

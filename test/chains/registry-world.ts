@@ -18,7 +18,7 @@ import {
   type RegistryServices,
 } from "../../src/chains/registry/index.js";
 import { registryClient, type RegistryClient } from "../../src/chains/registry-client/index.js";
-import { memoryNetwork, type MemoryNetwork } from "../../src/outbound/index.js";
+import { memoryNetwork, type MemoryNetwork } from "../../src/memory/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
 
 export const REGISTRY = "tcp://registry:5002";
@@ -62,13 +62,13 @@ export function world(): World {
     start: (surroundings: {
       readonly until: AbortSignal;
       readonly tokens: TokenGenerator;
-      readonly links: ReturnType<MemoryNetwork["links"]>;
+      readonly remotes: ReturnType<MemoryNetwork["remotes"]>;
     }) => { readonly services: S; readonly close?: () => void },
   ): Process & S => {
     const program = new AbortController();
     const tokens = insecureTokens({ clock, subject: idOf(name) });
-    const links = network.links({ name, tokens, spiffeId: idOf(name) });
-    const { services, close } = start({ until: program.signal, tokens, links });
+    const remotes = network.remotes({ name, tokens, spiffeId: idOf(name) });
+    const { services, close } = start({ until: program.signal, tokens, remotes });
     const self: Process & S = {
       ...services,
       name,
@@ -76,7 +76,7 @@ export function world(): World {
         living.delete(self);
         program.abort();
         close?.();
-        links.close();
+        remotes.close();
       },
     };
     living.add(self);
@@ -94,16 +94,16 @@ export function world(): World {
         return { services, close: () => server.close() };
       }),
     nsmgr: (name, { withRegistry = true } = {}) =>
-      process(name, ({ until, tokens, links }) => {
+      process(name, ({ until, tokens, remotes }) => {
         const url = `tcp://${name}:5001`;
         const registryUrl = withRegistry ? REGISTRY : undefined;
-        const services = nsmgrRegistryChain({ url, registryUrl, links, tokens, until, env: {} });
+        const services = nsmgrRegistryChain({ url, registryUrl, remotes, tokens, until, env: {} });
         const server = network.listen(url, services, { spiffeId: idOf(name) });
         return { services, close: () => server.close() };
       }),
     client: (name, url) =>
-      process(name, ({ until, links }) => ({
-        services: registryClient({ links, url, until, random: () => 0 }),
+      process(name, ({ until, remotes }) => ({
+        services: registryClient({ remotes, url, until, random: () => 0 }),
       })),
     async found(registry, like) {
       const networkServiceEndpoint = like && NetworkServiceEndpoint.create(like as object);

@@ -3,10 +3,10 @@ import { fromTimestamp, toTimestamp } from "../../src/api/index.js";
 import {
   Code,
   endpointRegistryChain,
-  registrationPath,
   type ChainElement,
   type EndpointRegistry,
 } from "../../src/core/index.js";
+import { registrationPath } from "../../src/wire/index.js";
 import { insecureTokens } from "../../src/identity/index.js";
 import { begin } from "../../src/registry/elements/begin/index.js";
 import { dialEndpoints } from "../../src/registry/elements/dial/index.js";
@@ -403,15 +403,15 @@ describe("a watch over several hops", () => {
   function row(length: number): { kill(): void }[] {
     return Array.from({ length }, (_, hop) => {
       const tokens = insecureTokens({ clock: w.clock, subject: idOf(`hop-${hop}`) });
-      const links = w.network.links({ name: `hop-${hop}`, tokens });
+      const remotes = w.network.remotes({ name: `hop-${hop}`, tokens });
       const end: ChainElement<EndpointRegistry> =
-        hop === length - 1 ? memoryEndpoints() : dialEndpoints({ links, url: urlOf(hop + 1) });
+        hop === length - 1 ? memoryEndpoints() : dialEndpoints({ remotes, url: urlOf(hop + 1) });
       const endpoints = endpointRegistryChain([updatePath({ tokens }), begin(), end]);
       const server = w.network.listen(urlOf(hop), { endpoints });
       return {
         kill() {
           server.close();
-          links.close();
+          remotes.close();
         },
       };
     });
@@ -423,8 +423,8 @@ describe("a watch over several hops", () => {
 
   test.each(every)("of %i servers ends with an error when server %i is killed", async (length, killed) => {
     const hops = row(length);
-    const links = w.network.links({ name: "client" });
-    const chain = endpointRegistryChain([dialEndpoints({ links, url: urlOf(0) })]);
+    const remotes = w.network.remotes({ name: "client" });
+    const chain = endpointRegistryChain([dialEndpoints({ remotes, url: urlOf(0) })]);
     const reader = listen(chain.find(w.ctx, watch()));
     await chain.register(w.ctx, nse("nse-1"));
     await w.clock.settle();
@@ -439,9 +439,9 @@ describe("a watch over several hops", () => {
 
   test("ends with an error when a server ends the stream as if all were well", async () => {
     w.network.listen(urlOf(0), { endpoints: endpointRegistryChain([]) });
-    const links = w.network.links({ name: "client" });
+    const remotes = w.network.remotes({ name: "client" });
     const reader = listen(
-      endpointRegistryChain([dialEndpoints({ links, url: urlOf(0) })]).find(w.ctx, watch()),
+      endpointRegistryChain([dialEndpoints({ remotes, url: urlOf(0) })]).find(w.ctx, watch()),
     );
     await w.clock.settle();
     expect(reader.end).toMatchObject({ error: { code: Code.Unavailable } });

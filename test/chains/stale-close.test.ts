@@ -5,7 +5,7 @@ import { mesh } from "../../src/testing/index.js";
 // A connection moves to another forwarder while the manager is restarted. The first forwarder, which lives, closes its
 // half when the token expires, and that Close reaches the endpoint by the segment id that both halves share.
 test("a forwarder that a connection has left does not close it at the endpoint", async () => {
-  const net = await mesh({ link: "memory" });
+  const net = await mesh({ transport: "memory" });
   const { clock, network } = net.virtual!;
   let closes = 0;
   await net.endpoint({

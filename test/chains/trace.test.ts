@@ -6,14 +6,18 @@ import { nsmgr } from "../../src/chains/nsmgr/index.js";
 import { registryChain } from "../../src/chains/registry/index.js";
 import { Context, type NetworkService, type TraceHook } from "../../src/core/index.js";
 import { insecureIdentity } from "../../src/identity/index.js";
-import { memoryNetwork } from "../../src/outbound/index.js";
+import { memoryNetwork } from "../../src/memory/index.js";
 import { sampleEndpoint, sampleRequest, virtualClock } from "../../src/testing/index.js";
 
 const clock = virtualClock();
 const ctx = Context.background({ clock });
 const { tokens } = insecureIdentity({ clock, subject: "spiffe://test/hop" });
 const program = new AbortController();
-const own = { tokens, until: program.signal, links: memoryNetwork({ clock }).links({ name: "hop", tokens }) };
+const own = {
+  tokens,
+  until: program.signal,
+  remotes: memoryNetwork({ clock }).remotes({ name: "hop", tokens }),
+};
 
 /** The elements that a Request runs through on its way to a next hop that is not there. */
 async function traced(make: (trace: TraceHook) => Promise<NetworkService>): Promise<string[]> {

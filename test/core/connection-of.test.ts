@@ -1,5 +1,6 @@
 import { connectionOf, NetworkServiceRequest } from "nsm-sdk/api";
-import { asNsmError, chain, Code, connectionState, Context } from "nsm-sdk/core";
+import { asNsmError, chain, Code, Context } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { expect, test } from "vitest";
 
 test("a request without a connection is INVALID_ARGUMENT, also where update-path is missing", async () => {

@@ -200,7 +200,7 @@ describe("reads", () => {
   });
 
   test("does not order slots, which are read on the way back too", () => {
-    const slot = new Slot<string>("peer-link");
+    const slot = new Slot<string>("next-hop");
     chain([
       { name: "heal", reads: [slot] },
       { name: "dial", provides: [slot] },

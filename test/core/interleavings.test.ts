@@ -4,9 +4,8 @@ import { State } from "../../src/api/index.js";
 import {
   Code,
   connectionEvents,
-  connectionState,
   Context,
-  firstThatWorks,
+  tryEach,
   LiveConnections,
   NsmError,
   replaceable,
@@ -16,6 +15,7 @@ import {
   type ConnectionEvents,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { beginClient, beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { run, sampleConnection, virtualClock } from "../../src/testing/index.js";
@@ -158,7 +158,7 @@ function restless(die: Dice, seen: Map<string, ConnectionEvents>): NetworkServic
       const events = ctx.get(connectionEvents)!;
       seen.set(request.connection!.id, events);
       const tries = [...Array(1 + die.upTo(3)).keys()];
-      const response = await firstThatWorks(
+      const response = await tryEach(
         ctx,
         tries,
         (_try, c) => next.request(c, request),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { SerialQueue } from "../../src/core/index.js";
+import { SerialQueue } from "../../src/core/serial-queue.js";
 import { virtualClock } from "../../src/testing/index.js";
 import { sleep } from "../../src/core/index.js";
 

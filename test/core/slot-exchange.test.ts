@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import {
   Code,
-  connectionState,
   Context,
   logger,
   NsmError,
@@ -10,6 +9,7 @@ import {
   Slot,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { hold, run, virtualClock } from "../../src/testing/index.js";

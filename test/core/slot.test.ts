@@ -2,13 +2,13 @@ import { describe, expect, test } from "vitest";
 import {
   attempt,
   Code,
-  connectionState,
-  firstThatWorks,
+  tryEach,
   NsmError,
   Slot,
   type Context,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { failAfter, failOnce, run, virtualClock } from "../../src/testing/index.js";
@@ -205,7 +205,7 @@ describe("attempts", () => {
       {
         name: "trying",
         request: (ctx, r, next) =>
-          firstThatWorks(
+          tryEach(
             ctx,
             [1, 2, 3],
             () => (heldAtNext.push(ours.held.size), next.request(ctx, r)),

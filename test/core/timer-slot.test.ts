@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import {
-  connectionState,
   Context,
   logger,
   silent,
@@ -9,6 +8,7 @@ import {
   type Elements,
   type NetworkService,
 } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { run, virtualClock } from "../../src/testing/index.js";
 
 /** Arms the timer at every Request and cancels it at the Close. */

@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { expect, test } from "vitest";
-import { atEnd } from "../../src/core/index.js";
+import { atEnd } from "../../src/core/until.js";
 
 test("atEnd runs its work once when the program ends, at once when it has ended", () => {
   const program = new AbortController();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { PathSegment, State } from "nsm-sdk/api";
-import { Code, codeName, connectionState, type NetworkServiceElement } from "nsm-sdk/core";
+import { Code, codeName, type NetworkServiceElement } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { compensate } from "nsm-sdk/elements/compensate";
 import { describeElement, failAfter, failOnce, hold, recorder, run, sampleConnection } from "nsm-sdk/testing";
 

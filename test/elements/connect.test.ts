@@ -1,14 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { PathSegment, type Connection } from "nsm-sdk/api";
-import {
-  chain,
-  Code,
-  connectionState,
-  debugState,
-  NsmError,
-  remoteUrl,
-  type NetworkService,
-} from "nsm-sdk/core";
+import { chain, Code, debugState, NsmError, remoteUrl, type NetworkService } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { beginClient, beginServer } from "nsm-sdk/elements/begin";
 import { clientUrl } from "nsm-sdk/elements/client-url";
 import { connectClient, connectServer } from "nsm-sdk/elements/connect";
@@ -23,7 +16,7 @@ import {
   sampleRequest,
   type Recorder,
 } from "nsm-sdk/testing";
-import { fakeLinks } from "./support/links.js";
+import { fakeRemotes } from "./support/remotes.js";
 
 describeElement("connect/server", () => connectServer(chain([])));
 
@@ -97,7 +90,7 @@ describe("connect/server", () => {
   });
 
   test("a hundred connections at once are counted exactly", async () => {
-    const next = fakeLinks();
+    const next = fakeRemotes();
     const elements = [
       updatePath({ name: "hop" }),
       beginClient(),
@@ -126,10 +119,10 @@ describe("connect/server", () => {
 });
 
 describe("connect/client", () => {
-  const elements = (next = fakeLinks()) => [connectionState(), dial(next), connectClient()];
+  const elements = (next = fakeRemotes()) => [connectionState(), dial(next), connectClient()];
 
   test("answers with what the next hop answered, and fails with what it failed with", async () => {
-    const next = fakeLinks();
+    const next = fakeRemotes();
     const { ctx, request } = run(elements(next));
     const to = ctx.with(remoteUrl, "tcp://a");
     expect(await request({ labels: { a: "1" } }, to)).toMatchObject({ labels: { a: "1" } });

@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import {
   Code,
   connectionEvents,
-  connectionState,
   Context,
   logger,
   NsmError,
@@ -10,6 +9,7 @@ import {
   type ConnectionEvents,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { beginServer } from "../../src/elements/begin/index.js";
 import { connectionLog, requestLog } from "../../src/elements/connection-log/index.js";
 import { timeout } from "../../src/elements/timeout/index.js";

@@ -93,7 +93,7 @@ describe("the wire of cross-connect", () => {
         neighbors: [],
       },
     ]);
-    expect(leftovers()["cross-connect"]).toEqual({ links: 1 });
+    expect(leftovers()["cross-connect"]).toEqual({ vWires: 1 });
     expect(kernel.opened).toBe(0);
     // What the kernel gave the interfaces is left to them.
     expect(kernel.operations.filter((it) => it.startsWith("remove"))).toEqual([]);
@@ -636,7 +636,7 @@ describe("cross-connect closes", () => {
       id: unknown.id,
       path: { index: 1, pathSegments: [path.pathSegments[0]!, unknown, beyond] },
     });
-    expect([kernel.show(CLIENT).length, debugState()["cross-connect"]]).toEqual([1, { links: 1 }]);
+    expect([kernel.show(CLIENT).length, debugState()["cross-connect"]]).toEqual([1, { vWires: 1 }]);
   });
 
   test("all wires at once for a forwarder that ends", async () => {
@@ -644,8 +644,8 @@ describe("cross-connect closes", () => {
     await ask();
     answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
     await ask({ id: "two", mechanism: kernelMechanism(CLIENT, "nsm-2") });
-    expect(debugState()["cross-connect"]).toEqual({ links: 2 });
-    await wiring.removeLinks();
+    expect(debugState()["cross-connect"]).toEqual({ vWires: 2 });
+    await wiring.removeVWires();
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT), debugState()["cross-connect"]]).toEqual([
       [],
       [],
@@ -684,7 +684,7 @@ describe("a forwarder after another one", () => {
     await send({ ...sampleRequest(clock.now()), connection });
     expect(kernel.operations.slice(done).filter((it) => !/^(allowPing|enableIpv6)/.test(it))).toEqual([]);
     expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
-    expect(debugState()["cross-connect"]).toEqual({ links: 1, journal: 1 });
+    expect(debugState()["cross-connect"]).toEqual({ vWires: 1, journal: 1 });
     await clock.advance(TOKEN_LIFETIME_MS);
     expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
 
@@ -775,7 +775,7 @@ describe("a forwarder after another one", () => {
     await refreshed;
     await clock.settle();
     expect(kernel.show(CLIENT)).toMatchObject([{ addresses: ["10.0.0.7/32"] }]);
-    expect(debugState()["cross-connect"]).toEqual({ links: 1, journal: 1 });
+    expect(debugState()["cross-connect"]).toEqual({ vWires: 1, journal: 1 });
   });
 
   /** Rewrites the journal's only file as it is before the kernel is asked: the interfaces' indexes are unknown. */

@@ -1,37 +1,38 @@
 import { describe, expect, test } from "vitest";
-import { Code, connectionState, firstThatWorks, NsmError, remoteUrl, type Links } from "nsm-sdk/core";
+import { Code, tryEach, NsmError, remoteUrl, type Remotes } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { connectClient } from "nsm-sdk/elements/connect";
-import { dial, peerLink } from "nsm-sdk/elements/dial";
+import { dial, nextRemote } from "nsm-sdk/elements/dial";
 import { checkContext, describeElement, recorder, run } from "nsm-sdk/testing";
-import { fakeLinks } from "./support/links.js";
+import { fakeRemotes } from "./support/remotes.js";
 
-describeElement("dial", () => dial({ links: fakeLinks().links }), {
+describeElement("dial", () => dial({ remotes: fakeRemotes().remotes }), {
   ctx: (ctx) => ctx.with(remoteUrl, "tcp://a"),
 });
 
 describe("dial", () => {
   /** A client chain, and how to call it towards a URL. */
   function client() {
-    const next = fakeLinks();
-    const bench = run([connectionState(), dial({ links: next.links }), connectClient()]);
+    const next = fakeRemotes();
+    const bench = run([connectionState(), dial({ remotes: next.remotes }), connectClient()]);
     const to = (url: string) => bench.ctx.with(remoteUrl, url);
     return { ...bench, next, to };
   }
 
-  test("calls the next hop that the Context names, and hands its link over", async () => {
-    const next = fakeLinks();
-    const links: unknown[] = [];
-    const look = checkContext((ctx) => void links.push(peerLink.get(ctx)?.url));
+  test("calls the next hop that the Context names, and hands its remote over", async () => {
+    const next = fakeRemotes();
+    const remotes: unknown[] = [];
+    const look = checkContext((ctx) => void remotes.push(nextRemote.get(ctx)?.url));
     const { ctx, request, close, leftovers } = run([connectionState(), dial(next), look, connectClient()]);
     await request({}, ctx.with(remoteUrl, "tcp://a"));
     await close(undefined, ctx);
     expect(next.calls).toEqual(["request tcp://a", "close tcp://a"]);
-    expect(links).toEqual(["tcp://a", "tcp://a"]);
+    expect(remotes).toEqual(["tcp://a", "tcp://a"]);
     expect(leftovers()).toEqual({});
   });
 
   test("passes when nothing says where to go", async () => {
-    const { request } = run([connectionState(), dial(fakeLinks())]);
+    const { request } = run([connectionState(), dial(fakeRemotes())]);
     await expect(request()).resolves.toMatchObject({ networkService: "icmp" });
   });
 
@@ -52,12 +53,12 @@ describe("dial", () => {
   });
 
   test("an address written in another way is the same next hop", async () => {
-    const next = fakeLinks();
-    const links: Links = {
-      ...next.links,
-      to: (url) => next.links.to(url.includes("://") ? url : `tcp://${url}`),
+    const next = fakeRemotes();
+    const remotes: Remotes = {
+      ...next.remotes,
+      to: (url) => next.remotes.to(url.includes("://") ? url : `tcp://${url}`),
     };
-    const { ctx, request, refresh } = run([connectionState(), dial({ links }), connectClient()]);
+    const { ctx, request, refresh } = run([connectionState(), dial({ remotes }), connectClient()]);
     await request({}, ctx.with(remoteUrl, "tcp://a"));
     await refresh({}, ctx.with(remoteUrl, "a"));
     expect(next.calls).toEqual(["request tcp://a", "request tcp://a"]);
@@ -95,7 +96,7 @@ describe("dial", () => {
   });
 
   test("with no time left nothing goes on to the new next hop, and a later request does", async () => {
-    const next = fakeLinks();
+    const next = fakeRemotes();
     const seen = recorder();
     const { ctx, request, refresh } = run([connectionState(), dial(next), seen, connectClient()]);
     await request({}, ctx.with(remoteUrl, "tcp://a"));
@@ -120,14 +121,14 @@ describe("dial", () => {
   });
 
   test("within one request each candidate starts afresh", async () => {
-    const next = fakeLinks();
+    const next = fakeRemotes();
     next.onCall(({ url }) => {
       if (url === "tcp://a") throw new NsmError(Code.Unavailable, "refused");
     });
     const twoCandidates = {
       name: "two-candidates",
       request: (ctx, request, rest) =>
-        firstThatWorks(
+        tryEach(
           ctx,
           ["tcp://a", "tcp://b"],
           (url) => rest.request(ctx.with(remoteUrl, url), request),

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { PathSegment, State, type NetworkServiceEndpoint } from "nsm-sdk/api";
-import { Code, connectionState, NsmError, remoteUrl, type Labels } from "nsm-sdk/core";
+import { Code, NsmError, remoteUrl } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
+import { type Labels } from "nsm-sdk/registry";
 import { beginServer } from "nsm-sdk/elements/begin";
 import { discoverForwarder } from "nsm-sdk/elements/discover-forwarder";
 import { updatePath } from "nsm-sdk/elements/update-path";
@@ -214,7 +216,7 @@ describe("discover-forwarder", () => {
   test("closing a connection from before a restart is UNAVAILABLE until its forwarder is registered again", async () => {
     const known = registries([service("icmp")], []);
     const { close, closed, clock } = manager(known, () => {
-      throw new NsmError(Code.NotFound, "no link");
+      throw new NsmError(Code.NotFound, "no remote");
     });
     const connection = sampleConnection(clock.now(), beenTo("f1", clock.now()));
     await expect(close(connection)).rejects.toMatchObject({

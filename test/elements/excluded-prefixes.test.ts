@@ -75,7 +75,7 @@ describe("excluded-prefixes/server", () => {
     expect(answers).toEqual([["10.0.0.0/8"], ["10.0.0.0/8"], ["10.0.0.0/8"]]);
   });
 
-  test("sees a link that is swapped for another", async () => {
+  test("sees a remote that is swapped for another", async () => {
     await writeFile(join(dir, "one"), "prefixes: [10.0.0.0/8]");
     await writeFile(join(dir, "two"), "prefixes: [11.0.0.0/8]");
     await symlink("one", file);

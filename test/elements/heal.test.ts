@@ -3,33 +3,33 @@ import { describe, expect, test } from "vitest";
 import { fromTimestamp, PathSegment, pathOf, State, type Connection } from "../../src/api/index.js";
 import {
   Code,
-  connectionState,
   logger,
   NsmError,
   silent,
-  type Link,
+  type Remote,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { beginClient } from "../../src/elements/begin/index.js";
-import { peerLink } from "../../src/elements/dial/index.js";
+import { nextRemote } from "../../src/elements/dial/index.js";
 import { heal, HealBudget, type HealOptions } from "../../src/elements/heal/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
-import type { DownCause, MonitorHub, Sighting } from "../../src/outbound/index.js";
+import type { DownCause, MonitorHub, Observation } from "../../src/elements/monitor/index.js";
 import { describeElement, recorder, run, virtualClock } from "../../src/testing/index.js";
 
 /** A next hop whose monitor the test speaks for. */
 function fakeHub(): MonitorHub & { lose(cause?: DownCause): void; readonly followers: number } {
-  const followed = new Set<Subject<Sighting>>();
+  const followed = new Set<Subject<Observation>>();
   return {
     follow: () => {
-      const sightings = new Subject<Sighting>();
-      followed.add(sightings);
-      return sightings;
+      const observations = new Subject<Observation>();
+      followed.add(observations);
+      return observations;
     },
     debugState: () => ({}),
     lose(cause) {
-      for (const sightings of [...followed])
-        sightings.next({ connection: undefined, state: State.DOWN, cause });
+      for (const observations of [...followed])
+        observations.next({ connection: undefined, state: State.DOWN, cause });
     },
     get followers() {
       return [...followed].filter(({ observed }) => observed).length;
@@ -39,17 +39,17 @@ function fakeHub(): MonitorHub & { lose(cause?: DownCause): void; readonly follo
 
 /** What dial() would have done, and a path of four hops. */
 function dialled(away: () => boolean): NetworkServiceElement {
-  const link = {
+  const remote = {
     url: "tcp://nsmgr:1",
     monitor: {
       monitorConnections: () =>
         away() ? throwError(() => new NsmError(Code.Unavailable, "nobody listens there")) : EMPTY,
     },
-  } as Partial<Link> as Link;
+  } as Partial<Remote> as Remote;
   return {
     name: "dialled",
     async request(ctx, request, next) {
-      peerLink.set(ctx, link);
+      nextRemote.set(ctx, remote);
       const connection = await next.request(ctx, request);
       const { index, pathSegments } = pathOf(connection);
       const behind = ["nsmgr", "forwarder", "nse"].map((name) => PathSegment.create({ name, id: name }));

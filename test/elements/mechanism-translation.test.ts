@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Mechanism } from "nsm-sdk/api";
-import { Code, connectionState, type NetworkServiceElement } from "nsm-sdk/core";
+import { Code, type NetworkServiceElement } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { mechanismTranslation } from "nsm-sdk/elements/mechanism-translation";
 import { describeElement, failAfter, recorder, run } from "nsm-sdk/testing";
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Path, PathSegment, toTimestamp } from "../../src/api/index.js";
-import { Code, connectionState, type Clock, type NetworkServiceElement } from "../../src/core/index.js";
+import { Code, type Clock, type NetworkServiceElement } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { beginClient } from "../../src/elements/begin/index.js";
 import { refresh } from "../../src/elements/refresh/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";

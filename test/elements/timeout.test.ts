@@ -1,13 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { patchSegment, toTimestamp, type Connection } from "../../src/api/index.js";
-import {
-  Code,
-  connectionState,
-  Context,
-  logger,
-  silent,
-  type NetworkServiceElement,
-} from "../../src/core/index.js";
+import { Code, Context, logger, silent, type NetworkServiceElement } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { beginServer } from "../../src/elements/begin/index.js";
 import { timeout } from "../../src/elements/timeout/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";

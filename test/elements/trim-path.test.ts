@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Path, PathSegment, pathOf } from "../../src/api/index.js";
-import { Code, connectionState, type Elements, type NetworkService } from "../../src/core/index.js";
+import { Code, type Elements, type NetworkService } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { trimPathClient, trimPathServer } from "../../src/elements/trim-path/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { describeElement, failAfter, run } from "../../src/testing/index.js";

@@ -17,10 +17,10 @@ import {
 import { onTestFinished } from "vitest";
 import { asNsmError } from "../../src/core/index.js";
 import {
-  heldSource,
+  mutableSource,
   parseCertificates,
   x509Svid,
-  type HeldSource,
+  type MutableSource,
   type IssuedSvid,
   type X509Context,
 } from "../../src/identity/index.js";
@@ -41,8 +41,8 @@ export function contextOf(issued: IssuedSvid, trusted: Record<string, string> = 
   };
 }
 
-export function sourceOf(issued: IssuedSvid, trusted?: Record<string, string>): HeldSource {
-  const source = heldSource(contextOf(issued, trusted));
+export function sourceOf(issued: IssuedSvid, trusted?: Record<string, string>): MutableSource {
+  const source = mutableSource(contextOf(issued, trusted));
   onTestFinished(() => source.close());
   return source;
 }

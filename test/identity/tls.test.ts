@@ -10,7 +10,7 @@ import { Code } from "../../src/core/index.js";
 import {
   authority,
   fileIdentity,
-  heldSource,
+  mutableSource,
   insecureIdentity,
   parseToken,
   spiffeIdentity,
@@ -19,7 +19,7 @@ import {
   verifyToken,
   type Authority,
   type CallPeer,
-  type HeldSource,
+  type MutableSource,
   type Identity,
   type IssuedSvid,
   type IssueOptions,
@@ -40,8 +40,8 @@ let org: Authority;
 let net: Authority;
 let serverSvid: IssuedSvid;
 let clientSvid: IssuedSvid;
-let serverSource: HeldSource;
-let clientSource: HeldSource;
+let serverSource: MutableSource;
+let clientSource: MutableSource;
 let server: Identity;
 let client: Identity;
 
@@ -168,7 +168,7 @@ describe("mutual TLS", () => {
     const [a, b] = await Promise.all([lower.issue({ path: "/a" }), lower.issue({ path: "/b" })]);
     // The bundle is the intermediate; its own root is nowhere.
     const anchor = a.svid.slice(a.svid.lastIndexOf("-----BEGIN"));
-    const serving = heldSource(contextOf({ ...a, ca: anchor }));
+    const serving = mutableSource(contextOf({ ...a, ca: anchor }));
     const identity = spiffeIdentity(serving);
     const calling = spiffeIdentity(sourceOf({ ...b, ca: anchor }));
     const target = await serve(identity.serverCredentials(), whoCalls(identity));

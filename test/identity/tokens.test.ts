@@ -11,7 +11,7 @@ import {
   validUntil,
   verifyToken,
   type Authority,
-  type HeldSource,
+  type MutableSource,
   type IssuedSvid,
 } from "../../src/identity/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/virtual-clock.js";
@@ -25,7 +25,7 @@ let org: Authority;
 let own: IssuedSvid;
 let nsmgr: IssuedSvid;
 let clock: VirtualClock;
-let source: HeldSource;
+let source: MutableSource;
 
 beforeAll(async () => {
   org = await authority({ trustDomain: "example.org" });

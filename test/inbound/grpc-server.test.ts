@@ -25,7 +25,7 @@ import {
 } from "../../src/core/index.js";
 import { insecureIdentity } from "../../src/identity/index.js";
 import { grpcServer, type Server, type Services } from "../../src/inbound/index.js";
-import { grpcLinks, type GrpcLinks } from "../../src/outbound/index.js";
+import { grpcRemotes, type GrpcRemotes } from "../../src/outbound/index.js";
 import { virtualClock } from "../../src/testing/index.js";
 import { openSockets, socketsDownTo } from "../outbound/grpc-kit.js";
 
@@ -38,19 +38,19 @@ const echo: NetworkService = {
 
 describe("a gRPC server", () => {
   let before: number;
-  let links: GrpcLinks;
+  let remotes: GrpcRemotes;
   let server: Server;
   let client: Client | undefined;
   const ctx = Context.background();
 
   beforeEach(() => {
     before = openSockets();
-    links = grpcLinks({ identity });
+    remotes = grpcRemotes({ identity });
   });
   afterEach(async () => {
     client?.close();
     client = undefined;
-    links.close();
+    remotes.close();
     await server.close();
     expect(server.debugState()).toEqual({});
     await socketsDownTo(before);
@@ -78,7 +78,7 @@ describe("a gRPC server", () => {
         },
       },
     });
-    const call = links.to(url).networkService.request(ctx, request);
+    const call = remotes.to(url).networkService.request(ctx, request);
     await started.promise;
     const closing = server.close();
     await expect(once(connect(Number(new URL(url).port), "127.0.0.1"), "connect")).rejects.toThrow(
@@ -106,7 +106,7 @@ describe("a gRPC server", () => {
       },
       clock,
     );
-    const call = links.to(url).networkService.request(ctx, request).catch(codeOf);
+    const call = remotes.to(url).networkService.request(ctx, request).catch(codeOf);
     const signal = await started.promise;
     const closing = server.close();
     await clock.advance(4_999);
@@ -125,7 +125,7 @@ describe("a gRPC server", () => {
     });
     const opened = deferred();
     const ended = new Promise<unknown>((resolve) =>
-      links
+      remotes
         .to(url)
         .monitor.monitorConnections(ctx, MonitorScopeSelector.create())
         .subscribe({ next: () => opened.resolve(), error: resolve }),
@@ -140,7 +140,7 @@ describe("a gRPC server", () => {
 
   test("closes at once when its clients only keep their connections", async () => {
     const url = await serve({ networkService: echo }, virtualClock());
-    await links.to(url).networkService.request(ctx, request);
+    await remotes.to(url).networkService.request(ctx, request);
     await server.close();
   });
 
@@ -156,7 +156,7 @@ describe("a gRPC server", () => {
     socket.resume();
     socket.write("GET / HTTP/1.1\r\n\r\n".repeat(10));
     await once(socket, "close");
-    await expect(links.to(url).networkService.request(ctx, request)).resolves.toEqual(request.connection);
+    await expect(remotes.to(url).networkService.request(ctx, request)).resolves.toEqual(request.connection);
   });
 
   test("answers INVALID_ARGUMENT to a message that is none, and serves on", async () => {
@@ -171,7 +171,7 @@ describe("a gRPC server", () => {
       ),
     );
     expect(answer?.code).toBe(status.INVALID_ARGUMENT);
-    await expect(links.to(url).networkService.request(ctx, request)).resolves.toEqual(request.connection);
+    await expect(remotes.to(url).networkService.request(ctx, request)).resolves.toEqual(request.connection);
   });
 
   test("sends the path before the answer, and none to a caller that sent none", async () => {

@@ -21,7 +21,7 @@ import {
 import { Code, codeOf, Context, explain, silent, type NetworkService } from "../../src/core/index.js";
 import { insecureIdentity, type Identity } from "../../src/identity/index.js";
 import { grpcServer, type InboundLimits, type Server } from "../../src/inbound/index.js";
-import { grpcLinks, type GrpcLinks } from "../../src/outbound/index.js";
+import { grpcRemotes, type GrpcRemotes } from "../../src/outbound/index.js";
 import { openSockets, socketsDownTo } from "../outbound/grpc-kit.js";
 import { renewable } from "../outbound/tls-identities.js";
 
@@ -36,7 +36,7 @@ const aWhile = (): Promise<void> => new Promise((resolve) => setTimeout(resolve,
 
 describe("the limits of a server", () => {
   let before: number;
-  let links: GrpcLinks;
+  let remotes: GrpcRemotes;
   let server: Server;
   let logged: { readonly peer?: string; readonly error?: string }[];
   let folder: string;
@@ -45,11 +45,11 @@ describe("the limits of a server", () => {
   beforeEach(async () => {
     before = openSockets();
     logged = [];
-    links = grpcLinks({ identity: insecureIdentity() });
+    remotes = grpcRemotes({ identity: insecureIdentity() });
     folder = await mkdtemp(join(tmpdir(), "nsm-limits-"));
   });
   afterEach(async () => {
-    links.close();
+    remotes.close();
     await server.close();
     expect(server.debugState()).toEqual({});
     await socketsDownTo(before);
@@ -71,7 +71,7 @@ describe("the limits of a server", () => {
     return server.listenOn[0]!;
   };
   const call = (url = server.listenOn[0]!): Promise<Connection> =>
-    links.to(url).networkService.request(ctx, request);
+    remotes.to(url).networkService.request(ctx, request);
   const tcp = (localAddress = "127.0.0.1"): Socket => {
     const socket = connect({
       port: Number(new URL(server.listenOn[0]!).port),
@@ -124,7 +124,7 @@ describe("the limits of a server", () => {
   test("refuse a message that is larger than allowed, and say how large it may be", async () => {
     await serve({ messageBytes: 1_000 });
     const large = NetworkServiceRequest.create({ connection: Connection.create({ id: "x".repeat(1_000) }) });
-    const error: unknown = await links
+    const error: unknown = await remotes
       .to(server.listenOn[0]!)
       .networkService.request(ctx, large)
       .catch((caught: unknown) => caught);
@@ -266,7 +266,7 @@ describe("the limits of a server", () => {
     const url = await serve({ streamsPerConnection: 2 });
     await call();
     const watch = () => {
-      const { monitor } = links.to(url);
+      const { monitor } = remotes.to(url);
       return new Promise<{ unsubscribe(): void }>((resolve) => {
         const opened = monitor
           .monitorConnections(ctx, MonitorScopeSelector.create())
@@ -308,7 +308,7 @@ describe("the limits of a server", () => {
     const url = await serve({ idleMs: 50 });
     const idle = await http2();
     const opened = new Promise<{ unsubscribe(): void }>((resolve) => {
-      const subscription = links
+      const subscription = remotes
         .to(url)
         .monitor.monitorConnections(ctx, MonitorScopeSelector.create())
         .subscribe({ next: () => queueMicrotask(() => resolve(subscription)), error: () => {} });

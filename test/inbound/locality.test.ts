@@ -10,13 +10,13 @@ import { Context, peer, type Peer } from "../../src/core/index.js";
 import { insecureIdentity, type Identity } from "../../src/identity/index.js";
 import { secureContextOf } from "../../src/identity/tls-context.js";
 import { grpcServer, type Server } from "../../src/inbound/index.js";
-import { grpcLinks, serverPeer, type ServerPeerHolder } from "../../src/outbound/index.js";
+import { grpcRemotes, serverPeer, type ServerPeerHolder } from "../../src/outbound/index.js";
 import { renewable, type Renewable } from "../outbound/tls-identities.js";
 import { openSockets, socketsDownTo } from "../outbound/grpc-kit.js";
 
 const elsewhere = vi.hoisted(() => ({ loopback: false }));
 // One machine has no other: its loopback network plays the part.
-vi.mock(import("../../src/net/locality.js"), async (original) => {
+vi.mock(import("../../src/wire/locality.js"), async (original) => {
   const real = await original();
   return { ...real, isLocalHost: (host) => !elsewhere.loopback && real.isLocalHost(host) };
 });
@@ -63,10 +63,10 @@ describe("whether a caller is local", () => {
     return server.listenOn;
   };
   const ask = async (url: string, identity: Identity): Promise<ServerPeerHolder> => {
-    const links = grpcLinks({ identity });
-    closers.push(() => links.close());
+    const remotes = grpcRemotes({ identity });
+    closers.push(() => remotes.close());
     const holder: ServerPeerHolder = {};
-    await links.to(url).networkService.request(Context.background().with(serverPeer, holder), request);
+    await remotes.to(url).networkService.request(Context.background().with(serverPeer, holder), request);
     return holder;
   };
 

@@ -13,7 +13,7 @@ import {
   type IssuedSvid,
 } from "../../src/identity/index.js";
 import { grpcServer, type Server } from "../../src/inbound/index.js";
-import { grpcLinks } from "../../src/outbound/index.js";
+import { grpcRemotes } from "../../src/outbound/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
 import { sourceOf } from "../identity/support.js";
 import { openSockets, socketsDownTo } from "../outbound/grpc-kit.js";
@@ -76,12 +76,12 @@ describe("a server that refuses a client", () => {
 
   /** What a client with that identity is told. */
   const answerTo = async (client: Identity): Promise<{ code: Code; text: string }> => {
-    const links = grpcLinks({ identity: client });
-    const error: unknown = await links
+    const remotes = grpcRemotes({ identity: client });
+    const error: unknown = await remotes
       .to(server.listenOn[0]!)
       .networkService.request(Context.background(), request)
       .catch((caught: unknown) => caught);
-    links.close();
+    remotes.close();
     client.close();
     expect(isRetryable(codeOf(error))).toBe(false);
     expect(served).toBe(0);

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { State, type Connection } from "../../src/api/index.js";
-import type { ProcessEvent, RunningProcess } from "../../src/testing/processes.js";
+import type { ProcessEvent, RunningProcess } from "../../src/programs/child/process.js";
 import { connectionOf, connectionsOf, decodeToken, type Security } from "./peers.js";
 import { shortLife, Stack, type Makers } from "./stack.js";
 

@@ -7,7 +7,7 @@ import { Context, peer, type NetworkService } from "../../src/core/index.js";
 import { fileIdentity, insecureIdentity, type Identity } from "../../src/identity/index.js";
 import { grpcServer } from "../../src/inbound/index.js";
 import { inodeUrlOf } from "../../src/linux/index.js";
-import { attachments, grpcLinks, serverPeer, type ServerPeerHolder } from "../../src/outbound/index.js";
+import { attachments, grpcRemotes, serverPeer, type ServerPeerHolder } from "../../src/outbound/index.js";
 import { descriptorCount, descriptorsDownTo } from "../linux/descriptor-kit.js";
 import { goPeer, insecure, mutualTls, type Security } from "./peers.js";
 
@@ -48,7 +48,7 @@ describe.each([
   test("a Go server gets ours and we get its, round after round on one connection", async () => {
     const args = ["--listen-on", url, "--file", join(folder, "go"), ...security.args("go")];
     const go = await goPeer("recvfd", args);
-    const links = grpcLinks({ identity });
+    const remotes = grpcRemotes({ identity });
     const fd = openSync(join(folder, "ours"), "r");
     const connections = new Set<number>();
     try {
@@ -62,7 +62,9 @@ describe.each([
             mechanism: mechanism(inodeUrlOf(fd)),
           }),
         });
-        const answer = await ctx.withTimeout(10_000, (c) => links.to(url).networkService.request(c, request));
+        const answer = await ctx.withTimeout(10_000, (c) =>
+          remotes.to(url).networkService.request(c, request),
+        );
         expect(answer.labels).toEqual({ text: ours });
         const connection = holder.current!.connection!;
         const received = await connection.attachments!.receive(urlOf(answer), signal);
@@ -73,7 +75,7 @@ describe.each([
       expect(connections.size).toBe(1);
     } finally {
       closeSync(fd);
-      links.close();
+      remotes.close();
       await go.stop();
     }
   });

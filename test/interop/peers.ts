@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Connection } from "../../src/api/index.js";
-import { startProcess, type ProcessEvent, type RunningProcess } from "../../src/testing/processes.js";
+import { startProcess, type ProcessEvent, type RunningProcess } from "../../src/programs/child/process.js";
 
 /** Who wrote a component. */
 export type Maker = "go" | "ours";

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { RunningProcess } from "../../src/testing/processes.js";
+import type { RunningProcess } from "../../src/programs/child/process.js";
 import { goPeer, mutualTls, type Maker } from "./peers.js";
 import { allBy, Stack } from "./stack.js";
 

@@ -1,4 +1,4 @@
-import type { RunningProcess } from "../../src/testing/processes.js";
+import type { RunningProcess } from "../../src/programs/child/process.js";
 import { goPeer, insecure, mutualTls, ourProgram, type Maker, type Program, type Security } from "./peers.js";
 
 /** Who wrote which component. */

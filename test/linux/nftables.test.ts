@@ -29,7 +29,7 @@ import {
 } from "../../src/linux/nftables/intervals.js";
 import { ruleMessages } from "../../src/linux/nftables/rule.js";
 import { replacement } from "../../src/linux/nftables/table.js";
-import type { Family } from "../../src/linux/nftables/wire.js";
+import type { Family } from "../../src/linux/nftables/encoding.js";
 
 const invalid = expect.objectContaining({ code: Code.InvalidArgument });
 

@@ -8,12 +8,12 @@ import { grpcServer } from "../../src/inbound/index.js";
 import { inodeUrlOf } from "../../src/linux/index.js";
 import {
   attachments,
-  grpcLinks,
-  memoryNetwork,
+  grpcRemotes,
   serverPeer,
-  type HealthLinks,
+  type HealthRemotes,
   type ServerPeerHolder,
 } from "../../src/outbound/index.js";
+import { memoryNetwork } from "../../src/memory/index.js";
 import { descriptorCount, descriptorsDownTo, OpenFiles } from "../linux/descriptor-kit.js";
 import { renewable } from "./tls-identities.js";
 
@@ -66,7 +66,7 @@ describe("calls with attachments", () => {
     identity: Identity,
     url: string,
     passes = true,
-  ): Promise<{ links: HealthLinks; url: string }> => {
+  ): Promise<{ remotes: HealthRemotes; url: string }> => {
     const server = await grpcServer({
       identity,
       listenOn: [url],
@@ -74,29 +74,29 @@ describe("calls with attachments", () => {
       attachments: passes,
       graceMs: 0,
     });
-    const links = grpcLinks({ identity });
+    const remotes = grpcRemotes({ identity });
     closers.push(
       () => identity.close(),
       () => server.close(),
-      () => links.close(),
+      () => remotes.close(),
     );
-    return { links, url: server.listenOn[0]! };
+    return { remotes, url: server.listenOn[0]! };
   };
-  const inMemory = (): { links: HealthLinks; url: string } => {
+  const inMemory = (): { remotes: HealthRemotes; url: string } => {
     const network = memoryNetwork({ clock: systemClock });
     const server = network.listen("unix:///nsm.sock", { networkService: service });
-    const links = network.links({ name: "nsc" });
+    const remotes = network.remotes({ name: "nsc" });
     closers.push(
       () => server.close(),
-      () => links.close(),
+      () => remotes.close(),
     );
-    return { links, url: "unix:///nsm.sock" };
+    return { remotes, url: "unix:///nsm.sock" };
   };
-  const ask = async ({ links, url }: { links: HealthLinks; url: string }, fd: number) => {
+  const ask = async ({ remotes, url }: { remotes: HealthRemotes; url: string }, fd: number) => {
     const holder: ServerPeerHolder = {};
     const ctx = Context.background().with(serverPeer, holder).with(attachments, [fd]);
     const request = NetworkServiceRequest.create({ connection: withUrl(inodeUrlOf(fd)) });
-    const answered = await links.to(url).networkService.request(ctx, request);
+    const answered = await remotes.to(url).networkService.request(ctx, request);
     return { answered, server: holder.current! };
   };
 
@@ -143,12 +143,12 @@ describe("calls with attachments", () => {
     expect(seen[0]!.connection?.attachments).toBeUndefined();
   });
 
-  test("fail when the descriptor to send is not open, and leave the link usable", async () => {
+  test("fail when the descriptor to send is not open, and leave the remote usable", async () => {
     const way = await overGrpc(insecureIdentity(), `unix://${join(files.folder, "s")}`);
     const fd = files.add("sent");
     const ctx = Context.background().with(attachments, [1_000_000]);
     const request = NetworkServiceRequest.create({ connection: withUrl(inodeUrlOf(fd)) });
-    await expect(way.links.to(way.url).networkService.request(ctx, request)).rejects.toThrow();
+    await expect(way.remotes.to(way.url).networkService.request(ctx, request)).rejects.toThrow();
     expect((await ask(way, fd)).answered.labels).toEqual({ text: "sent" });
   });
 });

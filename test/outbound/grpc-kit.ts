@@ -5,10 +5,10 @@ import { expect } from "vitest";
 import { systemClock } from "../../src/core/index.js";
 import { insecureIdentity, type Identity } from "../../src/identity/index.js";
 import { grpcServer, type Server } from "../../src/inbound/index.js";
-import { grpcLinks } from "../../src/outbound/index.js";
-import type { LinkKit } from "./describe-link.js";
+import { grpcRemotes } from "../../src/outbound/index.js";
+import type { RemoteKit } from "./describe-remote.js";
 
-/** What a kit of gRPC links is made of. */
+/** What a kit of gRPC remotes is made of. */
 export interface GrpcKitOptions {
   readonly over: "tcp" | "unix";
   /** The identity of a process; insecure when left out. */
@@ -16,17 +16,17 @@ export interface GrpcKitOptions {
 }
 
 /** Both ends of gRPC in this process, on loopback or on unix sockets in a folder of their own. */
-export async function grpcKit({ over, identityOf }: GrpcKitOptions): Promise<LinkKit> {
+export async function grpcKit({ over, identityOf }: GrpcKitOptions): Promise<RemoteKit> {
   const before = openSockets();
   const [client, server] = await Promise.all(
     ["client", "server"].map((name) => identityOf?.(name) ?? Promise.resolve(insecureIdentity())),
   );
-  const folder = await mkdtemp(join(tmpdir(), "nsm-link-"));
-  const links = grpcLinks({ identity: client! });
+  const folder = await mkdtemp(join(tmpdir(), "nsm-remote-"));
+  const remotes = grpcRemotes({ identity: client! });
   const servers: Server[] = [];
   return {
     clock: systemClock,
-    links,
+    remotes,
     nowhere: over === "tcp" ? "tcp://127.0.0.1:1" : `unix://${folder}/nobody.sock`,
     async listen(services, logger) {
       const listening = await grpcServer({
@@ -46,10 +46,10 @@ export async function grpcKit({ over, identityOf }: GrpcKitOptions): Promise<Lin
     // Time passes by itself.
     pass: async () => {},
     async close() {
-      links.close();
+      remotes.close();
       await Promise.all(servers.map((listening) => listening.close()));
       for (const listening of servers) expect(listening.debugState()).toEqual({});
-      expect(links.debugState()).toEqual({});
+      expect(remotes.debugState()).toEqual({});
       await socketsDownTo(before);
       expect(await readdir(folder)).toEqual([]);
       await rm(folder, { recursive: true });

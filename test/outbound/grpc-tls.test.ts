@@ -9,19 +9,24 @@ import {
 import { Code, codeOf, Context, explain, peer, type Peer } from "../../src/core/index.js";
 import { insecureIdentity, parseToken, verifyToken } from "../../src/identity/index.js";
 import { grpcServer, type Server } from "../../src/inbound/index.js";
-import { grpcLinks, serverPeer, type GrpcLinks, type ServerPeerHolder } from "../../src/outbound/index.js";
+import {
+  grpcRemotes,
+  serverPeer,
+  type GrpcRemotes,
+  type ServerPeerHolder,
+} from "../../src/outbound/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
 import { openSockets, socketsDownTo } from "./grpc-kit.js";
 import { renewable, type Renewable } from "./tls-identities.js";
 
 const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
 
-describe("links with mutual TLS", () => {
+describe("remotes with mutual TLS", () => {
   let before: number;
   let clock: VirtualClock;
   let nsc: Renewable;
   let nsmgr: Renewable;
-  let links: GrpcLinks;
+  let remotes: GrpcRemotes;
   let server: Server;
   let callers: Peer[];
   let ctx: Context;
@@ -31,7 +36,7 @@ describe("links with mutual TLS", () => {
   const start = async (lifetimes: { server?: number } = {}): Promise<void> => {
     nsc = await renewable("nsc");
     nsmgr = await renewable("nsmgr", lifetimes.server === undefined ? {} : { lifetimeMs: lifetimes.server });
-    links = grpcLinks({ identity: nsc.identity, clock });
+    remotes = grpcRemotes({ identity: nsc.identity, clock });
     server = await grpcServer({
       identity: nsmgr.identity,
       listenOn: ["tcp://127.0.0.1:0"],
@@ -58,7 +63,7 @@ describe("links with mutual TLS", () => {
   });
 
   afterEach(async () => {
-    links.close();
+    remotes.close();
     await server.close();
     nsc.identity.close();
     nsmgr.identity.close();
@@ -69,7 +74,7 @@ describe("links with mutual TLS", () => {
   /** One Request; answers who each side was to the other. */
   const call = async (): Promise<{ caller: Peer; called: Peer }> => {
     const holder: { current?: Peer | undefined } = {};
-    await links.to(server.listenOn[0]!).networkService.request(ctx.with(serverPeer, holder), request);
+    await remotes.to(server.listenOn[0]!).networkService.request(ctx.with(serverPeer, holder), request);
     return { caller: callers.at(-1)!, called: holder.current! };
   };
 
@@ -79,7 +84,7 @@ describe("links with mutual TLS", () => {
     told: () => void = () => {},
   ): Promise<{ subscription: Subscription; outcome: () => string }> => {
     let outcome = "open";
-    const { monitor } = links.to(server.listenOn[0]!);
+    const { monitor } = remotes.to(server.listenOn[0]!);
     const subscription = await new Promise<Subscription>((resolve) => {
       const opened: Subscription = monitor.monitorConnections(c, MonitorScopeSelector.create()).subscribe({
         next: () => {
@@ -189,7 +194,7 @@ describe("links with mutual TLS", () => {
 
   test("a client without certificate, and one that speaks no TLS, get no call through", async () => {
     await start();
-    const plain = grpcLinks({ identity: insecureIdentity() });
+    const plain = grpcRemotes({ identity: insecureIdentity() });
     const error: unknown = await plain
       .to(server.listenOn[0]!)
       .networkService.request(ctx, request)

@@ -4,7 +4,7 @@ import { Connection, MonitorScopeSelector, NetworkServiceRequest } from "../../s
 import { Code, codeOf, Context, explain } from "../../src/core/index.js";
 import { insecureIdentity, type Identity } from "../../src/identity/index.js";
 import { grpcServer, type Server } from "../../src/inbound/index.js";
-import { grpcLinks } from "../../src/outbound/index.js";
+import { grpcRemotes } from "../../src/outbound/index.js";
 import { openSockets, socketsDownTo } from "./grpc-kit.js";
 import { tcpProxy, type TcpProxy } from "./tcp-proxy.js";
 import { tlsIdentities } from "./tls-identities.js";
@@ -52,8 +52,8 @@ describe.each(["insecure", "TLS"])("a connection (%s) whose other end vanishes w
   });
 
   test("is replaced after the first call that got no answer, and what waits on it is UNAVAILABLE", async () => {
-    const links = grpcLinks({ identity: identities[0]! });
-    const { networkService, monitor } = links.to(proxy.url);
+    const remotes = grpcRemotes({ identity: identities[0]! });
+    const { networkService, monitor } = remotes.to(proxy.url);
     const call = (ms: number): Promise<unknown> =>
       ctx.withTimeout(ms, (c) => networkService.request(c, request)).then(() => "answered", codeOf);
     expect(await call(5_000)).toBe("answered");
@@ -68,12 +68,12 @@ describe.each(["insecure", "TLS"])("a connection (%s) whose other end vanishes w
     expect(explain(error)).toContain("its connection went silent");
     expect(await call(5_000)).toBe("answered");
     expect(proxy.accepted).toBe(2);
-    links.close();
+    remotes.close();
   });
 
   test("is kept when only the call was slow", async () => {
-    const links = grpcLinks({ identity: identities[0]! });
-    const { networkService } = links.to(proxy.url);
+    const remotes = grpcRemotes({ identity: identities[0]! });
+    const { networkService } = remotes.to(proxy.url);
     const slow = NetworkServiceRequest.create({ connection: Connection.create({ id: "slow" }) });
     for (let i = 0; i < 3; i++) {
       const late = await ctx.withTimeout(100, (c) => networkService.request(c, slow)).catch(codeOf);
@@ -81,6 +81,6 @@ describe.each(["insecure", "TLS"])("a connection (%s) whose other end vanishes w
     }
     await networkService.request(ctx, request);
     expect(proxy.accepted).toBe(1);
-    links.close();
+    remotes.close();
   });
 });

@@ -17,7 +17,7 @@ import {
   type Identity,
   type IssuedSvid,
 } from "../../src/identity/index.js";
-import { grpcLinks } from "../../src/outbound/index.js";
+import { grpcRemotes } from "../../src/outbound/index.js";
 import { sourceOf, temporaryDirectory } from "../identity/support.js";
 import { openSockets, socketsDownTo } from "./grpc-kit.js";
 
@@ -61,12 +61,12 @@ describe("a client", () => {
 
   /** What the call fails with, through an element that retries whatever a retry can heal. */
   const failureAt = async (url: string, identity: Identity): Promise<{ code: Code; text: string }> => {
-    const links = grpcLinks({ identity, handshakeTimeoutMs: 200 });
+    const remotes = grpcRemotes({ identity, handshakeTimeoutMs: 200 });
     const ctx = Context.background();
     const error: unknown = await ctx
-      .withTimeout(1_500, (c) => retry(links.to(url).networkService).request(c, request))
+      .withTimeout(1_500, (c) => retry(remotes.to(url).networkService).request(c, request))
       .catch((caught: unknown) => caught);
-    links.close();
+    remotes.close();
     identity.close();
     return { code: codeOf(error), text: explain(error) };
   };

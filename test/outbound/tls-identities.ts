@@ -1,9 +1,9 @@
 import {
   authority,
-  heldSource,
+  mutableSource,
   spiffeIdentity,
   type Authority,
-  type HeldSource,
+  type MutableSource,
   type Identity,
 } from "../../src/identity/index.js";
 import { contextOf } from "../identity/support.js";
@@ -18,7 +18,7 @@ export function testAuthority(): Promise<Authority> {
 /** An identity that can be given a new certificate. */
 export interface Renewable {
   readonly identity: Identity;
-  readonly source: HeldSource;
+  readonly source: MutableSource;
   renew(options?: { lifetimeMs?: number }): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ export async function renewable(name: string, options: { lifetimeMs?: number } =
   const ca = await testAuthority();
   const issue = async (again: { lifetimeMs?: number }) =>
     contextOf(await ca.issue({ path: `/${name}`, ...again }));
-  const source = heldSource(await issue(options));
+  const source = mutableSource(await issue(options));
   return {
     identity: spiffeIdentity(source),
     source,
@@ -35,7 +35,7 @@ export async function renewable(name: string, options: { lifetimeMs?: number } =
   };
 }
 
-/** Identities for a kit of links. */
+/** Identities for a kit of remotes. */
 export function tlsIdentities(): { identityOf(name: string): Promise<Identity> } {
   return { identityOf: async (name) => (await renewable(name)).identity };
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { netlinkIn, ping, type NetworkNamespace } from "../../src/linux/index.js";
 import { testNamespace } from "../../src/testing/netns/index.js";
-import type { ProcessEvent } from "../../src/testing/processes.js";
+import type { ProcessEvent } from "../../src/programs/child/process.js";
 import { becomes, ProcessMesh } from "./support.js";
 
 let client: NetworkNamespace;

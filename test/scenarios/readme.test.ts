@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import ts from "typescript";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { authority } from "../../src/identity/index.js";
-import { startProcess, type RunningProcess } from "../../src/testing/processes.js";
+import { startProcess, type RunningProcess } from "../../src/programs/child/process.js";
 import { becomes, command } from "./support.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

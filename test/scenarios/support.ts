@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NetworkNamespace } from "../../src/linux/index.js";
-import { startProcess, type RunningProcess } from "../../src/testing/processes.js";
+import { startProcess, type RunningProcess } from "../../src/programs/child/process.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 

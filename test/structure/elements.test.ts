@@ -2,7 +2,6 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { connectionState, registrationState } from "nsm-sdk/core";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const families = ["src/elements", "src/registry/elements", "src/registry/stores"];
@@ -25,8 +24,7 @@ describe("every element", () => {
     const documented = [
       ...readFileSync(join(root, "docs/elements.md"), "utf8").matchAll(/^\| `([^`]+)` \|/gm),
     ];
-    const inCore = [connectionState().name, registrationState().name];
-    expect(documented.map(([, path]) => path).sort()).toEqual([...paths, ...inCore].sort());
+    expect(documented.map(([, path]) => path).sort()).toEqual([...paths].sort());
   });
 
   test.each(paths)("%s says in its index what it is for, with an example", (path) => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { chain, Code, connectionState, type NetworkServiceElement } from "nsm-sdk/core";
+import { chain, Code, type NetworkServiceElement } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { beginClient, beginServer } from "nsm-sdk/elements/begin";
 import { clientUrl } from "nsm-sdk/elements/client-url";
 import { compensate } from "nsm-sdk/elements/compensate";
@@ -19,15 +20,15 @@ import { trimPathClient, trimPathServer } from "nsm-sdk/elements/trim-path";
 import { updatePath } from "nsm-sdk/elements/update-path";
 import { updateToken } from "nsm-sdk/elements/update-token";
 import { insecureTokens } from "nsm-sdk/identity";
-import { monitorHub } from "nsm-sdk/outbound";
-import type { EndpointRegistry, Links, NetworkServiceRegistry } from "nsm-sdk/core";
+import { monitorHub } from "nsm-sdk/elements/monitor";
+import type { EndpointRegistry, Remotes, NetworkServiceRegistry } from "nsm-sdk/core";
 
 const until = new AbortController().signal;
 const registries = {
   networkServices: {} as NetworkServiceRegistry,
   endpoints: {} as EndpointRegistry,
 };
-const links = {} as Links;
+const remotes = {} as Remotes;
 
 /** The elements of the two sides, by the names that the rules use. */
 const elements = {
@@ -46,7 +47,7 @@ const elements = {
   discover: discover(registries),
   discoverForwarder: discoverForwarder({ ...registries, url: "tcp://10.0.0.1:5001" }),
   roundRobin: roundRobin(),
-  dial: dial({ links }),
+  dial: dial({ remotes }),
   compensate: compensate(),
   mechanismTranslation: mechanismTranslation(),
   mechanismsClient: mechanismsClient({ KERNEL: [] }),

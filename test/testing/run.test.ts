@@ -9,13 +9,13 @@ import {
 import {
   chain,
   Code,
-  connectionState,
   NsmError,
-  registrationState,
   Slot,
   type CancelTimer,
   type NetworkServiceElement,
 } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
+import { registrationState } from "../../src/registry/elements/registration-state/index.js";
 import { recorder, run, runRegistry, sampleConnection, sampleEndpoint } from "../../src/testing/index.js";
 
 const passing = recorder();

@@ -2,22 +2,22 @@
  * The chain of a client: what a Request passes before it leaves the process.
  *
  * @example
- * const nsc = client({ name: "nsc-0", url: "unix:///var/lib/networkservicemesh/nsm.io.sock", links, until });
+ * const nsc = client({ name: "nsc-0", url: "unix:///var/lib/networkservicemesh/nsm.io.sock", remotes, until });
  * const connection = await nsc.networkService.request(Context.background(), request);
  *
  * @packageDocumentation
  */
 import {
   chain,
-  connectionState,
   debugState,
   type DebugState,
   type Elements,
-  type Links,
+  type Remotes,
   type NetworkService,
   type Reselect,
   type TraceHook,
 } from "../../core/index.js";
+import { connectionState } from "../../elements/connection-state/index.js";
 import { beginClient } from "../../elements/begin/index.js";
 import { clientUrl } from "../../elements/client-url/index.js";
 import { compensate } from "../../elements/compensate/index.js";
@@ -27,13 +27,13 @@ import { heal, type HealOptions } from "../../elements/heal/index.js";
 import { refresh } from "../../elements/refresh/index.js";
 import { trimPathClient } from "../../elements/trim-path/index.js";
 import { updatePath } from "../../elements/update-path/index.js";
-import { monitorHub } from "../../outbound/index.js";
+import { monitorHub } from "../../elements/monitor/index.js";
 
 /** What a client chain is made of. */
 export interface ClientOptions {
   /** The name of this process in the path. */
   readonly name: string;
-  readonly links: Links;
+  readonly remotes: Remotes;
   /** The program's life: refreshing, watching and healing end with it. */
   readonly until: AbortSignal;
   /** Where Requests go. Left out in a chain whose server half chooses (nsmgr, forwarder). */
@@ -55,7 +55,7 @@ export interface Client {
 
 /** The client's elements, for assembling a chain of one's own. */
 export function clientElements(options: ClientOptions): Elements<NetworkService> {
-  const { name, links, until, url, elements = [] } = options;
+  const { name, remotes, until, url, elements = [] } = options;
   return [
     updatePath({ name }),
     beginClient(options.reselect ? { reselect: options.reselect } : {}),
@@ -63,7 +63,7 @@ export function clientElements(options: ClientOptions): Elements<NetworkService>
     options.refresh === false ? [] : refresh({ until }),
     url === undefined ? [] : clientUrl(url),
     options.heal === false ? [] : healing(options),
-    dial({ links }),
+    dial({ remotes }),
     compensate(),
     elements,
     trimPathClient(),

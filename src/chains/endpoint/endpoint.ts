@@ -1,6 +1,5 @@
 import {
   chain,
-  connectionState,
   debugState,
   LiveConnections,
   monitorChain,
@@ -12,6 +11,7 @@ import {
   type RequestedAgain,
   type TraceHook,
 } from "../../core/index.js";
+import { connectionState } from "../../elements/connection-state/index.js";
 import { beginServer } from "../../elements/begin/index.js";
 import { connectionLog, requestLog } from "../../elements/connection-log/index.js";
 import { monitor } from "../../elements/monitor/index.js";
@@ -20,7 +20,7 @@ import { trimPathServer } from "../../elements/trim-path/index.js";
 import { updatePath } from "../../elements/update-path/index.js";
 import { updateToken } from "../../elements/update-token/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
-import { monitorHub } from "../../outbound/index.js";
+import { monitorHub } from "../../elements/monitor/index.js";
 
 /** What an endpoint's chain is made of. */
 export interface EndpointOptions {

@@ -10,7 +10,7 @@ import {
   type Clock,
   type DebugState,
   type Elements,
-  type Links,
+  type Remotes,
   type Logger,
   type MonitorConnection,
   type NetworkService,
@@ -19,7 +19,7 @@ import {
 } from "../../core/index.js";
 import type { Identity } from "../../identity/index.js";
 import { grpcServer } from "../../inbound/index.js";
-import { grpcLinks } from "../../outbound/index.js";
+import { grpcRemotes } from "../../outbound/index.js";
 import { Waiting } from "../../registry/waiting.js";
 import { registryClient } from "../registry-client/index.js";
 import { endpoint, type Endpoint } from "./endpoint.js";
@@ -61,7 +61,7 @@ export interface ServeEndpointOptions {
 
 /** A way for processes to reach one another. */
 export interface Transport {
-  readonly links: Links;
+  readonly remotes: Remotes;
   serve(listenOn: readonly string[], services: Endpoint): Promise<Serving>;
 }
 
@@ -103,7 +103,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   const { name, identity, connectTo, clock = systemClock, logger = silent } = options;
   const life = new AbortController();
   const own = options.transport ? undefined : grpcTransport(options);
-  const { links, serve } = options.transport ?? own!;
+  const { remotes, serve } = options.transport ?? own!;
   const chain = endpoint({
     name,
     tokens: identity.tokens,
@@ -115,7 +115,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   const ctx = Context.background({ signal: life.signal, clock }).with(loggerKey, logger);
   const stopped = (): void => {
     life.abort();
-    own?.links.close();
+    own?.remotes.close();
   };
   const server = await serve(options.listenOn, chain).catch((error: unknown) => {
     stopped();
@@ -123,7 +123,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   });
   const waiting = new Waiting({ what: `the manager at ${connectTo}`, clock, logger });
   const registry = registryClient({
-    links,
+    remotes,
     url: connectTo,
     until: life.signal,
     elements: { networkServices: [waiting.element()], endpoints: [waiting.element()] },
@@ -174,9 +174,9 @@ function within<R>(ms: number, ctx: Context, work: (ctx: Context) => Promise<R>)
 
 /** gRPC under the endpoint's own identity. */
 function grpcTransport({ identity, clock, logger }: ServeEndpointOptions): Transport {
-  const links = grpcLinks({ identity, ...(clock && { clock }) });
+  const remotes = grpcRemotes({ identity, ...(clock && { clock }) });
   return {
-    links,
+    remotes,
     serve: (listenOn, services) =>
       grpcServer({ identity, listenOn, services, ...(clock && { clock }), ...(logger && { logger }) }),
   };

@@ -5,7 +5,7 @@
  * @example
  * await serveEndpoint({
  *   name, services: ["forwarder"], labels: { p2p: "true" }, registerServices: false, connectTo, listenOn, identity,
- *   elements: forwarderElements({ name, ...links.to(connectTo), links, until, mechanisms }),
+ *   elements: forwarderElements({ name, ...remotes.to(connectTo), remotes, until, mechanisms }),
  * });
  *
  * @packageDocumentation
@@ -14,7 +14,7 @@ import { MechanismType } from "../../api/index.js";
 import type {
   Elements,
   EndpointRegistry,
-  Links,
+  Remotes,
   NetworkService,
   NetworkServiceRegistry,
   TraceHook,
@@ -43,7 +43,7 @@ export interface ForwarderOptions {
   /** Where services and endpoints are looked up: the manager's registries. */
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
-  readonly links: Links;
+  readonly remotes: Remotes;
   readonly until: AbortSignal;
   /** Default: {@link controlPlaneMechanisms}. */
   readonly mechanisms?: ForwarderMechanisms | undefined;
@@ -58,10 +58,10 @@ export function controlPlaneMechanisms(): ForwarderMechanisms {
 
 /** What makes an endpoint a forwarder: the elements for endpoint() or serveEndpoint(). */
 export function forwarderElements(options: ForwarderOptions): Elements<NetworkService> {
-  const { name, networkServices, endpoints, links, until, trace } = options;
+  const { name, networkServices, endpoints, remotes, until, trace } = options;
   const { mechanisms = controlPlaneMechanisms() } = options;
   const elements = [mechanismTranslation(), mechanisms.client];
-  const onward = client({ name, links, until, refresh: false, heal: false, elements }, trace);
+  const onward = client({ name, remotes, until, refresh: false, heal: false, elements }, trace);
   return [
     discover({ networkServices, endpoints }),
     roundRobin(),

@@ -6,25 +6,25 @@ import type { ForwarderMechanisms } from "./index.js";
 
 /** The mechanisms of a forwarder that wires in the kernel. */
 export interface KernelMechanisms extends ForwarderMechanisms {
-  /** Removes all links: for a forwarder that leaves nobody to take them over. */
-  removeLinks(): Promise<void>;
+  /** Removes all remotes: for a forwarder that leaves nobody to take them over. */
+  removeVWires(): Promise<void>;
 }
 
 /**
  * KERNEL on both sides: the endpoint is offered it and says where its interface goes, and a veth pair joins the
- * two. Needs the privilege to enter the namespaces and to make links in them.
+ * two. Needs the privilege to enter the namespaces and to make remotes in them.
  *
  * @throws NsmError FAILED_PRECONDITION when the state directory cannot be made or read.
  *
  * @example
  * const mechanisms = kernelMechanisms({ until, stateDir: "/var/lib/nsm/forwarder" });
- * const elements = forwarderElements({ name, ...links.to(connectTo), links, until, mechanisms });
+ * const elements = forwarderElements({ name, ...remotes.to(connectTo), remotes, until, mechanisms });
  */
 export function kernelMechanisms(options: CrossConnectOptions): KernelMechanisms {
   const wiring = crossConnect(options);
   return {
     server: [mechanismsServer({ [MechanismType.Kernel]: wiring })],
     client: [offerMechanism({ cls: MechanismClass.Local, type: MechanismType.Kernel })],
-    removeLinks: () => wiring.removeLinks(),
+    removeVWires: () => wiring.removeVWires(),
   };
 }

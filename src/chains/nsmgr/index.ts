@@ -3,7 +3,7 @@
  * for every Request.
  *
  * @example
- * const manager = nsmgr({ name: "nsmgr-1", url: "tcp://10.0.0.1:5001", registryUrl: "tcp://10.0.0.9:5002", links, tokens, until });
+ * const manager = nsmgr({ name: "nsmgr-1", url: "tcp://10.0.0.1:5001", registryUrl: "tcp://10.0.0.9:5002", remotes, tokens, until });
  * await grpcServer({ identity, listenOn: ["tcp://10.0.0.1:5001"], services: manager });
  *
  * @packageDocumentation
@@ -12,7 +12,7 @@ import type {
   DebugState,
   Elements,
   EndpointRegistry,
-  Links,
+  Remotes,
   MonitorConnection,
   NetworkServiceRegistry,
   TraceHook,
@@ -34,7 +34,7 @@ export interface NsmgrOptions {
   readonly url: string;
   /** The registry of the domain; without one the manager keeps its own. */
   readonly registryUrl?: string | undefined;
-  readonly links: Links;
+  readonly remotes: Remotes;
   readonly tokens: TokenGenerator;
   readonly until: AbortSignal;
   /** The service that forwarders register under. Default: `forwarder`. */
@@ -54,9 +54,9 @@ export interface Nsmgr extends Endpoint {
 
 /** See the module's description. */
 export function nsmgr(options: NsmgrOptions): Nsmgr {
-  const { name, url, registryUrl, links, tokens, until, forwarderService = "forwarder", trace } = options;
-  const registries = nsmgrRegistryChain({ url, registryUrl, links, tokens, until, trace });
-  const onward = client({ name, links, until, refresh: false, heal: false }, trace);
+  const { name, url, registryUrl, remotes, tokens, until, forwarderService = "forwarder", trace } = options;
+  const registries = nsmgrRegistryChain({ url, registryUrl, remotes, tokens, until, trace });
+  const onward = client({ name, remotes, until, refresh: false, heal: false }, trace);
   const manager = endpoint({
     name,
     tokens,

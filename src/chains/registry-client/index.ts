@@ -3,7 +3,7 @@
  * registrations that are renewed, retried, and repeated when the other side has lost them; watches that last.
  *
  * @example
- * const registry = registryClient({ links, url: "unix:///var/lib/networkservicemesh/nsm.io.sock", until });
+ * const registry = registryClient({ remotes, url: "unix:///var/lib/networkservicemesh/nsm.io.sock", until });
  * await registry.endpoints.register(ctx, NetworkServiceEndpoint.create({ name: "nse-1", url, networkServiceNames }));
  *
  * @packageDocumentation
@@ -11,25 +11,25 @@
 import {
   endpointRegistryChain,
   networkServiceRegistryChain,
-  registrationState,
   type DebugState,
   type Elements,
   type EndpointRegistry,
-  type Links,
+  type Remotes,
   type NetworkServiceRegistry,
   type TraceHook,
 } from "../../core/index.js";
+import { registrationState } from "../../registry/elements/registration-state/index.js";
 import { begin } from "../../registry/elements/begin/index.js";
 import { dialEndpoints, dialNetworkServices } from "../../registry/elements/dial/index.js";
 import { heal } from "../../registry/elements/heal/index.js";
 import { refresh } from "../../registry/elements/refresh/index.js";
 import { retry, type RetryOptions } from "../../registry/elements/retry/index.js";
-import { endpointKind, networkServiceKind } from "../../registry/kinds/index.js";
+import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { heldBy } from "../registry/held.js";
 
 /** What a registry client is made of. */
 export interface RegistryClientOptions {
-  readonly links: Links;
+  readonly remotes: Remotes;
   /** The registry or the manager in front of it. */
   readonly url: string;
   /** The program's life: when it is over, nothing is renewed, watched or repeated any more. */
@@ -56,14 +56,14 @@ export interface RegistryClient {
 
 /** See the module's description. */
 export function registryClient(options: RegistryClientOptions): RegistryClient {
-  const { links, url, until, random, trace } = options;
+  const { remotes, url, until, random, trace } = options;
   const networkServices: Elements<NetworkServiceRegistry> = [
     begin({ until }),
     registrationState(),
     retry({ random, ...options.retry }),
     heal({ kind: networkServiceKind, until, random }),
     options.elements?.networkServices ?? [],
-    dialNetworkServices({ links, url }),
+    dialNetworkServices({ remotes, url }),
   ];
   const endpoints: Elements<EndpointRegistry> = [
     begin({ until }),
@@ -72,7 +72,7 @@ export function registryClient(options: RegistryClientOptions): RegistryClient {
     heal({ kind: endpointKind, until, random }),
     refresh({ until, random }),
     options.elements?.endpoints ?? [],
-    dialEndpoints({ links, url }),
+    dialEndpoints({ remotes, url }),
   ];
   return {
     networkServices: networkServiceRegistryChain(networkServices, { trace }),

@@ -6,7 +6,7 @@ import {
   type NetworkServiceRegistry,
 } from "../../core/index.js";
 import { cache } from "../../registry/elements/cache/index.js";
-import { endpointKind, networkServiceKind } from "../../registry/kinds/index.js";
+import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { heldBy } from "./held.js";
 import type { RegistryServices } from "./registry.js";
 
@@ -22,7 +22,7 @@ export interface CachedRegistryOptions {
  * Registries whose answers are kept at hand, for who looks things up at every Request: a forwarder.
  *
  * @example
- * forwarderElements({ ...cachedRegistry({ ...links.to(connectTo), until }), links, until, name, mechanisms });
+ * forwarderElements({ ...cachedRegistry({ ...remotes.to(connectTo), until }), remotes, until, name, mechanisms });
  */
 export function cachedRegistry(options: CachedRegistryOptions): RegistryServices {
   const { until } = options;

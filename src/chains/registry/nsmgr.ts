@@ -3,13 +3,13 @@ import {
   endpointRegistryChain,
   networkServiceRegistryChain,
   NsmError,
-  registrationState,
   type Elements,
   type EndpointRegistry,
-  type Links,
+  type Remotes,
   type NetworkServiceRegistry,
   type TraceHook,
 } from "../../core/index.js";
+import { registrationState } from "../../registry/elements/registration-state/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { begin } from "../../registry/elements/begin/index.js";
 import { cache } from "../../registry/elements/cache/index.js";
@@ -20,7 +20,7 @@ import { localBypass } from "../../registry/elements/local-bypass/index.js";
 import { registerLog, registrationLog } from "../../registry/elements/registration-log/index.js";
 import { setPayload } from "../../registry/elements/set-payload/index.js";
 import { updatePath } from "../../registry/elements/update-path/index.js";
-import { endpointKind, networkServiceKind } from "../../registry/kinds/index.js";
+import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
 import { heldBy } from "./held.js";
 import type { RegistryServices } from "./registry.js";
@@ -30,9 +30,9 @@ export interface NsmgrRegistryOptions {
   /** The manager's public address: what its endpoints are registered under. */
   readonly url: string;
   readonly tokens: TokenGenerator;
-  /** The domain's registry, reached over `links`; without one the manager keeps its own, in memory. */
+  /** The domain's registry, reached over `remotes`; without one the manager keeps its own, in memory. */
   readonly registryUrl?: string | undefined;
-  readonly links?: Links | undefined;
+  readonly remotes?: Remotes | undefined;
   /** The program's life: when it is over, nothing expires or is watched any more. */
   readonly until: AbortSignal;
   /** The longest life of endpoints, in milliseconds. Default: 60,000. */
@@ -55,7 +55,7 @@ export interface NsmgrRegistry extends RegistryServices {
  * The registry of a manager.
  *
  * @example
- * const registries = nsmgrRegistryChain({ url, registryUrl: "tcp://10.0.0.9:5002", links, tokens, until });
+ * const registries = nsmgrRegistryChain({ url, registryUrl: "tcp://10.0.0.9:5002", remotes, tokens, until });
  * discoverForwarder({ ...registries.discovery, service: "forwarder", url });
  */
 export function nsmgrRegistryChain(options: NsmgrRegistryOptions): NsmgrRegistry {
@@ -90,20 +90,20 @@ export function nsmgrRegistryChain(options: NsmgrRegistryOptions): NsmgrRegistry
 }
 
 /** The ends of both chains: the domain's registry, or stores in this process. */
-function upstreamOf({ registryUrl, links, until }: NsmgrRegistryOptions): {
+function upstreamOf({ registryUrl, remotes, until }: NsmgrRegistryOptions): {
   readonly networkServices: Elements<NetworkServiceRegistry>;
   readonly endpoints: Elements<EndpointRegistry>;
 } {
   if (registryUrl === undefined) {
     return { networkServices: [setPayload(), memoryNetworkServices()], endpoints: [memoryEndpoints()] };
   }
-  if (!links) {
+  if (!remotes) {
     throw new NsmError(
       Code.InvalidArgument,
-      `the registry at ${registryUrl} cannot be reached without links`,
+      `the registry at ${registryUrl} cannot be reached without remotes`,
     );
   }
-  const upstream = { links, url: registryUrl };
+  const upstream = { remotes, url: registryUrl };
   return {
     networkServices: [cache({ kind: networkServiceKind, until }), dialNetworkServices(upstream)],
     endpoints: [cache({ kind: endpointKind, until }), dialEndpoints(upstream)],

@@ -1,13 +1,13 @@
 import {
   endpointRegistryChain,
   networkServiceRegistryChain,
-  registrationState,
   type DebugState,
   type Elements,
   type EndpointRegistry,
   type NetworkServiceRegistry,
   type TraceHook,
 } from "../../core/index.js";
+import { registrationState } from "../../registry/elements/registration-state/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { begin } from "../../registry/elements/begin/index.js";
 import { expire } from "../../registry/elements/expire/index.js";
@@ -16,7 +16,7 @@ import { registerLog, registrationLog } from "../../registry/elements/registrati
 import { setPayload } from "../../registry/elements/set-payload/index.js";
 import { setRegistrationTime } from "../../registry/elements/set-registration-time/index.js";
 import { updatePath } from "../../registry/elements/update-path/index.js";
-import { endpointKind, networkServiceKind } from "../../registry/kinds/index.js";
+import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
 import { heldBy, type RegistryChains } from "./held.js";
 

@@ -4,12 +4,12 @@
  * @packageDocumentation
  */
 import { explain } from "../../core/index.js";
-import { Checks, roundedMs, type Check } from "./checks.js";
-import { interruption } from "./interruption.js";
-import { perform } from "./perform.js";
-import { preflight } from "./preflight.js";
-import { screen, silentScreen, verdict } from "./screen.js";
-import { againInUserNamespace } from "./user-namespace.js";
+import { Checks, roundedMs, type Check } from "./report/checks.js";
+import { interruption } from "./machine/interruption.js";
+import { runScenario } from "./scenario/run.js";
+import { preflight } from "./machine/preflight.js";
+import { screen, silentScreen, verdict } from "./report/screen.js";
+import { againInUserNamespace } from "./machine/user-namespace.js";
 
 /** How the demo reports. */
 export interface DemoOptions {
@@ -69,9 +69,9 @@ export async function demo({ json = false }: DemoOptions): Promise<number> {
   const interrupted = interruption();
   const checks = new Checks({ until: interrupted.signal, observer: output });
   output.line(TITLE);
-  output.act("Setting the stage");
+  output.heading("Setting up");
   checks.add(preflown);
-  const { path, leftovers } = await perform({ checks, screen: output });
+  const { path, leftovers } = await runScenario({ checks, screen: output });
   const { ok, seconds } = report(checks, path, leftovers);
   for (const line of verdict(checks, seconds)) output.line(line);
   return ok ? 0 : (interrupted.exitCode ?? 1);

@@ -9,13 +9,13 @@ import {
   liveConnections,
   log,
   NsmError,
-  SerialQueue,
   type ConnectionEvents,
   type Context,
   type EventOptions,
   type EventOutcome,
   type NetworkService,
 } from "../../core/index.js";
+import { SerialQueue } from "../../core/serial-queue.js";
 
 /** What begin knows of one connection between its calls. */
 export interface Established {

@@ -1,7 +1,7 @@
 import { pathOf, previousSegment, type Connection } from "../../api/index.js";
 import { Code, NsmError, peer, type Context } from "../../core/index.js";
 import { subjectOf } from "../../identity/index.js";
-import { isStale, requestMark } from "../../outbound/index.js";
+import { isStale, requestMark } from "../monitor/index.js";
 
 /**
  * Rejects a call about a connection that another process began. A connection belongs to the first segment of its

@@ -6,7 +6,7 @@
  *
  * @example
  * chain([updatePath({ name: "nsc" }), beginClient(), connectionState(), clientUrl("tcp://10.0.0.1:5001"),
- *   dial({ links }), connectClient()]);
+ *   dial({ remotes }), connectClient()]);
  *
  * @packageDocumentation
  */

@@ -1,13 +1,13 @@
 /**
  * Closes what may have come about although the answer was lost. When the first Request of a connection ends in a
- * code that says nothing about what the next hop did (time over, cancelled, link lost, unknown), a Close follows
+ * code that says nothing about what the next hop did (time over, cancelled, remote lost, unknown), a Close follows
  * it: segment ids are derived, so the next hop knows what is meant although its segment is not in the path.
  *
- * Client side; after dial(), so that every candidate of round-robin is covered while its link is known. A
+ * Client side; after dial(), so that every candidate of round-robin is covered while its remote is known. A
  * connection that other hops may hold on purpose (a refresh, a heal that keeps its endpoint) is left alone.
  *
  * @example
- * chain([updatePath({ name }), beginClient(), connectionState(), dial({ links }), compensate(), connectClient()]);
+ * chain([updatePath({ name }), beginClient(), connectionState(), dial({ remotes }), compensate(), connectClient()]);
  *
  * @packageDocumentation
  */

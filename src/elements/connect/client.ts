@@ -1,11 +1,11 @@
 import { nextSegment } from "../../api/index.js";
 import { Code, NsmError, type NetworkServiceElement } from "../../core/index.js";
-import { peerLink } from "../dial/index.js";
+import { nextRemote } from "../dial/index.js";
 
 /**
  * The end of a client chain: calls the next hop. After dial().
  *
- * Without a link a Request fails with FAILED_PRECONDITION. A Close fails with NOT_FOUND when the path says that
+ * Without a remote a Request fails with FAILED_PRECONDITION. A Close fails with NOT_FOUND when the path says that
  * there is a next hop (it is not registered any more) and is done when there never was one.
  */
 export function connectClient(): NetworkServiceElement {
@@ -14,19 +14,19 @@ export function connectClient(): NetworkServiceElement {
     inside: ["dial"],
 
     async request(ctx, request) {
-      const link = peerLink.get(ctx);
-      if (!link) {
+      const remote = nextRemote.get(ctx);
+      if (!remote) {
         throw new NsmError(
           Code.FailedPrecondition,
           "nothing says where to go next: neither a URL nor discovery",
         );
       }
-      return link.networkService.request(ctx, request);
+      return remote.networkService.request(ctx, request);
     },
 
     async close(ctx, connection) {
-      const link = peerLink.get(ctx);
-      if (link) return link.networkService.close(ctx, connection);
+      const remote = nextRemote.get(ctx);
+      if (remote) return remote.networkService.close(ctx, connection);
       const hop = nextSegment(connection);
       if (!hop) return;
       throw new NsmError(

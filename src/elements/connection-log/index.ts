@@ -12,7 +12,8 @@
  * @packageDocumentation
  */
 import type { Connection } from "../../api/index.js";
-import { eventCause, FailureLog, log, Slot, type NetworkServiceElement } from "../../core/index.js";
+import { eventCause, log, Slot, type NetworkServiceElement } from "../../core/index.js";
+import { FailureLog } from "../../core/failure-log.js";
 import { connectionFields, hops, routeOf } from "./fields.js";
 
 export { connectionFields, type ConnectionFields } from "./fields.js";

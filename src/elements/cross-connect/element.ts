@@ -19,8 +19,8 @@ import {
   type NetworkService,
   type NetworkServiceElement,
 } from "../../core/index.js";
-import { isLocalUrl } from "../../net/index.js";
-import { peerLink } from "../dial/index.js";
+import { isLocalUrl } from "../../wire/index.js";
+import { nextRemote } from "../dial/index.js";
 import { endpointMechanism } from "../mechanism-translation/index.js";
 import { endOf, type End } from "./ends.js";
 import { journal, noJournal } from "./journal.js";
@@ -47,7 +47,7 @@ export interface CrossConnectOptions {
 /** The element, and what a program does with it at its end. */
 export interface CrossConnect extends NetworkServiceElement {
   /** Removes all links: for a forwarder that leaves nobody to take them over. */
-  removeLinks(): Promise<void>;
+  removeVWires(): Promise<void>;
 }
 
 /** What a wire can carry when nobody on its road says otherwise; in bytes. */
@@ -73,7 +73,7 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
     provides: [own],
     reads: [endpointMechanism],
     debugState: () => wires.debugState(),
-    removeLinks: () => wires.removeAll(),
+    removeVWires: () => wires.removeAll(),
 
     async request(ctx, request, next) {
       const asked = connectionOf(request);
@@ -115,7 +115,7 @@ function clientEnd(ctx: Context, { mechanism }: Connection): End {
 }
 
 function endpointEnd(ctx: Context): End {
-  const url = peerLink.get(ctx)?.url;
+  const url = nextRemote.get(ctx)?.url;
   return endOf(endpointMechanism.get(ctx), {
     whose: "endpoint",
     local: url === undefined || isLocalUrl(url),

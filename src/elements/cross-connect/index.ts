@@ -5,7 +5,7 @@
  *
  * Server side of a forwarder: after connectionState(), among the KERNEL elements of mechanismsServer(), before
  * connectServer(), whose client chain has mechanismTranslation() and dial(). Acts after the endpoint has answered.
- * Reads `peer` and the slots `endpointMechanism` and `peerLink`; only those on this machine may name a namespace.
+ * Reads `peer` and the slots `endpointMechanism` and `nextRemote`; only those on this machine may name a namespace.
  *
  * @example
  * const wiring = crossConnect({ until, stateDir: "/var/lib/nsm/forwarder" });

@@ -3,7 +3,8 @@ import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { Code, explain, makeDirectory, NsmError, type Logger } from "../../core/index.js";
+import { Code, explain, NsmError, type Logger } from "../../core/index.js";
+import { makeDirectory } from "../../files/index.js";
 import { keyOf, wireRecord, type Wire } from "./wire.js";
 
 /** Remembers wires for a process that comes after this one. */

@@ -1,13 +1,13 @@
 import type { Connection } from "../../api/index.js";
 import {
   explain,
-  SerialQueue,
   type CancelTimer,
   type Clock,
   type Context,
   type DebugState,
   type Logger,
 } from "../../core/index.js";
+import { SerialQueue } from "../../core/serial-queue.js";
 import type { End } from "./ends.js";
 import type { Journal } from "./journal.js";
 import type { Kernel, Namespace } from "./kernel.js";
@@ -47,7 +47,7 @@ export class Wires {
 
   debugState(): DebugState {
     const remembered = this.options.journal.isKept ? this.laid.size : 0;
-    return { links: this.laid.size - this.expiring.size, journal: remembered, timers: this.expiring.size };
+    return { vWires: this.laid.size - this.expiring.size, journal: remembered, timers: this.expiring.size };
   }
 
   /** Whether the wire is there and belongs to whom it was given. */

@@ -1,13 +1,13 @@
 /**
- * Chooses the link to the next hop. Client side; after connectionState() and whatever sets `remoteUrl`, before
+ * Chooses the remote to the next hop. Client side; after connectionState() and whatever sets `remoteUrl`, before
  * connectClient().
  *
- * Reads `remoteUrl` and fills `peerLink`, which connectClient(), monitor() and heal() use. Links are pooled, so
+ * Reads `remoteUrl` and fills `nextRemote`, which connectClient(), monitor() and heal() use. Remotes are pooled, so
  * this costs nothing. When a refresh leads elsewhere, the connection is closed at the old next hop first; that
  * may fail, it is gone perhaps.
  *
  * @example
- * chain([updatePath({ name }), beginClient(), connectionState(), clientUrl(url), dial({ links }), connectClient()]);
+ * chain([updatePath({ name }), beginClient(), connectionState(), clientUrl(url), dial({ remotes }), connectClient()]);
  *
  * @packageDocumentation
  */
@@ -19,39 +19,39 @@ import {
   remoteUrl,
   Slot,
   type Context,
-  type Link,
-  type Links,
+  type Remote,
+  type Remotes,
   type NetworkService,
   type NetworkServiceElement,
 } from "../../core/index.js";
 
 /** Where a connection goes on. Changed in place: a Close follows the last Request, even one that failed. */
 interface NextHop {
-  link: Link;
+  remote: Remote;
 }
 
-const nextHop = new Slot<NextHop>("peer-link");
+const nextHop = new Slot<NextHop>("peer-remote");
 
-/** The link to the next hop of a connection: handed over by dial(). */
-export const peerLink = {
-  get: (ctx: Context): Link | undefined => nextHop.get(ctx)?.link,
-  set(ctx: Context, link: Link): void {
+/** The remote to the next hop of a connection: handed over by dial(). */
+export const nextRemote = {
+  get: (ctx: Context): Remote | undefined => nextHop.get(ctx)?.remote,
+  set(ctx: Context, remote: Remote): void {
     const known = nextHop.get(ctx);
-    if (known) known.link = link;
-    else nextHop.set(ctx, { link });
+    if (known) known.remote = remote;
+    else nextHop.set(ctx, { remote });
   },
 };
 
-/** Where the links come from. */
+/** Where the remotes come from. */
 export interface DialOptions {
-  readonly links: Links;
+  readonly remotes: Remotes;
 }
 
 /** See the module's description. Fails with UNAVAILABLE for an address nobody can have. */
-export function dial({ links }: DialOptions): NetworkServiceElement {
-  const linkTo = (url: string): Link => {
+export function dial({ remotes }: DialOptions): NetworkServiceElement {
+  const remoteTo = (url: string): Remote => {
     try {
-      return links.to(url);
+      return remotes.to(url);
     } catch (cause) {
       throw new NsmError(Code.Unavailable, `the next hop's address "${url}" is of no use`, { cause });
     }
@@ -66,14 +66,14 @@ export function dial({ links }: DialOptions): NetworkServiceElement {
 
     async request(ctx, request, next) {
       const url = ctx.get(remoteUrl);
-      const known = peerLink.get(ctx);
+      const known = nextRemote.get(ctx);
       if (!url) return next.request(ctx, request);
-      const link = linkTo(url);
-      // One address may be written in several ways: the links know.
-      if (known?.url === link.url) return next.request(ctx, request);
+      const remote = remoteTo(url);
+      // One address may be written in several ways: the remotes know.
+      if (known?.url === remote.url) return next.request(ctx, request);
 
       if (known) await closeQuietly(ctx, connectionOf(request), next);
-      peerLink.set(ctx, link);
+      nextRemote.set(ctx, remote);
       ctx.throwIfDone();
       return next.request(ctx, request);
     },
@@ -81,7 +81,7 @@ export function dial({ links }: DialOptions): NetworkServiceElement {
     async close(ctx, connection, next) {
       const url = ctx.get(remoteUrl);
       // A next hop that was found anew may have moved since the last Request.
-      if (url) peerLink.set(ctx, linkTo(url));
+      if (url) nextRemote.set(ctx, remoteTo(url));
       await next.close(ctx, connection);
     },
   };

@@ -23,9 +23,8 @@ import {
 import {
   Code,
   codeOf,
-  firstThatWorks,
+  tryEach,
   log,
-  matchForwarders,
   NsmError,
   remoteUrl,
   Slot,
@@ -34,6 +33,7 @@ import {
   type NetworkServiceElement,
   type NetworkServiceRegistry,
 } from "../../core/index.js";
+import { matchForwarders } from "../../registry/index.js";
 import { callKnown, type KnownHop } from "../discover/known-hop.js";
 import { findEndpoint, findEndpoints, findNetworkService, isAlive, surely } from "../discover/find.js";
 
@@ -112,7 +112,7 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
           gone: (cause) => goneForGood(hop, cause),
         });
       }
-      return firstThatWorks(
+      return tryEach(
         ctx,
         await surely(ctx, (c) => choose(c, connection)),
         ask,

@@ -8,11 +8,11 @@ import {
 import {
   Code,
   codeOf,
-  uncached,
   type Context,
   type EndpointRegistry,
   type NetworkServiceRegistry,
 } from "../../core/index.js";
+import { bypassCache } from "../../registry/index.js";
 
 /** The registered endpoints that answer the query at this moment. */
 export async function findEndpoints(
@@ -63,6 +63,6 @@ export async function surely<R>(ctx: Context, look: (ctx: Context) => Promise<R>
     return await look(ctx);
   } catch (error) {
     if (codeOf(error) !== Code.NotFound) throw error;
-    return look(ctx.with(uncached, true));
+    return look(ctx.with(bypassCache, true));
   }
 }

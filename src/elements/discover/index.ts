@@ -24,18 +24,16 @@ import {
 import {
   Code,
   ContextKey,
-  endpointChoice,
   log,
-  matchEndpoints,
   NsmError,
   remoteUrl,
   Slot,
   type Context,
-  type EndpointChoice,
   type EndpointRegistry,
   type NetworkServiceElement,
   type NetworkServiceRegistry,
 } from "../../core/index.js";
+import { endpointChoice, matchEndpoints, type EndpointChoice } from "../../registry/index.js";
 import { findEndpoint, findEndpoints, findNetworkService, isAlive, surely } from "./find.js";
 import { callKnown, type KnownHop } from "./known-hop.js";
 
@@ -150,7 +148,7 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
       if (hop)
         return callKnown(ctx, { endpoints, hop, call, gone: (cause) => notRegistered(connection, cause) });
       const url = await urlOf(ctx, connection).catch((error: unknown) => {
-        // A registry that is down must not keep a connection alive: dial() may know the link.
+        // A registry that is down must not keep a connection alive: dial() may know the remote.
         log(ctx).warn({ err: error, connection: connection.id }, "endpoint lookup for a close failed");
         return undefined;
       });

@@ -1,13 +1,12 @@
 import {
   attempt,
-  cachedOnly,
   Code,
   codeOf,
-  uncached,
   type Context,
   type EndpointRegistry,
   type NsmError,
 } from "../../core/index.js";
+import { cachedOnly, bypassCache } from "../../registry/index.js";
 import { findEndpoint } from "./find.js";
 
 /** A next hop that took the connection before. */
@@ -77,7 +76,7 @@ async function lookUp(
   endpoints: EndpointRegistry,
   { name }: KnownHop,
 ): Promise<string | undefined> {
-  const at = ctx.with(uncached, true);
+  const at = ctx.with(bypassCache, true);
   const found = await at.withTimeout(share(ctx, LOOK_UP_WITHIN_MS), (c) => findEndpoint(c, endpoints, name));
   return found?.url;
 }

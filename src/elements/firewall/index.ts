@@ -27,9 +27,9 @@ export {
   type FirewallCounters,
   type FirewallEvent,
   type FirewallOptions,
-} from "./element.js";
-export { kernelPacketFilter, type PacketFilter } from "./packet-filter.js";
-export type { CheckedRule, Direction, Match, NumberRange, Rule, RuleSet } from "./rule.js";
-export { parseRules } from "./rule-file.js";
-export { checkRules } from "./rules.js";
-export { watchedRules, type RulesSource, type WatchedRulesOptions } from "./watched-rules.js";
+} from "./element/element.js";
+export { kernelPacketFilter, type PacketFilter } from "./element/packet-filter.js";
+export type { CheckedRule, Direction, Match, NumberRange, Rule, RuleSet } from "./rules/rule.js";
+export { parseRules } from "./config/parse-rules.js";
+export { checkRules } from "./rules/check.js";
+export { watchedRules, type RulesSource, type WatchedRulesOptions } from "./config/watched-rules.js";

@@ -9,19 +9,18 @@
  * - If a connection is lost soon after it was rebuilt, the pauses continue to grow.
  *
  * Only the client at the edge heals; all other hops forward the events. Client side. After begin and
- * connection-state, before dial. Reads `connectionEvents` and the slot `peerLink`. Marks its Requests, which shows for
+ * connection-state, before dial. Reads `connectionEvents` and the slot `nextRemote`. Marks its Requests, which shows for
  * each event whether it is about the current connection or an earlier one.
  *
  * @example
  * const hub = monitorHub({ scope: "connection", until });
- * chain([updatePath({ name }), beginClient(), connectionState(), heal({ hub, until }), dial({ links }), connectClient()]);
+ * chain([updatePath({ name }), beginClient(), connectionState(), heal({ hub, until }), dial({ remotes }), connectClient()]);
  *
  * @packageDocumentation
  */
 import type { Observable } from "rxjs";
 import { connectionOf, currentSegment, type Connection } from "../../api/index.js";
 import {
-  atEnd,
   connectionEvents,
   Context,
   log,
@@ -29,14 +28,9 @@ import {
   Slot,
   type NetworkServiceElement,
 } from "../../core/index.js";
-import {
-  markRequest,
-  requestMark,
-  restoreMark,
-  type DownCause,
-  type MonitorHub,
-} from "../../outbound/index.js";
-import { peerLink } from "../dial/index.js";
+import { atEnd } from "../../core/until.js";
+import { markRequest, requestMark, restoreMark, type DownCause, type MonitorHub } from "../monitor/index.js";
+import { nextRemote } from "../dial/index.js";
 import { HealBudget } from "./budget.js";
 import { Recoveries } from "./recoveries.js";
 import { recover } from "./recovery.js";
@@ -139,12 +133,12 @@ export function heal(options: HealOptions): NetworkServiceElement {
         throw error;
       }
       recoveries.stands(connection.id, ctx.clock.now());
-      const link = peerLink.get(ctx);
+      const remote = nextRemote.get(ctx);
       const events = ctx.get(connectionEvents);
-      if (link && events && !until.aborted)
+      if (remote && events && !until.aborted)
         (watch ?? newWatch(ctx)).stands({
           connection,
-          link,
+          remote,
           events,
           mark: requestMark(currentSegment(asked)),
         });

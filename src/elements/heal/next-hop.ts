@@ -1,6 +1,6 @@
 import { firstValueFrom } from "rxjs";
 import { currentSegment, MonitorScopeSelector, PathSegment, type Connection } from "../../api/index.js";
-import { Code, codeOf, type Context, type Link } from "../../core/index.js";
+import { Code, codeOf, type Context, type Remote } from "../../core/index.js";
 
 const ANSWER_WITHIN_MS = 1_000;
 
@@ -13,12 +13,12 @@ export function maySayUnreachable(code: Code): boolean {
  * Whether the next hop answers within a second. Subscribes to its monitor for this connection, because every monitor
  * publishes its initial state at once. A refusal counts as an answer.
  */
-export async function isReachable(ctx: Context, link: Link, connection: Connection): Promise<boolean> {
+export async function isReachable(ctx: Context, remote: Remote, connection: Connection): Promise<boolean> {
   const { name, id } = currentSegment(connection)!;
   const selector = MonitorScopeSelector.create({ pathSegments: [PathSegment.create({ name, id })] });
   try {
     await ctx.withTimeout(ANSWER_WITHIN_MS, (c) =>
-      firstValueFrom(link.monitor.monitorConnections(c, selector), { defaultValue: undefined }),
+      firstValueFrom(remote.monitor.monitorConnections(c, selector), { defaultValue: undefined }),
     );
     return true;
   } catch (error) {

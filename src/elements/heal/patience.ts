@@ -1,6 +1,6 @@
 import { fromTimestamp, pathOf, type Connection } from "../../api/index.js";
 import { Code, type Clock } from "../../core/index.js";
-import type { DownCause } from "../../outbound/index.js";
+import type { DownCause } from "../monitor/index.js";
 
 /** How long endpoints and forwarders may take to register again with a manager that has restarted. */
 const AFTER_RETURN_MS = 15_000;

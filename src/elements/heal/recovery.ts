@@ -8,9 +8,9 @@ import {
   sleep,
   type ConnectionEvents,
   type Context,
-  type Link,
+  type Remote,
 } from "../../core/index.js";
-import type { DownCause } from "../../outbound/index.js";
+import type { DownCause } from "../monitor/index.js";
 import type { HealBudget } from "./budget.js";
 import { isReachable, maySayUnreachable } from "./next-hop.js";
 import { Patience } from "./patience.js";
@@ -19,7 +19,7 @@ import { isAlive, type LivenessOptions, type Loss } from "./watch.js";
 /** What a recovery works with. */
 export interface RecoveryOptions {
   readonly connection: Connection;
-  readonly link: Link;
+  readonly remote: Remote;
   readonly events: ConnectionEvents;
   readonly loss: Loss;
   readonly cause: DownCause | undefined;
@@ -100,8 +100,8 @@ class Recovery {
   }
 
   private async reaches(): Promise<boolean> {
-    const { link, connection } = this.options;
-    return (this.reachable = await isReachable(this.ctx, link, connection));
+    const { remote, connection } = this.options;
+    return (this.reachable = await isReachable(this.ctx, remote, connection));
   }
 
   /** Whether a try that failed was the last one with this endpoint. */

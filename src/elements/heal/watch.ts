@@ -1,6 +1,6 @@
 import { currentSegment, pathOf, State, type Connection } from "../../api/index.js";
-import { log, type CancelTimer, type ConnectionEvents, type Context, type Link } from "../../core/index.js";
-import { Following, type DownCause, type MonitorHub, type Sighting } from "../../outbound/index.js";
+import { log, type CancelTimer, type ConnectionEvents, type Context, type Remote } from "../../core/index.js";
+import { Following, type DownCause, type MonitorHub, type Observation } from "../monitor/index.js";
 
 /** Checks whether packets still pass through a connection. Ends with the Context's deadline. */
 export type LivenessCheck = (ctx: Context, connection: Connection) => Promise<boolean>;
@@ -34,7 +34,7 @@ export interface WatchOptions {
 /** A connection as a Request answered it. */
 export interface Answered {
   readonly connection: Connection;
-  readonly link: Link;
+  readonly remote: Remote;
   readonly events: ConnectionEvents;
   /** The mark of that Request. */
   readonly mark: string | undefined;
@@ -64,18 +64,18 @@ export class Watch {
   /** A Request was answered: from here on the connection stands. */
   stands(answered: Answered): void {
     if (this.over) return;
-    const { connection, link, mark } = answered;
+    const { connection, remote, mark } = answered;
     this.last = answered;
     this.lost = false;
     const { name, id } = currentSegment(connection)!;
     const segment = { index: pathOf(connection).index, name, id };
-    if (this.following?.serves(link, segment)) {
+    if (this.following?.serves(remote, segment)) {
       this.following.requestEnds(mark);
     } else {
       this.following?.stop();
       const { ctx, hub } = this.options;
-      const onSighting = (sighting: Sighting): void => this.see(sighting);
-      this.following = new Following({ ctx, hub, link, segment, mark, onSighting });
+      const onObservation = (observation: Observation): void => this.see(observation);
+      this.following = new Following({ ctx, hub, remote, segment, mark, onObservation });
     }
     this.scheduleCheck();
   }
@@ -90,7 +90,7 @@ export class Watch {
     this.rest();
   }
 
-  private see({ state, cause }: Sighting): void {
+  private see({ state, cause }: Observation): void {
     if (state === State.DOWN) this.lose("control plane", cause);
   }
 

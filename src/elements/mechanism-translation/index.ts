@@ -6,7 +6,7 @@
  * `endpointMechanism`.
  *
  * @example
- * chain([..., dial({ links }), mechanismTranslation(), offerMechanism({ cls: "LOCAL", type: "KERNEL" }), connectClient()]);
+ * chain([..., dial({ remotes }), mechanismTranslation(), offerMechanism({ cls: "LOCAL", type: "KERNEL" }), connectClient()]);
  *
  * @packageDocumentation
  */

@@ -12,7 +12,7 @@ import {
 import {
   chain,
   Code,
-  firstThatWorks,
+  tryEach,
   NsmError,
   type Context,
   type Elements,
@@ -71,7 +71,7 @@ function mechanisms(
       );
     }
     const types = usable.map(({ type }) => type).join(", ");
-    return firstThatWorks(ctx, usable, attempt, (tried) => `none of ${tried} mechanisms worked: ${types}`);
+    return tryEach(ctx, usable, attempt, (tried) => `none of ${tried} mechanisms worked: ${types}`);
   }
 
   return {

@@ -12,7 +12,7 @@
  * identity sees the connections that it asked for itself; without TLS everybody sees all.
  *
  * Server side. After connection-state; outside trim-path and whatever may fail, so that it sees the final answer.
- * Reads the slot `peerLink`; sets `connectionUpdate`. NSM protocol, MonitorConnections.
+ * Reads the slot `nextRemote`; sets `connectionUpdate`. NSM protocol, MonitorConnections.
  *
  * @example
  * const hub = monitorHub({ scope: "segment", until });
@@ -31,7 +31,6 @@ import {
   type Connection,
 } from "../../api/index.js";
 import {
-  atEnd,
   Code,
   codeOf,
   ContextKey,
@@ -42,18 +41,15 @@ import {
   type MonitorConnection,
   type NetworkServiceElement,
 } from "../../core/index.js";
+import { atEnd } from "../../core/until.js";
 import { parseToken } from "../../identity/index.js";
-import {
-  Following,
-  markRequest,
-  requestMark,
-  withDownReason,
-  type MonitorHub,
-  type Sighting,
-} from "../../outbound/index.js";
+import { Following } from "./following.js";
+import { markRequest, requestMark, withDownReason } from "./marks.js";
+import { type MonitorHub } from "./hub.js";
+import { type Observation } from "./stream.js";
 import { connectionFields } from "../connection-log/index.js";
-import { peerLink } from "../dial/index.js";
-import { Board } from "./board.js";
+import { nextRemote } from "../dial/index.js";
+import { ConnectionTable } from "./connection-table.js";
 import { relayed } from "./relay.js";
 
 /** What a monitor watches and shows. */
@@ -89,12 +85,12 @@ export const connectionUpdate = new ContextKey<(change: ConnectionChange) => voi
 
 /** See the module's description. */
 export function monitor({ hub, until, showAll = false }: MonitorOptions): Monitor {
-  const board = new Board(until, showAll);
+  const table = new ConnectionTable(until, showAll);
   // Set once: a refresh that an outer element refuses leaves the connection as this one has shown it.
   const slot = new Slot<Shown>("monitor", {
     release: (shown) => {
       stop(shown);
-      board.delete(shown.id);
+      table.delete(shown.id);
     },
   });
   const followings = new Set<Following>();
@@ -104,9 +100,9 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
   });
 
   const change = (id: string, changed: (own: Connection) => Connection | undefined): void => {
-    const own = board.get(id);
+    const own = table.get(id);
     const next = own && changed(own);
-    if (next) board.put(next);
+    if (next) table.put(next);
   };
 
   const stop = (shown: Shown | undefined): void => {
@@ -117,20 +113,20 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
   };
 
   const follow = (ctx: Context, shown: Shown, connection: Connection, mark: string | undefined): void => {
-    const link = peerLink.get(ctx);
-    if (!hub || !link || !nextSegment(connection) || until.aborted) return stop(shown);
+    const remote = nextRemote.get(ctx);
+    if (!hub || !remote || !nextSegment(connection) || until.aborted) return stop(shown);
     const { name, id } = currentSegment(connection)!;
     const segment = { index: pathOf(connection).index, name, id };
-    if (shown.following?.serves(link, segment)) return shown.following.requestEnds(mark);
+    if (shown.following?.serves(remote, segment)) return shown.following.requestEnds(mark);
     stop(shown);
-    const onSighting = (sighting: Sighting): void =>
+    const onObservation = (observation: Observation): void =>
       change(connection.id, (own) => {
-        const news = relayed(own, sighting);
+        const news = relayed(own, observation);
         if (news?.state === State.DOWN && own.state !== State.DOWN)
           log(ctx).info(connectionFields(own), "connection lost");
         return news;
       });
-    shown.following = new Following({ ctx, hub, link, segment, mark, onSighting });
+    shown.following = new Following({ ctx, hub, remote, segment, mark, onObservation });
     followings.add(shown.following);
   };
 
@@ -139,7 +135,7 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
     inside: ["connection-state"],
     outside: ["trim-path", "connect", "mechanisms", "discover", "discover-forwarder", "round-robin"],
     provides: [slot, connectionUpdate],
-    debugState: () => ({ ...board.debugState(), relays: followings.size }),
+    debugState: () => ({ ...table.debugState(), relays: followings.size }),
 
     async request(ctx, request, next) {
       const asked = hub ? markRequest(connectionOf(request)) : connectionOf(request);
@@ -157,7 +153,7 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
         throw error;
       }
       // Whatever state was asked for (RESELECT_REQUESTED, say): what was just made is up.
-      board.put({ ...response, state: State.UP }, ownerOf(ctx, response));
+      table.put({ ...response, state: State.UP }, ownerOf(ctx, response));
       const shown = known ?? { id: response.id, following: undefined };
       slot.set(ctx, shown);
       follow(ctx, shown, response, requestMark(currentSegment(asked)));
@@ -172,7 +168,7 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
   };
   // An object of its own: whoever links a chain to it may take the method by itself.
   const service: MonitorConnection = {
-    monitorConnections: (ctx, selector) => board.monitorConnections(ctx, selector),
+    monitorConnections: (ctx, selector) => table.monitorConnections(ctx, selector),
   };
   return { element, service };
 }
@@ -200,3 +196,17 @@ function ownerOf(ctx: Context, connection: Connection): string | undefined {
     return undefined;
   }
 }
+export { Following, type FollowingOptions } from "./following.js";
+export { monitorHub, type MonitorHub, type MonitorHubOptions } from "./hub.js";
+export {
+  downCauseOf,
+  isStale,
+  markRequest,
+  requestMark,
+  restoreMark,
+  withDownReason,
+  withoutMarks,
+  type DownCause,
+  type DownReason,
+} from "./marks.js";
+export type { OwnSegment, Observation } from "./stream.js";

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { pathOf, State, type Connection, type Path, type PathSegment } from "../../api/index.js";
-import { withDownReason, type Sighting } from "../../outbound/index.js";
+import { withDownReason } from "./marks.js";
+import { type Observation } from "./stream.js";
 
 /**
  * Our connection with what the next hop says about it: path, context and state. Undefined when that is nothing
@@ -10,7 +11,7 @@ import { withDownReason, type Sighting } from "../../outbound/index.js";
  */
 export function relayed(
   own: Connection,
-  { connection: theirs, state, cause }: Sighting,
+  { connection: theirs, state, cause }: Observation,
 ): Connection | undefined {
   if (state === State.DOWN && own.state === State.DOWN) return undefined;
   const { index, pathSegments } = pathOf(own);

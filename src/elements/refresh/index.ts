@@ -7,7 +7,7 @@
  * the remaining time for a path of one segment, else at 0.2 to 0.4 of it, the later the further down the path.
  *
  * @example
- * chain([updatePath({ name }), beginClient(), connectionState(), refresh({ until }), dial({ links }), connectClient()]);
+ * chain([updatePath({ name }), beginClient(), connectionState(), refresh({ until }), dial({ remotes }), connectClient()]);
  *
  * @packageDocumentation
  */

@@ -11,7 +11,7 @@
  * @packageDocumentation
  */
 import { connectionOf, patchConnection, type NetworkServiceEndpoint } from "../../api/index.js";
-import { firstThatWorks, remoteUrl, type NetworkServiceElement } from "../../core/index.js";
+import { tryEach, remoteUrl, type NetworkServiceElement } from "../../core/index.js";
 import { candidates, candidatesInTurn } from "../discover/index.js";
 
 // Names of services come from outside: only so many are remembered, the rest start at the beginning.
@@ -43,7 +43,7 @@ export function roundRobin(): NetworkServiceElement {
       if (!found || ctx.get(remoteUrl)) return next.request(ctx, request);
 
       const service = connectionOf(request).networkService;
-      return firstThatWorks(
+      return tryEach(
         ctx,
         inTurn(found, ctx.get(candidatesInTurn) ? 0 : takeTurn(service)),
         ({ name, url }, c) => {

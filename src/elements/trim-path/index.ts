@@ -6,7 +6,7 @@
  * Both sides. `trimPathServer()` after connection-state, inside monitor; `trimPathClient()` near connect.
  *
  * @example
- * const client = chain([updatePath({ name }), beginClient(), connectionState(), dial({ links }), trimPathClient(), connectClient()]);
+ * const client = chain([updatePath({ name }), beginClient(), connectionState(), dial({ remotes }), trimPathClient(), connectClient()]);
  * chain([updatePath({ name }), beginServer(), connectionState(), trimPathServer(), connectServer(client)]);
  *
  * @packageDocumentation

@@ -16,7 +16,7 @@ import {
   type Request,
 } from "./message.js";
 import { openNetlink } from "./open.js";
-import { onPool } from "./pool-share.js";
+import { onPool } from "./concurrency-limit.js";
 
 const dumpAttempts = 5;
 /** Of so many messages the kernel makes short work; thousands of rules take it a second. */

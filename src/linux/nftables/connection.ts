@@ -5,7 +5,7 @@ import { type Port, linkKey, loadLinkName } from "./fields.js";
 import { addressInterval, type Interval, numberInterval } from "./intervals.js";
 import { lookup } from "./sets.js";
 import { plain, type Statement } from "./statement.js";
-import { expression, register } from "./wire.js";
+import { expression, register } from "./encoding.js";
 
 const CT = { DREG: 1, KEY: 2, DIRECTION: 3, SREG: 4 } as const;
 const CT_KEY = {

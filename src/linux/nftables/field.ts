@@ -3,7 +3,7 @@ import { type Attribute, be32 } from "../netlink/attributes.js";
 import { type Interval, merged, numberBytes, prefixLength } from "./intervals.js";
 import { lookup } from "./sets.js";
 import type { Requirement, Statement } from "./statement.js";
-import { dataValue, expression, register } from "./wire.js";
+import { dataValue, expression, register } from "./encoding.js";
 
 const CMP = { SREG: 1, OP: 2, DATA: 3, EQ: 0, NEQ: 1 } as const;
 const BITWISE = { SREG: 1, DREG: 2, LEN: 3, MASK: 4, XOR: 5 } as const;

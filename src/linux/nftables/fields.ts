@@ -4,7 +4,7 @@ import { assertLinkName, assertRange } from "../rtnetlink/link-name.js";
 import { comparison, field, type Field } from "./field.js";
 import { addressInterval, type Interval, numberInterval } from "./intervals.js";
 import { plain, type Requirement, type Statement } from "./statement.js";
-import { expression, type Family, register } from "./wire.js";
+import { expression, type Family, register } from "./encoding.js";
 
 const META = {
   DREG: 1,

@@ -2,7 +2,7 @@ import { addressInterval } from "./intervals.js";
 import { linkKey, loadSource, loadLinkName } from "./fields.js";
 import { lookup } from "./sets.js";
 import type { Statement } from "./statement.js";
-import { secondRegister } from "./wire.js";
+import { secondRegister } from "./encoding.js";
 
 const LINK_TYPE = 41;
 const ADDRESS_TYPE = { 4: 7, 6: 8 } as const;

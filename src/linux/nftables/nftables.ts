@@ -5,7 +5,7 @@ import type { Acknowledgement, Message } from "../netlink/message.js";
 import { NETLINK_NETFILTER } from "../netlink/open.js";
 import { netlinkRefusal, type NetlinkSocket, netlinkSocket } from "../netlink/socket.js";
 import { decodeChain, decodeTable, replacement, type Step, type Table, tableStep } from "./table.js";
-import { type Family, familyOf, NFT_MSG, nftMessage, transaction } from "./wire.js";
+import { type Family, familyOf, NFT_MSG, nftMessage, transaction } from "./encoding.js";
 
 const CHAIN_TABLE = 1;
 const OBJECT = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4 } as const;

@@ -4,7 +4,7 @@ import { NLM_F_APPEND, NLM_F_CREATE, type Request } from "../netlink/message.js"
 import { requirement } from "./fields.js";
 import { setMessages } from "./sets.js";
 import type { Requirement, Statement } from "./statement.js";
-import { type Family, NFT_MSG, nftMessage } from "./wire.js";
+import { type Family, NFT_MSG, nftMessage } from "./encoding.js";
 
 const RULE = { TABLE: 1, CHAIN: 2, EXPRESSIONS: 4, USERDATA: 7 } as const;
 const USERDATA_COMMENT = 0;

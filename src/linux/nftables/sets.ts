@@ -1,7 +1,7 @@
 import { type Attribute, be32, bytes, nested, text } from "../netlink/attributes.js";
 import { NLM_F_CREATE, type Request } from "../netlink/message.js";
 import { type Interval, successor } from "./intervals.js";
-import { dataValue, expression, type Family, NFT_MSG, nftMessage, register } from "./wire.js";
+import { dataValue, expression, type Family, NFT_MSG, nftMessage, register } from "./encoding.js";
 
 const SET = {
   TABLE: 1,

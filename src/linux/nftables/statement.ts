@@ -1,6 +1,6 @@
 import type { Attribute } from "../netlink/attributes.js";
 import type { AnonymousSet } from "./sets.js";
-import type { Family } from "./wire.js";
+import type { Family } from "./encoding.js";
 
 /** What must be sure about a packet before a field of it can be looked at. */
 export type Requirement = { readonly network: "ipv4" | "ipv6" } | { readonly transport: number };

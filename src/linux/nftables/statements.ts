@@ -3,7 +3,7 @@ import { be32, be64, text, u8 } from "../netlink/attributes.js";
 import { assertRange } from "../rtnetlink/link-name.js";
 import { and, comparison } from "./field.js";
 import { plain, type Statement } from "./statement.js";
-import { expression, register, verdict } from "./wire.js";
+import { expression, register, verdict } from "./encoding.js";
 
 const CT = { DREG: 1, KEY: 2, STATE: 0, DIRECTION: 1 } as const;
 const COUNTER = { BYTES: 1, PACKETS: 2 } as const;

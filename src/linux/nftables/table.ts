@@ -3,7 +3,7 @@ import { type Attribute, attributes, be32, nested, text, textOf } from "../netli
 import { type Message, NLM_F_CREATE, type Request } from "../netlink/message.js";
 import { assertLinkName } from "../rtnetlink/link-name.js";
 import { type FilterRule, ruleMessages } from "./rule.js";
-import { type Family, NFT_MSG, nftMessage } from "./wire.js";
+import { type Family, NFT_MSG, nftMessage } from "./encoding.js";
 
 const TABLE = { NAME: 1, FLAGS: 2 } as const;
 const OWNER = 2;

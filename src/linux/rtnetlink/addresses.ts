@@ -4,7 +4,7 @@ import { type Message, NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/message.js
 import type { NetlinkSocket } from "../netlink/socket.js";
 import { AF_INET, AF_INET6 } from "../constants.js";
 import { type IpBytes, ipText, parseIp } from "../ip-text.js";
-import type { Patience } from "../sockets/until.js";
+import type { WaitOptions } from "../sockets/until.js";
 import { linkIndex, type LinkRef, type Links } from "./links.js";
 import type { OwnRoutes } from "./routes.js";
 import { type Scope, scopeName } from "./scope.js";
@@ -49,7 +49,7 @@ export interface Addresses {
    * given; a first packet that comes before costs its sender a second.
    * DEADLINE_EXCEEDED after `timeoutMs` (default 2000); an abort throws the signal's reason.
    */
-  addressesUsable(link: LinkRef, patience?: Patience): Promise<void>;
+  addressesUsable(link: LinkRef, patience?: WaitOptions): Promise<void>;
   /** Those of a link, or of all; the kernel's own link-local ones are among them, with scope "link". */
   addresses(link?: LinkRef): Promise<readonly Address[]>;
 }

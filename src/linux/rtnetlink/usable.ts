@@ -4,7 +4,7 @@ import { MSG_DONTWAIT } from "../constants.js";
 import { libc } from "../libc.js";
 import type { NetworkNamespace } from "../namespace.js";
 import { NETLINK_ROUTE, openNetlink } from "../netlink/open.js";
-import { type Patience, until } from "../sockets/until.js";
+import { type WaitOptions, until } from "../sockets/until.js";
 
 const RTMGRP_IPV6_IFADDR = 0x100;
 
@@ -15,7 +15,7 @@ const RTMGRP_IPV6_IFADDR = 0x100;
 export async function untilUsable(
   namespace: NetworkNamespace,
   missing: () => Promise<readonly string[]>,
-  { timeoutMs = 2000, signal }: Patience,
+  { timeoutMs = 2000, signal }: WaitOptions,
 ): Promise<void> {
   if ((await missing()).length === 0) return;
   const fd = openNetlink(namespace, NETLINK_ROUTE, RTMGRP_IPV6_IFADDR);

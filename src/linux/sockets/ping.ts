@@ -8,13 +8,13 @@ import type { NetworkNamespace } from "../namespace.js";
 import { assertRange } from "../rtnetlink/link-name.js";
 import { decodeEchoReply, encodeEcho } from "./icmp.js";
 import { bindSocket, openSocket, parseHost, socketAddress } from "./open.js";
-import { type Patience, until } from "./until.js";
+import { type WaitOptions, until } from "./until.js";
 
 const IPPROTO_ICMP = 1;
 const IPPROTO_ICMPV6 = 58;
 
 /** Whom to ask for echoes, and how often. */
-export interface PingOptions extends Patience {
+export interface PingOptions extends WaitOptions {
   readonly namespace: NetworkNamespace;
   /** An IPv4 or IPv6 address. */
   readonly to: string;
@@ -68,7 +68,7 @@ function openEchoSocket(namespace: NetworkNamespace, to: string) {
 
 async function exchange(
   fd: number,
-  options: Patience & { raw: boolean; version: 4 | 6; to: string; count: number; timeoutMs: number },
+  options: WaitOptions & { raw: boolean; version: 4 | 6; to: string; count: number; timeoutMs: number },
 ): Promise<PingResult> {
   const { raw, version, to, count, timeoutMs, signal } = options;
   const identifier = randomBytes(2).readUInt16BE();

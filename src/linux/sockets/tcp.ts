@@ -7,13 +7,13 @@ import { errnoName, errnoText } from "../errno.js";
 import { check, libc } from "../libc.js";
 import type { NetworkNamespace } from "../namespace.js";
 import { bindSocket, type Endpoint, openSocket, owning, socketAddress } from "./open.js";
-import { type Patience, until } from "./until.js";
+import { type WaitOptions, until } from "./until.js";
 
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 
 /** Where to connect to, and from which namespace. */
-export interface ConnectOptions extends Patience, Endpoint {
+export interface ConnectOptions extends WaitOptions, Endpoint {
   readonly namespace: NetworkNamespace;
   /** The address to connect from; one of the namespace. */
   readonly from?: string;

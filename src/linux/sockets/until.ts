@@ -1,7 +1,7 @@
 import { libc, type PollInterest } from "../libc.js";
 
 /** How long a probe may take and what ends it before. */
-export interface Patience {
+export interface WaitOptions {
   /** Milliseconds. Default 1000. */
   readonly timeoutMs?: number;
   /** Ends it with the signal's reason. */
@@ -16,7 +16,7 @@ export async function until<T>(
   fd: number,
   interest: PollInterest,
   step: () => T | undefined,
-  { timeoutMs = 1000, signal }: Patience,
+  { timeoutMs = 1000, signal }: WaitOptions,
 ): Promise<T | undefined> {
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "commander";
 import { Code, codeOf, NsmError } from "../../core/index.js";
 import { assertListenUrl } from "../../inbound/index.js";
 import { parsePrefix } from "../../net/index.js";
-import { targetOf } from "../../outbound/index.js";
+import { targetOf } from "../../wire/index.js";
 
 const UNITS_MS = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 

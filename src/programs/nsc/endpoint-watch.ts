@@ -1,7 +1,7 @@
 import { catchError, filter, NEVER, share, type Observable } from "rxjs";
 import { NetworkServiceEndpoint, type NetworkServiceEndpointResponse } from "../../api/index.js";
 import { explain, log, type Context, type EndpointRegistry } from "../../core/index.js";
-import { endpointKind } from "../../registry/kinds/index.js";
+import { endpointKind } from "../../registry/kinds.js";
 import { steadyWatch } from "../../registry/steady-watch.js";
 
 /**

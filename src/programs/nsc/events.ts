@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Connection, type PathSegment } from "../../api/index.js";
 import { codeName, codeOf, explain, type NetworkServiceElement } from "../../core/index.js";
-import { withoutMarks } from "../../outbound/index.js";
+import { withoutMarks } from "../../elements/monitor/index.js";
 
 /** What can be told of a connection. */
 export type ConnectionEventName = "established" | "updated" | "healing" | "closed" | "failed";

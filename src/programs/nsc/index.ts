@@ -16,10 +16,10 @@ import {
 import { namespaceUrl } from "../config/namespace-url.js";
 import { requestUrls, type RequestedService } from "../config/request-url.js";
 import { badConfiguration, bool, checked, positiveDuration, repeatable } from "../config/values.js";
-import type { Program } from "../program.js";
+import type { Program } from "../runtime/program.js";
 import { assertCapabilities, isOwnNamespace, openNetns } from "../runtime/checks.js";
 import { neighborAnswers } from "../runtime/neighbor.js";
-import { Tokens } from "../tokens.js";
+import { Tokens } from "../runtime/tokens.js";
 import { endpointWatch } from "./endpoint-watch.js";
 import { EventReporter } from "./events.js";
 import { keepConnected } from "./keep-connected.js";
@@ -75,7 +75,7 @@ export const nscProgram: Program<NscConfig> = {
     if (requests.length === 0) {
       throw badConfiguration("--request was not given: name at least one kernel://SERVICE/INTERFACE");
     }
-    const links = app.resolve(Tokens.links);
+    const remotes = app.resolve(Tokens.remotes);
     const until = app.resolve(Tokens.until);
     const clock = app.resolve(Tokens.clock);
     const logger = app.resolve(Tokens.logger);
@@ -84,7 +84,7 @@ export const nscProgram: Program<NscConfig> = {
     const wakes = new Map(
       requests.map(({ networkService }) => [
         networkService,
-        endpointWatch(ctx, links.to(config.connectTo).endpoints, networkService),
+        endpointWatch(ctx, remotes.to(config.connectTo).endpoints, networkService),
       ]),
     );
     // Opened at the start, so that a wrong --netns is told at once.
@@ -104,7 +104,7 @@ export const nscProgram: Program<NscConfig> = {
       {
         name: config.name,
         url: config.connectTo,
-        links,
+        remotes,
         until,
         elements: [
           reporter.element(),

@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Code, makeDirectory, NsmError } from "../../core/index.js";
+import { Code, NsmError } from "../../core/index.js";
+import { makeDirectory } from "../../files/index.js";
 import { currentNamespace, openNamespace, type NetworkNamespace } from "../../linux/index.js";
 import { namespaceUrl } from "../config/namespace-url.js";
 import { withFlag } from "../config/values.js";

@@ -3,7 +3,7 @@ import type { DependencyContainer } from "tsyringe";
 import { NetworkServiceEntry, NetworkServiceQuery } from "../../api/index.js";
 import { backoff, Code, codeOf, Context, sleep } from "../../core/index.js";
 import { Waiting } from "../../registry/waiting.js";
-import { Tokens } from "../tokens.js";
+import { Tokens } from "./tokens.js";
 
 /** The neighbor that a program cannot work without. */
 export interface Neighbor {
@@ -29,7 +29,7 @@ export async function neighborAnswers(
   const until = app.resolve(Tokens.until);
   const waiting = new Waiting({ what: `${what} at ${url}`, clock, logger: app.resolve(Tokens.logger) });
   const ctx = Context.background({ signal: until, clock });
-  const { networkServices } = app.resolve(Tokens.links).to(url);
+  const { networkServices } = app.resolve(Tokens.remotes).to(url);
   const networkService = NetworkServiceEntry.create({ name: service });
   const query = NetworkServiceQuery.create({ networkService });
   const wait = backoff({ initialMs: 100, maxMs: 2_000 });

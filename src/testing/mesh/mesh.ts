@@ -18,16 +18,16 @@ import {
 import { pointToPointIpam } from "../../elements/ipam/point-to-point/index.js";
 import { kernelServer } from "../../elements/mechanisms/kernel/index.js";
 import { mechanismsServer } from "../../elements/mechanisms/index.js";
-import type { MemoryNetwork } from "../../outbound/index.js";
+import type { MemoryNetwork } from "../../memory/index.js";
 import { freezing } from "../frozen.js";
 import type { VirtualClock } from "../virtual-clock.js";
-import { grpcGround, memoryGround, memoryParts } from "./ground.js";
+import { grpcTransport, memoryTransport, memoryParts } from "./transport.js";
 import { beginLife, type Life, type Process } from "./process.js";
 
 /** What a mesh runs on. */
 export interface MeshOptions {
   /** `memory`: one process, virtual time, faults on demand. `grpc`: unix sockets and real time. */
-  readonly link: "memory" | "grpc";
+  readonly transport: "memory" | "grpc";
   /** How long tokens live, in milliseconds. Default: 600,000. */
   readonly maxTokenLifetimeMs?: number;
 }
@@ -102,11 +102,11 @@ interface Holding {
 
 /**
  * A whole mesh in one process: registry, nsmgr and forwarder run when it answers, endpoints and clients are
- * added. Over memory links time is virtual and nothing leaves the process; over gRPC it listens on real sockets.
+ * added. over memory time is virtual and nothing leaves the process; over gRPC it listens on real sockets.
  * Every message that passes between elements is frozen: an element that writes to one throws.
  *
  * @example
- * const { client, endpoint, stop, virtual } = await mesh({ link: "memory" });
+ * const { client, endpoint, stop, virtual } = await mesh({ transport: "memory" });
  * await endpoint({ name: "nse-1", service: "firewall" });
  * const nsc = client();
  * const connection = await nsc.request("firewall");
@@ -114,8 +114,8 @@ interface Holding {
  * await stop();
  */
 export async function mesh(options: MeshOptions): Promise<Mesh> {
-  const virtual = options.link === "memory" ? memoryParts() : undefined;
-  const ground = virtual ? memoryGround(virtual, options) : grpcGround(options);
+  const virtual = options.transport === "memory" ? memoryParts() : undefined;
+  const transport = virtual ? memoryTransport(virtual, options) : grpcTransport(options);
   const started = new Set<{ kill(): Promise<void> | void }>();
 
   /** A process made anew, with nothing remembered, at each start. */
@@ -124,10 +124,10 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
     let running: Holding | undefined;
     const self = {
       name,
-      url: ground.address(name),
+      url: transport.address(name),
       debugState: () => running?.debugState() ?? {},
       async start() {
-        life = beginLife(name, ground);
+        life = beginLife(name, transport);
         started.add(self);
         running = await run(life);
       },
@@ -144,23 +144,27 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   }
 
   const registry = await node("registry", async (process) => {
-    const chain = registryChain({ tokens: ground.identity("registry").tokens, until: process.until, trace });
-    const server = await ground.serve(process, ground.address("registry"), chain);
+    const chain = registryChain({
+      tokens: transport.identity("registry").tokens,
+      until: process.until,
+      trace,
+    });
+    const server = await transport.serve(process, transport.address("registry"), chain);
     return { close: server.close, debugState: chain.debugState };
   });
 
   const manager = await node("nsmgr", async (process) => {
-    const url = ground.address("nsmgr");
+    const url = transport.address("nsmgr");
     const chain = nsmgr({
       name: "nsmgr",
       url,
-      registryUrl: ground.address("registry"),
-      links: process.links,
-      tokens: ground.identity("nsmgr").tokens,
+      registryUrl: transport.address("registry"),
+      remotes: process.remotes,
+      tokens: transport.identity("nsmgr").tokens,
       until: process.until,
       trace,
     });
-    const server = await ground.serve(process, url, chain);
+    const server = await transport.serve(process, url, chain);
     return { close: server.close, debugState: chain.debugState };
   });
 
@@ -175,15 +179,15 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
       served = await serveEndpoint({
         ...own,
         connectTo: manager.url,
-        listenOn: [ground.address(own.name)],
-        identity: ground.identity(own.name),
+        listenOn: [transport.address(own.name)],
+        identity: transport.identity(own.name),
         clock: process.clock,
         elements: elements(process),
         trace,
         transport: {
-          links: process.links,
+          remotes: process.remotes,
           async serve([url], services) {
-            const server = await ground.serve(process, url!, services);
+            const server = await transport.serve(process, url!, services);
             die = server.close;
             return { listenOn: [url!], debugState: () => ({}), close: server.close };
           },
@@ -203,14 +207,14 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   const addForwarder = (name: string): Promise<MeshEndpoint> =>
     registered(
       { name, services: ["forwarder"], labels: { p2p: "true" }, registerServices: false },
-      ({ links, until }) => {
-        const { networkServices, endpoints } = links.to(manager.url);
-        return forwarderElements({ name, networkServices, endpoints, links, until, trace });
+      ({ remotes, until }) => {
+        const { networkServices, endpoints } = remotes.to(manager.url);
+        return forwarderElements({ name, networkServices, endpoints, remotes, until, trace });
       },
     );
 
   return {
-    clock: ground.clock,
+    clock: transport.clock,
     virtual,
     registry,
     nsmgr: manager,
@@ -223,10 +227,10 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
         mechanismsServer({ [MechanismType.Kernel]: [kernelServer()] }),
       ]),
     client({ name = "nsc", ...more } = {}) {
-      const life = beginLife(name, ground);
-      const { until, links } = life;
+      const life = beginLife(name, transport);
+      const { until, remotes } = life;
       const ctx = Context.background({ signal: until, clock: life.clock });
-      const nsc = client({ ...more, name, url: manager.url, links, until }, trace);
+      const nsc = client({ ...more, name, url: manager.url, remotes, until }, trace);
       const self: MeshClient = {
         name,
         request: (networkService, connection = {}) =>
@@ -245,7 +249,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
     },
     async stop() {
       for (const process of [...started].reverse()) await process.kill();
-      ground.stop();
+      transport.stop();
     },
   };
 }

@@ -1,11 +1,11 @@
-import type { CancelTimer, Clock, Links } from "../../core/index.js";
+import type { CancelTimer, Clock, Remotes } from "../../core/index.js";
 
 /** One life of a process: over, with all its timers, when it is killed. */
 export interface Process {
   readonly name: string;
   readonly until: AbortSignal;
   readonly clock: Clock;
-  readonly links: Links;
+  readonly remotes: Remotes;
 }
 
 /** A process as whoever may kill it sees it. */
@@ -14,18 +14,21 @@ export interface Life extends Process {
 }
 
 /** Begins the life of a process. */
-export function beginLife(name: string, ground: { readonly clock: Clock; links(name: string): Links }): Life {
+export function beginLife(
+  name: string,
+  transport: { readonly clock: Clock; remotes(name: string): Remotes },
+): Life {
   const controller = new AbortController();
-  const { clock, cancelAll } = mortalClock(ground.clock);
-  const links = ground.links(name);
+  const { clock, cancelAll } = mortalClock(transport.clock);
+  const remotes = transport.remotes(name);
   return {
     name,
     until: controller.signal,
     clock,
-    links,
+    remotes,
     end() {
       controller.abort();
-      links.close();
+      remotes.close();
       cancelAll();
     },
   };

@@ -1,8 +1,8 @@
 import { Writable } from "node:stream";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { picture } from "../../../src/cli/demo/picture.js";
-import { duration, screen } from "../../../src/cli/demo/screen.js";
-import { table } from "../../../src/cli/demo/table.js";
+import { diagram } from "../../../src/cli/demo/report/diagram.js";
+import { duration, screen } from "../../../src/cli/demo/report/screen.js";
+import { table } from "../../../src/cli/demo/report/table.js";
 
 test("a table is as wide as its cells, numbers lean to the right", () => {
   expect(
@@ -24,7 +24,7 @@ test("a table is as wide as its cells, numbers lean to the right", () => {
 test("the picture joins both ends by the wire, whatever their names", () => {
   const client = { process: "nsc", namespace: "net:[1]", interfaceName: "nsm-1", address: "10.0.0.1/32" };
   const endpoint = { process: "fw-1", namespace: "net:[22]", interfaceName: "fw", address: "10.0.0.0/32" };
-  expect(picture(["nsc", "nsmgr", "fw-1"], client, endpoint)).toEqual([
+  expect(diagram(["nsc", "nsmgr", "fw-1"], client, endpoint)).toEqual([
     "nsc ──▶ nsmgr ──▶ fw-1",
     "",
     "┌────────────────────┐                 ┌─────────────────┐",
@@ -61,11 +61,11 @@ describe("the screen", () => {
   }
 
   const story = (shown: ReturnType<typeof screen>): void => {
-    shown.act("First packets");
+    shown.heading("First packets");
     shown.began("ICMP gets through");
     shown.ended({ name: "ICMP gets through", ok: true, ms: 2, detail: "4 of 4" });
     shown.figure(["a", "", "b"]);
-    shown.act("The end");
+    shown.heading("The end");
     shown.ended({ name: "connection closed", ok: false, ms: 1_500, detail: "left behind" });
   };
 

@@ -9,13 +9,14 @@ import {
   type RuleSet,
 } from "nsm-sdk/elements/firewall";
 import { updatePath } from "nsm-sdk/elements/update-path";
-import { Code, connectionState, NsmError, Slot, type NetworkServiceElement } from "nsm-sdk/core";
+import { Code, NsmError, Slot, type NetworkServiceElement } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import type { Table } from "nsm-sdk/linux";
 import { describeElement, failAfter, failOnce, run, virtualClock } from "nsm-sdk/testing";
 import { NEVER, Subject } from "rxjs";
 import { describe, expect, test } from "vitest";
-import { readMemory } from "../../../src/elements/firewall/memory.js";
-import { decodeName, encodeName } from "../../../src/elements/firewall/names.js";
+import { readMemory } from "../../../src/elements/firewall/table/memory.js";
+import { decodeName, encodeName } from "../../../src/elements/firewall/table/encode-name.js";
 import fc from "fast-check";
 
 const rules = checkRules([{ name: "web", action: "allow", protocol: "tcp", ports: 80 }]);

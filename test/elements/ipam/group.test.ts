@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Code, connectionState, type NetworkServiceElement } from "nsm-sdk/core";
+import { Code, type NetworkServiceElement } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { groupIpam } from "nsm-sdk/elements/ipam/group";
 import { run, sampleRequest } from "nsm-sdk/testing";
 

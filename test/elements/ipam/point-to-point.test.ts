@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { IPContext, type Connection, type Route } from "nsm-sdk/api";
-import { Code, connectionState } from "nsm-sdk/core";
+import { Code } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { beginServer } from "nsm-sdk/elements/begin";
 import { pointToPointIpam } from "nsm-sdk/elements/ipam/point-to-point";
 import { updatePath } from "nsm-sdk/elements/update-path";

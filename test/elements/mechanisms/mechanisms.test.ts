@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { currentSegment, Mechanism } from "nsm-sdk/api";
-import { Code, connectionState, NsmError, Slot, type NetworkServiceElement } from "nsm-sdk/core";
+import { Code, NsmError, Slot, type NetworkServiceElement } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { mechanismsClient, mechanismsServer } from "nsm-sdk/elements/mechanisms";
 import { offerMechanism } from "nsm-sdk/elements/mechanisms/offer";
 import {

@@ -7,19 +7,12 @@ import {
   Payload,
   type Connection,
 } from "nsm-sdk/api";
-import {
-  chain,
-  connectionState,
-  Context,
-  peer,
-  type Elements,
-  type Link,
-  type NetworkService,
-} from "nsm-sdk/core";
+import { chain, Context, peer, type Elements, type Remote, type NetworkService } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { beginServer } from "nsm-sdk/elements/begin";
 import { connectServer } from "nsm-sdk/elements/connect";
 import { crossConnect, linuxKernel, type Kernel } from "nsm-sdk/elements/cross-connect";
-import { peerLink } from "nsm-sdk/elements/dial";
+import { nextRemote } from "nsm-sdk/elements/dial";
 import { endpointMechanism } from "nsm-sdk/elements/mechanism-translation";
 import { updatePath } from "nsm-sdk/elements/update-path";
 import { recorder, run, virtualClock, type VirtualClock } from "nsm-sdk/testing";
@@ -104,7 +97,7 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
       async request(ctx, request, next) {
         await answer.asked();
         if (answer.mechanism) endpointMechanism.set(ctx, answer.mechanism);
-        peerLink.set(ctx, { url: answer.url } as Link);
+        nextRemote.set(ctx, { url: answer.url } as Remote);
         const connection = await next.request(ctx, request);
         const context = connection.context ?? ConnectionContext.create();
         return {

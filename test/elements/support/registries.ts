@@ -1,12 +1,7 @@
 import { concat, EMPTY, from, throwError } from "rxjs";
 import { Match, NetworkServiceEndpoint, NetworkServiceEntry } from "nsm-sdk/api";
-import {
-  matchesEndpointQuery,
-  matchesServiceQuery,
-  type EndpointRegistry,
-  type Labels,
-  type NetworkServiceRegistry,
-} from "nsm-sdk/core";
+import { type EndpointRegistry, type NetworkServiceRegistry } from "nsm-sdk/core";
+import { matchesEndpointQuery, matchesServiceQuery, type Labels } from "nsm-sdk/registry";
 
 /** Two registries that know what they are told, and count who asks. */
 export interface Registries {

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { patchIpContext, Payload, type IPContext } from "nsm-sdk/api";
-import { Code, connectionState, NsmError } from "nsm-sdk/core";
+import { Code, NsmError } from "nsm-sdk/core";
+import { connectionState } from "nsm-sdk/elements/connection-state";
 import { linuxKernel } from "nsm-sdk/elements/cross-connect";
 import { pointToPointIpam } from "nsm-sdk/elements/ipam/point-to-point";
 import {
@@ -356,7 +357,7 @@ describe("a wire of cross-connect, its surroundings gone", () => {
       await client.kill();
       await expect.poll(() => linksOf(endpoint)).toEqual([]);
       await expect(refresh()).rejects.toMatchObject({ code: Code.NotFound });
-      expect(debugState()["cross-connect"]).toEqual({ links: 1 });
+      expect(debugState()["cross-connect"]).toEqual({ vWires: 1 });
       await close();
       expect(leftovers()).toEqual({});
     }));
@@ -431,7 +432,7 @@ describe("many wires of cross-connect", () => {
         const client = i % 2 === 0 ? one : two;
         connections.push(await ask({ id: `id-${i}`, mechanism: kernelMechanism(client.path, `nsm-${i}`) }));
       }
-      expect(debugState()["cross-connect"]).toEqual({ links: 100 });
+      expect(debugState()["cross-connect"]).toEqual({ vWires: 100 });
 
       let [turns, open] = [0, true];
       const count = (): void => {
@@ -472,7 +473,7 @@ describe("a forwarder after another one, in the kernel", () => {
       const fresh = sampleRequest(clock.now()).connection!.path!.pathSegments[0]!;
       const path = { ...kept.path!, pathSegments: [fresh, ...kept.path!.pathSegments.slice(1)] };
       await second.send({ ...sampleRequest(clock.now()), connection: { ...kept, path } });
-      expect(second.debugState()["cross-connect"]).toEqual({ links: 1, journal: 2, timers: 1 });
+      expect(second.debugState()["cross-connect"]).toEqual({ vWires: 1, journal: 2, timers: 1 });
       expect([await shown(client, "nsm-1"), await shown(endpoint, "fw-1")]).toEqual(before);
 
       await clock.advance(TOKEN_LIFETIME_MS / 2);

@@ -5,12 +5,12 @@ import {
   Context,
   ContextKey,
   NsmError,
-  registrationPath,
-  registrationState,
   Slot,
   type ChainElement,
   type EndpointRegistry,
 } from "../../../src/core/index.js";
+import { registrationPath } from "../../../src/wire/index.js";
+import { registrationState } from "../../../src/registry/elements/registration-state/index.js";
 import { begin } from "../../../src/registry/elements/begin/index.js";
 import { expire } from "../../../src/registry/elements/expire/index.js";
 import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";

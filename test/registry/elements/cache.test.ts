@@ -20,18 +20,17 @@ import {
   type NetworkServiceEndpointResponse,
 } from "../../../src/api/index.js";
 import {
-  cachedOnly,
   Code,
   Context,
   endpointRegistryChain,
   networkServiceRegistryChain,
   NsmError,
-  uncached,
   type ChainElement,
   type EndpointRegistry,
 } from "../../../src/core/index.js";
+import { cachedOnly, bypassCache } from "../../../src/registry/index.js";
 import { cache } from "../../../src/registry/elements/cache/index.js";
-import { endpointKind, networkServiceKind } from "../../../src/registry/kinds/index.js";
+import { endpointKind, networkServiceKind } from "../../../src/registry/kinds.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../../src/registry/stores/memory/index.js";
 import {
   describeRegistryElement,
@@ -298,7 +297,7 @@ describe("cache", () => {
     cut();
     expect(await find(icmp)).toEqual(["tcp://a:1", "tcp://b:1"]);
     expect(await find({ name: "b" })).toEqual(["tcp://b:1"]);
-    await expect(find(icmp, ctx.with(uncached, true))).rejects.toMatchObject({ code: Code.Unavailable });
+    await expect(find(icmp, ctx.with(bypassCache, true))).rejects.toMatchObject({ code: Code.Unavailable });
 
     cached.silent = true;
     const found = find(icmp);
@@ -339,7 +338,7 @@ describe("cache", () => {
     await find(icmp);
     await clock.settle();
     asked();
-    expect(await find(icmp, ctx.with(uncached, true))).toEqual(["tcp://a:1"]);
+    expect(await find(icmp, ctx.with(bypassCache, true))).toEqual(["tcp://a:1"]);
     expect(asked()).toBe(1);
     await clear();
   });

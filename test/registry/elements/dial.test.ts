@@ -7,7 +7,7 @@ import {
   networkServiceRegistryChain,
   remoteUrl,
 } from "../../../src/core/index.js";
-import { memoryNetwork } from "../../../src/outbound/index.js";
+import { memoryNetwork } from "../../../src/memory/index.js";
 import { dialEndpoints, dialNetworkServices } from "../../../src/registry/elements/dial/index.js";
 import { recorder, sampleEndpoint, virtualClock } from "../../../src/testing/index.js";
 import { listen } from "../support.js";
@@ -15,7 +15,7 @@ import { listen } from "../support.js";
 const clock = virtualClock();
 const network = memoryNetwork({ clock });
 const ctx = Context.background({ clock });
-const links = network.links({ name: "client" });
+const remotes = network.remotes({ name: "client" });
 
 describe("dial", () => {
   test("calls the address of the call, else its own", async () => {
@@ -25,7 +25,7 @@ describe("dial", () => {
       network.listen("tcp://own:1", { endpoints: endpointRegistryChain([own]) }),
       network.listen("tcp://other:1", { endpoints: endpointRegistryChain([other]) }),
     ];
-    const chain = endpointRegistryChain([dialEndpoints({ links, url: "tcp://own:1" })]);
+    const chain = endpointRegistryChain([dialEndpoints({ remotes, url: "tcp://own:1" })]);
     await chain.register(ctx, sampleEndpoint(0));
     await chain.unregister(ctx.with(remoteUrl, "tcp://other:1"), sampleEndpoint(0));
     expect(own.calls).toEqual(["register"]);
@@ -37,14 +37,14 @@ describe("dial", () => {
     const seen = recorder();
     const networkServices = networkServiceRegistryChain([seen]);
     const server = network.listen("tcp://own:1", { networkServices });
-    const chain = networkServiceRegistryChain([dialNetworkServices({ links, url: "tcp://own:1" })]);
+    const chain = networkServiceRegistryChain([dialNetworkServices({ remotes, url: "tcp://own:1" })]);
     expect((await chain.register(ctx, NetworkServiceEntry.create({ name: "icmp" }))).name).toBe("icmp");
     expect(seen.calls).toEqual(["register"]);
     server.close();
   });
 
   test("fails a call that nobody has an address for, Finds included", async () => {
-    const chain = endpointRegistryChain([dialEndpoints({ links })]);
+    const chain = endpointRegistryChain([dialEndpoints({ remotes })]);
     const refused = { code: Code.FailedPrecondition };
     await expect(chain.register(ctx, sampleEndpoint(0))).rejects.toMatchObject(refused);
     await expect(chain.unregister(ctx, sampleEndpoint(0))).rejects.toMatchObject(refused);
@@ -54,7 +54,7 @@ describe("dial", () => {
 
   test("ends a plain Find when the registry does, and makes the end of a watch an error", async () => {
     const server = network.listen("tcp://own:1", { endpoints: endpointRegistryChain([]) });
-    const chain = endpointRegistryChain([dialEndpoints({ links, url: "tcp://own:1" })]);
+    const chain = endpointRegistryChain([dialEndpoints({ remotes, url: "tcp://own:1" })]);
     const plain = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: false }));
     const watch = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: true }));
     await clock.settle();

@@ -1,13 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromTimestamp, toTimestamp, type NetworkServiceEndpoint } from "../../../src/api/index.js";
-import {
-  Code,
-  ContextKey,
-  endpointRegistryChain,
-  peer,
-  registrationState,
-  type Context,
-} from "../../../src/core/index.js";
+import { Code, ContextKey, endpointRegistryChain, peer, type Context } from "../../../src/core/index.js";
+import { registrationState } from "../../../src/registry/elements/registration-state/index.js";
 import { begin } from "../../../src/registry/elements/begin/index.js";
 import { connect } from "../../../src/registry/elements/connect/index.js";
 import { expire } from "../../../src/registry/elements/expire/index.js";

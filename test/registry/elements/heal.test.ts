@@ -5,14 +5,14 @@ import {
   Code,
   endpointRegistryChain,
   NsmError,
-  registrationState,
   type ChainElement,
   type EndpointRegistry,
 } from "../../../src/core/index.js";
+import { registrationState } from "../../../src/registry/elements/registration-state/index.js";
 import { delayed } from "../../../src/registry/delayed.js";
 import { begin } from "../../../src/registry/elements/begin/index.js";
 import { heal } from "../../../src/registry/elements/heal/index.js";
-import { endpointKind } from "../../../src/registry/kinds/index.js";
+import { endpointKind } from "../../../src/registry/kinds.js";
 import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
 import {
   describeRegistryElement,

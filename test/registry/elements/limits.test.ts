@@ -3,14 +3,14 @@ import {
   Code,
   endpointRegistryChain,
   NsmError,
-  registrationState,
   type ChainElement,
   type Elements,
   type EndpointRegistry,
 } from "../../../src/core/index.js";
+import { registrationState } from "../../../src/registry/elements/registration-state/index.js";
 import { begin } from "../../../src/registry/elements/begin/index.js";
 import { limits } from "../../../src/registry/elements/limits/index.js";
-import { endpointKind } from "../../../src/registry/kinds/index.js";
+import { endpointKind } from "../../../src/registry/kinds.js";
 import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
 import {
   describeRegistryElement,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { toTimestamp, type NetworkServiceEndpoint } from "../../../src/api/index.js";
-import { registrationState } from "../../../src/core/index.js";
+import { registrationState } from "../../../src/registry/elements/registration-state/index.js";
 import { begin } from "../../../src/registry/elements/begin/index.js";
 import { refresh } from "../../../src/registry/elements/refresh/index.js";
 import {

@@ -4,11 +4,11 @@ import {
   Context,
   logger,
   NsmError,
-  registrationState,
   silent,
   type Elements,
   type EndpointRegistry,
 } from "../../../src/core/index.js";
+import { registrationState } from "../../../src/registry/elements/registration-state/index.js";
 import { begin } from "../../../src/registry/elements/begin/index.js";
 import { expire } from "../../../src/registry/elements/expire/index.js";
 import { registerLog, registrationLog } from "../../../src/registry/elements/registration-log/index.js";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromTimestamp, toTimestamp } from "../../../src/api/index.js";
-import { Code, registrationState } from "../../../src/core/index.js";
+import { Code } from "../../../src/core/index.js";
+import { registrationState } from "../../../src/registry/elements/registration-state/index.js";
 import { begin } from "../../../src/registry/elements/begin/index.js";
 import { setRegistrationTime } from "../../../src/registry/elements/set-registration-time/index.js";
 import { describeRegistryElement, failOnce, runRegistry } from "../../../src/testing/index.js";

@@ -3,12 +3,11 @@ import { toTimestamp, type NetworkServiceEndpoint } from "../../../src/api/index
 import {
   Code,
   peer,
-  registrationPath,
   type ChainElement,
   type Context,
   type EndpointRegistry,
-  type RegistrationPath,
 } from "../../../src/core/index.js";
+import { registrationPath, type RegistrationPath } from "../../../src/wire/index.js";
 import { insecureTokens, type TokenGenerator } from "../../../src/identity/index.js";
 import { ownTokenExpiry, updatePath } from "../../../src/registry/elements/update-path/index.js";
 import { checkContext, describeRegistryElement, failOnce, runRegistry } from "../../../src/testing/index.js";

@@ -4,7 +4,7 @@
  *
  * @example
  * const inodeUrl = `file:///proc/${process.pid}/ns/net`;
- * chain([..., clientUrl(url), dial({ links }), kernelClient({ inodeUrl }), connectClient()]); // nsc
+ * chain([..., clientUrl(url), dial({ remotes }), kernelClient({ inodeUrl }), connectClient()]); // nsc
  * chain([..., mechanismsServer({ KERNEL: kernelServer() })]); // nse
  *
  * @packageDocumentation

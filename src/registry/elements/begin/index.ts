@@ -23,13 +23,13 @@ import {
   log,
   NsmError,
   registrationEvents,
-  registrationPath,
   type Context,
   type RegistrationEvents,
   type Registry,
   type RegistryElement,
   type RegistryEntry,
 } from "../../../core/index.js";
+import { registrationPath } from "../../../wire/index.js";
 import { isAbout } from "../../is-about.js";
 import { Life, Names, type Name } from "./names.js";
 

@@ -1,18 +1,17 @@
 import {
-  atEnd,
   Code,
   connectionEnd,
   explain,
   log,
   NsmError,
-  registrationPath,
-  SerialQueue,
   type Context,
   type EventOptions,
   type EventOutcome,
-  type RegistrationPath,
   type RegistryEntry,
 } from "../../../core/index.js";
+import { atEnd } from "../../../core/until.js";
+import { registrationPath, type RegistrationPath } from "../../../wire/index.js";
+import { SerialQueue } from "../../../core/serial-queue.js";
 
 /** What is remembered of the last good Register. */
 export interface Established<E> {

@@ -13,7 +13,7 @@ import {
 } from "rxjs";
 import { Code, NsmError, type Context, type Registry, type RegistryEntry } from "../../../core/index.js";
 import { EntryIndex } from "../../entry-index.js";
-import type { EntryChoices, RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import type { EntryChoices, RegistryKind, WatchableQuery } from "../../kinds.js";
 
 /** What a group calls while it follows the registry. */
 interface Follower {

@@ -11,24 +11,23 @@
  * Both registries. Right before dial or connect; after local-bypass. Watches pass through.
  *
  * @example
- * endpointRegistryChain([localBypass({ url }), cache({ kind: endpointKind, until }), dialEndpoints({ links, url })]);
+ * endpointRegistryChain([localBypass({ url }), cache({ kind: endpointKind, until }), dialEndpoints({ remotes, url })]);
  *
  * @packageDocumentation
  */
 import { catchError, defer, from, raceWith, switchMap, tap, throwError, type Observable } from "rxjs";
 import {
-  atEnd,
-  cachedOnly,
   Context,
-  endpointChoice,
   log,
   logger,
-  uncached,
   type Registry,
   type RegistryElement,
   type RegistryEntry,
 } from "../../../core/index.js";
-import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import { atEnd } from "../../../core/until.js";
+import { cachedOnly, bypassCache } from "../../bypass-cache.js";
+import { endpointChoice } from "../../endpoint-choice.js";
+import type { RegistryKind, WatchableQuery } from "../../kinds.js";
 import { delayed } from "../../delayed.js";
 import { isAbout } from "../../is-about.js";
 import { Changes } from "./changes.js";
@@ -192,9 +191,9 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
       if (query.watch) return next.find(ctx, query);
       return defer(() => {
         const asked = kind.asked(query);
-        const fresh = ctx.get(uncached) ? [] : known(ctx, asked);
+        const fresh = ctx.get(bypassCache) ? [] : known(ctx, asked);
         if (fresh.length > 0) return from(fresh.map((entry) => kind.found(entry, false)));
-        const before = ctx.get(uncached) ? [] : lastKnown(ctx, asked);
+        const before = ctx.get(bypassCache) ? [] : lastKnown(ctx, asked);
         if (ctx.get(cachedOnly)) return from(before.map((entry) => kind.found(entry, false)));
         let shown: E | undefined;
         const answer = next.find(ctx, query).pipe(

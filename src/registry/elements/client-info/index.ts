@@ -6,7 +6,7 @@
  * Registry of endpoints, client or server side. Anywhere before connect or the store.
  *
  * @example
- * endpointRegistryChain([begin(), clientInfo(), dialEndpoints({ links, url })]);
+ * endpointRegistryChain([begin(), clientInfo(), dialEndpoints({ remotes, url })]);
  *
  * @packageDocumentation
  */

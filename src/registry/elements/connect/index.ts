@@ -6,13 +6,13 @@
  * Both registries, server side, last or before what also wants to see the calls.
  *
  * @example
- * endpointRegistryChain([updatePath({ tokens }), begin(), connect(links.to("tcp://10.0.0.9:5002").endpoints)]);
+ * endpointRegistryChain([updatePath({ tokens }), begin(), connect(remotes.to("tcp://10.0.0.9:5002").endpoints)]);
  *
  * @packageDocumentation
  */
 import { concat, merge } from "rxjs";
 import { log, throwFailures, type Registry, type RegistryElement } from "../../../core/index.js";
-import type { WatchableQuery } from "../../kinds/index.js";
+import type { WatchableQuery } from "../../kinds.js";
 
 /** See the module's description. */
 export function connect<E, Q extends WatchableQuery, F>(client: Registry<E, Q, F>): RegistryElement<E, Q, F> {

@@ -6,7 +6,7 @@
  * Both registries, client side, last. Throws FAILED_PRECONDITION without an address.
  *
  * @example
- * endpointRegistryChain([begin(), retry(), dialEndpoints({ links, url: "tcp://10.0.0.9:5002" })]);
+ * endpointRegistryChain([begin(), retry(), dialEndpoints({ remotes, url: "tcp://10.0.0.9:5002" })]);
  *
  * @packageDocumentation
  */
@@ -18,32 +18,32 @@ import {
   type ChainElement,
   type Context,
   type EndpointRegistry,
-  type Link,
-  type Links,
+  type Remote,
+  type Remotes,
   type NetworkServiceRegistry,
   type Registry,
   type RegistryElement,
 } from "../../../core/index.js";
-import type { WatchableQuery } from "../../kinds/index.js";
+import type { WatchableQuery } from "../../kinds.js";
 
 /** Where to. */
 export interface DialOptions {
-  readonly links: Links;
+  readonly remotes: Remotes;
   /** For calls that say nothing themselves. */
   readonly url?: string | undefined;
 }
 
 /** Ends a client chain of the registry of network services. */
 export const dialNetworkServices = (options: DialOptions): ChainElement<NetworkServiceRegistry> =>
-  dial(options, (link) => link.networkServices);
+  dial(options, (remote) => remote.networkServices);
 
 /** Ends a client chain of the registry of endpoints. */
 export const dialEndpoints = (options: DialOptions): ChainElement<EndpointRegistry> =>
-  dial(options, (link) => link.endpoints);
+  dial(options, (remote) => remote.endpoints);
 
 function dial<E, Q extends WatchableQuery, F>(
-  { links, url }: DialOptions,
-  pick: (link: Link) => Registry<E, Q, F>,
+  { remotes, url }: DialOptions,
+  pick: (remote: Remote) => Registry<E, Q, F>,
 ): RegistryElement<E, Q, F> {
   const target = (ctx: Context): Registry<E, Q, F> => {
     const address = ctx.get(remoteUrl) ?? url;
@@ -53,7 +53,7 @@ function dial<E, Q extends WatchableQuery, F>(
         "no address of a registry: neither the call nor the chain has one",
       );
     }
-    return pick(links.to(address));
+    return pick(remotes.to(address));
   };
 
   return {

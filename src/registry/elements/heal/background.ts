@@ -1,4 +1,5 @@
-import { atEnd, log, Slot, type Context } from "../../../core/index.js";
+import { log, Slot, type Context } from "../../../core/index.js";
+import { atEnd } from "../../../core/until.js";
 
 /**
  * What an element does between the calls of a registration: one piece of work each, which ends when it is

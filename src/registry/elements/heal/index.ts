@@ -8,7 +8,7 @@
  *
  * @example
  * endpointRegistryChain([
- *   begin(), registrationState(), retry(), heal({ kind: endpointKind, until }), dialEndpoints({ links, url }),
+ *   begin(), registrationState(), retry(), heal({ kind: endpointKind, until }), dialEndpoints({ remotes, url }),
  * ]);
  *
  * @packageDocumentation
@@ -43,7 +43,7 @@ import {
   type RegistryEntry,
 } from "../../../core/index.js";
 import { Background } from "./background.js";
-import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import type { RegistryKind, WatchableQuery } from "../../kinds.js";
 import { persist } from "../../persist.js";
 import { delayed } from "../../delayed.js";
 import { ESTABLISHED_MS, steadyWatch } from "../../steady-watch.js";

@@ -15,7 +15,7 @@
  */
 import { defer, finalize, throwError } from "rxjs";
 import { Code, NsmError, Slot, type RegistryElement, type RegistryEntry } from "../../../core/index.js";
-import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import type { RegistryKind, WatchableQuery } from "../../kinds.js";
 
 /** How much a registry takes. */
 export interface Limits {

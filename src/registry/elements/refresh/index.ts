@@ -6,7 +6,7 @@
  * Network services need none: they do not expire.
  *
  * @example
- * endpointRegistryChain([begin(), registrationState(), refresh({ until }), dialEndpoints({ links, url })]);
+ * endpointRegistryChain([begin(), registrationState(), refresh({ until }), dialEndpoints({ remotes, url })]);
  *
  * @packageDocumentation
  */

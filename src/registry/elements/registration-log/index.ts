@@ -14,7 +14,6 @@
 import type { NetworkServiceEndpoint } from "../../../api/index.js";
 import {
   eventCause,
-  FailureLog,
   log,
   Slot,
   type ChainElement,
@@ -23,6 +22,7 @@ import {
   type RegistryElement,
   type RegistryEntry,
 } from "../../../core/index.js";
+import { FailureLog } from "../../../core/failure-log.js";
 
 /** A registration as it was logged. */
 interface Logged {

@@ -6,7 +6,7 @@
  * Both registries, client side. After begin.
  *
  * @example
- * endpointRegistryChain([begin(), retry(), dialEndpoints({ links, url })]);
+ * endpointRegistryChain([begin(), retry(), dialEndpoints({ remotes, url })]);
  *
  * @packageDocumentation
  */

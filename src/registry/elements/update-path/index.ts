@@ -22,12 +22,11 @@ import {
   log,
   NsmError,
   peer,
-  registrationPath,
   type Context,
-  type RegistrationPath,
   type RegistryElement,
   type RegistryEntry,
 } from "../../../core/index.js";
+import { registrationPath, type RegistrationPath } from "../../../wire/index.js";
 import { assertTokenOfPeer, subjectOf, type TokenGenerator } from "../../../identity/index.js";
 
 /** When the token that this hop made for the call runs out. Set by update-path, read by expire. */

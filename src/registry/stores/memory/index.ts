@@ -22,12 +22,7 @@ import type {
   RegistryElement,
   RegistryEntry,
 } from "../../../core/index.js";
-import {
-  endpointKind,
-  networkServiceKind,
-  type RegistryKind,
-  type WatchableQuery,
-} from "../../kinds/index.js";
+import { endpointKind, networkServiceKind, type RegistryKind, type WatchableQuery } from "../../kinds.js";
 import { EntryIndex } from "../../entry-index.js";
 import { inSlices } from "../../in-slices.js";
 import { isAbout } from "../../is-about.js";

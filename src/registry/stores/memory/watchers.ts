@@ -1,7 +1,7 @@
 import type { Subscriber } from "rxjs";
 import type { RegistryEntry } from "../../../core/index.js";
 import { inSlices } from "../../in-slices.js";
-import type { RegistryKind, WatchableQuery } from "../../kinds/index.js";
+import type { RegistryKind, WatchableQuery } from "../../kinds.js";
 
 interface Watcher<E, F> {
   readonly asked: E | undefined;

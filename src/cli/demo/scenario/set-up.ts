@@ -1,0 +1,26 @@
+import { startFirewall, startMesh, type FirewallEndpoint, type Mesh } from "./programs.js";
+import type { StepContext } from "./step.js";
+
+const TRUST_DOMAIN = "nsm.demo";
+const roles = ["registry", "nsmgr", "forwarder", "fw-1", "fw-2", "nsc"];
+
+/** Certificates for everybody, the programs of a mesh, and a firewall that registers with it. */
+export async function setUp({
+  machine,
+  checks,
+}: StepContext): Promise<{ mesh: Mesh; firewall: FirewallEndpoint }> {
+  await checks.run("certificates", async (say) => {
+    await machine.identify(TRUST_DOMAIN, roles);
+    say(`${roles.length} SPIFFE ids of ${TRUST_DOMAIN}: mutual TLS between all`);
+  });
+  const mesh = await checks.run("mesh started", async (say) => {
+    say("registry, nsmgr and forwarder, each a process");
+    return startMesh(machine);
+  });
+  const firewall = await checks.run("firewall endpoint started", async (say) => {
+    const started = await startFirewall(machine, "fw-1");
+    say(`fw-1 in ${started.namespace.name}, registered`);
+    return started;
+  });
+  return { mesh, firewall };
+}

@@ -1,0 +1,26 @@
+/**
+ * Gives each connection its slots, and releases their values when the connection is closed or its first Request
+ * fails: the last one first, failures collected into one error.
+ *
+ * Both sides. After update-path and begin, before every element that remembers something.
+ *
+ * @example
+ * chain([updatePath({ name }), beginServer(), connectionState(), pointToPointIpam({ prefixes })]);
+ *
+ * @packageDocumentation
+ */
+import { connectionOf } from "../../api/index.js";
+import { StateStore, type NetworkServiceElement, type StateKeeper } from "../../core/index.js";
+
+/** Slots for the connections that pass through, by id. */
+export function connectionState(): NetworkServiceElement & StateKeeper {
+  const store = new StateStore();
+  return {
+    name: "connection-state",
+    debugState: () => ({ connections: store.size }),
+    exchange: (before, after) => store.exchange(before, after),
+    request: (ctx, request, next) =>
+      store.keep(ctx, connectionOf(request).id, (c) => next.request(c, request)),
+    close: (ctx, connection, next) => store.drop(ctx, connection.id, (c) => next.close(c, connection)),
+  };
+}

@@ -1,0 +1,20 @@
+import { readMemory } from "./memory.js";
+import { encodeName } from "./encode-name.js";
+import type { PacketFilter } from "../element/packet-filter.js";
+
+const TABLE_PREFIX = "nsm-firewall-";
+
+/** The table of a firewall, by the endpoint's name. */
+export function tableName(endpoint: string): string {
+  return `${TABLE_PREFIX}${encodeName(endpoint)}`;
+}
+
+/** Removes the tables of firewalls whose process is gone, and whose interfaces are gone too. */
+export async function removeAbandoned(filter: PacketFilter, own: string): Promise<void> {
+  for (const table of await filter.abandonedTables()) {
+    if (table === own || !table.startsWith(TABLE_PREFIX)) continue;
+    const { links } = readMemory((await filter.counters(table)).keys());
+    const standing = await Promise.all(links.map(({ name }) => filter.link(name)));
+    if (standing.every((link) => link === undefined)) await filter.deleteTable(table);
+  }
+}

@@ -1,0 +1,7 @@
+/**
+ * Files and directories that a program reads, writes and follows.
+ *
+ * @packageDocumentation
+ */
+export { directoryWatch, type DirectoryWatchOptions } from "./directory-watch.js";
+export { makeDirectory } from "./make-directory.js";

@@ -1,0 +1,49 @@
+import type { DependencyContainer } from "tsyringe";
+import type { DebugState } from "../../core/index.js";
+import type { Transport } from "../../chains/endpoint/index.js";
+import { grpcServer, type Services } from "../../inbound/index.js";
+import type { Running } from "./program.js";
+import { Tokens } from "./tokens.js";
+
+/** What a program offers, and what it holds. */
+export interface Served extends Services {
+  debugState(): DebugState;
+}
+
+/** Serves a chain's services under the program's identity. The chain is made when the real addresses are known. */
+export async function serve(
+  app: DependencyContainer,
+  listenOn: readonly string[],
+  servicesAt: (listenOn: readonly string[]) => Served,
+): Promise<Running> {
+  let served: Served | undefined;
+  const server = await grpcServer({
+    identity: app.resolve(Tokens.identity),
+    listenOn,
+    services: (addresses) => (served = servicesAt(addresses)),
+    clock: app.resolve(Tokens.clock),
+    logger: app.resolve(Tokens.logger),
+    limits: app.resolve(Tokens.limits),
+  });
+  return {
+    listenOn: server.listenOn,
+    stop: () => server.close(),
+    debugState: () => ({ ...served!.debugState(), ...server.debugState() }),
+  };
+}
+
+/** gRPC as the container has it. */
+export function transport(app: DependencyContainer): Transport {
+  return {
+    remotes: app.resolve(Tokens.remotes),
+    serve: (listenOn, services) =>
+      grpcServer({
+        identity: app.resolve(Tokens.identity),
+        listenOn,
+        services,
+        clock: app.resolve(Tokens.clock),
+        logger: app.resolve(Tokens.logger),
+        limits: app.resolve(Tokens.limits),
+      }),
+  };
+}

@@ -1,0 +1,23 @@
+/**
+ * Gives each registration its slots, by name, and releases their values when it is unregistered or its first Register
+ * fails. For both registries.
+ *
+ * After begin, before every element that remembers something.
+ *
+ * @example
+ * endpointRegistryChain([updatePath({ name }), begin({ kind: endpointKind, until }), registrationState(), expire()]);
+ *
+ * @packageDocumentation
+ */
+import { StateStore, type RegistryElement, type RegistryEntry } from "../../../core/index.js";
+
+/** Slots for the registrations that pass through. */
+export function registrationState<E extends RegistryEntry, Q, F>(): RegistryElement<E, Q, F> {
+  const store = new StateStore();
+  return {
+    name: "registration-state",
+    debugState: () => ({ registrations: store.size }),
+    register: (ctx, entry, next) => store.keep(ctx, entry.name, (c) => next.register(c, entry)),
+    unregister: (ctx, entry, next) => store.drop(ctx, entry.name, (c) => next.unregister(c, entry)),
+  } as RegistryElement<E, Q, F>;
+}

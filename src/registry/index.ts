@@ -1,0 +1,19 @@
+/**
+ * For authors of registry stores and elements: both kinds of registry, how entries match queries and clients, and
+ * indexes over many entries.
+ *
+ * @packageDocumentation
+ */
+export { endpointChoice, type EndpointChoice } from "./endpoint-choice.js";
+export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";
+export {
+  labelsMatch,
+  fittingEndpoints,
+  matchEndpoints,
+  matchForwarders,
+  type EndpointSource,
+  type Labels,
+} from "./matching.js";
+export { cachedOnly, bypassCache } from "./bypass-cache.js";
+export { EntryIndex } from "./entry-index.js";
+export * from "./kinds.js";

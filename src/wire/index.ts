@@ -1,0 +1,19 @@
+/**
+ * The NSM v1 protocol on the wire, for both ends of a call: addresses, headers, and how errors travel.
+ *
+ * @packageDocumentation
+ */
+export {
+  registrationPath,
+  type RegistrationPath,
+  type RegistrationPathHolder,
+  type RegistrationSegment,
+} from "./registration-path.js";
+export { isLocalHost, isLocalUrl } from "./locality.js";
+export { invalidAddress, unixPath, type AddressUse } from "./address.js";
+export { decodePath, encodePath, MAX_PATH_LENGTH, PATH_HEADER } from "./path-header.js";
+export { statusOf, type WireStatus } from "./status.js";
+export { targetOf } from "./target.js";
+export { grpcTracing, parseTracing, TRACING_HEADER, type GrpcTracing } from "./grpc-tracing.js";
+export { publicUrl } from "./public-url.js";
+export { callAborted, callFailed } from "./call-error.js";

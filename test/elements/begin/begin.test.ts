@@ -1,0 +1,552 @@
+import { describe, expect, test } from "vitest";
+import { State, type Connection } from "../../../src/api/index.js";
+import {
+  Code,
+  connectionEvents,
+  eventCause,
+  LiveConnections,
+  NsmError,
+  type ConnectionEvents,
+  type EventCause,
+  type NetworkServiceElement,
+} from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { beginClient, beginServer } from "../../../src/elements/begin/index.js";
+import { updatePath } from "../../../src/elements/update-path/index.js";
+import {
+  checkContext,
+  describeElement,
+  failAfter,
+  failOnce,
+  hold,
+  recorder,
+  run,
+} from "../../../src/testing/index.js";
+
+/** Hands the events of the last call out to the test. */
+function grabEvents(): NetworkServiceElement & { events: ConnectionEvents } {
+  const grabbed = {
+    name: "grab-events",
+    events: undefined as unknown as ConnectionEvents,
+    request: async (ctx, request, next) => {
+      grabbed.events = ctx.get(connectionEvents)!;
+      return next.request(ctx, request);
+    },
+  } as NetworkServiceElement & { events: ConnectionEvents };
+  return grabbed;
+}
+
+/** Fails every call while switched on. */
+function failing(): NetworkServiceElement & { on: boolean } {
+  const refuse = (): never => {
+    throw new NsmError(Code.Unavailable, "switched to fail");
+  };
+  const element = {
+    name: "failing",
+    on: false,
+    request: async (ctx, request, next) => (element.on ? refuse() : next.request(ctx, request)),
+    close: async (ctx, connection, next) => (element.on ? refuse() : next.close(ctx, connection)),
+  } as NetworkServiceElement & { on: boolean };
+  return element;
+}
+
+describeElement("begin/server", () => beginServer(), { before: [updatePath({ name: "server" })] });
+describeElement("begin/client", () => beginClient(), { before: [updatePath({ name: "client" })] });
+
+describe.each([
+  ["begin/server", beginServer],
+  ["begin/client", beginClient],
+])("%s", (_name, begin) => {
+  test("runs the calls of one connection one after the other and those of others beside them", async () => {
+    const tail = hold();
+    const seen = recorder();
+    const { request, leftovers, close, clock } = run([updatePath({ name: "a" }), begin(), seen, tail]);
+    const first = request({ id: "one" });
+    const second = request({ id: "one" });
+    const other = request({ id: "two" });
+    await clock.settle();
+    expect(tail.waiting).toBe(2);
+    expect(new Set(seen.requests.map(({ connection }) => connection!.id)).size).toBe(2);
+    tail.release();
+    const one = await second;
+    await first;
+    const two = await other;
+    await close(one);
+    await close(two);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("closes what was established last, whatever the caller brings", async () => {
+    const seen = recorder();
+    const enrich: NetworkServiceElement = {
+      name: "enrich",
+      request: async (ctx, request, next) => ({ ...(await next.request(ctx, request)), payload: "IP" }),
+    };
+    const { request, close } = run([updatePath({ name: "a" }), begin(), seen, enrich]);
+    const connection = await request();
+    await close({ ...connection, payload: "", labels: { stripped: "yes" } });
+    expect(seen.closes).toHaveLength(1);
+    expect(seen.closes[0]).toMatchObject({ payload: "IP", labels: {} });
+  });
+
+  test("leaves nothing behind a first Request that failed", async () => {
+    const fail = failing();
+    const { request, leftovers } = run([updatePath({ name: "a" }), begin(), connectionState(), fail]);
+    fail.on = true;
+    await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(leftovers()).toEqual({});
+  });
+
+  test("keeps what was established when a refresh fails", async () => {
+    const fail = failing();
+    const seen = recorder();
+    const { request, close, leftovers } = run([updatePath({ name: "a" }), begin(), seen, fail]);
+    const connection = await request();
+    fail.on = true;
+    await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
+    fail.on = false;
+    await close(connection);
+    expect(seen.closes).toHaveLength(1);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("forgets the connection even when the Close fails, and passes the failure on", async () => {
+    const fail = failing();
+    const { request, close, debugState } = run([updatePath({ name: "a" }), begin(), fail]);
+    const connection = await request();
+    fail.on = true;
+    await expect(close(connection)).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(debugState()).toEqual({});
+  });
+
+  test("says yes to the Close of a connection it does not know at the end of the path", async () => {
+    const seen = recorder();
+    const { request, close } = run([updatePath({ name: "a" }), begin(), seen]);
+    const connection = await request();
+    await close(connection);
+    await close(connection);
+    expect(seen.closes).toHaveLength(1);
+  });
+
+  test("sends the Close of a connection it does not know along its path", async () => {
+    const seen = recorder();
+    const { close } = run([updatePath({ name: "a" }), begin(), seen]);
+    const segments = ["a", "b"].map((name) => ({
+      name,
+      id: `${name}-1`,
+      token: "",
+      expires: undefined,
+      metrics: {},
+    }));
+    await close({
+      ...(await run([]).request()),
+      id: "a-1",
+      path: { index: 0, pathSegments: segments },
+    } as Connection);
+    expect(seen.closes.map(({ id }) => id)).toEqual(["a-1"]);
+  });
+
+  test("refuses a connection without an id when nothing gave it one", async () => {
+    const { request } = run([{ name: "update-path" }, begin()]);
+    await expect(request({ id: "" })).rejects.toMatchObject({ code: Code.InvalidArgument });
+  });
+
+  test("skips an event whose signal aborted before its turn", async () => {
+    const grab = grabEvents();
+    const seen = recorder();
+    const { request } = run([updatePath({ name: "a" }), begin(), grab, seen]);
+    await request();
+    await expect(grab.events.request({ signal: AbortSignal.abort() })).resolves.toBe("skipped");
+    expect(seen.requests).toHaveLength(1);
+  });
+
+  test("repeats the last good request as an event, with the time of the outer Request, each time in full", async () => {
+    const grab = grabEvents();
+    const budgets: (number | undefined)[] = [];
+    const measure: NetworkServiceElement = {
+      name: "measure",
+      request: (ctx, request, next) => {
+        budgets.push(ctx.remainingMs);
+        return next.request(ctx, request);
+      },
+    };
+    const { request, clock, ctx, close, leftovers } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      grab,
+      measure,
+    ]);
+    const connection = await ctx.withTimeout(7_000, (c) => request({}, c));
+    await clock.advance(60_000);
+    await expect(grab.events.request()).resolves.toBe("done");
+    await expect(grab.events.request()).resolves.toBe("done");
+    expect(budgets).toEqual([7_000, 7_000, 7_000]);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("gives events the most time that a Request from outside had, whatever the last one had", async () => {
+    const grab = grabEvents();
+    const budgets: (number | undefined)[] = [];
+    const { request, ctx } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      grab,
+      checkContext((c) => void budgets.push(c.remainingMs)),
+    ]);
+    await ctx.withTimeout(7_000, (c) => request({}, c));
+    await ctx.withTimeout(10, (c) => request({}, c));
+    await grab.events.request();
+    expect(budgets).toEqual([7_000, 10, 7_000]);
+  });
+
+  test("pre-empts an event under way when the user closes", async () => {
+    const grab = grabEvents();
+    const aborted: unknown[] = [];
+    let calls = 0;
+    const stuck: NetworkServiceElement = {
+      name: "stuck",
+      request: (ctx, request, next) =>
+        ++calls === 1
+          ? next.request(ctx, request)
+          : new Promise((_, reject) =>
+              ctx.signal.addEventListener("abort", () => {
+                aborted.push(ctx.signal.reason);
+                reject(ctx.signal.reason as Error);
+              }),
+            ),
+    };
+    const { request, close, leftovers } = run([updatePath({ name: "a" }), begin(), grab, stuck]);
+    const connection = await request();
+    const event = grab.events.request();
+    const outcome = expect(event).rejects.toMatchObject({ code: Code.Cancelled });
+    await Promise.resolve();
+    await close(connection);
+    await outcome;
+    expect(aborted).toHaveLength(1);
+    expect(grab.events.closed.aborted).toBe(true);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("skips events that wait behind a Close", async () => {
+    const grab = grabEvents();
+    const seen = recorder();
+    const { request, close } = run([updatePath({ name: "a" }), begin(), grab, seen]);
+    const connection = await request();
+    const closing = close(connection);
+    await expect(grab.events.request()).resolves.toBe("skipped");
+    await expect(grab.events.close()).resolves.toBe("skipped");
+    await closing;
+    expect(seen.closes).toHaveLength(1);
+  });
+
+  test("starts afresh for a Request that waited behind a Close", async () => {
+    const seen = recorder();
+    const { request, close, leftovers } = run([updatePath({ name: "a" }), begin(), connectionState(), seen]);
+    const connection = await request();
+    const closing = close(connection);
+    const again = request();
+    await closing;
+    await close(await again);
+    expect(seen.closes).toHaveLength(2);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("keeps a Request waiting until a Close under way has ended", async () => {
+    const order: string[] = [];
+    const gate = hold();
+    const slowClose: NetworkServiceElement = {
+      name: "slow-close",
+      request: async (ctx, r, next) => (order.push("request"), next.request(ctx, r)),
+      async close(ctx, connection, next) {
+        order.push("close begins");
+        await gate.close(ctx, connection, next);
+        order.push("close ends");
+      },
+    };
+    const { request, close, clock, leftovers } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      connectionState(),
+      slowClose,
+    ]);
+    const connection = await request();
+    const closing = close(connection);
+    await clock.settle();
+    const again = request();
+    await clock.settle();
+    gate.release();
+    await closing;
+    await close(await again);
+    expect(order).toEqual(["request", "close begins", "close ends", "request", "close begins", "close ends"]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("lets a Request that waits for its turn go when its time is over, and never sends it", async () => {
+    const gate = hold();
+    const seen = recorder();
+    const { request, close, clock, ctx, leftovers } = run([updatePath({ name: "a" }), begin(), seen, gate]);
+    const first = request();
+    await clock.settle();
+    const waiting = ctx.withTimeout(100, (c) => request({}, c));
+    const refused = expect(waiting).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    await clock.advance(100);
+    await refused;
+    gate.release();
+    const connection = await first;
+    await clock.settle();
+    expect(seen.requests).toHaveLength(1);
+    await close(connection);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("carries out a Close whose caller stopped waiting, with time of its own", async () => {
+    const gate = hold();
+    const remaining: (number | undefined)[] = [];
+    const { request, close, clock, ctx, leftovers } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      gate,
+      checkContext((c, method) => {
+        if (method === "close") remaining.push(c.remainingMs);
+      }),
+    ]);
+    gate.release();
+    const connection = await request();
+    gate.hold();
+    const refresh = request();
+    await clock.settle();
+    const closing = ctx.withTimeout(100, (c) => close(connection, c));
+    const refused = expect(closing).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+    await clock.advance(100);
+    await refused;
+    gate.release();
+    await refresh;
+    await clock.settle();
+    expect(remaining).toEqual([100]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("gives a Close that waited for its turn as much time as its caller had", async () => {
+    const gate = hold();
+    const remaining: (number | undefined)[] = [];
+    const seen = checkContext((c, method) => {
+      if (method === "close") remaining.push(c.remainingMs);
+    });
+    const { request, close, clock, ctx, leftovers } = run([updatePath({ name: "a" }), begin(), gate, seen]);
+    gate.release();
+    const connection = await request();
+    gate.hold();
+    const refresh = request();
+    await clock.settle();
+    const closing = ctx.withTimeout(5_000, (c) => close(connection, c));
+    await clock.advance(4_999);
+    gate.release();
+    await refresh;
+    await closing;
+    expect(remaining).toEqual([5_000]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("answers a Request at once whose caller has gone before it came", async () => {
+    const gate = hold();
+    const { request, close, ctx, clock, leftovers } = run([updatePath({ name: "a" }), begin(), gate]);
+    const first = request();
+    await clock.settle();
+    const gone = new Error("gone");
+    await expect(ctx.withSignal(AbortSignal.abort(gone), (c) => request({}, c))).rejects.toBe(gone);
+    gate.release();
+    await close(await first);
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each(["close", "reselect"])(
+    "leaves nothing in connection-state when an element before it refuses the Close of a %s",
+    async (why) => {
+      const grab = grabEvents();
+      const { request, close, debugState, leftovers } = run([
+        updatePath({ name: "a" }),
+        begin(),
+        failOnce(Code.PermissionDenied, "close"),
+        grab,
+        connectionState(),
+        failAfter(1, Code.Unavailable),
+      ]);
+      const connection = await request();
+      if (why === "close") {
+        await expect(close(connection)).rejects.toMatchObject({ code: Code.PermissionDenied });
+      } else {
+        const reselect =
+          begin === beginClient
+            ? grab.events.request({ reselect: true })
+            : request({ state: State.RESELECT_REQUESTED });
+        await expect(reselect).rejects.toMatchObject({ code: Code.Unavailable });
+        expect(debugState()).not.toHaveProperty("connection-state");
+        await close(connection);
+      }
+      expect(leftovers()).toEqual({});
+    },
+  );
+
+  test("says why a call is made", async () => {
+    const grab = grabEvents();
+    const causes: (EventCause | undefined)[] = [];
+    const { request } = run([
+      updatePath({ name: "a" }),
+      begin(),
+      grab,
+      checkContext((c) => void causes.push(c.get(eventCause))),
+    ]);
+    await request();
+    await grab.events.request({ cause: "refresh" });
+    await grab.events.request();
+    await grab.events.close({ cause: "timeout" });
+    expect(causes).toEqual(["user", "refresh", "upstream", "timeout"]);
+  });
+
+  test("requests a connection as an event's patch leaves it", async () => {
+    const grab = grabEvents();
+    const seen = recorder();
+    const { request } = run([updatePath({ name: "a" }), begin(), grab, seen]);
+    await request({ labels: { app: "one" } });
+    const patch = (connection: Connection): Connection => ({ ...connection, labels: { app: "two" } });
+    await grab.events.request({ patch });
+    await grab.events.request();
+    expect(seen.requests.map(({ connection }) => connection!.labels["app"])).toEqual(["one", "two", "two"]);
+  });
+
+  test("lists the connections that stand, and requests them all again", async () => {
+    const live = new LiveConnections();
+    const seen = recorder();
+    const fail = failing();
+    const { request, close } = run([updatePath({ name: "a" }), begin({ live }), seen, fail]);
+    const one = await request({ id: "one" });
+    await request({ id: "two" });
+    expect(await live.requestAll()).toEqual({ done: 2, failures: new Map() });
+    expect(seen.requests).toHaveLength(4);
+
+    fail.on = true;
+    const { done, failures } = await live.requestAll();
+    expect([done, failures.size]).toEqual([0, 2]);
+    fail.on = false;
+    await close(one);
+    expect(live.size).toBe(1);
+  });
+
+  test("never overlaps the calls of a connection under a thousand of them", async () => {
+    const active = new Map<string, number>();
+    let overlaps = 0;
+    const exclusive: NetworkServiceElement = {
+      name: "exclusive",
+      async request(ctx, request, next) {
+        const { id } = request.connection!;
+        if (active.has(id)) overlaps++;
+        active.set(id, 1);
+        await Promise.resolve();
+        active.delete(id);
+        return next.request(ctx, request);
+      },
+    };
+    const { request, close, leftovers } = run([updatePath({ name: "a" }), begin(), exclusive]);
+    await Promise.all(
+      Array.from({ length: 1_000 }, async (_, i) => {
+        const connection = await request({ id: `c-${i % 20}` });
+        await close(connection);
+      }),
+    );
+    expect(overlaps).toBe(0);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("is transparent inside another begin", async () => {
+    const { request, debugState } = run([updatePath({ name: "a" }), begin(), begin()]);
+    await request();
+    expect(debugState()).toEqual({ [begin().name]: { connections: 1 } });
+  });
+});
+
+describe("begin/server", () => {
+  test("closes what stands before it serves a Request for another choice", async () => {
+    const seen = recorder();
+    const { request, refresh } = run([updatePath({ name: "a" }), beginServer(), connectionState(), seen]);
+    await request({ networkServiceEndpointName: "old" });
+    const connection = await refresh({ state: State.RESELECT_REQUESTED, networkServiceEndpointName: "" });
+    expect(seen.closes.map((closed) => closed.networkServiceEndpointName)).toEqual(["old"]);
+    expect(connection.state).toBe(State.UP);
+  });
+});
+
+describe("begin/client", () => {
+  test("keeps what a heal has changed when the caller brings an older connection", async () => {
+    let endpointName = "old";
+    const grab = grabEvents();
+    const choose: NetworkServiceElement = {
+      name: "choose",
+      request: async (ctx, request, next) => ({
+        ...(await next.request(ctx, request)),
+        networkServiceEndpointName: request.connection!.networkServiceEndpointName || endpointName,
+      }),
+    };
+    const { request, refresh } = run([updatePath({ name: "a" }), beginClient(), grab, choose]);
+    await request({ networkServiceEndpointName: "" });
+    endpointName = "new";
+    await grab.events.request({ reselect: true });
+    const connection = await refresh();
+    expect(connection.networkServiceEndpointName).toBe("new");
+  });
+
+  test("takes labels, context and endpoint name from a caller who changed them", async () => {
+    const { request, refresh } = run([updatePath({ name: "a" }), beginClient()]);
+    await request({ labels: { app: "one" } });
+    const connection = await refresh({ labels: { app: "two" }, networkServiceEndpointName: "mine" });
+    expect(connection).toMatchObject({ labels: { app: "two" }, networkServiceEndpointName: "mine" });
+  });
+
+  test("keeps of a connection what the event's own reselect keeps", async () => {
+    const grab = grabEvents();
+    const seen = recorder();
+    const { request } = run([updatePath({ name: "a" }), beginClient(), grab, seen]);
+    await request({ networkServiceEndpointName: "nse", payload: "IP" });
+    await grab.events.request({ reselect: (connection) => ({ ...connection, payload: "" }) });
+    expect(seen.requests[1]!.connection).toMatchObject({ networkServiceEndpointName: "nse", payload: "" });
+  });
+
+  test("leaves most of an event's time to the Request when the Close of a reselect is not answered", async () => {
+    const grab = grabEvents();
+    const gate = hold();
+    const remaining: (number | undefined)[] = [];
+    const silentClose: NetworkServiceElement = {
+      name: "silent-close",
+      close: (ctx, connection, next) => gate.close(ctx, connection, next),
+      request: (ctx, r, next) => (remaining.push(ctx.remainingMs), next.request(ctx, r)),
+    };
+    const { request, ctx, clock } = run([updatePath({ name: "a" }), beginClient(), grab, silentClose]);
+    await ctx.withTimeout(15_000, (c) => request({}, c));
+    const event = grab.events.request({ cause: "heal", reselect: true });
+    await clock.advance(5_000);
+    await expect(event).resolves.toBe("done");
+    expect(remaining).toEqual([15_000, 10_000]);
+  });
+
+  test("closes once when a reselect needs several tries", async () => {
+    const grab = grabEvents();
+    const seen = recorder();
+    let refusals = 2;
+    const refuse: NetworkServiceElement = {
+      name: "refuse",
+      request: async (ctx, request, next) => {
+        if (request.connection!.state === State.RESELECT_REQUESTED && refusals-- > 0) {
+          throw new NsmError(Code.Unavailable, "not yet");
+        }
+        return next.request(ctx, request);
+      },
+    };
+    const { request } = run([updatePath({ name: "a" }), beginClient(), grab, seen, refuse]);
+    await request({ networkServiceEndpointName: "old" });
+    await expect(grab.events.request({ reselect: true })).rejects.toMatchObject({ code: Code.Unavailable });
+    await expect(grab.events.request({ reselect: true })).rejects.toMatchObject({ code: Code.Unavailable });
+    await expect(grab.events.request({ reselect: true })).resolves.toBe("done");
+    expect(seen.closes).toHaveLength(1);
+    expect(seen.requests.slice(1).map((r) => r.connection!.networkServiceEndpointName)).toEqual(["", "", ""]);
+  });
+});

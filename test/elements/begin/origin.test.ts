@@ -1,0 +1,176 @@
+import { describe, expect, test } from "vitest";
+import { Path, PathSegment, toTimestamp, type Connection } from "../../../src/api/index.js";
+import {
+  Code,
+  connectionEvents,
+  peer,
+  type ConnectionEvents,
+  type Context,
+  type NetworkServiceElement,
+} from "../../../src/core/index.js";
+import { beginServer } from "../../../src/elements/begin/index.js";
+import { updatePath } from "../../../src/elements/update-path/index.js";
+import { updateToken } from "../../../src/elements/update-token/index.js";
+import { insecureTokens } from "../../../src/identity/index.js";
+import { hold, run, sampleConnection, type Run } from "../../../src/testing/index.js";
+
+const tokenOf = (subject: string): string => insecureTokens({ subject })(undefined).token;
+
+/** A connection as it arrives through `segments`, each `name/id/token's subject`, the last one the caller's. */
+function via(...segments: string[]): Connection {
+  const pathSegments = segments.map((text) => {
+    const [name, id, subject] = text.split("/") as [string, string, string | undefined];
+    const token = subject ? tokenOf(subject) : "";
+    return PathSegment.create({ name, id, token, expires: toTimestamp(0) });
+  });
+  const index = pathSegments.length - 1;
+  return {
+    ...sampleConnection(0, { id: pathSegments[index]!.id }),
+    path: Path.create({ index, pathSegments }),
+  };
+}
+
+/** The call of a peer that shows a token with that subject. */
+const shownBy = (ctx: Context, subject: string): Context =>
+  ctx.with(peer, {
+    address: "10.0.0.1:1",
+    local: false,
+    token: { token: tokenOf(subject), expires: toTimestamp(0) },
+  });
+
+const secret = new Uint8Array(32);
+
+/** A hop; whatever knows the id of its segment may write it into a path. */
+async function hop(
+  ...behind: NetworkServiceElement[]
+): Promise<Run & { own: string; ask(c: Connection, ctx?: Context): Promise<Connection> }> {
+  const chain = run([
+    updatePath({ name: "hop", secret }),
+    beginServer(),
+    updateToken({ tokens: insecureTokens() }),
+    ...behind,
+  ]);
+  const probe = await run([updatePath({ name: "hop", secret })]).send({
+    connection: via("client/c"),
+    mechanismPreferences: [],
+  });
+  return {
+    ...chain,
+    own: probe.path!.pathSegments[1]!.id,
+    ask: (connection, ctx) => chain.send({ connection, mechanismPreferences: [] }, ctx),
+  };
+}
+
+/** The same connection, with our segment at its end, held by the segment before it. */
+const withOwn = (connection: Connection, own: string): Connection => ({
+  ...connection,
+  path: {
+    ...connection.path!,
+    pathSegments: [...connection.path!.pathSegments, PathSegment.create({ name: "hop", id: own })],
+  },
+});
+
+const DENIED = { code: Code.PermissionDenied };
+
+describe("begin/server and who began a connection", () => {
+  test("lets the one who began it refresh and close it, with new tokens", async () => {
+    const { ask, close, ctx, leftovers } = await hop();
+    const first = await ask(via("client/c"), shownBy(ctx, "spiffe://test/client"));
+    await ask(first, shownBy(ctx, "spiffe://test/client"));
+    await close(first, shownBy(ctx, "spiffe://test/client"));
+    expect(leftovers()).toEqual({});
+  });
+
+  test("lets it heal through other hops", async () => {
+    const { ask, close, leftovers } = await hop();
+    const first = await ask(via("client/c/spiffe://test/client", "old/o"));
+    const own = first.path!.pathSegments[2]!.id;
+    const healed = withOwn(via("client/c/spiffe://test/client", "new/n"), own);
+    expect((await ask(healed)).path!.pathSegments[2]!.id).toBe(own);
+    await close(healed);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("refuses the Request and the Close of whoever only knows its id", async () => {
+    const { ask, close, own, clock, leftovers } = await hop();
+    const first = await ask(via("client/c/spiffe://test/client"));
+    const stranger = withOwn(via("stranger/s/spiffe://test/client"), own);
+    await expect(ask(stranger)).rejects.toMatchObject({
+      ...DENIED,
+      message: `connection ${own} was begun by "client", not by this caller`,
+    });
+    await expect(close(stranger)).rejects.toMatchObject(DENIED);
+    await close(first);
+    await clock.settle();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("refuses another identity that knows the whole path", async () => {
+    const { ask, close, ctx, own } = await hop();
+    await ask(via("client/c"), shownBy(ctx, "spiffe://test/client"));
+    const stolen = withOwn(via("client/c"), own);
+    await expect(ask(stolen, shownBy(ctx, "spiffe://test/thief"))).rejects.toMatchObject(DENIED);
+    await expect(close(stolen, shownBy(ctx, "spiffe://test/thief"))).rejects.toMatchObject(DENIED);
+    await close(stolen, shownBy(ctx, "spiffe://test/client"));
+  });
+
+  test("goes by the identity that TLS proved, not by the token that the caller brings", async () => {
+    const { ask, close, ctx } = await hop();
+    const proved = (id: string, token: string): Context =>
+      ctx.with(peer, { ...shownBy(ctx, token).get(peer)!, spiffeId: id });
+    const client = proved("spiffe://test/client", "spiffe://test/client");
+    const first = await ask(via("client/c"), client);
+    const stolen = withOwn(via("client/c/spiffe://test/client"), first.path!.pathSegments[1]!.id);
+    const thief = proved("spiffe://test/thief", "spiffe://test/client");
+    await expect(ask(stolen, thief)).rejects.toMatchObject(DENIED);
+    await expect(close(stolen, thief)).rejects.toMatchObject(DENIED);
+    await close(stolen, client);
+  });
+
+  test("refuses a caller without a path, and one that takes our name", async () => {
+    const { ask, close, own } = await hop();
+    const first = await ask(via("client/c"));
+    const bare = { ...sampleConnection(0, { id: own }), path: undefined };
+    await expect(ask(bare)).rejects.toMatchObject(DENIED);
+    await expect(close(bare)).rejects.toMatchObject(DENIED);
+    await expect(close(via(`hop/${own}`))).rejects.toMatchObject(DENIED);
+    await close(first);
+  });
+
+  test("does not let a stranger wait until the connection is made", async () => {
+    const gate = hold();
+    const { ask, close, own, clock } = await hop(gate);
+    const first = ask(via("client/c"));
+    await clock.settle();
+    const stranger = withOwn(via("stranger/s"), own);
+    const asked = ask(stranger);
+    const closed = close(stranger);
+    const refusals = [
+      expect(asked).rejects.toMatchObject(DENIED),
+      expect(closed).rejects.toMatchObject(DENIED),
+    ];
+    gate.release();
+    await Promise.all([first, ...refusals]);
+    await close(await first);
+  });
+
+  test("keeps a connection healing whose Close was refused while it was being made", async () => {
+    const gate = hold();
+    let events!: ConnectionEvents;
+    const grab: NetworkServiceElement = {
+      name: "grab",
+      request: (c, request, next) => ((events = c.get(connectionEvents)!), next.request(c, request)),
+    };
+    const { ask, close, own, clock } = await hop(grab, gate);
+    const first = ask(via("client/c"));
+    await clock.settle();
+    const refused = expect(close(withOwn(via("stranger/s"), own))).rejects.toMatchObject(DENIED);
+    gate.release();
+    const connection = await first;
+    await refused;
+    expect(events.closed.aborted).toBe(false);
+    await expect(events.request({ cause: "heal" })).resolves.toBe("done");
+    await close(connection);
+    expect(events.closed.aborted).toBe(true);
+  });
+});

@@ -1,0 +1,3 @@
+import { nsmctl } from "../../../../../src/cli/nsmctl.js";
+
+process.exitCode = await nsmctl(["run", "nse-firewall"]);

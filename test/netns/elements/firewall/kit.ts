@@ -1,0 +1,84 @@
+import { ConnectionContext, IPContext, Mechanism, type Connection } from "nsm-sdk/api";
+import { beginServer } from "nsm-sdk/elements/begin";
+import { firewall, type Firewall, type FirewallOptions } from "nsm-sdk/elements/firewall";
+import { mechanismsServer } from "nsm-sdk/elements/mechanisms";
+import { kernelServer } from "nsm-sdk/elements/mechanisms/kernel";
+import { updatePath } from "nsm-sdk/elements/update-path";
+import { connectionState } from "nsm-sdk/elements/connection-state";
+import { createVeth, netlinkIn, type NetworkNamespace } from "nsm-sdk/linux";
+import { run, type Run } from "nsm-sdk/testing";
+
+/** Addresses of the two ends. */
+export const client4 = "172.16.1.101";
+export const endpoint4 = "172.16.1.100";
+export const client6 = "2001:db8::101";
+export const endpoint6 = "2001:db8::100";
+
+/** What the endpoint's interface is called. */
+export const wireName = "fw-1";
+
+/** The chain of an endpoint with a firewall. */
+export interface Walled extends Run {
+  readonly wall: Firewall;
+}
+
+/** An endpoint with a firewall whose interfaces are in the given namespace. */
+export function walled(
+  namespace: NetworkNamespace,
+  options: Partial<FirewallOptions> & Pick<FirewallOptions, "rules">,
+): Walled {
+  const netns = namespace.path;
+  const wall = firewall({ name: "fw", netns, ...options });
+  const chain = run([
+    updatePath({ name: "nse" }),
+    beginServer(),
+    connectionState(),
+    wall,
+    mechanismsServer({ KERNEL: kernelServer({ inodeUrl: `file://${netns}`, interfaceName: wireName }) }),
+  ]);
+  return { ...chain, wall };
+}
+
+/** Asks as a client does whose interface name the endpoint leaves alone. The addresses are what an IPAM would give. */
+export const asked: Partial<Connection> = {
+  mechanism: Mechanism.create({ cls: "LOCAL", type: "KERNEL" }),
+  context: addresses(client4, client6),
+};
+
+/** The context of a connection whose client has these addresses. */
+export function addresses(...client: readonly string[]): ConnectionContext {
+  return ConnectionContext.create({
+    ipContext: IPContext.create({
+      srcIpAddrs: client.map((one) => `${one}/${one.includes(":") ? 128 : 32}`),
+    }),
+  });
+}
+
+/** Does what a forwarder does after the endpoint has answered. */
+export async function wire(
+  client: NetworkNamespace,
+  endpoint: NetworkNamespace,
+  names: { readonly client?: string; readonly endpoint?: string } = {},
+): Promise<void> {
+  const [atClient, atEndpoint] = [names.client ?? "nsm-1", names.endpoint ?? wireName];
+  await createVeth({
+    a: { namespace: client, name: atClient, alias: "server-1", up: true },
+    b: { namespace: endpoint, name: atEndpoint, alias: "client-1", up: true },
+  });
+  await address(client, atClient, [client4, client6], [endpoint4, endpoint6]);
+  await address(endpoint, atEndpoint, [endpoint4, endpoint6], [client4, client6]);
+  // An IPv6 address answers some time after it was given; who asks before loses a second.
+  await netlinkIn(client).addressesUsable(atClient);
+  await netlinkIn(endpoint).addressesUsable(atEndpoint);
+}
+
+async function address(
+  namespace: NetworkNamespace,
+  link: string,
+  own: readonly string[],
+  far: readonly string[],
+): Promise<void> {
+  const netlink = netlinkIn(namespace);
+  for (const one of own) await netlink.addAddress(link, one);
+  for (const destination of far) await netlink.replaceRoute({ destination, link });
+}

@@ -1,0 +1,49 @@
+import { describe, expect, test } from "vitest";
+import { Code, codeOf } from "../../../src/core/index.js";
+import { requestUrl, requestUrls } from "../../../src/programs/config/request-url.js";
+
+describe("a requested service", () => {
+  test("is mechanism, service, interface and labels in one URL", () => {
+    expect(requestUrl("kernel://my-service/nsm-1?app=web&zone=a")).toMatchObject({
+      networkService: "my-service",
+      labels: { app: "web", zone: "a" },
+      mechanism: { cls: "LOCAL", type: "KERNEL", parameters: { name: "nsm-1" } },
+    });
+  });
+
+  test("may lie in another domain", () => {
+    expect(requestUrl("kernel://my-service@cluster.two/nsm-1").networkService).toBe("my-service@cluster.two");
+  });
+
+  test("leaves the interface's name to others when it gives none", () => {
+    expect(requestUrl("kernel://my-service").mechanism.parameters).toEqual({});
+  });
+
+  test("joins the values of a label that occurs several times", () => {
+    expect(requestUrl("kernel://s/i?a=1&a=2").labels).toEqual({ a: "1,2" });
+  });
+
+  test("needs an interface of its own", () => {
+    expect(() => requestUrls(["kernel://s/nsm-1", "kernel://t/nsm-1"])).toThrow(/"nsm-1"/);
+    expect(() => requestUrls(["kernel://t/nsm-1"], requestUrls(["kernel://s/nsm-1"]))).toThrow(/"nsm-1"/);
+    expect(requestUrls(["kernel://s/a", "kernel://s/b", "kernel://s", "kernel://t"])).toHaveLength(4);
+  });
+
+  test.each([
+    ["my-service", /is no URL/],
+    ["kernel:///nsm-1", /names no service/],
+    ["vxlan://s/i", /asks for the mechanism VXLAN/],
+    ["kernel://s/a-name-that-is-too-long", /"a-name-that-is-too-long" of 23 bytes, 15 is the limit/],
+    ["kernel://s/%zz", /broken escape "%zz"/],
+    ["kernel://s/a/b", /has the path "a\/b" where one interface name belongs/],
+    ["kernel://s/b a d", /names no usable interface/],
+  ])("refuses %s and says why", (text, why) => {
+    expect(() => requestUrl(text)).toThrow(why);
+    try {
+      requestUrl(text);
+    } catch (error) {
+      expect(codeOf(error)).toBe(Code.InvalidArgument);
+      expect((error as Error).message).toContain(text);
+    }
+  });
+});
