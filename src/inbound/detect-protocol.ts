@@ -11,11 +11,11 @@ const TLS_HANDSHAKE = 0x16;
  * callback must attach their reader before it returns. If the connection ends earlier, the callback is not called.
  */
 export function detectProtocol(socket: Duplex, onDetected: (protocol: FirstProtocol) => void): void {
-  let received = Buffer.alloc(0);
+  let received: Buffer | undefined;
   const read = (): void => {
     const chunk = socket.read() as Buffer | null;
     if (chunk === null) return;
-    received = Buffer.concat([received, chunk]);
+    received = received ? Buffer.concat([received, chunk]) : chunk;
     const protocol = protocolOf(received);
     if (protocol === undefined) return;
     socket.removeListener("readable", read);
