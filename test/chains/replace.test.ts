@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { pathOf, type Connection } from "nsm-sdk/api";
+import { pathOf, type Connection } from "../../src/api/index.js";
 import {
   chain,
   Code,
@@ -8,12 +8,12 @@ import {
   type Elements,
   type NetworkService,
   type NetworkServiceElement,
-} from "nsm-sdk/core";
-import { endpoint } from "nsm-sdk/chains/endpoint";
-import { pointToPointIpam } from "nsm-sdk/elements/ipam/point-to-point";
-import { updatePath } from "nsm-sdk/elements/update-path";
-import { insecureTokens } from "nsm-sdk/identity";
-import { hold, recorder, sampleRequest, virtualClock } from "nsm-sdk/testing";
+} from "../../src/core/index.js";
+import { endpoint } from "../../src/chains/endpoint/index.js";
+import { pointToPointIpam } from "../../src/elements/ipam/point-to-point/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
+import { insecureTokens } from "../../src/identity/index.js";
+import { hold, recorder, sampleRequest, virtualClock } from "../../src/testing/index.js";
 
 /** An endpoint of these elements, and how a client calls it. */
 function nse(elements: Elements<NetworkService>) {

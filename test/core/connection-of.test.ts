@@ -1,6 +1,6 @@
-import { connectionOf, NetworkServiceRequest } from "nsm-sdk/api";
-import { asNsmError, chain, Code, Context } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
+import { connectionOf, NetworkServiceRequest } from "../../src/api/index.js";
+import { asNsmError, chain, Code, Context } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
 import { expect, test } from "vitest";
 
 test("a request without a connection is INVALID_ARGUMENT, also where update-path is missing", async () => {

@@ -1,5 +1,5 @@
-import { Code, Context, tryEach, NsmError } from "nsm-sdk/core";
-import { virtualClock } from "nsm-sdk/testing";
+import { Code, Context, tryEach, NsmError } from "../../src/core/index.js";
+import { virtualClock } from "../../src/testing/index.js";
 import { describe, expect, test } from "vitest";
 
 const ctx = Context.background();

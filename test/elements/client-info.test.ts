@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { clientInfo } from "nsm-sdk/elements/client-info";
-import { describeElement, run } from "nsm-sdk/testing";
+import { clientInfo } from "../../src/elements/client-info/index.js";
+import { describeElement, run } from "../../src/testing/index.js";
 
 const env = { NODE_NAME: "node-1", POD_NAME: "pod-1", CLUSTER_NAME: "cluster-1" };
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { remoteUrl } from "nsm-sdk/core";
-import { clientUrl } from "nsm-sdk/elements/client-url";
-import { checkContext, describeElement, run } from "nsm-sdk/testing";
+import { remoteUrl } from "../../src/core/index.js";
+import { clientUrl } from "../../src/elements/client-url/index.js";
+import { checkContext, describeElement, run } from "../../src/testing/index.js";
 
 describeElement("client-url", () => clientUrl("tcp://a"));
 

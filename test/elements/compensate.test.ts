@@ -1,9 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { PathSegment, State } from "nsm-sdk/api";
-import { Code, codeName, type NetworkServiceElement } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { compensate } from "nsm-sdk/elements/compensate";
-import { describeElement, failAfter, failOnce, hold, recorder, run, sampleConnection } from "nsm-sdk/testing";
+import { PathSegment, State } from "../../src/api/index.js";
+import { Code, codeName, type NetworkServiceElement } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
+import { compensate } from "../../src/elements/compensate/index.js";
+import {
+  describeElement,
+  failAfter,
+  failOnce,
+  hold,
+  recorder,
+  run,
+  sampleConnection,
+} from "../../src/testing/index.js";
 
 /** A next hop that never saw the Request says yes to its Close. */
 function answersUnknownCloses(): NetworkServiceElement {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { PathSegment, type Connection } from "nsm-sdk/api";
-import { chain, Code, debugState, NsmError, remoteUrl, type NetworkService } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { beginClient, beginServer } from "nsm-sdk/elements/begin";
-import { clientUrl } from "nsm-sdk/elements/client-url";
-import { connectClient, connectServer } from "nsm-sdk/elements/connect";
-import { dial } from "nsm-sdk/elements/dial";
-import { updatePath } from "nsm-sdk/elements/update-path";
+import { PathSegment, type Connection } from "../../src/api/index.js";
+import { chain, Code, debugState, NsmError, remoteUrl, type NetworkService } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
+import { beginClient, beginServer } from "../../src/elements/begin/index.js";
+import { clientUrl } from "../../src/elements/client-url/index.js";
+import { connectClient, connectServer } from "../../src/elements/connect/index.js";
+import { dial } from "../../src/elements/dial/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
 import {
   describeElement,
   failAfter,
@@ -15,7 +15,7 @@ import {
   run,
   sampleRequest,
   type Recorder,
-} from "nsm-sdk/testing";
+} from "../../src/testing/index.js";
 import { fakeRemotes } from "./support/remotes.js";
 
 describeElement("connect/server", () => connectServer(chain([])));

@@ -8,10 +8,10 @@ import {
   Payload,
   toTimestamp,
   type Connection,
-} from "nsm-sdk/api";
-import { Code, peer, type Logger, type NetworkServiceElement } from "nsm-sdk/core";
-import { crossConnect } from "nsm-sdk/elements/cross-connect";
-import { endpointMechanism } from "nsm-sdk/elements/mechanism-translation";
+} from "../../src/api/index.js";
+import { Code, peer, type Logger, type NetworkServiceElement } from "../../src/core/index.js";
+import { crossConnect } from "../../src/elements/cross-connect/index.js";
+import { endpointMechanism } from "../../src/elements/mechanism-translation/index.js";
 import {
   describeElement,
   failOnce,
@@ -19,7 +19,7 @@ import {
   TOKEN_LIFETIME_MS,
   virtualClock,
   type VirtualClock,
-} from "nsm-sdk/testing";
+} from "../../src/testing/index.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeKernel } from "./support/fake-kernel.js";
 import { mortalKernel } from "./support/mortal-kernel.js";

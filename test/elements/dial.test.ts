@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { Code, tryEach, NsmError, remoteUrl, type Remotes } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { connectClient } from "nsm-sdk/elements/connect";
-import { dial, nextRemote } from "nsm-sdk/elements/dial";
-import { checkContext, describeElement, recorder, run } from "nsm-sdk/testing";
+import { Code, tryEach, NsmError, remoteUrl, type Remotes } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
+import { connectClient } from "../../src/elements/connect/index.js";
+import { dial, nextRemote } from "../../src/elements/dial/index.js";
+import { checkContext, describeElement, recorder, run } from "../../src/testing/index.js";
 import { fakeRemotes } from "./support/remotes.js";
 
 describeElement("dial", () => dial({ remotes: fakeRemotes().remotes }), {

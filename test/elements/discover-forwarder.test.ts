@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { PathSegment, State, type NetworkServiceEndpoint } from "nsm-sdk/api";
-import { Code, NsmError, remoteUrl } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { type Labels } from "nsm-sdk/registry";
-import { beginServer } from "nsm-sdk/elements/begin";
-import { discoverForwarder } from "nsm-sdk/elements/discover-forwarder";
-import { updatePath } from "nsm-sdk/elements/update-path";
-import { checkContext, describeElement, run, sampleConnection } from "nsm-sdk/testing";
+import { PathSegment, State, type NetworkServiceEndpoint } from "../../src/api/index.js";
+import { Code, NsmError, remoteUrl } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
+import { type Labels } from "../../src/registry/index.js";
+import { beginServer } from "../../src/elements/begin/index.js";
+import { discoverForwarder } from "../../src/elements/discover-forwarder/index.js";
+import { updatePath } from "../../src/elements/update-path/index.js";
+import { checkContext, describeElement, run, sampleConnection } from "../../src/testing/index.js";
 import { registries, service, endpoint, type Registries } from "./support/registries.js";
 
 const url = "tcp://nsmgr";

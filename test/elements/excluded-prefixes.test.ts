@@ -2,10 +2,10 @@ import { mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { IPContext, type Connection } from "nsm-sdk/api";
-import { Context, logger } from "nsm-sdk/core";
-import { excludedPrefixesServer } from "nsm-sdk/elements/excluded-prefixes";
-import { describeElement, run, virtualClock } from "nsm-sdk/testing";
+import { IPContext, type Connection } from "../../src/api/index.js";
+import { Context, logger } from "../../src/core/index.js";
+import { excludedPrefixesServer } from "../../src/elements/excluded-prefixes/index.js";
+import { describeElement, run, virtualClock } from "../../src/testing/index.js";
 
 let dir: string;
 let file: string;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { Mechanism } from "nsm-sdk/api";
-import { Code, type NetworkServiceElement } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { mechanismTranslation } from "nsm-sdk/elements/mechanism-translation";
-import { describeElement, failAfter, recorder, run } from "nsm-sdk/testing";
+import { Mechanism } from "../../src/api/index.js";
+import { Code, type NetworkServiceElement } from "../../src/core/index.js";
+import { connectionState } from "../../src/elements/connection-state/index.js";
+import { mechanismTranslation } from "../../src/elements/mechanism-translation/index.js";
+import { describeElement, failAfter, recorder, run } from "../../src/testing/index.js";
 
 describeElement("mechanism-translation", () => mechanismTranslation());
 

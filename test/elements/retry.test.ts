@@ -1,7 +1,22 @@
 import { describe, expect, test } from "vitest";
-import { chain, Code, codeName, Context, explain, NsmError, type NetworkService } from "nsm-sdk/core";
-import { retry } from "nsm-sdk/elements/retry";
-import { failAfter, hold, recorder, sampleConnection, sampleRequest, virtualClock } from "nsm-sdk/testing";
+import {
+  chain,
+  Code,
+  codeName,
+  Context,
+  explain,
+  NsmError,
+  type NetworkService,
+} from "../../src/core/index.js";
+import { retry } from "../../src/elements/retry/index.js";
+import {
+  failAfter,
+  hold,
+  recorder,
+  sampleConnection,
+  sampleRequest,
+  virtualClock,
+} from "../../src/testing/index.js";
 
 const noChance = () => 0; // waits at their full length
 

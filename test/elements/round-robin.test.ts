@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { Code, NsmError, remoteUrl, type Context } from "nsm-sdk/core";
-import { candidates } from "nsm-sdk/elements/discover";
-import { roundRobin } from "nsm-sdk/elements/round-robin";
-import { checkContext, describeElement, failOnce, hold, recorder, run } from "nsm-sdk/testing";
+import { Code, NsmError, remoteUrl, type Context } from "../../src/core/index.js";
+import { candidates } from "../../src/elements/discover/index.js";
+import { roundRobin } from "../../src/elements/round-robin/index.js";
+import { checkContext, describeElement, failOnce, hold, recorder, run } from "../../src/testing/index.js";
 import { endpoint } from "./support/registries.js";
 
 const offering = (ctx: Context, ...names: string[]): Context =>

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { parseRules } from "nsm-sdk/elements/firewall";
+import { parseRules } from "../../src/elements/firewall/index.js";
 import { describe, expect, test } from "vitest";
 
 const file = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { beginServer, Code, connectionState, updatePath } from "nsm-sdk";
-import { describeElement, failOnce, run } from "nsm-sdk/testing";
+import { beginServer, Code, connectionState, updatePath } from "../../src/index.js";
+import { describeElement, failOnce, run } from "../../src/testing/index.js";
 import { quota } from "../../examples/custom-element/quota.js";
 
 describeElement("quota", () => quota({ perClient: 2 }));

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { Code } from "nsm-sdk/core";
+import { Code } from "../../src/core/index.js";
 import { expect, test } from "vitest";
 import { ipText, macText, parseIp, parseMac, parsePrefix } from "../../src/linux/ip-text.js";
 

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { Code } from "nsm-sdk/core";
+import { Code } from "../../src/core/index.js";
 import {
   accept,
   counter,
@@ -17,7 +17,7 @@ import {
   type Statement,
   type Table,
   tcp,
-} from "nsm-sdk/linux";
+} from "../../src/linux/index.js";
 import { describe, expect, test } from "vitest";
 import { attributeList, attributes, textOf } from "../../src/linux/netlink/attributes.js";
 import {

@@ -8,7 +8,7 @@ import {
   hostPrefix,
   parseAddress,
   parsePrefix,
-} from "nsm-sdk/net";
+} from "../../src/net/index.js";
 
 const pool = (...texts: string[]): AddressPool => new AddressPool(texts.map(parsePrefix));
 const set = (...texts: string[]): AddressSet => new AddressSet(texts.map(parsePrefix));

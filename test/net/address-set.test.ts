@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { AddressSet, boundsOf, formatPrefix, parseAddress, parsePrefix, type Prefix } from "nsm-sdk/net";
+import {
+  AddressSet,
+  boundsOf,
+  formatPrefix,
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+} from "../../src/net/index.js";
 
 const set = (...texts: string[]): AddressSet => new AddressSet(texts.map(parsePrefix));
 const texts = (addresses: AddressSet): string[] => addresses.prefixes().map(formatPrefix);

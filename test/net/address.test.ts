@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Code, NsmError } from "nsm-sdk/core";
+import { Code, NsmError } from "../../src/core/index.js";
 import {
   addressFromBytes,
   addressToBytes,
@@ -13,7 +13,7 @@ import {
   parsePrefixOrAddress,
   prefixHas,
   sameAddress,
-} from "nsm-sdk/net";
+} from "../../src/net/index.js";
 
 function refusal(work: () => unknown): NsmError {
   try {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { IPContext } from "nsm-sdk/api";
-import { formatAddress, formatPrefix, routesOf, type Side } from "nsm-sdk/net";
+import { IPContext } from "../../src/api/index.js";
+import { formatAddress, formatPrefix, routesOf, type Side } from "../../src/net/index.js";
 
 function routes(side: Side, ip: Partial<IPContext>): string[] {
   return routesOf(IPContext.create(ip), side).map(({ destination, via }) =>

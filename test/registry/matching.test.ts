@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Match, NetworkServiceEndpoint, NetworkServiceEntry } from "nsm-sdk/api";
-import { labelsMatch, matchEndpoints, matchForwarders, type Labels } from "nsm-sdk/registry";
+import { Match, NetworkServiceEndpoint, NetworkServiceEntry } from "../../src/api/index.js";
+import { labelsMatch, matchEndpoints, matchForwarders, type Labels } from "../../src/registry/index.js";
 
 const endpoint = (name: string, labels?: Labels, service = "svc"): NetworkServiceEndpoint =>
   NetworkServiceEndpoint.create({

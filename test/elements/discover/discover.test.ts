@@ -1,13 +1,13 @@
 import { Observable, of } from "rxjs";
 import { describe, expect, test } from "vitest";
-import { PathSegment } from "nsm-sdk/api";
-import { Code, Context, NsmError, remoteUrl, type EndpointRegistry } from "nsm-sdk/core";
-import { cachedOnly } from "nsm-sdk/registry";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { candidates, discover } from "nsm-sdk/elements/discover";
-import { beginServer } from "nsm-sdk/elements/begin";
-import { updatePath } from "nsm-sdk/elements/update-path";
-import { checkContext, describeElement, recorder, run } from "nsm-sdk/testing";
+import { PathSegment } from "../../../src/api/index.js";
+import { Code, Context, NsmError, remoteUrl, type EndpointRegistry } from "../../../src/core/index.js";
+import { cachedOnly } from "../../../src/registry/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { candidates, discover } from "../../../src/elements/discover/index.js";
+import { beginServer } from "../../../src/elements/begin/index.js";
+import { updatePath } from "../../../src/elements/update-path/index.js";
+import { checkContext, describeElement, recorder, run } from "../../../src/testing/index.js";
 import { endpoint, registries, service, type Registries } from "../support/registries.js";
 
 describeElement("discover", () => discover(registries([service("icmp")], [endpoint("nse")])), {

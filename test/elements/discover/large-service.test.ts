@@ -1,17 +1,17 @@
 import { concat, from, NEVER } from "rxjs";
 import { afterEach, describe, expect, test } from "vitest";
-import { Match, NetworkServiceEndpoint, NetworkServiceEntry } from "nsm-sdk/api";
+import { Match, NetworkServiceEndpoint, NetworkServiceEntry } from "../../../src/api/index.js";
 import {
   Code,
   endpointRegistryChain,
   networkServiceRegistryChain,
   NsmError,
   type EndpointRegistry,
-} from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { discover } from "nsm-sdk/elements/discover";
-import { roundRobin } from "nsm-sdk/elements/round-robin";
-import { checkContext, recorder, run, sampleRequest } from "nsm-sdk/testing";
+} from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { discover } from "../../../src/elements/discover/index.js";
+import { roundRobin } from "../../../src/elements/round-robin/index.js";
+import { checkContext, recorder, run, sampleRequest } from "../../../src/testing/index.js";
 import { cache } from "../../../src/registry/elements/cache/index.js";
 import { endpointKind, networkServiceKind } from "../../../src/registry/kinds.js";
 import { memoryNetworkServices } from "../../../src/registry/stores/memory/index.js";

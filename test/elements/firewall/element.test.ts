@@ -1,5 +1,5 @@
-import { ConnectionContext, IPContext, Mechanism, type Connection } from "nsm-sdk/api";
-import { beginServer } from "nsm-sdk/elements/begin";
+import { ConnectionContext, IPContext, Mechanism, type Connection } from "../../../src/api/index.js";
+import { beginServer } from "../../../src/elements/begin/index.js";
 import {
   checkRules,
   firewall,
@@ -7,12 +7,12 @@ import {
   type FirewallOptions,
   type PacketFilter,
   type RuleSet,
-} from "nsm-sdk/elements/firewall";
-import { updatePath } from "nsm-sdk/elements/update-path";
-import { Code, NsmError, Slot, type NetworkServiceElement } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import type { Table } from "nsm-sdk/linux";
-import { describeElement, failAfter, failOnce, run, virtualClock } from "nsm-sdk/testing";
+} from "../../../src/elements/firewall/index.js";
+import { updatePath } from "../../../src/elements/update-path/index.js";
+import { Code, NsmError, Slot, type NetworkServiceElement } from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import type { Table } from "../../../src/linux/index.js";
+import { describeElement, failAfter, failOnce, run, virtualClock } from "../../../src/testing/index.js";
 import { NEVER, Subject } from "rxjs";
 import { describe, expect, test } from "vitest";
 import { readMemory } from "../../../src/elements/firewall/table/memory.js";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { Code, type NetworkServiceElement } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { groupIpam } from "nsm-sdk/elements/ipam/group";
-import { run, sampleRequest } from "nsm-sdk/testing";
+import { Code, type NetworkServiceElement } from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { groupIpam } from "../../../src/elements/ipam/group/index.js";
+import { run, sampleRequest } from "../../../src/testing/index.js";
 
 describe("ipam/group", () => {
   function endpoint(...args: Parameters<typeof groupIpam>) {

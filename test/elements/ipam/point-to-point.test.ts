@@ -1,12 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { IPContext, type Connection, type Route } from "nsm-sdk/api";
-import { Code } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { beginServer } from "nsm-sdk/elements/begin";
-import { pointToPointIpam } from "nsm-sdk/elements/ipam/point-to-point";
-import { updatePath } from "nsm-sdk/elements/update-path";
-import { describeElement, failOnce, failAfter, hold, run, sampleRequest } from "nsm-sdk/testing";
+import { IPContext, type Connection, type Route } from "../../../src/api/index.js";
+import { Code } from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { beginServer } from "../../../src/elements/begin/index.js";
+import { pointToPointIpam } from "../../../src/elements/ipam/point-to-point/index.js";
+import { updatePath } from "../../../src/elements/update-path/index.js";
+import {
+  describeElement,
+  failOnce,
+  failAfter,
+  hold,
+  run,
+  sampleRequest,
+} from "../../../src/testing/index.js";
 
 const prefixes = ["172.16.0.0/24"];
 

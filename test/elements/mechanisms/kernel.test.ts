@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { Mechanism, type Connection } from "nsm-sdk/api";
-import { Code } from "nsm-sdk/core";
-import { kernelClient, kernelServer } from "nsm-sdk/elements/mechanisms/kernel";
-import { describeElement, recorder, run, sampleRequest } from "nsm-sdk/testing";
+import { Mechanism, type Connection } from "../../../src/api/index.js";
+import { Code } from "../../../src/core/index.js";
+import { kernelClient, kernelServer } from "../../../src/elements/mechanisms/kernel/index.js";
+import { describeElement, recorder, run, sampleRequest } from "../../../src/testing/index.js";
 
 const inodeUrl = "file:///run/netns/blue";
 

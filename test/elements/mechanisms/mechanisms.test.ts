@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { currentSegment, Mechanism } from "nsm-sdk/api";
-import { Code, NsmError, Slot, type NetworkServiceElement } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { mechanismsClient, mechanismsServer } from "nsm-sdk/elements/mechanisms";
-import { offerMechanism } from "nsm-sdk/elements/mechanisms/offer";
+import { currentSegment, Mechanism } from "../../../src/api/index.js";
+import { Code, NsmError, Slot, type NetworkServiceElement } from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { mechanismsClient, mechanismsServer } from "../../../src/elements/mechanisms/index.js";
+import { offerMechanism } from "../../../src/elements/mechanisms/offer/index.js";
 import {
   checkContext,
   describeElement,
@@ -13,7 +13,7 @@ import {
   run,
   sampleRequest,
   type Recorder,
-} from "nsm-sdk/testing";
+} from "../../../src/testing/index.js";
 
 const mechanism = (type: string, parameters: Record<string, string> = {}): Mechanism =>
   Mechanism.create({ cls: "LOCAL", type, parameters });

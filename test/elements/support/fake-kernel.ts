@@ -1,6 +1,6 @@
-import { Code, NsmError } from "nsm-sdk/core";
-import type { Kernel, Namespace, NewEnd } from "nsm-sdk/elements/cross-connect";
-import type { Address, Link, ListedNeighbor, ListedRoute } from "nsm-sdk/linux";
+import { Code, NsmError } from "../../../src/core/index.js";
+import type { Kernel, Namespace, NewEnd } from "../../../src/elements/cross-connect/index.js";
+import type { Address, Link, ListedNeighbor, ListedRoute } from "../../../src/linux/index.js";
 
 interface FakeLink extends Link {
   readonly addresses: Map<string, Address>;

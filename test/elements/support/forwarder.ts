@@ -6,17 +6,24 @@ import {
   MechanismType,
   Payload,
   type Connection,
-} from "nsm-sdk/api";
-import { chain, Context, peer, type Elements, type Remote, type NetworkService } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { beginServer } from "nsm-sdk/elements/begin";
-import { connectServer } from "nsm-sdk/elements/connect";
-import { crossConnect, linuxKernel, type Kernel } from "nsm-sdk/elements/cross-connect";
-import { nextRemote } from "nsm-sdk/elements/dial";
-import { endpointMechanism } from "nsm-sdk/elements/mechanism-translation";
-import { updatePath } from "nsm-sdk/elements/update-path";
-import { recorder, run, virtualClock, type VirtualClock } from "nsm-sdk/testing";
-import type { Logger } from "nsm-sdk/core";
+} from "../../../src/api/index.js";
+import {
+  chain,
+  Context,
+  peer,
+  type Elements,
+  type Remote,
+  type NetworkService,
+} from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { beginServer } from "../../../src/elements/begin/index.js";
+import { connectServer } from "../../../src/elements/connect/index.js";
+import { crossConnect, linuxKernel, type Kernel } from "../../../src/elements/cross-connect/index.js";
+import { nextRemote } from "../../../src/elements/dial/index.js";
+import { endpointMechanism } from "../../../src/elements/mechanism-translation/index.js";
+import { updatePath } from "../../../src/elements/update-path/index.js";
+import { recorder, run, virtualClock, type VirtualClock } from "../../../src/testing/index.js";
+import type { Logger } from "../../../src/core/index.js";
 
 /** The mechanism of somebody whose namespace is at `path`. */
 export function kernelMechanism(path: string, name: string): Mechanism {

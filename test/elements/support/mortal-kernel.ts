@@ -1,4 +1,4 @@
-import type { Kernel, Namespace } from "nsm-sdk/elements/cross-connect";
+import type { Kernel, Namespace } from "../../../src/elements/cross-connect/index.js";
 
 const changes = new Set([
   "allowPing",

@@ -1,7 +1,7 @@
 import { concat, EMPTY, from, throwError } from "rxjs";
-import { Match, NetworkServiceEndpoint, NetworkServiceEntry } from "nsm-sdk/api";
-import { type EndpointRegistry, type NetworkServiceRegistry } from "nsm-sdk/core";
-import { matchesEndpointQuery, matchesServiceQuery, type Labels } from "nsm-sdk/registry";
+import { Match, NetworkServiceEndpoint, NetworkServiceEntry } from "../../../src/api/index.js";
+import { type EndpointRegistry, type NetworkServiceRegistry } from "../../../src/core/index.js";
+import { matchesEndpointQuery, matchesServiceQuery, type Labels } from "../../../src/registry/index.js";
 
 /** Two registries that know what they are told, and count who asks. */
 export interface Registries {

@@ -1,5 +1,5 @@
-import type { Connection, NetworkServiceRequest } from "nsm-sdk/api";
-import { Code, NsmError, type Context, type Remote, type Remotes } from "nsm-sdk/core";
+import type { Connection, NetworkServiceRequest } from "../../../src/api/index.js";
+import { Code, NsmError, type Context, type Remote, type Remotes } from "../../../src/core/index.js";
 
 /** What reached a next hop. */
 export interface Arrival {

@@ -3,11 +3,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { patchIpContext, Payload, type IPContext } from "nsm-sdk/api";
-import { Code, NsmError } from "nsm-sdk/core";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { linuxKernel } from "nsm-sdk/elements/cross-connect";
-import { pointToPointIpam } from "nsm-sdk/elements/ipam/point-to-point";
+import { patchIpContext, Payload, type IPContext } from "../../../src/api/index.js";
+import { Code, NsmError } from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { linuxKernel } from "../../../src/elements/cross-connect/index.js";
+import { pointToPointIpam } from "../../../src/elements/ipam/point-to-point/index.js";
 import {
   connectIn,
   createVeth,
@@ -17,9 +17,9 @@ import {
   ping,
   readSysctl,
   type NetworkNamespace,
-} from "nsm-sdk/linux";
-import { run, sampleRequest, TOKEN_LIFETIME_MS, virtualClock } from "nsm-sdk/testing";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+} from "../../../src/linux/index.js";
+import { run, sampleRequest, TOKEN_LIFETIME_MS, virtualClock } from "../../../src/testing/index.js";
+import { withNamespaces } from "../../../src/testing/netns/index.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   forwarder as forwarderBetween,

@@ -1,8 +1,8 @@
-import { ConnectionContext, Mechanism, type Connection, type IPContext } from "nsm-sdk/api";
-import { Context } from "nsm-sdk/core";
-import { kernelLiveness } from "nsm-sdk/elements/heal";
-import { accept, limit, netlinkIn, nftablesIn, rule } from "nsm-sdk/linux";
-import { sampleConnection } from "nsm-sdk/testing";
+import { ConnectionContext, Mechanism, type Connection, type IPContext } from "../../../src/api/index.js";
+import { Context } from "../../../src/core/index.js";
+import { kernelLiveness } from "../../../src/elements/heal/index.js";
+import { accept, limit, netlinkIn, nftablesIn, rule } from "../../../src/linux/index.js";
+import { sampleConnection } from "../../../src/testing/index.js";
 import { describe, expect, test } from "vitest";
 import { ipContext, kernelMechanism } from "../../elements/support/forwarder.js";
 import { client4, client6, endpoint4, endpoint6, wired } from "../linux/wired.js";

@@ -1,6 +1,13 @@
-import { Code } from "nsm-sdk/core";
-import { createVeth, enableIpv6, netlinkIn, type NetworkNamespace, ping, writeSysctl } from "nsm-sdk/linux";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+import { Code } from "../../../src/core/index.js";
+import {
+  createVeth,
+  enableIpv6,
+  netlinkIn,
+  type NetworkNamespace,
+  ping,
+  writeSysctl,
+} from "../../../src/linux/index.js";
+import { withNamespaces } from "../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 import { untilUsable } from "../../../src/linux/rtnetlink/usable.js";
 

@@ -17,7 +17,6 @@ const loader = `
   const server = await createServer({
     configFile: false, root, logLevel: "error", optimizeDeps: { noDiscovery: true },
     server: { middlewareMode: true, watch: null, ws: false },
-    resolve: { alias: [{ find: /^nsm-sdk\\/(.*)$/, replacement: root + "src/$1/index.ts" }] },
   });
   try { await server.ssrLoadModule(file); } finally { await server.close(); }`;
 

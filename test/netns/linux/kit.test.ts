@@ -1,5 +1,10 @@
-import { createVeth, netlinkIn, newNamespace } from "nsm-sdk/linux";
-import { leftovers, openDescriptors, testNamespace, withNamespaces } from "nsm-sdk/testing/netns";
+import { createVeth, netlinkIn, newNamespace } from "../../../src/linux/index.js";
+import {
+  leftovers,
+  openDescriptors,
+  testNamespace,
+  withNamespaces,
+} from "../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 
 describe("test namespaces", () => {

@@ -1,6 +1,12 @@
-import { Code } from "nsm-sdk/core";
-import { createVeth, netlinkIn, type NetworkNamespace, newNamespace, openNamespace } from "nsm-sdk/linux";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+import { Code } from "../../../src/core/index.js";
+import {
+  createVeth,
+  netlinkIn,
+  type NetworkNamespace,
+  newNamespace,
+  openNamespace,
+} from "../../../src/linux/index.js";
+import { withNamespaces } from "../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 import { runChild } from "./child.js";
 

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Code, explain } from "nsm-sdk/core";
+import { Code, explain } from "../../../src/core/index.js";
 import {
   connectIn,
   currentNamespace,
@@ -13,8 +13,8 @@ import {
   readSysctl,
   tcpListen,
   writeSysctl,
-} from "nsm-sdk/linux";
-import { openDescriptors, withNamespaces } from "nsm-sdk/testing/netns";
+} from "../../../src/linux/index.js";
+import { openDescriptors, withNamespaces } from "../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 import { runChild } from "./child.js";
 

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { Code } from "nsm-sdk/core";
+import { Code } from "../../../src/core/index.js";
 import {
   accept,
   connectIn,
@@ -31,8 +31,8 @@ import {
   udpEcho,
   udpProbe,
   writeSysctl,
-} from "nsm-sdk/linux";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+} from "../../../src/linux/index.js";
+import { withNamespaces } from "../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 import { runChild } from "./child.js";
 import { client4, client6, endpoint4, endpoint6, wired } from "./wired.js";

@@ -1,5 +1,5 @@
-import { preflight, type PreflightCheck } from "nsm-sdk/linux";
-import { leftovers } from "nsm-sdk/testing/netns";
+import { preflight, type PreflightCheck } from "../../../src/linux/index.js";
+import { leftovers } from "../../../src/testing/netns/index.js";
 import { expect, test } from "vitest";
 import { runChild } from "./child.js";
 

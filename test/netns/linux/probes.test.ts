@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { Code } from "nsm-sdk/core";
+import { Code } from "../../../src/core/index.js";
 import {
   allowPing,
   connectIn,
@@ -10,8 +10,8 @@ import {
   tcpListen,
   udpEcho,
   udpProbe,
-} from "nsm-sdk/linux";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+} from "../../../src/linux/index.js";
+import { withNamespaces } from "../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 import { type ChildResult, runChild } from "./child.js";
 import { client4, client6, endpoint4, endpoint6, wired } from "./wired.js";

@@ -1,5 +1,5 @@
-import { createVeth, netlinkIn, type NetworkNamespace } from "nsm-sdk/linux";
-import { type Namespaces, withNamespaces } from "nsm-sdk/testing/netns";
+import { createVeth, netlinkIn, type NetworkNamespace } from "../../../src/linux/index.js";
+import { type Namespaces, withNamespaces } from "../../../src/testing/netns/index.js";
 
 /** Addresses of the two ends, as an endpoint's IPAM would give them. */
 export const client4 = "172.16.1.101";

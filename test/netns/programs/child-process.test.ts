@@ -1,5 +1,5 @@
 import { readlinkSync } from "node:fs";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+import { withNamespaces } from "../../../src/testing/netns/index.js";
 import { expect, test } from "vitest";
 import { startProcess } from "../../../src/programs/child/process.js";
 

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Code, explain, type NsmError } from "nsm-sdk/core";
-import { watchedRules, type RulesSource } from "nsm-sdk/elements/firewall";
+import { Code, explain, type NsmError } from "../../../../src/core/index.js";
+import { watchedRules, type RulesSource } from "../../../../src/elements/firewall/index.js";
 import { firstValueFrom } from "rxjs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 

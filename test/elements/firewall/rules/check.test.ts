@@ -1,6 +1,6 @@
-import { Code } from "nsm-sdk/core";
-import { checkRules, parseRules, type Rule } from "nsm-sdk/elements/firewall";
-import { formatPrefix } from "nsm-sdk/net";
+import { Code } from "../../../../src/core/index.js";
+import { checkRules, parseRules, type Rule } from "../../../../src/elements/firewall/index.js";
+import { formatPrefix } from "../../../../src/net/index.js";
 import { describe, expect, test } from "vitest";
 
 /** Matches with prefixes as text. */

@@ -1,5 +1,5 @@
-import { checkRules } from "nsm-sdk/elements/firewall";
-import type { Rule } from "nsm-sdk/elements/firewall";
+import { checkRules } from "../../../../src/elements/firewall/index.js";
+import type { Rule } from "../../../../src/elements/firewall/index.js";
 import { describe, expect, test } from "vitest";
 import { EarlierRules } from "../../../../src/elements/firewall/rules/shadow.js";
 

@@ -1,4 +1,4 @@
-import { asNsmError, codeName } from "nsm-sdk/core";
+import { asNsmError, codeName } from "../../../../src/core/index.js";
 import { forwarder } from "../../../elements/support/forwarder.js";
 
 // Descriptor 3 is a namespace that this process may name but not enter.

@@ -1,5 +1,5 @@
 import { closeSync } from "node:fs";
-import type { Endpoint, NetworkNamespace } from "nsm-sdk/linux";
+import type { Endpoint, NetworkNamespace } from "../../../../src/linux/index.js";
 import { MSG_DONTWAIT, SOCK_DGRAM } from "../../../../src/linux/constants.js";
 import { check, libc } from "../../../../src/linux/libc.js";
 import { bindSocket, openSocket, socketAddress } from "../../../../src/linux/sockets/open.js";

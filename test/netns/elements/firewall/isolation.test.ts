@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { checkRules, parseRules } from "nsm-sdk/elements/firewall";
+import { checkRules, parseRules } from "../../../../src/elements/firewall/index.js";
 import {
   createVeth,
   netlinkIn,
@@ -8,8 +8,8 @@ import {
   udpEcho,
   udpProbe,
   type NetworkNamespace,
-} from "nsm-sdk/linux";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+} from "../../../../src/linux/index.js";
+import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { describe, expect, test, vi } from "vitest";
 import { datagrams } from "./datagrams.js";
 import { addresses, asked, client4, client6, endpoint4, endpoint6, walled, wire, wireName } from "./kit.js";

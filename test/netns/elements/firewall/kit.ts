@@ -1,12 +1,12 @@
-import { ConnectionContext, IPContext, Mechanism, type Connection } from "nsm-sdk/api";
-import { beginServer } from "nsm-sdk/elements/begin";
-import { firewall, type Firewall, type FirewallOptions } from "nsm-sdk/elements/firewall";
-import { mechanismsServer } from "nsm-sdk/elements/mechanisms";
-import { kernelServer } from "nsm-sdk/elements/mechanisms/kernel";
-import { updatePath } from "nsm-sdk/elements/update-path";
-import { connectionState } from "nsm-sdk/elements/connection-state";
-import { createVeth, netlinkIn, type NetworkNamespace } from "nsm-sdk/linux";
-import { run, type Run } from "nsm-sdk/testing";
+import { ConnectionContext, IPContext, Mechanism, type Connection } from "../../../../src/api/index.js";
+import { beginServer } from "../../../../src/elements/begin/index.js";
+import { firewall, type Firewall, type FirewallOptions } from "../../../../src/elements/firewall/index.js";
+import { mechanismsServer } from "../../../../src/elements/mechanisms/index.js";
+import { kernelServer } from "../../../../src/elements/mechanisms/kernel/index.js";
+import { updatePath } from "../../../../src/elements/update-path/index.js";
+import { connectionState } from "../../../../src/elements/connection-state/index.js";
+import { createVeth, netlinkIn, type NetworkNamespace } from "../../../../src/linux/index.js";
+import { run, type Run } from "../../../../src/testing/index.js";
 
 /** Addresses of the two ends. */
 export const client4 = "172.16.1.101";

@@ -1,8 +1,8 @@
-import { Code } from "nsm-sdk/core";
-import { checkRules, kernelPacketFilter } from "nsm-sdk/elements/firewall";
-import { netlinkIn, nftablesIn, ping, type NetworkNamespace } from "nsm-sdk/linux";
-import { virtualClock } from "nsm-sdk/testing";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+import { Code } from "../../../../src/core/index.js";
+import { checkRules, kernelPacketFilter } from "../../../../src/elements/firewall/index.js";
+import { netlinkIn, nftablesIn, ping, type NetworkNamespace } from "../../../../src/linux/index.js";
+import { virtualClock } from "../../../../src/testing/index.js";
+import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 import { asked, endpoint4, walled, wire, wireName } from "./kit.js";
 

@@ -11,7 +11,7 @@ import {
   type FirewallEvent,
   type RuleSet,
   type RulesSource,
-} from "nsm-sdk/elements/firewall";
+} from "../../../../src/elements/firewall/index.js";
 import {
   connectIn,
   createVeth,
@@ -24,8 +24,8 @@ import {
   udpProbe,
   writeSysctl,
   type NetworkNamespace,
-} from "nsm-sdk/linux";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+} from "../../../../src/linux/index.js";
+import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { firstValueFrom, NEVER, ReplaySubject, Subject, take, toArray } from "rxjs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { addresses, asked, client4, client6, endpoint4, endpoint6, walled, wire, wireName } from "./kit.js";

@@ -2,18 +2,25 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { NetworkServiceRequest } from "nsm-sdk/api";
-import { client } from "nsm-sdk/chains/client";
-import { serveEndpoint } from "nsm-sdk/chains/endpoint";
-import { forwarderElements, kernelMechanisms } from "nsm-sdk/chains/forwarder";
-import { nsmgr } from "nsm-sdk/chains/nsmgr";
-import { Context, silent, systemClock } from "nsm-sdk/core";
-import { kernelClient } from "nsm-sdk/elements/mechanisms/kernel";
-import { insecureIdentity } from "nsm-sdk/identity";
-import { grpcServer } from "nsm-sdk/inbound";
-import { netlinkIn, nftablesIn, ping, tcpConnect, tcpListen, type NetworkNamespace } from "nsm-sdk/linux";
-import { grpcRemotes } from "nsm-sdk/outbound";
-import { testNamespace } from "nsm-sdk/testing/netns";
+import { NetworkServiceRequest } from "../../../../src/api/index.js";
+import { client } from "../../../../src/chains/client/index.js";
+import { serveEndpoint } from "../../../../src/chains/endpoint/index.js";
+import { forwarderElements, kernelMechanisms } from "../../../../src/chains/forwarder/index.js";
+import { nsmgr } from "../../../../src/chains/nsmgr/index.js";
+import { Context, silent, systemClock } from "../../../../src/core/index.js";
+import { kernelClient } from "../../../../src/elements/mechanisms/kernel/index.js";
+import { insecureIdentity } from "../../../../src/identity/index.js";
+import { grpcServer } from "../../../../src/inbound/index.js";
+import {
+  netlinkIn,
+  nftablesIn,
+  ping,
+  tcpConnect,
+  tcpListen,
+  type NetworkNamespace,
+} from "../../../../src/linux/index.js";
+import { grpcRemotes } from "../../../../src/outbound/index.js";
+import { testNamespace } from "../../../../src/testing/netns/index.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { RunningProcess } from "../../../../src/programs/child/process.js";
 import { datagrams } from "./datagrams.js";

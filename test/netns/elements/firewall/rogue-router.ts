@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
-import type { NetworkNamespace } from "nsm-sdk/linux";
-import { netlinkIn } from "nsm-sdk/linux";
+import type { NetworkNamespace } from "../../../../src/linux/index.js";
+import { netlinkIn } from "../../../../src/linux/index.js";
 import { check, libc } from "../../../../src/linux/libc.js";
 
 const AF_INET6 = 10;

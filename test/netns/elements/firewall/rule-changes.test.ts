@@ -1,6 +1,6 @@
-import { parseRules, type RuleSet, type RulesSource } from "nsm-sdk/elements/firewall";
-import { netlinkIn, nftablesIn, type NetworkNamespace } from "nsm-sdk/linux";
-import { withNamespaces } from "nsm-sdk/testing/netns";
+import { parseRules, type RuleSet, type RulesSource } from "../../../../src/elements/firewall/index.js";
+import { netlinkIn, nftablesIn, type NetworkNamespace } from "../../../../src/linux/index.js";
+import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { firstValueFrom, NEVER, Subject } from "rxjs";
 import { describe, expect, test } from "vitest";
 import { datagrams } from "./datagrams.js";

@@ -1,5 +1,5 @@
-import { asNsmError, codeName } from "nsm-sdk/core";
-import { currentNamespace, nftablesIn } from "nsm-sdk/linux";
+import { asNsmError, codeName } from "../../../../src/core/index.js";
+import { currentNamespace, nftablesIn } from "../../../../src/linux/index.js";
 
 try {
   await nftablesIn(currentNamespace()).replaceTable({ family: "inet", name: "nsm-test", chains: [] });

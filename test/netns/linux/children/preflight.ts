@@ -1,3 +1,3 @@
-import { preflight } from "nsm-sdk/linux";
+import { preflight } from "../../../../src/linux/index.js";
 
 console.log(JSON.stringify(await preflight()));

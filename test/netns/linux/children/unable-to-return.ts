@@ -1,5 +1,5 @@
 import { closeSync, readdirSync, readlinkSync } from "node:fs";
-import { newNamespace } from "nsm-sdk/linux";
+import { newNamespace } from "../../../../src/linux/index.js";
 
 const home = readlinkSync("/proc/thread-self/ns/net");
 

@@ -1,5 +1,11 @@
-import { asNsmError, codeName } from "nsm-sdk/core";
-import { createVeth, currentNamespace, netlinkIn, newNamespace, openNamespace } from "nsm-sdk/linux";
+import { asNsmError, codeName } from "../../../../src/core/index.js";
+import {
+  createVeth,
+  currentNamespace,
+  netlinkIn,
+  newNamespace,
+  openNamespace,
+} from "../../../../src/linux/index.js";
 
 const here = currentNamespace();
 const tries: Record<string, () => unknown> = {
