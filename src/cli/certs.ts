@@ -1,45 +1,144 @@
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { Code, NsmError } from "../core/index.js";
+import { Code, NsmError, readText } from "../core/index.js";
 import { makeDirectory } from "../files/index.js";
-import { authority, SpiffeId } from "../identity/index.js";
+import {
+  authority,
+  parseCertificates,
+  readAuthority,
+  SpiffeId,
+  spiffeIdOf,
+  validUntil,
+  verifySvid,
+  type IssuedSvid,
+  type RootAuthority,
+} from "../identity/index.js";
 
-/** What `nsmctl certs` is told. */
+/** Options of {@link makeCertificates}. */
 export interface CertsOptions {
-  /** The folder that gets one folder per id. */
+  /** The directory that gets one directory per id, and one for the authority. */
   readonly dir: string;
+  /** How long new certificates are good, in milliseconds. */
   readonly lifetimeMs: number;
   readonly ids: readonly string[];
+  /** Issues new certificates in place of those that are there. Default: false. */
+  readonly renew?: boolean | undefined;
 }
 
+/** The identity of one program. */
+export interface Certified {
+  readonly id: SpiffeId;
+  /** For `--identity files=`. */
+  readonly folder: string;
+  /** Whether it was there before and stays as it was. */
+  readonly kept: boolean;
+}
+
+/** The directory of the authority, in that of all certificates. */
+const AUTHORITY = "authority";
+
 /**
- * Makes an authority and a certificate for each id, in folders that `--identity files=` takes, named after the
- * last part of the id. The authority's key is not kept: for trying out, not for running a mesh for years.
+ * Issues a certificate for each id, in directories that `--identity files=` takes, named after the last part of the
+ * id. The authority is kept in the directory `authority`, so that later calls issue from the same one. Certificates
+ * that have not expired are kept, unless `renew` is set. For trying out, not for running a mesh for years.
  *
- * @returns the folders, in the order of the ids
+ * @returns the identities, in the order of the ids
  * @throws NsmError INVALID_ARGUMENT for an id that is malformed, of another trust domain, or has a namesake, and for a
- * lifetime that no certificate can have
+ * lifetime that no certificate can have; FAILED_PRECONDITION for a directory with certificates of another authority; the
+ * errors of readAuthority(). Nothing is written then
  */
-export async function makeCertificates({ dir, lifetimeMs, ids }: CertsOptions): Promise<string[]> {
+export async function makeCertificates({ dir, lifetimeMs, ids, renew }: CertsOptions): Promise<Certified[]> {
+  const wanted = foldersOf(dir, ids);
+  const { ca, isNew } = await authorityIn(dir, wanted[0]!.id.trustDomain);
+  const results: (Certified & { readonly issued?: IssuedSvid })[] = [];
+  for (const { id, folder } of wanted) {
+    const kept = !renew && (await isCurrent(folder, id, ca));
+    results.push({
+      id,
+      folder,
+      kept,
+      ...(!kept && { issued: await ca.issue({ path: id.path, lifetimeMs }) }),
+    });
+  }
+  makeDirectory(dir);
+  if (isNew) await ca.writeTo(join(dir, AUTHORITY));
+  for (const { issued, folder } of results) await issued?.writeTo(folder);
+  return results.map(({ id, folder, kept }) => ({ id, folder, kept }));
+}
+
+function foldersOf(dir: string, ids: readonly string[]): { id: SpiffeId; folder: string }[] {
   const parsed = ids.map((id) => SpiffeId.parse(id));
-  const { trustDomain } = parsed[0]!;
   const folders = parsed.map((id) => join(dir, id.path.split("/").at(-1)!));
-  for (const [i, id] of parsed.entries()) {
-    if (id.trustDomain !== trustDomain) {
+  return parsed.map((id, i) => {
+    const folder = folders[i]!;
+    if (id.trustDomain !== parsed[0]!.trustDomain) {
       throw new NsmError(
         Code.InvalidArgument,
         `${id.toString()} is of another trust domain than ${ids[0]}: one authority makes certificates for one`,
       );
     }
-    if (folders.indexOf(folders[i]!) !== i) {
+    if (folders.indexOf(folder) !== i) {
       throw new NsmError(
         Code.InvalidArgument,
-        `two ids end in the same name: both would be written to ${folders[i]}`,
+        `two ids end in the same name: both would be written to ${folder}`,
       );
     }
+    if (folder === dir || folder === join(dir, AUTHORITY)) {
+      throw new NsmError(
+        Code.InvalidArgument,
+        `${id.toString()} cannot be written to ${folder}: give it another last part`,
+      );
+    }
+    return { id, folder };
+  });
+}
+
+/** The authority that is kept in `dir`, or a new one if `dir` has no certificates yet. */
+async function authorityIn(
+  dir: string,
+  trustDomain: string,
+): Promise<{ readonly ca: RootAuthority; readonly isNew: boolean }> {
+  const folder = join(dir, AUTHORITY);
+  if (!existsSync(folder)) {
+    const [orphan] = existsSync(dir)
+      ? readdirSync(dir).filter((name) => existsSync(join(dir, name, "svid.pem")))
+      : [];
+    if (orphan === undefined) return { ca: await authority({ trustDomain }), isNew: true };
+    throw new NsmError(
+      Code.FailedPrecondition,
+      `${folder} is missing, and ${join(dir, orphan)} has a certificate of the lost authority: restore it, or create new certificates for all programs in another directory`,
+    );
   }
-  const { issue } = await authority({ trustDomain });
-  const svids = await Promise.all(parsed.map(({ path }) => issue({ path, lifetimeMs })));
-  makeDirectory(dir);
-  for (const [i, svid] of svids.entries()) await svid.writeTo(folders[i]!);
-  return folders;
+  const ca = await readAuthority(folder);
+  if (ca.trustDomain === trustDomain) return { ca, isNew: false };
+  throw new NsmError(
+    Code.InvalidArgument,
+    `the authority in ${folder} is of the trust domain ${ca.trustDomain}, not ${trustDomain}: use another directory`,
+  );
+}
+
+/** Whether `folder` has an identity for `id` that this authority has issued and that has not expired. */
+async function isCurrent(folder: string, id: SpiffeId, ca: RootAuthority): Promise<boolean> {
+  const file = join(folder, "svid.pem");
+  if (!existsSync(file) || !existsSync(join(folder, "key.pem"))) return false;
+  const chain = parseCertificates(await readText(file));
+  const found = spiffeIdOf(chain[0]!);
+  if (!id.equals(found)) {
+    throw new NsmError(
+      Code.InvalidArgument,
+      `${folder} has the certificate of ${found.toString()}, not ${id.toString()}: --renew replaces it`,
+    );
+  }
+  const now = Date.now();
+  if (validUntil(chain[0]!) <= now) return false;
+  try {
+    verifySvid(chain, new Map([[ca.trustDomain, parseCertificates(ca.ca)]]), now);
+    return true;
+  } catch (cause) {
+    throw new NsmError(
+      Code.FailedPrecondition,
+      `${folder} has a certificate of another authority: --renew replaces it`,
+      { cause },
+    );
+  }
 }

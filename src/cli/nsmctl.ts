@@ -14,6 +14,12 @@ import { withoutEmptyValues } from "./empty-values.js";
 /** Bad usage, as by convention of the shell. */
 const USAGE = 2;
 
+interface CertsFlags {
+  readonly dir: string;
+  readonly lifetime: number;
+  readonly renew?: boolean;
+}
+
 /** Runs a command; its failure is one line on stderr. */
 async function reported(name: string, work: () => Promise<void>): Promise<number> {
   try {
@@ -49,18 +55,24 @@ export async function nsmctl(args: readonly string[], signals?: OperatorSignals)
   }
   cli
     .command("certs")
-    .description("certificates for trying out: a folder for --identity files= per SPIFFE id")
+    .description(
+      "issue certificates for trying out: one directory for --identity files= per SPIFFE id. " +
+        "The authority is kept in DIR/authority, so later calls add certificates that trust the first ones",
+    )
     .argument("<id...>", "SPIFFE ids of one trust domain, such as spiffe://example.org/nsmgr")
-    .requiredOption("--dir <dir>", "where the folders go")
+    .requiredOption("--dir <dir>", "directory of the certificates and of their authority")
     .addOption(
-      new Option("--lifetime <duration>", "how long the certificates are good")
+      new Option("--lifetime <duration>", "how long new certificates are good")
         .argParser(positiveDuration)
         .default(86_400_000, "24h"),
     )
-    .action(async (ids: string[], { dir, lifetime }: { dir: string; lifetime: number }) => {
+    .option("--renew", "replace certificates that have not expired; without it they are kept")
+    .action(async (ids: string[], { dir, lifetime, renew }: CertsFlags) => {
       exitCode = await reported("certs", async () => {
-        const folders = await makeCertificates({ dir, lifetimeMs: lifetime, ids });
-        process.stdout.write(folders.map((folder) => `--identity files=${folder}\n`).join(""));
+        for (const { folder, kept } of await makeCertificates({ dir, lifetimeMs: lifetime, ids, renew })) {
+          process.stdout.write(`--identity files=${folder}\n`);
+          if (kept) process.stderr.write(`certs: ${folder} is kept: it has not expired\n`);
+        }
       });
     });
   cli

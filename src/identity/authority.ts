@@ -1,6 +1,7 @@
-import { randomBytes, webcrypto } from "node:crypto";
+import { createPrivateKey, randomBytes, webcrypto } from "node:crypto";
 import type * as X509 from "@peculiar/x509";
 import { Code, NsmError } from "../core/index.js";
+import { readAuthorityFiles, writeAuthorityFiles } from "./authority-files.js";
 import { issuedSvid, type IssuedSvid } from "./issued-svid.js";
 import { checkedTrustDomain, SpiffeId } from "./spiffe-id.js";
 
@@ -35,6 +36,17 @@ export interface Authority {
   intermediate(): Promise<Authority>;
 }
 
+/** An authority at the top of its trust domain. */
+export interface RootAuthority extends Authority {
+  /**
+   * Writes ca.pem and ca-key.pem (mode 0600) into `directory`, which is created if it is missing: what
+   * readAuthority() reads. If it fails, `directory` is unchanged.
+   *
+   * @throws the system's error, with its `code`: ENOTEMPTY if `directory` has files
+   */
+  writeTo(directory: string): Promise<void>;
+}
+
 /** For whom certificates are made, and how long the root lives. */
 export interface AuthorityOptions {
   readonly trustDomain: string;
@@ -57,8 +69,8 @@ interface Signer {
 }
 
 /**
- * A certificate authority in memory, for demonstrations and tests: it keeps no record and revokes nothing. Its
- * key is gone with the process.
+ * A new certificate authority, for demonstrations and tests: it keeps no record and revokes nothing. Its key is in
+ * memory only, unless `writeTo` writes it to a directory.
  *
  * @throws NsmError INVALID_ARGUMENT when the trust domain, or later a path, is malformed
  *
@@ -71,7 +83,7 @@ interface Signer {
 export async function authority({
   trustDomain,
   lifetimeMs = TEN_YEARS_MS,
-}: AuthorityOptions): Promise<Authority> {
+}: AuthorityOptions): Promise<RootAuthority> {
   checkedTrustDomain(trustDomain);
   const x509 = await loadX509();
   const keys = await keyPair("P-256");
@@ -83,8 +95,35 @@ export async function authority({
     signingAlgorithm: SIGNING,
     extensions: await authorityExtensions(x509, trustDomain, keys.publicKey),
   });
-  const signer: Signer = { certificate: root, key: keys.privateKey, above: [] };
-  return authorityOf(x509, trustDomain, root.toString("pem"), signer, lifetimeMs);
+  const ca = root.toString("pem");
+  return rootAuthority(trustDomain, ca, await pkcs8(keys.privateKey));
+}
+
+/**
+ * The authority that `writeTo` wrote to `directory`.
+ *
+ * @throws NsmError NOT_FOUND for a missing file, PERMISSION_DENIED for an unreadable one, INVALID_ARGUMENT for a file
+ * that is not that of an authority, FAILED_PRECONDITION if the authority has expired; each names the file
+ *
+ * @example
+ * const ca = await readAuthority("/tmp/nsm/authority");
+ * await (await ca.issue({ path: "/nsc-2" })).writeTo("/tmp/nsm/nsc-2");
+ */
+export async function readAuthority(directory: string): Promise<RootAuthority> {
+  const { trustDomain, ca, key } = await readAuthorityFiles(directory, Date.now());
+  return rootAuthority(trustDomain, ca, key);
+}
+
+async function rootAuthority(trustDomain: string, ca: string, key: string): Promise<RootAuthority> {
+  const x509 = await loadX509();
+  const certificate = new x509.X509Certificate(ca);
+  const der = createPrivateKey(key).export({ type: "pkcs8", format: "der" });
+  const signingKey = await webcrypto.subtle.importKey("pkcs8", der, SIGNING, false, ["sign"]);
+  const lifetimeMs = certificate.notAfter.getTime() - Date.now();
+  return {
+    ...authorityOf(x509, trustDomain, ca, { certificate, key: signingKey, above: [] }, lifetimeMs),
+    writeTo: (directory) => writeAuthorityFiles(directory, ca, key),
+  };
 }
 
 function authorityOf(

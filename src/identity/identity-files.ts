@@ -6,6 +6,8 @@ import { parseCertificates, spiffeIdOf } from "./certificate.js";
 import { verifySvid } from "./verify.js";
 import { x509Svid, type X509Context } from "./x509-source.js";
 
+const WANTED = "an identity directory holds ca.pem, svid.pem and key.pem";
+
 /** What an identity directory said when it was read. */
 export interface IdentityFiles {
   readonly context: X509Context;
@@ -27,9 +29,9 @@ export async function readIdentityFiles(directory: string, now: number): Promise
   const svid = join(directory, "svid.pem");
   const key = join(directory, "key.pem");
   // One after the other, so that of several missing files it is always the same one that is named.
-  const caText = await read(ca);
-  const svidText = await read(svid);
-  const keyText = await read(key);
+  const caText = await readIdentityFile(ca);
+  const svidText = await readIdentityFile(svid);
+  const keyText = await readIdentityFile(key);
 
   const bundle = inFile(ca, Code.InvalidArgument, () => authorities(caText));
   const certificates = inFile(svid, Code.InvalidArgument, () => parseCertificates(svidText));
@@ -53,12 +55,12 @@ export async function exposedKey(directory: string): Promise<NsmError | undefine
   );
 }
 
-async function read(path: string): Promise<string> {
+/** The text of a file; errors name the file and say what its directory holds. */
+export async function readIdentityFile(path: string, wanted = WANTED): Promise<string> {
   try {
     return await readText(path);
   } catch (cause) {
     if (cause instanceof NsmError) throw cause;
-    const wanted = "an identity directory holds ca.pem, svid.pem and key.pem";
     switch ((cause as NodeJS.ErrnoException).code) {
       case "ENOENT":
       case "ENOTDIR":
@@ -82,7 +84,8 @@ function authorities(text: string): ReturnType<typeof parseCertificates> {
   );
 }
 
-function privateKey(text: string): KeyObject {
+/** The key in a PEM text. The error says nothing about the text. */
+export function privateKey(text: string): KeyObject {
   try {
     return createPrivateKey(text);
   } catch {
@@ -91,7 +94,8 @@ function privateKey(text: string): KeyObject {
   }
 }
 
-function inFile<T>(path: string, code: Code, work: () => T): T {
+/** Does `work`; its errors name the file. */
+export function inFile<T>(path: string, code: Code, work: () => T): T {
   try {
     return work();
   } catch (cause) {

@@ -10,6 +10,8 @@ export {
   type AuthorityOptions,
   type IssueOptions,
   type KeyKind,
+  readAuthority,
+  type RootAuthority,
 } from "./authority.js";
 export {
   parseCertificates,

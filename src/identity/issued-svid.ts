@@ -29,14 +29,15 @@ export function issuedSvid(id: SpiffeId, ca: string, svid: string, key: string):
     key,
     async writeTo(directory) {
       makeDirectory(directory);
-      await replace(join(directory, "ca.pem"), ca, 0o644);
-      await replace(join(directory, "key.pem"), key, 0o600);
-      await replace(join(directory, "svid.pem"), svid, 0o644);
+      await replaceFile(join(directory, "ca.pem"), ca, 0o644);
+      await replaceFile(join(directory, "key.pem"), key, 0o600);
+      await replaceFile(join(directory, "svid.pem"), svid, 0o644);
     },
   };
 }
 
-async function replace(path: string, text: string, mode: number): Promise<void> {
+/** Writes a file in one step. `mode` is that of the new file. */
+export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     await writeFile(temporary, text, { mode, flag: "wx" });
