@@ -63,9 +63,7 @@ class MissingConnection extends Error {
 /** The connection of a request. update-path sees to it that there is one, so elements behind it may rely on it. */
 export function connectionOf(request: NetworkServiceRequest): Connection {
   if (!request.connection) {
-    throw new MissingConnection(
-      "the request carries no connection: update-path stands before every other element",
-    );
+    throw new MissingConnection("the request has no connection: put update-path before every other element");
   }
   return request.connection;
 }

@@ -1,14 +1,15 @@
-/** How waits between tries grow. */
+/** Options of the delays between retries. */
 export interface BackoffOptions {
   readonly initialMs: number;
   readonly maxMs: number;
-  /** Numbers between 0 and 1; seeded in tests. Default: `Math.random`. */
+  /** Returns random numbers between 0 and 1. Tests pass a seeded source. Default: `Math.random`. */
   readonly random?: () => number;
 }
 
 /**
- * The waits between tries: doubling from `initialMs` to `maxMs`, each made up to half shorter by chance so that
- * those who failed together do not come back together.
+ * Returns the delays between retries, in milliseconds. The delay doubles from `initialMs` to `maxMs`. Each
+ * delay is shortened by a random part of up to one half, so that clients that failed together do not retry
+ * together.
  */
 export function backoff({ initialMs, maxMs, random = Math.random }: BackoffOptions): () => number {
   let ceiling = Math.min(initialMs, maxMs);

@@ -1,7 +1,7 @@
-/** Cancels the call it was returned for; harmless when that has happened already. */
+/** Cancels the timer. Has no effect if the timer has fired or is canceled. */
 export type CancelTimer = () => void;
 
-/** Time as the elements see it: from the Context, so that a whole mesh can run in virtual time. */
+/** The time source of elements. They read it from the Context, so that a whole mesh can run in virtual time. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
@@ -9,16 +9,16 @@ export interface Clock {
   after(ms: number, callback: () => void, options?: TimerOptions): CancelTimer;
 }
 
-/** How a timer treats the process it runs in. */
+/** Options of a timer. */
 export interface TimerOptions {
-  /** The process may end although the timer is armed: for a regular look at something. Default: false. */
+  /** Whether the process may exit while the timer is armed, as for periodic checks. Default: false. */
   readonly background?: boolean | undefined;
 }
 
-// What setTimeout takes at most; longer waits are cut into pieces.
+// The maximum delay of setTimeout. Longer delays are split.
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** The clock on the wall. */
+/** The clock of the system. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, callback, { background = false } = {}) {
@@ -35,7 +35,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `ms` milliseconds; rejects with the signal's reason when it aborts first. */
+/** Resolves after `ms` milliseconds. Rejects with the signal's reason if the signal aborts first. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason as Error);

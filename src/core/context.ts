@@ -3,28 +3,28 @@ import { systemClock, type Clock } from "./clock.js";
 import { WorkScope, type Scope, type ScopeLimits } from "./scope.js";
 
 /**
- * The name under which a value travels in a Context. Compared by identity: declare it beside the element that
- * sets it and export it from there.
+ * The key of a value in a Context. Keys are compared by identity. Declare a key beside the element that sets
+ * it, and export it from there.
  */
 export class ContextKey<T> {
-  // Only for the type checker: a key of strings is not a key of numbers.
+  // Only for the type checker: `ContextKey<string>` is not assignable to `ContextKey<number>`.
   declare readonly valueType: T;
 
   constructor(readonly name: string) {}
 }
 
-/** How long work may take that must be done although nobody waits for it any more. */
+/** Time limit for detached work if the call has no time limit of its own. */
 const DEFAULT_DETACHED_BUDGET_MS = 15_000;
 
-/** What a root Context starts from. */
+/** Options of a root Context. */
 export interface ContextOptions {
   readonly signal?: AbortSignal;
   readonly clock?: Clock;
 }
 
 /**
- * What one call carries beside its argument: when it must end, whether it was cancelled, the clock, and values
- * under typed keys. Immutable; passed as an argument, never hidden.
+ * The context of one call: its deadline, its cancellation signal, the clock, and values under typed keys. A
+ * Context is immutable and always passed as an argument.
  *
  * @example
  * const ctx = Context.background();
@@ -39,36 +39,36 @@ export class Context {
     private readonly value: unknown,
   ) {}
 
-  /** A Context that belongs to no call: the root of a program's, a test's or an event's calls. */
+  /** Creates a root Context, for calls that start in a program, a test or an event. */
   static background({ signal, clock = systemClock }: ContextOptions = {}): Context {
     const root = signal ?? new AbortController().signal;
-    // A root signal outlives thousands of calls that each listen for a while.
+    // A root signal outlives thousands of calls, and each call listens to it for a while.
     setMaxListeners(0, root);
     const scope = { signal: root, deadline: undefined, budgetMs: undefined };
     return new Context(scope, clock, undefined, undefined, undefined);
   }
 
-  /** Aborts when the call was cancelled or its time is over, with the reason. */
+  /** Aborts with the reason when the call is canceled or its deadline expires. */
   get signal(): AbortSignal {
     return this.scope.signal;
   }
 
-  /** Milliseconds since the epoch, by `clock`; undefined when the call may take for ever. */
+  /** Milliseconds since the epoch, by `clock`; undefined if the call has no deadline. */
   get deadline(): number | undefined {
     return this.scope.deadline;
   }
 
-  /** The time the call had when it began, in milliseconds. */
+  /** The time limit of the call when it began, in milliseconds. */
   get budgetMs(): number | undefined {
     return this.scope.budgetMs;
   }
 
-  /** The value under the key, or undefined when nobody has set it. */
+  /** The value under the key, or undefined if it is not set. */
   get<T>(key: ContextKey<T>): T | undefined {
     return this.key === key ? (this.value as T | undefined) : this.parent?.get(key);
   }
 
-  /** The same Context with one more value; `undefined` hides an earlier one. */
+  /** Returns this Context with one more value. `undefined` hides an earlier value. */
   with<T>(key: ContextKey<T>, value: T | undefined): Context {
     return new Context(this.scope, this.clock, this, key, value);
   }
@@ -78,14 +78,14 @@ export class Context {
     return this.deadline === undefined ? undefined : this.deadline - this.clock.now();
   }
 
-  /** Throws the reason when the call was cancelled or its time is over. */
+  /** Throws the reason if the call is canceled or its deadline has expired. */
   throwIfDone(): void {
     if (this.signal.aborted) throw this.signal.reason as Error;
   }
 
   /**
-   * Runs `work` in a Context that ends after `ms` milliseconds at the latest: its signal aborts with
-   * DEADLINE_EXCEEDED. Timer and listener are gone when the work ends, which is why this takes a callback.
+   * Runs `work` in a Context that ends after `ms` milliseconds at the latest. Its signal then aborts with
+   * DEADLINE_EXCEEDED. The timer and the listener are removed when `work` settles.
    */
   withTimeout<R>(ms: number, work: (ctx: Context) => Promise<R>): Promise<R> {
     const now = this.clock.now();
@@ -100,8 +100,8 @@ export class Context {
   }
 
   /**
-   * Runs `work` with the same values but a life of its own: for undoing things after a cancel. It has as much
-   * time as the caller had when it began, 15 s when that was unlimited.
+   * Runs `work` with the same values but its own lifetime: for cleanup after the caller has canceled. Default
+   * time limit: the time limit of the caller when it began, or 15 s if the caller has none.
    */
   detached<R>(work: (ctx: Context) => Promise<R>, timeoutMs?: number): Promise<R> {
     const budgetMs = timeoutMs ?? this.budgetMs ?? DEFAULT_DETACHED_BUDGET_MS;

@@ -2,14 +2,17 @@ import type { Context, ContextKey } from "./context.js";
 import { checkOrder } from "./order.js";
 import type { Slot } from "./slot.js";
 
-/** What an element, a chain or a program holds, by name; zeros are left out, so `{}` means nothing. */
+/**
+ * Resources held by an element, a chain or a program, by name. Zeros are omitted, so `{}` means that nothing is
+ * held.
+ */
 export interface DebugState {
   readonly [name: string]: number | DebugState;
 }
 
 /**
- * A step on the road of a call: a name and any of the service's methods, each with the rest of the chain as
- * `next`. A method left out passes through.
+ * One element of a chain. It has a name and any of the service's methods. Each method receives the rest of the
+ * chain as `next`. A call passes through an element that does not have its method.
  *
  * @example
  * const shout: ChainElement<NetworkService> = {
@@ -18,20 +21,20 @@ export interface DebugState {
  * };
  */
 export type ChainElement<S> = {
-  /** The path of its folder under `elements`, with the side where there are two: `begin/server`. */
+  /** The path of its folder under `elements`, followed by the side if the element has two: `begin/server`. */
   readonly name: string;
   /**
-   * Elements that must stand further out, before it in the list. `begin` stands for `begin/server` too. Checked
-   * when the chain is built, like everything that an element declares about its place.
+   * Names of elements that must precede this element in the chain. `begin` also matches `begin/server`. Checked
+   * when the chain is built, like all order declarations.
    */
   readonly inside?: readonly string[];
-  /** Elements that, where the chain has them, must stand further in, after it in the list. */
+  /** Names of elements that, if the chain contains them, must follow this element. */
   readonly outside?: readonly string[];
-  /** The context keys that it sets for elements further in, and the slots it keeps. */
+  /** The context keys that it sets for later elements, and the slots it keeps. */
   readonly provides?: readonly Provision[];
-  /** The context keys and the slots of other elements that it uses where they are set. */
+  /** The context keys, and the slots of other elements, that it reads if they are set. */
   readonly reads?: readonly Provision[];
-  /** The chains that it chooses between with `nest`. What they hold counts as held by this element. */
+  /** The chains that it selects from with `nest`. The resources that they hold count as held by this element. */
   readonly nested?: readonly Elements<S>[];
   /** Resources currently held, for tests and diagnostics. */
   debugState?(): DebugState;
@@ -41,14 +44,17 @@ export type ChainElement<S> = {
     : never;
 };
 
-/** What an element hands over to others, or uses of theirs. */
+/** A context key or a slot that one element provides and others read. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- of whatever type; a slot is not covariant
 export type Provision = ContextKey<any> | Slot<any>;
 
-/** A chain under assembly: an array, nested as deep as is convenient. */
+/** The elements of a chain: an array, nested to any depth. */
 export type Elements<S> = readonly (ChainElement<S> | Elements<S>)[];
 
-/** Sees every call of every element: for spans and logs. It must call `proceed` once and return its result. */
+/**
+ * Observes each call of each element, for spans and logs. It must call `proceed` exactly once and return its
+ * result.
+ */
 export type TraceHook = <R>(call: {
   readonly element: string;
   readonly method: string;
@@ -57,34 +63,34 @@ export type TraceHook = <R>(call: {
   readonly proceed: (ctx: Context) => R;
 }) => R;
 
-/** What a chain ends in and who watches it. */
+/** The end of a chain and the hook that traces it. */
 export interface ChainOptions<S> {
-  /** What the last element calls. Default: the service's own default answer. */
+  /** The service that the last element calls. Default: the tail of the service's chain builder. */
   readonly tail?: S;
   readonly trace?: TraceHook | undefined;
 }
 
 type Method = (ctx: Context, arg: unknown, next?: unknown) => unknown;
 
-/** Links elements of one service. Made by {@link chainOf}. */
+/** Links the elements of one service. Created by {@link chainOf}. */
 export interface ChainBuilder<S> {
   (elements: Elements<S>, options?: ChainOptions<S>): S;
   /**
-   * The elements as a road into whatever `next` is: for elements that choose between chains, which list them as
-   * `nested`. The trace hook of the chain that `next` belongs to sees them too. The same `next` gives the same
-   * chain, and `next` is one object for the life of a chain, so this links only once.
+   * Links the elements in front of any `next`. For elements that select between chains and list them as
+   * `nested`. The trace hook of the chain that `next` belongs to also traces these elements. Chains are cached
+   * by `next`, which is one object for the life of a chain, so each chain is linked only once.
    */
   nest(elements: Elements<S>): (next: S) => S;
 }
 
 /**
- * The runner for one service: `chain(elements)` links them once, the first element outermost. The service's
- * methods are those of `defaultTail`, which answers where no tail is given.
+ * Creates the chain builder of one service. `chain(elements)` links the elements once, the first element
+ * outermost. The methods of the service are the methods of `defaultTail`, which answers if no tail is given.
  */
 export function chainOf<S extends object>(defaultTail: S): ChainBuilder<S> {
   const methods = Object.keys(defaultTail) as (keyof S & string)[];
 
-  /** An object with the service's methods, known to be traced by `trace`. */
+  /** Creates an object with the service's methods and records that `trace` traces it. */
   function linked(trace: TraceHook | undefined, methodOf: (method: keyof S & string) => unknown): S {
     const service = Object.fromEntries(methods.map((method) => [method, methodOf(method)])) as S;
     if (trace) traceOf.set(service, trace);
@@ -114,7 +120,7 @@ export function chainOf<S extends object>(defaultTail: S): ChainBuilder<S> {
   const chain = (elements: Elements<S>, { tail = defaultTail, trace }: ChainOptions<S> = {}): S => {
     const list = flatten(elements);
     checkOrder(list as readonly ChainElement<object>[], { outer: [], complete: true });
-    // Nested chains find the hook of the chain they lead into by its objects: the tail needs one of its own.
+    // Nested chains look up the trace hook by the `next` object, so the tail needs an object of its own.
     const end = trace ? linked(trace, (method) => (tail[method] as Method).bind(tail)) : tail;
     return fold(list, end, trace);
   };
@@ -131,7 +137,7 @@ export function chainOf<S extends object>(defaultTail: S): ChainBuilder<S> {
   return Object.assign(chain, { nest });
 }
 
-/** The hooks of linked chains, by the objects that they are linked of. */
+/** The trace hooks of linked chains, by the objects that the chains consist of. */
 const traceOf = new WeakMap<object, TraceHook>();
 
 /** The elements of a nested list, in order. */
@@ -140,12 +146,15 @@ export function flatten<S>(elements: Elements<S>): readonly ChainElement<S>[] {
   return (elements as readonly unknown[]).flat(Infinity) as ChainElement<S>[];
 }
 
-/** Whatever can be asked what it holds, nested as elements are. */
+/** Anything with a `debugState`, nested like elements. */
 export type Holders = readonly (
   (Pick<ChainElement<object>, "name" | "debugState"> & { readonly nested?: readonly Holders[] }) | Holders
 )[];
 
-/** Resources that the elements of a chain hold, by element name. Elements of the same name are added up. */
+/**
+ * Resources that the elements of a chain hold, by element name. The values of elements with the same name are
+ * added.
+ */
 export function debugState(elements: Holders): DebugState {
   return flatten(elements as Elements<object>).reduce<DebugState>((state, element) => {
     const own = element.debugState ? withoutZeros(element.debugState()) : {};

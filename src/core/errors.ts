@@ -1,4 +1,4 @@
-/** The gRPC status codes, so that core needs no gRPC. */
+/** The gRPC status codes. Defined here so that core does not depend on gRPC. */
 export const Code = {
   Ok: 0,
   Cancelled: 1,
@@ -22,14 +22,14 @@ export type Code = (typeof Code)[keyof typeof Code];
 
 const names = new Map<number, string>(Object.entries(Code).map(([name, code]) => [code, name]));
 
-/** The name of a status code, for people: `codeName(14)` is `"Unavailable"`. */
+/** The name of a status code: `codeName(14)` returns `"Unavailable"`. */
 export function codeName(code: number): string {
   return names.get(code) ?? `code ${code}`;
 }
 
 /**
- * The one error of this library: a gRPC status code and a sentence about what went wrong.
- * What caused it travels in `cause`; texts are not glued together.
+ * The error class of this library: a gRPC status code and a message. `cause` holds the underlying error;
+ * messages do not repeat the text of their causes.
  *
  * @example
  * throw new NsmError(Code.ResourceExhausted, `no address left in ${prefix}`);
@@ -45,7 +45,7 @@ export class NsmError extends Error {
     super(message, options);
   }
 
-  /** Whether the same call may succeed later without anybody changing it. */
+  /** Whether the same call may succeed later, unchanged. */
   get retryable(): boolean {
     return isRetryable(this.code);
   }
@@ -60,12 +60,12 @@ const permanent = new Set<number>([
   Code.DataLoss,
 ]);
 
-/** Whether a call that ended in this code may succeed when repeated unchanged. */
+/** Whether a call that failed with this code may succeed when it is repeated unchanged. */
 export function isRetryable(code: number): boolean {
   return !permanent.has(code);
 }
 
-/** The status code of whatever was thrown: ours, grpc-js's ServiceError, an abort, or UNKNOWN. */
+/** The status code of any thrown value: an NsmError, a ServiceError of grpc-js, or an abort. Default: UNKNOWN. */
 export function codeOf(error: unknown): Code {
   if (error instanceof NsmError) return error.code;
   if (error instanceof Error) {
@@ -77,21 +77,24 @@ export function codeOf(error: unknown): Code {
   return Code.Unknown;
 }
 
-/** Any thrown value as an NsmError with the same code; an NsmError is returned as it is. */
+/** Converts any thrown value to an NsmError with the same code. Returns an NsmError unchanged. */
 export function asNsmError(error: unknown): NsmError {
   if (error instanceof NsmError) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new NsmError(codeOf(error), message, { cause: error });
 }
 
-/** The code all failures agree on, or undefined. For elements that tried several ways. */
+/**
+ * The common code of all failures, or undefined if the codes differ. For elements that try several
+ * alternatives.
+ */
 export function sharedCode(failures: readonly unknown[]): Code | undefined {
   const codes = new Set(failures.map(codeOf));
   return codes.size === 1 ? [...codes][0] : undefined;
 }
 
 /**
- * An error with the messages of its causes, outermost first, for a log line or a terminal:
+ * The message of an error with the messages of its causes, outermost first, for a log line or a terminal:
  * `every candidate refused: nse-1 is not reachable: connect ECONNREFUSED`.
  */
 export function explain(error: unknown): string {

@@ -2,73 +2,75 @@ import type { Connection } from "../api/index.js";
 import { ContextKey } from "./context.js";
 
 /**
- * Why a call is made:
- * - `user`: from outside, by whoever owns the connection
- * - `refresh`: to keep it before tokens expire
- * - `heal`: to rebuild what was lost
- * - `timeout`: to close what its owner does not refresh
- * - `upstream`: because something further on changed, or the elements of this process did
+ * The cause of a call:
+ * - `user`: the owner of the connection called
+ * - `refresh`: renews the connection before its tokens expire
+ * - `heal`: rebuilds a lost connection
+ * - `timeout`: closes a connection that its owner did not refresh
+ * - `upstream`: a later hop changed, or the elements of this process changed
  */
 export type EventCause = "user" | "refresh" | "heal" | "timeout" | "upstream";
 
-/** Why the call under way is made, for elements and policies. Set by begin(). */
+/** The cause of the current call, for elements and policies. Set by begin(). */
 export const eventCause = new ContextKey<EventCause>("event-cause");
 
-/** Whether an event ran, or was not wanted any more when its turn came. */
+/** Whether an event ran, or was skipped because it was obsolete when its turn came. */
 export type EventOutcome = "done" | "skipped";
 
-/** When an event starts, and how. */
+/** Options of an event. */
 export interface EventOptions {
-  /** Aborted before the event's turn comes: the event is skipped. A running event is not disturbed. */
+  /** If it aborts before the event starts, the event is skipped. It does not interrupt a running event. */
   readonly signal?: AbortSignal | undefined;
   /** Default: `upstream`. */
   readonly cause?: EventCause | undefined;
 }
 
-/** Turns a connection into the request for another endpoint. The hops choose what it leaves empty. */
+/**
+ * Changes a connection into the request for another endpoint. The hops fill in the fields that it leaves empty.
+ */
 export type Reselect = (connection: Connection) => Connection;
 
-/** How a Request event begins. */
+/** Options of a Request event. */
 export interface RequestEventOptions extends EventOptions {
   /**
-   * Closes the connection first, then requests it with what the function keeps of it. `true` uses the rule that
-   * begin() was given. Client side only. Default: the connection is requested as it stands.
+   * Closes the connection, then requests the connection that this function returns. `true` uses the function
+   * that was passed to begin(). Client side only. Default: requests the connection unchanged.
    */
   readonly reselect?: boolean | Reselect | undefined;
-  /** Changes the connection that is requested: its labels or context, say. */
+  /** Changes the requested connection, for example its labels or its context. */
   readonly patch?: ((connection: Connection) => Connection) | undefined;
 }
 
 /**
- * Lets an element behind begin() start a Request or Close of its connection, in turn with all others of that
- * connection and through the chain from begin() on. Rejects with what the call failed with.
+ * Lets an element after begin() start a Request or Close of its connection. Events of one connection run one at
+ * a time, through the chain from begin() on. Each method rejects with the failure of the call.
  */
 export interface ConnectionEvents {
-  /** Aborts when the connection is being closed for good; the Close of a reselect does not count. */
+  /** Aborts when the final Close of the connection starts. The Close of a reselect does not abort it. */
   readonly closed: AbortSignal;
-  /** Requests again the connection that the last answer brought. */
+  /** Requests the connection of the last answer again. */
   request(options?: RequestEventOptions): Promise<EventOutcome>;
-  /** Closes the connection for good. */
+  /** Closes the connection permanently. */
   close(options?: EventOptions): Promise<EventOutcome>;
 }
 
-/** Set by begin(), for the elements behind it. */
+/** Set by begin(), for the elements after it. */
 export const connectionEvents = new ContextKey<ConnectionEvents>("connection-events");
 
 /**
- * Takes work to do when a connection (or registration) is over and connectionState() was not told: an element
- * further out refused the answer of the first call, or the last one. Set by begin(), for connectionState() and
- * registrationState().
+ * Registers cleanup work for a connection (or registration) that ends without a Close through
+ * connectionState(). This happens when an element before it rejects the answer of the first or the last call.
+ * Set by begin(), for connectionState() and registrationState().
  */
 export const connectionEnd = new ContextKey<(work: () => Promise<unknown>) => void>("connection-end");
 
-/** The same for a registration. */
+/** Lets an element after begin() start a Register or Unregister of its registration. */
 export interface RegistrationEvents {
   /** Sends the last registration again. */
   register(options?: EventOptions): Promise<EventOutcome>;
-  /** Takes the registration back for good. */
+  /** Unregisters permanently. */
   unregister(options?: EventOptions): Promise<EventOutcome>;
 }
 
-/** Set by the registry's begin(), for the elements behind it. */
+/** Set by the begin() of a registry, for the elements after it. */
 export const registrationEvents = new ContextKey<RegistrationEvents>("registration-events");

@@ -1,8 +1,9 @@
 import { Code, codeOf, NsmError, sharedCode } from "./errors.js";
 
 /**
- * Throws what several steps failed with: nothing if none failed, the failure itself if one did, otherwise an
- * NsmError with `message`, all failures as its cause, and their common code or else the code of the last one.
+ * Throws the failures of several steps. If there is none, it returns. If there is one, it throws that failure.
+ * Otherwise it throws an NsmError with `message`, all failures as its cause, and their common code or else the
+ * code of the last failure.
  *
  * @example
  * const failures: unknown[] = [];

@@ -1,5 +1,5 @@
 /**
- * The spine: context, elements and the chains made of them, state, events, errors, clock.
+ * The core: context, elements and chains, state, events, errors, clock.
  *
  * @packageDocumentation
  */

@@ -1,20 +1,20 @@
 import { ContextKey } from "./context.js";
 import type { ConnectionEvents, RequestEventOptions } from "./events.js";
 
-/** How many connections are requested at the same time. */
+/** Maximum number of connections requested at the same time. */
 const CONCURRENCY = 16;
 
-/** What became of the connections that were requested again. */
+/** The result of requesting all connections again. */
 export interface RequestedAgain {
-  /** How many Requests succeeded. Connections that were closed meanwhile do not count. */
+  /** The number of Requests that succeeded. Connections closed in the meantime are not counted. */
   readonly done: number;
-  /** What the others failed with, by connection id. */
+  /** The failures of the other Requests, by connection id. */
   readonly failures: ReadonlyMap<string, unknown>;
 }
 
 /**
- * The connections that stand behind one begin(), with their events. For elements that must request all of them
- * again, because what they give out has changed.
+ * The established connections of one begin(), with their events. For elements that must request all connections
+ * again because a value that they provide has changed.
  *
  * @example
  * const live = new LiveConnections();
@@ -28,22 +28,25 @@ export class LiveConnections {
     return this.connections.size;
   }
 
-  /** Ids and events, in the order in which the connections were established. */
+  /** The ids and events, in the order in which the connections were established. */
   [Symbol.iterator](): IterableIterator<[id: string, events: ConnectionEvents]> {
     return this.connections.entries();
   }
 
-  /** For begin(): the connection stands. */
+  /** Called by begin() when the connection is established. */
   add(id: string, events: ConnectionEvents): void {
     this.connections.set(id, events);
   }
 
-  /** For begin(): the connection is gone. */
+  /** Called by begin() when the connection has ended. */
   delete(id: string): void {
     this.connections.delete(id);
   }
 
-  /** Requests every connection again, each in its turn, a few at a time. */
+  /**
+   * Requests every connection again, up to 16 at a time. Each Request waits for its turn among the connection's
+   * events.
+   */
   async requestAll(options: RequestEventOptions = {}): Promise<RequestedAgain> {
     const waiting = [...this.connections];
     const failures = new Map<string, unknown>();
@@ -63,5 +66,5 @@ export class LiveConnections {
   }
 }
 
-/** The connections of the chain that a call runs through. Set by begin(), for the elements behind it. */
+/** The connections of the chain that processes the call. Set by begin(), for the elements after it. */
 export const liveConnections = new ContextKey<LiveConnections>("live-connections");

@@ -1,6 +1,6 @@
 import { ContextKey, type Context } from "./context.js";
 
-/** One method per level; fields first, as pino has it, so that a pino logger fits. */
+/** One method per level. The fields come first, as in pino, so that a pino logger can be used. */
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -8,13 +8,13 @@ export interface Logger {
   error(fields: object, message: string): void;
 }
 
-/** Says nothing. */
+/** Discards all messages. */
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Where elements log what no span can show: things that begin in the background. */
+/** The logger of elements, for background work that no span shows. */
 export const logger = new ContextKey<Logger>("logger");
 
-/** The logger of a call; silent when none was set. */
+/** The logger of a call. Default: {@link silent}. */
 export function log(ctx: Context): Logger {
   return ctx.get(logger) ?? silent;
 }

@@ -4,7 +4,7 @@ import { Code, NsmError } from "./errors.js";
 
 type AnyElement = ChainElement<object>;
 
-/** Whether a name fits what an order rule says: `begin` stands for `begin/server` and `begin/client` as well. */
+/** Whether a name matches an order rule. `begin` also matches `begin/server` and `begin/client`. */
 function fits(name: string, rule: string): boolean {
   return name === rule || name.startsWith(`${rule}/`);
 }
@@ -13,18 +13,18 @@ function fail(message: string): never {
   throw new NsmError(Code.FailedPrecondition, message);
 }
 
-/** What stands around a list of elements that is checked. */
+/** The elements around a list that is checked. */
 interface Surroundings {
-  /** The elements further out, outermost first. */
+  /** The preceding elements, outermost first. */
   readonly outer: readonly AnyElement[];
-  /** Whether all elements further out are known: those of a chain that is only to be nested are not. */
+  /** Whether all preceding elements are known. They are not known for a chain that is only built for nesting. */
   readonly complete: boolean;
 }
 
 /**
- * Checks what the elements of a list declare about their order, nested chains included.
+ * Checks the order that the elements of a list declare, including nested chains.
  *
- * @throws NsmError FAILED_PRECONDITION; the message names both elements and how to put them
+ * @throws NsmError FAILED_PRECONDITION; the message names both elements and the correct order
  */
 export function checkOrder(list: readonly AnyElement[], { outer, complete }: Surroundings): void {
   list.forEach((element, at) => {
@@ -40,7 +40,7 @@ export function checkOrder(list: readonly AnyElement[], { outer, complete }: Sur
   });
 }
 
-/** What it must stand inside of has to be further out. */
+/** Checks that every `inside` element precedes this element. */
 function checkInside(
   { name, inside = [] }: AnyElement,
   before: readonly AnyElement[],
@@ -56,7 +56,7 @@ function checkInside(
   }
 }
 
-/** What it must stand outside of must not be further out. */
+/** Checks that no `outside` element precedes this element. */
 function checkOutside({ name, outside = [] }: AnyElement, before: readonly AnyElement[]): void {
   for (const rule of outside) {
     const early = before.find((element) => fits(element.name, rule));
@@ -64,7 +64,10 @@ function checkOutside({ name, outside = [] }: AnyElement, before: readonly AnyEl
   }
 }
 
-/** A context key travels inwards: the element that provides it must stand further out than the one that reads it. */
+/**
+ * Context values reach only later elements, so the element that provides a key must precede the element that
+ * reads it.
+ */
 function checkReads(
   { name, reads = [] }: AnyElement,
   before: readonly AnyElement[],

@@ -3,26 +3,29 @@ import type { Timestamp } from "../api/index.js";
 import { ContextKey } from "./context.js";
 import type { TransportConnection } from "./transport-connection.js";
 
-/** A signed word of one process to the next about who it is, and until when that holds. */
+/** A signed token that states the identity of a process to the next hop, and its expiry. */
 export interface Token {
   readonly token: string;
   readonly expires: Timestamp;
 }
 
-/** The other end of the connection a call came in on. */
+/** The remote end of the connection that a call arrived on. */
 export interface Peer {
-  /** For people: `127.0.0.1:40312`, or `unix`. */
+  /** For logs: `127.0.0.1:40312` or `unix`. */
   readonly address: string;
-  /** Whether it sits on this machine: a unix socket or the loopback network. False if unknown. */
+  /**
+   * Whether the peer is on this machine: it connected over a unix socket or the loopback network. False if
+   * unknown.
+   */
   readonly local: boolean;
-  /** The connection of the call. None if it had ended before the call began. */
+  /** The connection of the call. Absent if the connection ended before the call began. */
   readonly connection?: TransportConnection | undefined;
-  /** Its verified certificate; none without TLS. */
+  /** The verified certificate of the peer. Absent without TLS. */
   readonly certificate?: X509Certificate | undefined;
   readonly spiffeId?: string | undefined;
-  /** The token it sent with the call; none when the headers were missing or malformed. */
+  /** The token sent with the call. Absent if the headers are missing or malformed. */
   readonly token?: Token | undefined;
 }
 
-/** Who calls. Set by inbound; absent in calls that begin in this process. */
+/** The caller. Set by inbound. Absent in calls that start in this process. */
 export const peer = new ContextKey<Peer>("peer");

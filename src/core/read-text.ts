@@ -2,14 +2,15 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { Code, NsmError } from "./errors.js";
 
-/** More than any file of rules, keys or prefixes that somebody wrote. */
+/** Larger than any realistic file of rules, keys or prefixes. */
 const MOST_BYTES = 4_194_304;
 
 /**
- * The text of a configuration file. It answers at once whatever the path names: opening a FIFO would wait for a
- * writer and hold one of the few threads that read files.
+ * Reads the text of a configuration file. It never blocks, whatever the path refers to. A blocking open of a
+ * FIFO would wait for a writer and occupy one of the few threads that read files.
  *
- * @throws the system's error, with its `code`, or NsmError INVALID_ARGUMENT for what is no regular file, or too large
+ * @throws the system error with its `code`, or NsmError INVALID_ARGUMENT if the file is not regular or too
+ * large
  */
 export async function readText(path: string): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -20,10 +21,10 @@ export async function readText(path: string): Promise<string> {
     if (found.size > MOST_BYTES) {
       throw new NsmError(
         Code.InvalidArgument,
-        `${path} is ${found.size} bytes large; at most ${MOST_BYTES} are read`,
+        `${path} is too large: ${found.size} bytes, the limit is ${MOST_BYTES}`,
       );
     }
-    // Of a directory the system says itself what it is.
+    // If the path is a directory, reading fails with the system's own EISDIR error.
     return await file.readFile("utf8");
   } finally {
     await file.close();

@@ -6,9 +6,9 @@ import type {
   NetworkServiceRegistry,
 } from "./services.js";
 
-/** The services of another process, as if they were here. Whether gRPC or memory lies between does not show. */
+/** The services of another process. The interface is the same over gRPC and in memory. */
 export interface Remote {
-  /** Where it leads, as given: `tcp://127.0.0.1:5001`, `unix:///run/nsm.sock`. */
+  /** The address, as given: `tcp://127.0.0.1:5001`, `unix:///run/nsm.sock`. */
   readonly url: string;
   readonly networkService: NetworkService;
   readonly monitor: MonitorConnection;
@@ -16,13 +16,18 @@ export interface Remote {
   readonly endpoints: EndpointRegistry;
 }
 
-/** Leads to other processes. Asking twice for one address gives the same remote. */
+/** Connects to other processes. The same address always yields the same remote. */
 export interface Remotes {
-  /** @throws NsmError INVALID_ARGUMENT for an address that is no `tcp://host:port`, `unix:///path` or dial target. */
+  /**
+   * @throws NsmError INVALID_ARGUMENT if the address is not `tcp://host:port`, `unix:///path` or a dial target.
+   */
   to(url: string): Remote;
-  /** Ends every remote; calls under way fail with CANCELLED. */
+  /** Closes every remote. Calls in progress fail with CANCELLED. */
   close(): void;
 }
 
-/** Where a call goes next. Set by client-url, discover, round-robin and discover-forwarder; read by dial. */
+/**
+ * The address of the next hop. Set by client-url, discover, round-robin and discover-forwarder, and read by
+ * dial.
+ */
 export const remoteUrl = new ContextKey<string>("remote-url");

@@ -3,30 +3,32 @@ import { chain, type NetworkService, type NetworkServiceElement } from "./servic
 import { Slot } from "./slot.js";
 import type { StateKeeper } from "./state-store.js";
 
-/** A part of a chain that can be replaced while connections stand. */
+/** A part of a chain that can be replaced while connections are established. */
 export interface Replaceable {
-  /** Stands in the chain in place of the elements. After the connectionState() it was made with. */
+  /** Represents the elements in the chain. Place it after the connectionState() that it was created with. */
   readonly element: NetworkServiceElement;
-  /** What the elements hold, and under `replaced` what is still held of earlier ones. */
+  /** Resources held by the elements, and under `replaced` the resources that earlier elements still hold. */
   debugState(): DebugState;
   /**
-   * Replaces the elements. Calls under way finish on the earlier ones, later calls use the new ones. A slot of an
-   * earlier element hands its values to the slot of the same name in a new one; what none takes over is released
-   * when the next Request of its connection has succeeded, or with the connection.
+   * Replaces the elements. Calls in progress finish on the earlier elements; later calls use the new ones. A
+   * slot of an earlier element hands its values over to the slot of the same name in a new element. A value
+   * without such a slot is released when the next Request of its connection succeeds, or when the connection
+   * ends.
    *
-   * @throws NsmError FAILED_PRECONDITION when the new elements cannot stand in this place; nothing has changed then
+   * @throws NsmError FAILED_PRECONDITION if the order of the new elements is invalid here; the earlier elements
+   * then stay
    */
   replace(elements: Elements<NetworkService>): void;
 }
 
-/** One set of elements and the calls that run through it. */
+/** One set of elements and the chain linked from it. */
 interface Generation {
   readonly list: readonly ChainElement<NetworkService>[];
   readonly road: (next: NetworkService) => NetworkService;
 }
 
 /**
- * Elements that a running program can exchange. `around` are the elements outside of them: new elements are
+ * Elements that a running program can replace. `around` lists the elements before them. New elements are
  * checked against these, as when a chain is built.
  *
  * @example
@@ -41,12 +43,12 @@ export function replaceable(
   { state, around }: { readonly state: StateKeeper; readonly around: Elements<NetworkService> },
 ): Replaceable {
   const generation = (own: Elements<NetworkService>): Generation => {
-    // Only to check the order: what it links is thrown away.
+    // Only to check the order. The linked chain is discarded.
     chain([around, own]);
     return { list: flatten(own), road: chain.nest(own) };
   };
   let current = generation(elements);
-  // Earlier elements that connections still hold something of.
+  // Earlier elements that still hold resources of connections.
   const retired = new Set<ChainElement<NetworkService>>();
 
   const stillHeld = (): DebugState => {
@@ -76,7 +78,7 @@ export function replaceable(
   };
 }
 
-/** The slots that elements keep, those of nested chains included. */
+/** The slots that elements keep, including those of nested chains. */
 function slotsOf(list: readonly ChainElement<NetworkService>[]): readonly Slot<unknown>[] {
   return list.flatMap(({ provides = [], nested = [] }) => [
     ...provides.filter((provision) => provision instanceof Slot),

@@ -6,15 +6,15 @@ import { Code, NsmError } from "./errors.js";
 export interface ScopeLimits {
   /** Milliseconds since the epoch; undefined without a limit. */
   readonly deadline: number | undefined;
-  /** The time the work has from its beginning, in milliseconds. */
+  /** The time limit of the work when it began, in milliseconds. */
   readonly budgetMs: number | undefined;
-  /** The scope around it, which ends it too. */
+  /** The enclosing scope. Its end also ends this scope. */
   readonly parent?: Scope | undefined;
-  /** One more signal that ends it. */
+  /** Another signal that ends it. */
   readonly also?: AbortSignal | undefined;
 }
 
-/** Ends the work that a Context is for, and says how much time it has. */
+/** The lifetime of the work that a Context belongs to, and its time limit. */
 export interface Scope {
   readonly signal: AbortSignal;
   readonly deadline: number | undefined;
@@ -22,8 +22,8 @@ export interface Scope {
 }
 
 /**
- * A scope whose signal, listeners and timer are made when the signal is first asked for. Many calls start scopes for
- * work that never waits, such as releasing an address, and a signal costs more than that work.
+ * A scope that creates its signal, listeners and timer on the first use of the signal. Many calls start scopes
+ * for work that never waits, such as releasing an address. A signal costs more than that work.
  */
 export class WorkScope implements Scope {
   private controller: AbortController | undefined;
@@ -52,7 +52,7 @@ export class WorkScope implements Scope {
     return this.controller.signal;
   }
 
-  /** The work is over: nothing aborts the signal any more. */
+  /** Ends the scope. Nothing aborts the signal afterwards. */
   end(): void {
     this.over = true;
     this.disarm?.();
@@ -69,7 +69,7 @@ export class WorkScope implements Scope {
       signal.addEventListener("abort", abort, { once: true });
       undo.push(() => signal.removeEventListener("abort", abort));
     }
-    // A deadline that the parent has too fires there and reaches us through its signal.
+    // If the parent has the same deadline, the parent's timer fires and its signal reaches this scope.
     if (deadline !== undefined && deadline !== parent?.deadline) {
       const late = (): void => controller.abort(deadlineExceeded(budgetMs!));
       const leftMs = deadline - this.clock.now();
@@ -81,5 +81,5 @@ export class WorkScope implements Scope {
 }
 
 function deadlineExceeded(budgetMs: number): NsmError {
-  return new NsmError(Code.DeadlineExceeded, `not done within ${Math.round(budgetMs)} ms`);
+  return new NsmError(Code.DeadlineExceeded, `not finished within ${Math.round(budgetMs)} ms`);
 }

@@ -1,14 +1,14 @@
-/** Runs jobs one at a time, in the order they were given. */
+/** Runs jobs one at a time, in the order in which they were added. */
 export class SerialQueue {
   private last: Promise<unknown> = Promise.resolve();
   private waiting = 0;
 
-  /** Whether nothing runs and nothing waits. */
+  /** Whether no job is running or waiting. */
   get idle(): boolean {
     return this.waiting === 0;
   }
 
-  /** Answers with what the job answers, or fails with it; a job that fails does not hold up the next. */
+  /** Adds a job and settles with its outcome. A job that fails does not block the next one. */
   run<R>(job: () => Promise<R>): Promise<R> {
     this.waiting++;
     const result = this.last.then(job);
@@ -20,9 +20,9 @@ export class SerialQueue {
   }
 
   /**
-   * run() for a caller that stops waiting for its turn when `signal` aborts, or does not wait at all when it has:
-   * the result then rejects at once with the signal's reason. The job is run in its turn all the same, and finds the signal aborted. Once a job runs,
-   * its own outcome is the result.
+   * Like run(), but the caller stops waiting for its turn when `signal` aborts. The result then rejects at once
+   * with the signal's reason. The job still runs in its turn, with the signal aborted. Once a job runs, the
+   * result is the job's outcome.
    */
   runOrLeave<R>(signal: AbortSignal, job: () => Promise<R>): Promise<R> {
     return new Promise<R>((resolve, reject) => {

@@ -15,27 +15,27 @@ import type { Context } from "./context.js";
 import { chainOf, type ChainElement } from "./element.js";
 import { Code, NsmError } from "./errors.js";
 
-/** Request creates a connection or refreshes the one with the same id; Close takes it down. */
+/** Request creates a connection, or refreshes the connection with the same id. Close removes it. */
 export interface NetworkService {
-  /** The connection as it came about: what the endpoint chose, and the path with every hop. */
+  /** Returns the established connection, with the choices of the endpoint and the path through every hop. */
   request(ctx: Context, request: NetworkServiceRequest): Promise<Connection>;
-  /** Of a connection that nobody knows, it succeeds at the last hop: closing twice is no error. */
+  /** Closing an unknown connection succeeds at the last hop, so closing twice is not an error. */
   close(ctx: Context, connection: Connection): Promise<void>;
 }
 
-/** Tells what happens to connections: first all that match the selector, then every change. */
+/** Publishes connection events: first every connection that matches the selector, then every change. */
 export interface MonitorConnection {
-  /** Stays open until `ctx` or the reader ends it. An empty selector selects everything. */
+  /** The stream stays open until `ctx` or the subscriber ends it. An empty selector matches every connection. */
   monitorConnections(ctx: Context, selector: MonitorScopeSelector): Observable<ConnectionEvent>;
 }
 
-/** Knows network services or endpoints. `find` completes, or stays open when the query says `watch`. */
+/** A registry of network services or endpoints. `find` completes, or stays open if the query has `watch` set. */
 export interface Registry<Entry, Query, Found> {
-  /** Adds the entry or renews it; answers with the entry as it is kept. */
+  /** Adds or renews the entry. Returns the entry as stored. */
   register(ctx: Context, entry: Entry): Promise<Entry>;
-  /** What looks like the query's entry: fields that are left empty do not count. */
+  /** Returns the entries that match the query's entry. Empty fields match any value. */
   find(ctx: Context, query: Query): Observable<Found>;
-  /** Takes the entry out; one that is not there is no error. */
+  /** Removes the entry. Removing an unknown entry is not an error. */
   unregister(ctx: Context, entry: Entry): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export type EndpointRegistry = Registry<
   NetworkServiceEndpointResponse
 >;
 
-/** What every entry of a registry has. */
+/** The fields that all registry entries have. */
 export interface RegistryEntry {
   readonly name: string;
   readonly pathIds: readonly string[];
@@ -62,31 +62,31 @@ export interface RegistryEntry {
 /** An element of a network service's chain. */
 export type NetworkServiceElement = ChainElement<NetworkService>;
 
-/** An element of a monitor's chain: it may refuse a selector, narrow it, or count and change what is reported. */
+/** An element of a monitor chain. It can reject or narrow a selector, and count or change the events. */
 export type MonitorElement = ChainElement<MonitorConnection>;
 
-/** An element that stands in the chain of either registry. */
+/** An element that works in the chains of both registries. */
 export type RegistryElement<E, Q, F> = ChainElement<Registry<E, Q, F>>;
 
-/** Links elements of the Request/Close chain; without a tail the answer is the request's own connection. */
+/** Links the elements of a Request/Close chain. Without a tail, the answer is the connection of the request. */
 export const chain = chainOf<NetworkService>({
   async request(_ctx, request) {
-    if (!request.connection) throw new NsmError(Code.InvalidArgument, "the request carries no connection");
+    if (!request.connection) throw new NsmError(Code.InvalidArgument, "the request has no connection");
     return request.connection;
   },
   async close() {},
 });
 
-/** Links elements of a monitor's chain; without a tail a stream ends at once. */
+/** Links the elements of a monitor chain. Without a tail, the stream completes at once. */
 export const monitorChain = chainOf<MonitorConnection>({ monitorConnections: () => EMPTY });
 
-/** A registry that takes everything and knows nothing: the end of a registry chain. */
+/** The default end of a registry chain: it accepts every entry and stores none. */
 function registryTail<E, Q, F>(): Registry<E, Q, F> {
   return { register: async (_ctx, entry) => entry, find: () => EMPTY, unregister: async () => {} };
 }
 
-/** Links elements of the registry of network services. */
+/** Links the elements of a network service registry. */
 export const networkServiceRegistryChain = chainOf<NetworkServiceRegistry>(registryTail());
 
-/** Links elements of the registry of endpoints. */
+/** Links the elements of an endpoint registry. */
 export const endpointRegistryChain = chainOf<EndpointRegistry>(registryTail());

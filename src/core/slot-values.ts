@@ -4,17 +4,17 @@ import { log } from "./logger.js";
 import type { Slot } from "./slot.js";
 import { unlessDone } from "./until.js";
 
-// The values of one connection are of many types; each slot knows its own.
+// The values of one connection have different types. Each slot knows the type of its value.
 type AnySlot = Slot<unknown>;
 
-/** A slot as it was before a call set it. */
+/** The state of a slot before a call set it. */
 interface Change {
   readonly slot: AnySlot;
   readonly had: boolean;
   readonly before: unknown;
 }
 
-/** A value that is no longer kept, and the slot that knows how to release it. */
+/** A value to release, and its slot. */
 interface Leaving {
   readonly slot: AnySlot;
   readonly value: unknown;
@@ -23,21 +23,21 @@ interface Leaving {
 /** The slots of one connection. */
 export class SlotValues {
   private readonly values = new Map<AnySlot, unknown>();
-  /** Values of a replaced chain that no slot has taken over: released when the next Request succeeds. */
+  /** Values of a replaced chain that no slot has adopted. Released when the next Request succeeds. */
   private readonly retired: Leaving[] = [];
-  /** What adopt and abandon have thrown: logged with the next call, which has a logger. */
+  /** Errors thrown by adopt and abandon. The next call logs them, because it has a logger. */
   private readonly misfits: unknown[] = [];
   private readonly whenIdle: (() => void)[] = [];
   private calls = 0;
   private over = false;
 
-  /** Starts a call: what it sets can be undone until it is finished. */
+  /** Starts a call. Its changes can be undone until it ends. */
   begin(): SlotCall {
     this.calls++;
     return new SlotCall(this);
   }
 
-  /** Ends what begin() has started. */
+  /** Ends a call that begin() started. */
   end(): void {
     this.calls--;
     if (this.calls === 0) for (const work of this.whenIdle.splice(0)) work();
@@ -51,7 +51,7 @@ export class SlotValues {
     return this.values.has(slot);
   }
 
-  /** Returns false when the connection is gone and nothing can be kept for it. */
+  /** Returns false if the connection has ended and the value cannot be kept. */
   put(slot: AnySlot, value: unknown): boolean {
     if (!this.over) this.values.set(slot, value);
     return !this.over;
@@ -62,18 +62,18 @@ export class SlotValues {
   }
 
   /**
-   * Moves values from the slots of one chain to those of another, by name and position among slots of one name.
-   * Waits until no call is under way, because calls finish on the chain they began on.
+   * Moves values from the slots of one chain to those of another, by name and by position among slots of the
+   * same name. Waits until no call is in progress, because calls finish on the chain they began on.
    */
   exchange(heirs: ReadonlyMap<AnySlot, AnySlot | undefined>): void {
     const move = (): void => {
-      // What is being released stays with the slots that release it.
+      // Values that are being released stay with their slots.
       if (this.over) return;
       for (const [slot, value] of [...this.values]) {
         if (!heirs.has(slot)) continue;
         this.values.delete(slot);
         const heir = heirs.get(slot);
-        // A call that came to the new chain before this move has a value of its own already.
+        // A call on the new chain may have set the value before this move.
         const taken = heir && !this.values.has(heir) ? this.takeOver(slot, heir, value) : undefined;
         if (taken === undefined) this.retired.push({ slot, value });
         else this.values.set(heir!, taken);
@@ -83,10 +83,10 @@ export class SlotValues {
     else this.whenIdle.push(move);
   }
 
-  /** What the heir keeps of the value, or undefined when the earlier slot has to release it. */
+  /** Returns the value that the heir keeps, or undefined if the earlier slot must release it. */
   private takeOver(slot: AnySlot, heir: AnySlot, value: unknown): unknown {
     if (!heir.adopt) return slot.release || heir.release ? undefined : value;
-    // One value that cannot be taken over keeps no other from it.
+    // A value that cannot be adopted must not prevent the adoption of the others.
     const adopted = this.guarded(() => heir.adopt!(value));
     if (adopted !== undefined) this.guarded(() => slot.abandon?.(value));
     return adopted;
@@ -101,21 +101,21 @@ export class SlotValues {
     }
   }
 
-  /** Releases what a replaced chain has left behind. */
+  /** Releases the values of a replaced chain that no slot has adopted. */
   releaseRetired(ctx: Context): Promise<unknown[]> {
     for (const error of this.misfits.splice(0))
-      log(ctx).warn({ error: explain(error) }, "could not take over a value of replaced elements");
+      log(ctx).warn({ error: explain(error) }, "could not adopt a value of replaced elements");
     return releaseEach(ctx, this.retired.splice(0).reverse());
   }
 
-  /** Releases everything, the last value first. Nothing can be kept from here on. Returns the failures. */
+  /** Releases all values, the last one first. Later values are not kept. Returns the failures. */
   async releaseAll(ctx: Context): Promise<unknown[]> {
     this.over = true;
     const failures = await releaseEach(ctx, this.takeAll());
     return [...failures, ...(await this.releaseRetired(ctx))];
   }
 
-  /** Takes out one value at a time: a release may need the values that were set before its own, or take them itself. */
+  /** Removes one value at a time, because a release may read or take the values that were set before its own. */
   private *takeAll(): Generator<Leaving> {
     for (const [slot, value] of [...this.values].reverse()) {
       if (this.values.delete(slot)) yield { slot, value };
@@ -123,7 +123,7 @@ export class SlotValues {
   }
 }
 
-/** What one call does with the slots of its connection. */
+/** The changes that one call makes to the slots of its connection. */
 export class SlotCall {
   private readonly changes: Change[] = [];
   private over = false;
@@ -143,7 +143,8 @@ export class SlotCall {
       this.changes.push({ slot, had, before });
       return;
     }
-    // The call is over, perhaps the connection too: nothing will come that could release the value later.
+    // The call has ended, and the connection perhaps too. Nothing would release the value later, so it is
+    // released now.
     const left = kept ? had && { slot, value: before } : { slot, value };
     if (left) void releaseEach(ctx, [left]).then((failures) => report(ctx, failures));
   }
@@ -151,7 +152,7 @@ export class SlotCall {
   take(slot: AnySlot): unknown {
     const value = this.values.get(slot);
     this.values.delete(slot);
-    // The caller owns it: a change that this call made before neither brings it back nor releases it.
+    // The caller owns the value, so earlier changes of this call must neither restore nor release it.
     for (const [i, change] of this.changes.entries()) {
       if (change.slot === slot && change.before === value)
         this.changes[i] = { slot, had: false, before: undefined };
@@ -159,12 +160,12 @@ export class SlotCall {
     return value;
   }
 
-  /** The place up to which undo() goes back. */
+  /** The position that undo() returns to. */
   mark(): number {
     return this.changes.length;
   }
 
-  /** Releases what was set since the mark, the last value first, and puts the earlier values back. */
+  /** Releases the values set since the mark, the last one first, and restores the earlier values. */
   async undo(ctx: Context, mark = 0): Promise<void> {
     while (this.changes.length > mark) {
       const { slot, had, before } = this.changes.pop()!;
@@ -172,7 +173,7 @@ export class SlotCall {
       const set = this.values.has(slot) && value !== before;
       if (had) this.values.put(slot, before);
       else this.values.delete(slot);
-      // A value that was set again after others was there before, and an earlier change has it.
+      // If an earlier change holds the same value, that change restores or releases it.
       const back = this.changes.some(
         (change) => change.slot === slot && change.had && change.before === value,
       );
@@ -180,20 +181,20 @@ export class SlotCall {
     }
   }
 
-  /** undo() of everything. Ends the call: what comes from it later is no part of it. */
+  /** Undoes all changes and ends the call. Values that it sets later are not part of it. */
   async rollBack(ctx: Context): Promise<void> {
     do await this.undo(ctx);
     while (this.changes.length > 0);
     this.over = true;
   }
 
-  /** Makes final what was set, and releases what it replaced. Ends the call. */
+  /** Makes the changes final and releases the replaced values. Ends the call. */
   async commit(ctx: Context): Promise<void> {
     await this.releaseReplaced(ctx);
     report(ctx, await this.values.releaseRetired(ctx));
   }
 
-  /** Releases each value that was replaced and has not come back, once. Ends the call. */
+  /** Releases each replaced value that was not set again, once. Ends the call. */
   async releaseReplaced(ctx: Context): Promise<void> {
     while (this.changes.length > 0) {
       const { slot, had, before } = this.changes.pop()!;
@@ -206,15 +207,15 @@ export class SlotCall {
     this.over = true;
   }
 
-  /** Calls of this connection that come now find what this one has left. */
+  /** Ends the call. Pending exchanges of chains can then run. */
   finish(): void {
     this.values.end();
   }
 }
 
 /**
- * Releases values one after the other, with time of their own. Returns what failed. One that does not end in its time
- * counts as failed: it must not keep the others.
+ * Releases values one after the other, each with its own time limit. Returns the failures. A release that
+ * exceeds its time limit counts as failed, so that it does not block the others.
  */
 async function releaseEach(ctx: Context, leaving: Iterable<Leaving>): Promise<unknown[]> {
   const failures: unknown[] = [];
@@ -224,7 +225,7 @@ async function releaseEach(ctx: Context, leaving: Iterable<Leaving>): Promise<un
     try {
       await ctx.detached(async (c) => {
         const released = release(value, c);
-        // A signal costs more than most releases, which are over at once.
+        // Most releases are synchronous and cost less than a signal.
         if (released instanceof Promise) await unlessDone(c, released);
       });
     } catch (error) {
@@ -234,14 +235,14 @@ async function releaseEach(ctx: Context, leaving: Iterable<Leaving>): Promise<un
   return failures;
 }
 
-/** For releases beside a call whose result they do not change. */
+/** Logs failed releases that do not change the result of the call. */
 function report(ctx: Context, failures: readonly unknown[]): void {
   for (const error of failures) log(ctx).warn({ error: explain(error) }, "could not release a value");
 }
 
 /**
- * Which slot of a new chain continues which slot of the chain it replaces: the one of the same name, the first
- * of that name for the first, and so on. A slot that is in both chains is left out: it keeps its values.
+ * Maps each slot of a replaced chain to the slot of the new chain that continues it: the first slot of a name
+ * to the first of that name, and so on. A slot that is in both chains is omitted and keeps its values.
  */
 export function heirsOf(
   before: readonly AnySlot[],

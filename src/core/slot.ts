@@ -2,34 +2,34 @@ import { ContextKey, type Context } from "./context.js";
 import { Code, NsmError } from "./errors.js";
 import type { SlotCall } from "./slot-values.js";
 
-/** How a slot treats its values. */
+/** Options of a slot. */
 export interface SlotOptions<T> {
   /**
-   * Frees what a value stands for. connection-state calls it when the connection is closed, when its first
-   * Request fails, and when a Request has replaced the value by another one. The Context has time of its own:
-   * it is not canceled with the call.
+   * Releases the resource that a value represents. connection-state calls it when the connection is closed,
+   * when its first Request fails, and when a Request has replaced the value. The Context has its own time limit
+   * and is not canceled with the call.
    */
   readonly release?: ((value: T, ctx: Context) => void | Promise<void>) | undefined;
   /**
-   * Takes over a value of the slot with the same name in a chain that this slot's chain replaces. Returns the
-   * value to keep, or undefined to let the earlier chain release it, as when it throws. Without `release` on either
-   * side a value is taken over as it is.
+   * Adopts a value when this slot's chain replaces another chain with a slot of the same name. Returns the
+   * value to keep. If it returns undefined or throws, the replaced chain releases the value. If neither slot
+   * has `release`, the value is adopted unchanged.
    */
   readonly adopt?: ((value: T) => T | undefined) | undefined;
-  /** Forgets a value that another slot has adopted, without touching what it stands for. */
+  /** Forgets a value that another slot has adopted, without releasing its resource. */
   readonly abandon?: ((value: T) => void) | undefined;
 }
 
-/** The call under way of the connection that a Context belongs to. Set by connectionState(). */
+/** The current call of the connection that a Context belongs to. Set by connectionState(). */
 export const slotCall = new ContextKey<SlotCall>("connection-state");
 
 /**
- * One value per connection (or registration), kept between its calls. Create it inside the element's factory, so
- * that two instances do not share it; export it only to hand a value over to another element.
+ * One value per connection (or registration), kept between its calls. Create a slot inside the element's
+ * factory, so that two instances do not share it. Export it only to hand a value over to another element.
  *
- * A slot owns its value: with `release` the element needs neither a `catch` block nor a `close` method for it.
- * What a Request sets counts from the moment it is set, and becomes final when the whole Request succeeds. If the
- * Request fails, wherever in the chain, the new value is released and the earlier one is back.
+ * A slot owns its value. With `release`, the element needs neither a `catch` block nor a `close` method for the
+ * value. A value takes effect as soon as a Request sets it, and becomes final when the whole Request succeeds.
+ * If the Request fails anywhere in the chain, the new value is released and the earlier value is restored.
  *
  * @example
  * const port = new Slot<Port>("port", { release: (taken) => ports.free(taken) });
@@ -50,17 +50,17 @@ export class Slot<T> {
     this.abandon = abandon;
   }
 
-  /** The value that this or an earlier call of the connection has set. */
+  /** The value set by this call or an earlier call of the connection. */
   get(ctx: Context): T | undefined {
     return this.call(ctx).get(this as Slot<unknown>) as T | undefined;
   }
 
-  /** Keeps the value for the later calls of this connection. An earlier value is released when the call succeeds. */
+  /** Keeps the value for later calls of this connection. The earlier value is released when the call succeeds. */
   set(ctx: Context, value: T): void {
     this.call(ctx).set(ctx, this as Slot<unknown>, value);
   }
 
-  /** Removes the value and returns it. The caller owns it from here on: it is not released. */
+  /** Removes the value and returns it. The caller now owns the value; the slot does not release it. */
   take(ctx: Context): T | undefined {
     return this.call(ctx).take(this as Slot<unknown>) as T | undefined;
   }
@@ -70,7 +70,7 @@ export class Slot<T> {
     if (!found) {
       throw new NsmError(
         Code.FailedPrecondition,
-        `the slot "${this.name}" is used in a chain without connectionState() or registrationState() before it`,
+        `slot "${this.name}" has no state: put connectionState() or registrationState() before it in the chain`,
       );
     }
     return found;
@@ -78,8 +78,8 @@ export class Slot<T> {
 }
 
 /**
- * Runs one of several tries of a Request. If it fails, the values it set are released before the error is thrown,
- * so that the next try finds the connection as the first one did. Tries run one after the other.
+ * Runs one of several tries of a Request. If it fails, the values that it set are released before the error is
+ * thrown. The next try then starts with the same state as the first. Tries must not overlap.
  *
  * @example
  * for (const url of urls) {

@@ -4,18 +4,18 @@ import { throwFailures } from "./failures.js";
 import { heirsOf, SlotValues } from "./slot-values.js";
 import { slotCall, type Slot } from "./slot.js";
 
-/** An element that keeps slots, and can move their values to the slots of another chain. */
+/** An element that keeps slots and can move their values to the slots of another chain. */
 export interface StateKeeper {
   /**
-   * Hands over the values of slots that leave the chain to the slots of the same name that come in their place.
-   * What no new slot takes over is released when the next Request of its connection has succeeded.
+   * Hands over the values of removed slots to the new slots of the same name. Values without such a slot are
+   * released when the next Request of their connection succeeds.
    */
   exchange(before: readonly Slot<unknown>[], after: readonly Slot<unknown>[]): void;
 }
 
 /**
- * The slots of all connections (or registrations). An entry lives from its first call to its last. A client
- * chain inside a server chain shares the server's entry.
+ * The slots of all connections (or registrations). An entry exists from the first call of a connection to its
+ * last. A client chain inside a server chain shares the server's entry.
  */
 export class StateStore implements StateKeeper {
   private readonly entries = new Map<string, SlotValues>();
@@ -60,7 +60,7 @@ export class StateStore implements StateKeeper {
     await call.releaseReplaced(inner);
     failures.push(...(await this.release(inner, id, values)));
     call.finish();
-    throwFailures(failures, `${id} is closed, but not everything it held could be released`);
+    throwFailures(failures, `${id} is closed, but some of its resources were not released`);
   }
 
   private async release(ctx: Context, id: string, values: SlotValues): Promise<unknown[]> {

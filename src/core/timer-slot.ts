@@ -8,13 +8,13 @@ interface Armed {
   cancel(): void;
 }
 
-/** What the slot keeps: set once, so that a refresh that fails leaves the timer as the last call armed it. */
+/** The value in the slot. It is set once, so a failed refresh keeps the timer as last armed. */
 interface Holder {
   timer: Armed | undefined;
 }
 
 /**
- * One timer per connection (or registration), for elements that act on their own later. Make it inside the
+ * One timer per connection (or registration), for elements that act later on their own. Create it inside the
  * element's factory.
  *
  * @example
@@ -22,11 +22,11 @@ interface Holder {
  * timer.arm(ctx, 60_000, (signal) => events.close({ signal }));
  */
 export class TimerSlot {
-  /** Cancels the timer when the connection ends: for the element's `provides`. */
+  /** Cancels the timer when the connection ends. List it in the element's `provides`. */
   readonly slot: Slot<Holder>;
   private readonly armed = new Set<Armed>();
 
-  /** @param until ends all timers: the program's life */
+  /** @param until - cancels all timers when it aborts: the lifetime of the program */
   constructor(
     readonly name: string,
     private readonly until?: AbortSignal,
@@ -35,14 +35,14 @@ export class TimerSlot {
     if (until) atEnd(until, () => this.armed.forEach((timer) => timer.cancel()));
   }
 
-  /** How many timers run, or what they started does. */
+  /** The number of timers that are armed or whose work is running. */
   get size(): number {
     return this.armed.size;
   }
 
   /**
-   * Does `work` in `ms` milliseconds, in place of what the connection's timer was to do. The signal aborts when
-   * the timer is cancelled or armed anew while the work is under way. What the work fails with is logged.
+   * Runs `work` after `ms` milliseconds and replaces the connection's earlier timer. The signal aborts if the
+   * timer is canceled or armed again while `work` runs. A failure of `work` is logged.
    */
   arm(ctx: Context, ms: number, work: (signal: AbortSignal) => Promise<unknown>): void {
     this.cancel(ctx);
@@ -51,7 +51,7 @@ export class TimerSlot {
     const cancelTimer = ctx.clock.after(ms, () => {
       void work(controller.signal)
         .catch((error: unknown) => {
-          // Not a failure: the work noticed that it is not wanted any more.
+          // Not a failure: the work stopped because its signal aborted.
           if (error === controller.signal.reason) return;
           log(ctx).warn({ error: explain(error) }, `${this.name} failed`);
         })

@@ -5,20 +5,20 @@ import type { TraceHook } from "./element.js";
 import { codeName, codeOf } from "./errors.js";
 import type { Logger } from "./logger.js";
 
-/** One element under way: what it was given, and what the rest of the chain answered it. */
+/** A running call of one element: its argument, and the answer of the rest of the chain. */
 interface Layer {
   readonly element: string;
   readonly arg: unknown;
   answer?: unknown;
-  /** What the rest of the chain failed with. */
+  /** The failure of the rest of the chain. */
   failure?: { readonly error: unknown };
 }
 
 const layerAbove = new ContextKey<Layer>("trace");
 
 /**
- * Logs at debug level what each element changes, on the way in and on the way back, and where an error begins.
- * Only the names of fields are told: values may hold tokens.
+ * Logs at debug level which fields each element changes in requests and answers, and which element an error
+ * starts in. It logs only the names of fields, because values may contain tokens.
  *
  * @example
  * chain(elements, { trace: traceChanges(logger) });
@@ -27,17 +27,18 @@ export function traceChanges(logger: Logger): TraceHook {
   return ({ element, method, ctx, arg, proceed }) => {
     const above = ctx.get(layerAbove);
     if (above && above.arg !== arg) {
-      tell(logger, `${above.element}/${method}`, "request", above.arg, arg);
+      logChanges(logger, `${above.element}/${method}`, "request", above.arg, arg);
     }
     const layer: Layer = { element, arg };
     return whenOver(proceed(ctx.with(layerAbove, layer)), {
       completed(answer) {
-        if (layer.answer !== undefined) tell(logger, `${element}/${method}`, "answer", layer.answer, answer);
+        if (layer.answer !== undefined)
+          logChanges(logger, `${element}/${method}`, "answer", layer.answer, answer);
         if (above) above.answer = answer;
       },
       failed(error) {
         if (above) above.failure = { error };
-        // What only passes an error on logs nothing.
+        // An element that only forwards an error logs nothing.
         if (layer.failure && layer.failure.error === error) return;
         logger.debug({ element: `${element}/${method}`, code: codeName(codeOf(error)) }, "failed here");
       },
@@ -45,16 +46,16 @@ export function traceChanges(logger: Logger): TraceHook {
   };
 }
 
-/** What whenOver() calls at the end of a call. */
+/** Callbacks of whenOver(). */
 export interface Ending {
-  /** The call has its answer; a stream has completed, and its answer is undefined. */
+  /** The call succeeded. For a stream, which completed, the answer is undefined. */
   completed(answer: unknown): void;
   failed(error: unknown): void;
 }
 
 /**
- * Watches the result of a traced call, a promise or a stream, and returns one with the same outcome. A stream that
- * its reader ends counts as neither completed nor failed. For {@link TraceHook}s.
+ * Observes the result of a traced call, a promise or a stream, and returns one with the same outcome. A stream
+ * that its subscriber ends counts as neither completed nor failed. For {@link TraceHook}s.
  *
  * @example
  * const timed: TraceHook = ({ element, method, ctx, proceed }) => {
@@ -80,7 +81,7 @@ export function whenOver<R>(result: R, { completed, failed }: Ending): R {
   ) as R;
 }
 
-function tell(logger: Logger, element: string, what: string, before: unknown, after: unknown): void {
+function logChanges(logger: Logger, element: string, what: string, before: unknown, after: unknown): void {
   const changed = changedFields(before, after);
   if (changed.length > 0) logger.debug({ element, changed }, `changed the ${what}`);
 }
@@ -91,7 +92,7 @@ function changedFields(before: unknown, after: unknown, path = ""): string[] {
   return Object.keys({ ...before, ...after }).flatMap((key) => {
     if (key === "_unknownFields" || isDeepStrictEqual(before[key], after[key])) return [];
     const name = path === "" ? key : `${path}.${key}`;
-    // Deep enough to see which part of a connection changed, not so deep that a log line becomes a dump.
+    // Two levels show which part of a connection changed and keep the log line short.
     return path.includes(".") ? [name] : changedFields(before[key], after[key], name);
   });
 }

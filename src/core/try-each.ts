@@ -3,13 +3,13 @@ import { Code, NsmError, sharedCode } from "./errors.js";
 import { attempt } from "./slot.js";
 
 /**
- * Tries one way after the other and answers with what the first that works gives. What a try that failed
- * has set in slots is released before the next one. Once the call is over nothing more is tried. A try that is not
- * the last gets a share of the time that is left, so that one that hangs leaves some for the others: half of it
- * before the last, a third before that.
+ * Tries one alternative after the other and returns the first result. If a try fails, the values that it set in
+ * slots are released before the next try. Once the call is over, no further alternative is tried. Each try but
+ * the last gets a share of the remaining time, so that a try that hangs leaves time for the others: one half
+ * before the last, one third before that.
  *
- * @throws the failure when only one way was tried; else an NsmError that says `sentence`, all failures its cause,
- * with the code they agree on or UNAVAILABLE
+ * @throws the failure itself if only one alternative was tried. Otherwise an NsmError with the message
+ * `sentence`, all failures as its cause, and their common code or UNAVAILABLE
  *
  * @example
  * await firstThatWorks(ctx, urls, (url, c) => fetchFrom(c, url), (tried) => `none of ${tried} mirrors answered`);
@@ -36,7 +36,7 @@ export async function tryEach<W, R>(
   });
 }
 
-/** However many there are: the first few should have the time that a try takes. */
+/** Limits the division, so that the first tries have enough time if there are many alternatives. */
 const MOST_SHARES = 3;
 
 function inShare<R>(ctx: Context, tries: number, work: (ctx: Context) => Promise<R>): Promise<R> {

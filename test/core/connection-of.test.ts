@@ -9,7 +9,7 @@ test("a request without a connection is INVALID_ARGUMENT, also where update-path
   const refused: unknown = await call().catch((error: unknown) => error);
   expect(asNsmError(refused)).toMatchObject({
     code: Code.InvalidArgument,
-    message: "the request carries no connection: update-path stands before every other element",
+    message: "the request has no connection: put update-path before every other element",
   });
-  expect(() => connectionOf(request)).toThrow("carries no connection");
+  expect(() => connectionOf(request)).toThrow("has no connection");
 });

@@ -51,7 +51,7 @@ describe("withTimeout", () => {
     await clock.advance(499);
     expect(clock.timers).toBe(1);
     await clock.advance(1);
-    expect(await work).toMatchObject({ code: Code.DeadlineExceeded, message: "not done within 500 ms" });
+    expect(await work).toMatchObject({ code: Code.DeadlineExceeded, message: "not finished within 500 ms" });
   });
 
   test("leaves neither timer nor listener behind, whether the work succeeds or fails", async () => {
@@ -184,7 +184,7 @@ describe("a signal", () => {
     const ctx = Context.background({ clock, signal: caller.signal });
     await ctx.withTimeout(500, async (late) => {
       await clock.advance(500);
-      expect(() => late.throwIfDone()).toThrow("not done within 500 ms");
+      expect(() => late.throwIfDone()).toThrow("not finished within 500 ms");
     });
     await ctx.withTimeout(500, async (cancelled) => {
       caller.abort(new NsmError(Code.Cancelled, "gone"));

@@ -37,7 +37,7 @@ describe("reading a configuration file", () => {
     truncateSync(large, 2 ** 40);
     await expect(readText(large)).rejects.toMatchObject({
       code: Code.InvalidArgument,
-      message: `${large} is ${2 ** 40} bytes large; at most 4194304 are read`,
+      message: `${large} is too large: ${2 ** 40} bytes, the limit is 4194304`,
     });
   });
 

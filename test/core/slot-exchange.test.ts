@@ -266,7 +266,7 @@ test("a slot that fails to adopt or abandon a value keeps no other from it, and 
   await under;
   await request();
   expect(released).toEqual(["new first"]);
-  expect(warnings).toEqual(Array(3).fill("could not take over a value of replaced elements: boom"));
+  expect(warnings).toEqual(Array(3).fill("could not adopt a value of replaced elements: boom"));
   await close();
   expect(released.sort()).toEqual(["new first", "new first", "new second", "new third"]);
   expect(leftovers()).toEqual({});

@@ -97,7 +97,7 @@ describe("connection-state", () => {
     ]);
     await expect(request()).rejects.toMatchObject({
       code: Code.FailedPrecondition,
-      message: `the slot "word" is used in a chain without connectionState() or registrationState() before it`,
+      message: `slot "word" has no state: put connectionState() or registrationState() before it in the chain`,
     });
   });
 });

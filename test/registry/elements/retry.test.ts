@@ -84,7 +84,7 @@ describe("retry", () => {
     expect(remaining).toEqual([1_000, 1_000, 200]);
     expect(await call).toMatchObject({
       code: Code.DeadlineExceeded,
-      cause: { message: "not done within 1000 ms" },
+      cause: { message: "not finished within 1000 ms" },
     });
     expect(leftovers()).toEqual({});
   });
