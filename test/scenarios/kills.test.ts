@@ -42,6 +42,22 @@ describe("five processes", () => {
     for (const hop of ["nsmgr", "forwarder", "nse-2"]) await becomes(() => mesh!.connections(hop), 0);
   });
 
+  test("close at once a connection whose only endpoint was killed", async () => {
+    mesh = await ProcessMesh.start();
+    await mesh.endpoint("nse-1", "firewall");
+    const nsc = await mesh.client("nsc", "firewall");
+    await nsc.events.next("established");
+    await mesh.get("nse-1").kill("SIGKILL");
+    await nsc.events.next("healing");
+    const begun = performance.now();
+    const closed = nsc.events.next("closed");
+    expect((await nsc.stop()).code).toBe(0);
+    await closed;
+    // Tries of a Close go on for five seconds where the endpoint may come back.
+    expect(performance.now() - begun).toBeLessThan(4_000);
+    for (const hop of ["nsmgr", "forwarder"]) await becomes(() => mesh!.connections(hop), 0);
+  });
+
   test("let go of the connection of a client that was killed, when its token expires", async () => {
     mesh = await ProcessMesh.start();
     await mesh.endpoint("nse-1", "firewall");

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import { Connection, type PathSegment } from "../../api/index.js";
+import { Connection, pathOf, type PathSegment } from "../../api/index.js";
 import { codeName, codeOf, explain, type NetworkServiceElement } from "../../core/index.js";
-import { withoutMarks } from "../../elements/monitor/index.js";
+import { withoutMarks, type DownCause } from "../../elements/monitor/index.js";
 
 /** What can be told of a connection. */
 export type ConnectionEventName = "established" | "updated" | "healing" | "closed" | "failed";
@@ -9,7 +9,8 @@ export type ConnectionEventName = "established" | "updated" | "healing" | "close
 /** Tells the world, one JSON line per event, the connection in protobuf's JSON mapping. */
 export class EventReporter {
   private readonly known = new Map<string, Connection>();
-  private readonly healing = new Set<string>();
+  /** The connections that are being rebuilt, and whether a hop has reported that it lost their endpoint. */
+  private readonly healing = new Map<string, boolean>();
   private readonly failures = new Map<string, string>();
 
   constructor(private readonly write: (line: string) => void) {}
@@ -33,8 +34,9 @@ export class EventReporter {
   }
 
   /** A loss was noticed; the connection is being rebuilt. */
-  lost(connection: Connection): void {
-    this.healing.add(connection.id);
+  lost(connection: Connection, cause?: DownCause): void {
+    const beforeLast = pathOf(connection).pathSegments.length - 2;
+    this.healing.set(connection.id, cause?.reason === "unreachable" && cause.index === beforeLast);
     this.emit("healing", connection);
   }
 
@@ -51,9 +53,15 @@ export class EventReporter {
     return this.known.get(connection.id) ?? connection;
   }
 
+  /** Whether the connection is being rebuilt because its endpoint cannot be reached any more. */
+  hasLostEndpoint({ id }: Connection): boolean {
+    return this.healing.get(id) ?? false;
+  }
+
   closed(connection: Connection): void {
     const current = this.current(connection);
     this.known.delete(connection.id);
+    this.healing.delete(connection.id);
     this.emit("closed", current);
   }
 

@@ -116,7 +116,7 @@ export const nscProgram: Program<NscConfig> = {
         heal: {
           ...(liveness && { liveness }),
           wake: ({ networkService }) => wakes.get(networkService)!,
-          onHealing: (connection) => reporter.lost(connection),
+          onHealing: (connection, _loss, cause) => reporter.lost(connection, cause),
         },
       },
       app.resolve(Tokens.trace),

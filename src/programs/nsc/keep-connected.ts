@@ -1,5 +1,12 @@
 import { NetworkServiceRequest, type Connection } from "../../api/index.js";
-import { codeOf, isRetryable, type Context, type Logger, type NetworkService } from "../../core/index.js";
+import {
+  codeOf,
+  explain,
+  isRetryable,
+  type Context,
+  type Logger,
+  type NetworkService,
+} from "../../core/index.js";
 import { retry } from "../../elements/retry/index.js";
 import { requestedConnection, type RequestedService } from "../config/request-url.js";
 import { Waiting } from "../../registry/waiting.js";
@@ -62,11 +69,20 @@ export function keepConnected(ctx: Context, options: KeepConnectedOptions): Kept
       giveUp.abort();
       const connection = await established.catch(() => undefined);
       if (!connection) return;
+      // What a dead endpoint held is gone with it, and the hops before it forget the connection at the first try.
+      const endpointLost = reporter.hasLostEndpoint(connection);
       try {
-        await ctx.detached((c) => service.close(c, connection), CLOSE_WITHIN_MS);
+        await ctx.detached(
+          (c) => (endpointLost ? networkService : service).close(c, connection),
+          CLOSE_WITHIN_MS,
+        );
         reporter.closed(connection);
       } catch (error) {
-        reporter.failed(connection, error, false);
+        if (endpointLost && isRetryable(codeOf(error))) {
+          const text = "closed without the endpoint, which had been lost";
+          logger.warn({ connection: id, error: explain(error) }, text);
+          reporter.closed(connection);
+        } else reporter.failed(connection, error, false);
       }
     },
   };
