@@ -9,6 +9,7 @@ import {
 } from "../api/index.js";
 import { Code, NsmError, type Context } from "../core/index.js";
 import type { QueueRules } from "./reader-queue.js";
+import { assertFewValues } from "../wire/index.js";
 import type { Services } from "./services.js";
 import { connectionEvents, foundEndpoints, foundNetworkServices } from "./stream-rules.js";
 
@@ -102,7 +103,11 @@ export function unary<Q, A>(
     {
       kind: "unary",
       carriesPath,
-      run: async (ctx, bytes) => method.responseSerialize(await run(ctx, decode(method, bytes))),
+      run: async (ctx, bytes) => {
+        const message = decode(method, bytes);
+        assertFewValues(method.path, bytes.length, message);
+        return method.responseSerialize(await run(ctx, message));
+      },
     },
   ];
 }

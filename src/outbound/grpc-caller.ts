@@ -2,7 +2,7 @@ import { Metadata, type CallOptions, type ServiceError } from "@grpc/grpc-js";
 import { Observable } from "rxjs";
 import { asNsmError, Code, codeOf, NsmError, type Context } from "../core/index.js";
 import { grpcTracing, registrationPath, type RegistrationPathHolder } from "../wire/index.js";
-import { decodePath, encodePath, PATH_HEADER, TRACING_HEADER } from "../wire/index.js";
+import { assertFewValues, decodePath, encodePath, PATH_HEADER, TRACING_HEADER } from "../wire/index.js";
 import { attachments, serverPeer, type Caller, type Method } from "./caller.js";
 import type { CredentialsOfCall } from "./channel-connections.js";
 import type { ChannelPool } from "./channel-pool.js";
@@ -73,7 +73,11 @@ export function grpcCaller(pools: CallerPools): Caller {
         const call = channel.client.makeUnaryRequest(
           method.path,
           method.requestSerialize,
-          method.responseDeserialize,
+          (bytes) => {
+            const answer = method.responseDeserialize(bytes);
+            assertFewValues(method.path, bytes.length, answer);
+            return answer;
+          },
           message,
           metadata,
           optionsOf(ctx, credentials),

@@ -16,4 +16,5 @@ export { statusOf, type WireStatus } from "./status.js";
 export { targetOf } from "./target.js";
 export { grpcTracing, parseTracing, TRACING_HEADER, type GrpcTracing } from "./grpc-tracing.js";
 export { publicUrl } from "./public-url.js";
+export { assertFewValues } from "./message-values.js";
 export { callAborted, callFailed } from "./call-error.js";
