@@ -4,6 +4,7 @@ import { ConfigurationError } from "../config/values.js";
 import { defaultContainer } from "./container.js";
 import type * as Metrics from "./metrics.js";
 import type { Program, Running } from "./program.js";
+import { silenceGrpcLog } from "./grpc-log.js";
 import { programLogger } from "./log.js";
 import { operatorSignals, type OperatorSignals } from "./signals.js";
 import { Tokens } from "./tokens.js";
@@ -28,6 +29,7 @@ export async function runProgram<C extends CommonConfig>(
   const { stop } = signals;
   const life = new AbortController();
   const logger = programLogger(config);
+  silenceGrpcLog();
   signals.onVerbose((verbose) => {
     const level = verbose ? "trace" : config.logLevel;
     if (logger.level === level) return;
