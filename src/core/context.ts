@@ -27,6 +27,9 @@ export interface ContextOptions {
  * Context is immutable and always passed as an argument.
  *
  * @example
+ * import { Context } from "nsm-sdk";
+ * import { remoteUrl } from "nsm-sdk/core";
+ *
  * const ctx = Context.background();
  * await ctx.with(remoteUrl, url).withTimeout(5_000, (c) => next.request(c, request));
  */

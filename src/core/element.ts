@@ -15,6 +15,9 @@ export interface DebugState {
  * chain as `next`. A call passes through an element that does not have its method.
  *
  * @example
+ * import { type NetworkService, patchConnection } from "nsm-sdk";
+ * import type { ChainElement } from "nsm-sdk/core";
+ *
  * const shout: ChainElement<NetworkService> = {
  *   name: "shout",
  *   request: (ctx, request, next) => next.request(ctx, patchConnection(request, { labels: { LOUD: "yes" } })),

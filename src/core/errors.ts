@@ -32,7 +32,9 @@ export function codeName(code: number): string {
  * messages do not repeat the text of their causes.
  *
  * @example
- * throw new NsmError(Code.ResourceExhausted, `no address left in ${prefix}`);
+ * import { Code, NsmError } from "nsm-sdk";
+ *
+ * throw new NsmError(Code.ResourceExhausted, `no address left in ${prefixes.join()}`);
  */
 export class NsmError extends Error {
   override readonly name = "NsmError";

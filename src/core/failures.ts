@@ -6,9 +6,14 @@ import { Code, codeOf, NsmError, sharedCode } from "./errors.js";
  * code of the last failure.
  *
  * @example
+ * import { throwFailures } from "nsm-sdk/core";
+ * import { tcpListen } from "nsm-sdk/linux";
+ *
  * const failures: unknown[] = [];
- * for (const socket of sockets) await socket.close().catch((error: unknown) => failures.push(error));
- * throwFailures(failures, "not every socket was closed");
+ * const at = { namespace: namespaces.endpoint, host: "::" };
+ * const servers = [await tcpListen({ ...at, port: 80 }), await tcpListen({ ...at, port: 443 })];
+ * for (const server of servers) await server.close().catch((error: unknown) => failures.push(error));
+ * throwFailures(failures, "not every server was closed");
  */
 export function throwFailures(failures: readonly unknown[], message: string): void {
   if (failures.length === 0) return;

@@ -17,9 +17,12 @@ export interface RequestedAgain {
  * again because a value that they provide has changed.
  *
  * @example
+ * import { beginServer, connectionState, updatePath } from "nsm-sdk";
+ * import { LiveConnections } from "nsm-sdk/core";
+ *
  * const live = new LiveConnections();
- * const elements = [updatePath({ name }), beginServer({ live }), connectionState(), dns];
- * dns.changes.subscribe(() => void live.requestAll({ cause: "upstream" }));
+ * const elements = [updatePath({ name }), beginServer({ live }), connectionState()];
+ * await live.requestAll({ cause: "upstream" });
  */
 export class LiveConnections {
   private readonly connections = new Map<string, ConnectionEvents>();

@@ -32,11 +32,14 @@ interface Generation {
  * checked against these, as when a chain is built.
  *
  * @example
+ * import { beginServer, chain, connectionState, pointToPointIpam, updatePath } from "nsm-sdk";
+ * import { replaceable } from "nsm-sdk/core";
+ *
  * const state = connectionState();
  * const before = [updatePath({ name }), beginServer(), state];
- * const functions = replaceable([firewall(rules), pointToPointIpam({ prefixes })], { state, around: before });
+ * const functions = replaceable([pointToPointIpam({ prefixes })], { state, around: before });
  * const service = chain([...before, functions.element]);
- * functions.replace([firewall(otherRules), pointToPointIpam({ prefixes })]);
+ * functions.replace([pointToPointIpam({ prefixes: ["10.0.1.0/24"] })]);
  */
 export function replaceable(
   elements: Elements<NetworkService>,

@@ -32,9 +32,13 @@ export const slotCall = new ContextKey<SlotCall>("connection-state");
  * If the Request fails anywhere in the chain, the new value is released and the earlier value is restored.
  *
  * @example
- * const port = new Slot<Port>("port", { release: (taken) => ports.free(taken) });
- * if (!port.get(ctx)) port.set(ctx, ports.take());
- * return next.request(ctx, request);
+ * import { Slot } from "nsm-sdk";
+ * import { AddressPool, type IpAddress, parsePrefix } from "nsm-sdk/net";
+ *
+ * const pool = new AddressPool([parsePrefix("10.0.0.0/24")]);
+ * const address = new Slot<IpAddress>("address", { release: (taken) => void pool.giveBack(taken) });
+ * if (!address.get(ctx)) address.set(ctx, pool.pull()!);
+ * const connection = await next.request(ctx, request);
  */
 export class Slot<T> {
   readonly release: SlotOptions<T>["release"];
@@ -82,13 +86,10 @@ export class Slot<T> {
  * thrown. The next try then starts with the same state as the first. Tries must not overlap.
  *
  * @example
- * for (const url of urls) {
- *   try {
- *     return await attempt(ctx, () => next.request(ctx.with(remoteUrl, url), request));
- *   } catch (error) {
- *     failures.push(error);
- *   }
- * }
+ * import { attempt, remoteUrl } from "nsm-sdk/core";
+ *
+ * const tryAt = (url: string) => attempt(ctx, () => next.request(ctx.with(remoteUrl, url), request));
+ * const connection = await tryAt("tcp://10.0.0.1:5001").catch(() => tryAt("tcp://10.0.0.2:5001"));
  */
 export async function attempt<R>(ctx: Context, work: () => Promise<R>): Promise<R> {
   const call = ctx.get(slotCall);

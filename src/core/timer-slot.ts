@@ -18,6 +18,8 @@ interface Holder {
  * element's factory.
  *
  * @example
+ * import { TimerSlot } from "nsm-sdk/core";
+ *
  * const timer = new TimerSlot("timeout", until);
  * timer.arm(ctx, 60_000, (signal) => events.close({ signal }));
  */

@@ -21,6 +21,9 @@ const layerAbove = new ContextKey<Layer>("trace");
  * starts in. It logs only the names of fields, because values may contain tokens.
  *
  * @example
+ * import { chain } from "nsm-sdk";
+ * import { traceChanges } from "nsm-sdk/core";
+ *
  * chain(elements, { trace: traceChanges(logger) });
  */
 export function traceChanges(logger: Logger): TraceHook {
@@ -58,9 +61,11 @@ export interface Ending {
  * that its subscriber ends counts as neither completed nor failed. For {@link TraceHook}s.
  *
  * @example
+ * import { type TraceHook, whenOver } from "nsm-sdk/core";
+ *
  * const timed: TraceHook = ({ element, method, ctx, proceed }) => {
  *   const started = ctx.clock.now();
- *   const over = () => histogram.observe({ element, method }, ctx.clock.now() - started);
+ *   const over = () => console.log(`${element} ${method}: ${ctx.clock.now() - started} ms`);
  *   return whenOver(proceed(ctx), { completed: over, failed: over });
  * };
  */

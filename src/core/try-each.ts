@@ -12,7 +12,15 @@ import { attempt } from "./slot.js";
  * `sentence`, all failures as its cause, and their common code or UNAVAILABLE
  *
  * @example
- * await firstThatWorks(ctx, urls, (url, c) => fetchFrom(c, url), (tried) => `none of ${tried} mirrors answered`);
+ * import { remoteUrl, tryEach } from "nsm-sdk/core";
+ *
+ * const mirrors = ["tcp://10.0.0.1:5001", "tcp://10.0.0.2:5001"];
+ * const connection = await tryEach(
+ *   ctx,
+ *   mirrors,
+ *   (mirror, c) => next.request(c.with(remoteUrl, mirror), request),
+ *   (tried) => `none of ${tried} mirrors answered`,
+ * );
  */
 export async function tryEach<W, R>(
   ctx: Context,

@@ -75,6 +75,8 @@ interface Signer {
  * @throws NsmError INVALID_ARGUMENT when the trust domain, or later a path, is malformed
  *
  * @example
+ * import { authority, filesSource } from "nsm-sdk/identity";
+ *
  * const ca = await authority({ trustDomain: "example.org" });
  * const nsmgr = await ca.issue({ path: "/nsmgr" });
  * await nsmgr.writeTo("/run/nsm/nsmgr");
@@ -106,6 +108,8 @@ export async function authority({
  * that is not that of an authority, FAILED_PRECONDITION if the authority has expired; each names the file
  *
  * @example
+ * import { readAuthority } from "nsm-sdk/identity";
+ *
  * const ca = await readAuthority("/tmp/nsm/authority");
  * await (await ca.issue({ path: "/nsc-2" })).writeTo("/tmp/nsm/nsc-2");
  */

@@ -28,6 +28,10 @@ export type OnHandshakeFailure = (failure: NsmError) => void;
  * RFC 6066 forbids and Node warns of.
  *
  * @example
+ * import type { X509Certificate } from "node:crypto";
+ * import { Client } from "@grpc/grpc-js";
+ * import { channelCredentials } from "nsm-sdk/identity";
+ *
  * let server: X509Certificate | undefined;
  * const creds = channelCredentials(source, (certificate) => (server = certificate));
  * const client = new Client("127.0.0.1:5001", creds);

@@ -28,8 +28,11 @@ const SETTLE_MS = 1_000;
  * @throws NsmError naming the file, what it was and what is allowed, when they are not usable at first
  *
  * @example
- * const source = await filesSource("/etc/nsm/identity", { onProblem: (p) => log.warn({}, explain(p)) });
- * source.changes.subscribe(({ svid }) => log.info({ expires: svid.expires }, "the certificate was renewed"));
+ * import { explain } from "nsm-sdk/core";
+ * import { filesSource } from "nsm-sdk/identity";
+ *
+ * const source = await filesSource("/etc/nsm/identity", { onProblem: (p) => logger.warn({}, explain(p)) });
+ * source.changes.subscribe(({ svid }) => logger.info({ expires: svid.expires }, "the certificate was renewed"));
  * source.close();
  */
 export async function filesSource(directory: string, options: FilesSourceOptions = {}): Promise<X509Source> {

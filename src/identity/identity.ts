@@ -41,8 +41,11 @@ export type SpiffeIdentityOptions = Omit<SvidTokensOptions, "source">;
  * An identity of certificates from any source: mutual TLS and signed tokens. It owns the source and closes it.
  *
  * @example
+ * import { filesSource, spiffeIdentity } from "nsm-sdk/identity";
+ * import { grpcServer } from "nsm-sdk/inbound";
+ *
  * const identity = spiffeIdentity(await filesSource("/etc/nsm/identity"));
- * server.bindAsync(address, identity.serverCredentials(), bound);
+ * const server = await grpcServer({ identity, listenOn: ["tcp://:5001"], services: {} });
  */
 export function spiffeIdentity(source: X509Source, options: SpiffeIdentityOptions = {}): Identity {
   const server = serverTls(source);

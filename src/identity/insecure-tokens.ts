@@ -18,6 +18,8 @@ export interface InsecureTokensOptions {
  * They are sent all the same, because peers take from them when a connection expires.
  *
  * @example
+ * import { insecureTokens } from "nsm-sdk/identity";
+ *
  * const tokens = insecureTokens({ subject: "nsc" });
  * const { expires } = tokens(undefined);
  */

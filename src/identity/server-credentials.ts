@@ -33,9 +33,12 @@ export interface ServerTls {
  * rules are checked at the first call of a session, by `peerOfCall`. Every handler must ask it.
  *
  * @example
+ * import { Server } from "@grpc/grpc-js";
+ * import { serverTls } from "nsm-sdk/identity";
+ *
  * const tls = serverTls(source);
- * server.bindAsync("127.0.0.1:0", tls.credentials, (error, port) => …);
- * const caller = tls.peerOfCall(call).id;
+ * const server = new Server();
+ * server.bindAsync("127.0.0.1:0", tls.credentials, (error, port) => console.log(error ?? port));
  */
 export function serverTls(source: X509Source): ServerTls {
   const verify = verifier(source);

@@ -11,6 +11,8 @@ const LONGEST_TRUST_DOMAIN = 255;
  * Source: SPIFFE-ID standard, section 2.
  *
  * @example
+ * import { SpiffeId } from "nsm-sdk/identity";
+ *
  * const id = SpiffeId.parse("spiffe://example.org/ns/default/nsc");
  * id.trustDomain; // "example.org"
  * id.path; // "/ns/default/nsc"

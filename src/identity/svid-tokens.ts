@@ -32,8 +32,10 @@ const MOST_AUDIENCES = 1_024;
  * Source: NSM protocol, token format.
  *
  * @example
+ * import { svidTokens } from "nsm-sdk/identity";
+ *
  * const tokens = svidTokens({ source });
- * const { token, expires } = tokens(peer);
+ * const { token, expires } = tokens(undefined);
  */
 export function svidTokens(options: SvidTokensOptions): TokenGenerator {
   const { source, clock = systemClock, maxLifetimeMs = DEFAULT_TOKEN_LIFETIME_MS } = options;

@@ -16,7 +16,12 @@ export interface HeaderValues {
  * @throws NsmError OUT_OF_RANGE when the expiry is not in the years 0 to 9999
  *
  * @example
- * for (const [name, value] of Object.entries(tokenHeaders(token))) metadata.set(name, value);
+ * import { Metadata } from "@grpc/grpc-js";
+ * import { tokenHeaders } from "nsm-sdk/identity";
+ *
+ * const metadata = new Metadata();
+ * const headers = tokenHeaders(tokens(undefined));
+ * for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
  */
 export function tokenHeaders(token: Token): Readonly<Record<string, string>> {
   return { [TOKEN_HEADER]: token.token, [TOKEN_EXPIRES_HEADER]: formatTime(token.expires) };

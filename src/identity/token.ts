@@ -45,7 +45,9 @@ const JWT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)$/;
  * @throws NsmError INVALID_ARGUMENT, which says what is wrong but never shows the token
  *
  * @example
- * const { sub, aud } = parseToken(segment.token);
+ * import { parseToken } from "nsm-sdk/identity";
+ *
+ * const { sub, aud } = parseToken(tokens(undefined).token);
  */
 export function parseToken(text: string): TokenClaims {
   const parts = JWT.exec(text);

@@ -15,7 +15,12 @@ const verified = new WeakMap<KeyObject | X509Certificate, BoundedMap<string, tru
  * rather than its `publicKey`, which is a new object each time.
  *
  * @example
- * if (!verifyToken(segment.token, peer.certificate)) throw new NsmError(Code.PermissionDenied, "…");
+ * import { Code, NsmError } from "nsm-sdk";
+ * import { verifyToken } from "nsm-sdk/identity";
+ *
+ * const { svid } = source.current();
+ * const { token } = tokens(undefined);
+ * if (!verifyToken(token, svid.certificates[0]!)) throw new NsmError(Code.PermissionDenied, "a forged token");
  */
 export function verifyToken(token: string, signer: KeyObject | X509Certificate): boolean {
   let tokens = verified.get(signer);

@@ -21,8 +21,11 @@ const LONGEST_CHAIN = 8;
  * @throws NsmError UNAUTHENTICATED, naming the id and the rule that is broken
  *
  * @example
+ * import { readFile } from "node:fs/promises";
+ * import { parseCertificates, verifySvid } from "nsm-sdk/identity";
+ *
  * const { bundles } = source.current();
- * const id = verifySvid([leaf, intermediate], bundles, Date.now());
+ * const id = verifySvid(parseCertificates(await readFile("svid.pem")), bundles, Date.now());
  * console.log(`talking to ${id}`);
  */
 export function verifySvid(chain: readonly X509Certificate[], bundles: Bundles, now: number): SpiffeId {

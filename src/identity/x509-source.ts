@@ -85,9 +85,11 @@ export interface MutableSource extends X509Source {
  * A source of what the program itself has at hand: an identity from another place, or one for a test.
  *
  * @example
- * const source = heldSource({ svid, bundles: new Map([["example.org", [root]]]) });
- * source.changes.subscribe(({ svid }) => console.log(`now ${svid.id} until ${svid.expires}`));
- * source.update({ svid: renewed, bundles });
+ * import { mutableSource } from "nsm-sdk/identity";
+ *
+ * const held = mutableSource(source.current());
+ * held.changes.subscribe(({ svid }) => console.log(`now ${svid.id} until ${svid.expires}`));
+ * held.update(source.current());
  */
 export function mutableSource(first: X509Context): MutableSource {
   let held = first;

@@ -56,6 +56,9 @@ const DEFAULT_GRACE_MS = 5_000;
  * @throws NsmError as listening does; nothing is left open then
  *
  * @example
+ * import { chain, insecureIdentity } from "nsm-sdk";
+ * import { grpcServer } from "nsm-sdk/inbound";
+ *
  * const server = await grpcServer({
  *   identity: insecureIdentity(),
  *   listenOn: ["unix:///run/nse.sock", "tcp://127.0.0.1:0"],

@@ -92,6 +92,8 @@ export function errnoText(name: string): string {
  * The error for something the kernel refused.
  *
  * @example
+ * import { refusal } from "./errno.js";
+ *
  * throw refusal("ENODEV", `no link "nsm-1" in net:[4026532]`);
  */
 export function refusal(errno: string, sentence: string, cause?: unknown): NsmError {

@@ -84,6 +84,9 @@ export function libc(): Libc {
  * Passes a system call's result on, or throws {@link SystemCallError} when it was refused.
  *
  * @example
+ * import { AF_INET, SOCK_STREAM } from "./constants.js";
+ * import { check, libc } from "./libc.js";
+ *
  * const fd = check("socket", libc().socket(AF_INET, SOCK_STREAM, 0));
  */
 export function check(syscall: string, result: number): number {

@@ -45,6 +45,9 @@ export interface NetworkNamespace {
  * @throws NsmError NOT_FOUND when nothing is there, INVALID_ARGUMENT when it is something else,
  * PERMISSION_DENIED when the process may not look at it.
  * @example
+ * import { execFileSync } from "node:child_process";
+ * import { connectIn, openNamespace } from "nsm-sdk/linux";
+ *
  * const client = openNamespace("file:///proc/4711/ns/net");
  * const addresses = client.run(() => execFileSync("ip", ["-brief", "address"], { encoding: "utf8" }));
  * const socket = await connectIn({ namespace: client, host: "172.16.1.100", port: 80 });
@@ -78,6 +81,8 @@ export function currentNamespace(): NetworkNamespace {
  *
  * @throws NsmError PERMISSION_DENIED without that privilege, RESOURCE_EXHAUSTED at the limit of namespaces.
  * @example
+ * import { netlinkIn, newNamespace } from "nsm-sdk/linux";
+ *
  * const lab = newNamespace();
  * await netlinkIn(lab).setLink("lo", { up: true });
  */

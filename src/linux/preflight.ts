@@ -30,7 +30,10 @@ const privileged =
  * around it, are allowed here.
  *
  * @example
- * for (const { what, remedy } of (await preflight()).filter(({ ok }) => !ok)) console.error(`${what}: ${remedy}`);
+ * import { preflight } from "nsm-sdk/linux";
+ *
+ * for (const { what, remedy } of (await preflight()).filter(({ ok }) => !ok))
+ *   console.error(`${what}: ${remedy}`);
  */
 export async function preflight(): Promise<readonly PreflightCheck[]> {
   const checks: PreflightCheck[] = [];

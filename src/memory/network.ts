@@ -73,6 +73,9 @@ export interface MemoryNetworkOptions {
  * can go wrong when told to.
  *
  * @example
+ * import { chain } from "nsm-sdk";
+ * import { memoryNetwork } from "nsm-sdk/memory";
+ *
  * const network = memoryNetwork({ clock });
  * network.listen("tcp://nsmgr:5001", { networkService: chain(elements) });
  * const { networkService } = network.remotes({ name: "nsc" }).to("tcp://nsmgr:5001");

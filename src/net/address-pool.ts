@@ -7,6 +7,8 @@ import { hostPrefix, type Prefix } from "./prefix.js";
  * fragmented the pool is, not on its size.
  *
  * @example
+ * import { AddressPool, parsePrefix } from "nsm-sdk/net";
+ *
  * const pool = new AddressPool([parsePrefix("172.16.0.0/30")]);
  * const address = pool.pull(); // 172.16.0.0
  * pool.giveBack(address!);

@@ -8,6 +8,8 @@ const families: readonly Family[] = [4, 6];
  * Addresses of both families, added and removed by the prefix.
  *
  * @example
+ * import { AddressSet, formatPrefix, parsePrefix } from "nsm-sdk/net";
+ *
  * const excluded = new AddressSet(["10.0.0.0/25", "10.0.0.128/25"].map(parsePrefix));
  * excluded.prefixes().map(formatPrefix); // ["10.0.0.0/24"]
  */

@@ -31,7 +31,11 @@ export interface UnaryOptions {
  * sockets and in memory. Elsewhere, and where the native module is missing, they go without.
  *
  * @example
- * const answer = await remote.networkService.request(ctx.with(attachments, [namespace.fd]), request);
+ * import { attachments } from "nsm-sdk/outbound";
+ *
+ * const answer = await remotes
+ *   .to(connectTo)
+ *   .networkService.request(ctx.with(attachments, [namespaces.client.fd]), request);
  */
 export const attachments = new ContextKey<readonly number[]>("attachments");
 

@@ -35,6 +35,8 @@ export interface GrpcRemotes extends HealthRemotes {
  * Source: NSM protocol, request headers and credentials.
  *
  * @example
+ * import { grpcRemotes, insecureIdentity } from "nsm-sdk";
+ *
  * const remotes = grpcRemotes({ identity: insecureIdentity() });
  * const { networkService } = remotes.to("unix:///var/lib/networkservicemesh/nsm.io.sock");
  * const connection = await networkService.request(ctx, request);

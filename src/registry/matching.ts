@@ -13,6 +13,8 @@ const defaultForwarderLabels: Labels = { p2p: "true" };
  * `variables` (the client's labels). A label that is missing reads as empty. NSM protocol, matching.
  *
  * @example
+ * import { labelsMatch } from "nsm-sdk/registry";
+ *
  * labelsMatch({ nodeName: "a" }, { nodeName: "{{.nodeName}}" }, { nodeName: "a" }); // true
  */
 export function labelsMatch(labels: Labels, selector: Labels, variables: Labels): boolean {

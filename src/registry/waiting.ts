@@ -16,6 +16,9 @@ export interface WaitingOptions {
  * changes. Call `answered()` or `stop()` when the wait is over.
  *
  * @example
+ * import { Waiting } from "./waiting.js";
+ * import { registryClient } from "nsm-sdk/chains/registry-client";
+ *
  * const waiting = new Waiting({ what: `the registry at ${url}`, clock, logger });
  * registryClient({ remotes, url, until, elements: { endpoints: [waiting.element()] } });
  */

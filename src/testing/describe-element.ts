@@ -18,7 +18,10 @@ import { virtualClock } from "./virtual-clock.js";
  * Only in vitest test files.
  *
  * @example
- * describeElement("my-element", ({ until }) => myElement({ until }));
+ * import { refresh } from "nsm-sdk/elements/refresh";
+ * import { describeElement } from "nsm-sdk/testing";
+ *
+ * describeElement("refresh", ({ until }) => refresh({ until }));
  */
 export function describeElement(
   name: string,

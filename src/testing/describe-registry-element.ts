@@ -9,7 +9,10 @@ import { virtualClock } from "./virtual-clock.js";
  * Every scenario runs twice. Only in vitest test files.
  *
  * @example
- * describeRegistryElement("expire", () => expire({ maxMs: 60_000 }));
+ * import { expire } from "nsm-sdk/registry/elements/expire";
+ * import { describeRegistryElement } from "nsm-sdk/testing";
+ *
+ * describeRegistryElement("expire", ({ until }) => expire({ until }));
  */
 export function describeRegistryElement(
   name: string,

@@ -18,6 +18,9 @@ export function frozen<T>(message: T): T {
  * that writes to one throws. All chains of {@link run}, {@link runRegistry} and {@link mesh} have it.
  *
  * @example
+ * import { chain } from "nsm-sdk";
+ * import { freezing } from "nsm-sdk/testing";
+ *
  * const linked = chain(elements, { trace: freezing });
  */
 export const freezing: TraceHook = <R>({ arg, ctx, proceed }: Parameters<TraceHook>[0]): R => {

@@ -3,8 +3,17 @@
  * element runs, ours and yours.
  *
  * @example
+ * import { Code, connectionState } from "nsm-sdk";
+ * import { groupIpam } from "nsm-sdk/elements/ipam/group";
+ * import { failOnce, recorder, run } from "nsm-sdk/testing";
+ *
  * const seen = recorder();
- * const { request, leftovers } = run([connectionState(), myElement(), seen, failOnce(Code.Unavailable)]);
+ * const { request, leftovers } = run([
+ *   connectionState(),
+ *   groupIpam([["10.0.0.0/24"]]),
+ *   seen,
+ *   failOnce(Code.Unavailable),
+ * ]);
  * await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
  * expect(leftovers()).toEqual({});
  *

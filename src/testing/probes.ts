@@ -66,6 +66,9 @@ export interface Recorder extends Probe {
  * Remembers what arrived where it stands.
  *
  * @example
+ * import { roundRobin } from "nsm-sdk/elements/round-robin";
+ * import { recorder, run } from "nsm-sdk/testing";
+ *
  * const seen = recorder();
  * const { request } = run([roundRobin(), seen]);
  */

@@ -67,7 +67,15 @@ export interface RegistryRun extends Bench {
  * Every message that passes between elements is frozen: an element that writes to one throws.
  *
  * @example
- * const { request, close, leftovers } = run([connectionState(), myElement(), failOnce(Code.Unavailable)]);
+ * import { Code, connectionState } from "nsm-sdk";
+ * import { groupIpam } from "nsm-sdk/elements/ipam/group";
+ * import { failOnce, run } from "nsm-sdk/testing";
+ *
+ * const { request, close, leftovers } = run([
+ *   connectionState(),
+ *   groupIpam([["10.0.0.0/24"]]),
+ *   failOnce(Code.Unavailable),
+ * ]);
  * await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
  * expect(leftovers()).toEqual({});
  */

@@ -22,6 +22,8 @@ const START = Date.UTC(2030, 0, 1);
  * A clock that stands still until it is told to go on; timers run in order when it passes them.
  *
  * @example
+ * import { virtualClock } from "nsm-sdk/testing";
+ *
  * const clock = virtualClock();
  * clock.after(60_000, () => console.log("a minute later"));
  * await clock.advance(60_000);

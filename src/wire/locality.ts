@@ -18,7 +18,9 @@ export function isLocalHost(host: string): boolean {
  * host, which means this one. What cannot be read lies elsewhere.
  *
  * @example
- * isLocalUrl("tcp://127.0.0.1:5001") && isLocalUrl("tcp://:5001") && !isLocalUrl("tcp://nsmgr:5001")
+ * import { isLocalUrl } from "nsm-sdk/wire";
+ *
+ * isLocalUrl("tcp://127.0.0.1:5001") && isLocalUrl("tcp://:5001") && !isLocalUrl("tcp://nsmgr:5001");
  */
 export function isLocalUrl(url: string): boolean {
   if (url.startsWith("unix:")) return true;

@@ -2,6 +2,8 @@
  * The chain of a client: what a Request passes before it leaves the process.
  *
  * @example
+ * import { client, Context } from "nsm-sdk";
+ *
  * const nsc = client({ name: "nsc-0", url: "unix:///var/lib/networkservicemesh/nsm.io.sock", remotes, until });
  * const connection = await nsc.networkService.request(Context.background(), request);
  *

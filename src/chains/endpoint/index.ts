@@ -3,7 +3,16 @@
  * make it a firewall, a manager or a forwarder.
  *
  * @example
- * const nse = endpoint({ name: "nse-1", tokens: identity.tokens, until, elements: [pointToPointIpam({ prefixes })] });
+ * import { pointToPointIpam } from "nsm-sdk";
+ * import { endpoint } from "nsm-sdk/chains/endpoint";
+ * import { grpcServer } from "nsm-sdk/inbound";
+ *
+ * const nse = endpoint({
+ *   name: "nse-1",
+ *   tokens: identity.tokens,
+ *   until,
+ *   elements: [pointToPointIpam({ prefixes })],
+ * });
  * await grpcServer({ identity, listenOn: ["tcp://127.0.0.1:0"], services: nse });
  *
  * @packageDocumentation

@@ -94,8 +94,14 @@ const UNREGISTER_WITHIN_MS = 2_000;
  * @throws NsmError what serving or registering failed with; nothing is left behind then.
  *
  * @example
+ * import { kernelServer, mechanismsServer, pointToPointIpam, serveEndpoint } from "nsm-sdk";
+ *
  * const nse = await serveEndpoint({
- *   name: "nse-1", services: ["my-service"], connectTo, listenOn: ["tcp://127.0.0.1:0"], identity,
+ *   name: "nse-1",
+ *   services: ["my-service"],
+ *   connectTo,
+ *   listenOn: ["tcp://127.0.0.1:0"],
+ *   identity,
  *   elements: [pointToPointIpam({ prefixes: ["10.0.0.0/24"] }), mechanismsServer({ KERNEL: [kernelServer()] })],
  * });
  */

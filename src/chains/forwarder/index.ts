@@ -3,9 +3,18 @@
  * them is given as mechanisms. Default: it negotiates the kernel mechanism and joins nothing.
  *
  * @example
+ * import { serveEndpoint } from "nsm-sdk";
+ * import { forwarderElements } from "nsm-sdk/chains/forwarder";
+ *
  * await serveEndpoint({
- *   name, services: ["forwarder"], labels: { p2p: "true" }, registerServices: false, connectTo, listenOn, identity,
- *   elements: forwarderElements({ name, ...remotes.to(connectTo), remotes, until, mechanisms }),
+ *   name,
+ *   services: ["forwarder"],
+ *   labels: { p2p: "true" },
+ *   registerServices: false,
+ *   connectTo,
+ *   listenOn: [url],
+ *   identity,
+ *   elements: forwarderElements({ name, ...remotes.to(connectTo), remotes, until }),
  * });
  *
  * @packageDocumentation

@@ -17,6 +17,8 @@ export interface KernelMechanisms extends ForwarderMechanisms {
  * @throws NsmError FAILED_PRECONDITION when the state directory cannot be made or read.
  *
  * @example
+ * import { forwarderElements, kernelMechanisms } from "nsm-sdk/chains/forwarder";
+ *
  * const mechanisms = kernelMechanisms({ until, stateDir: "/var/lib/nsm/forwarder" });
  * const elements = forwarderElements({ name, ...remotes.to(connectTo), remotes, until, mechanisms });
  */

@@ -3,7 +3,17 @@
  * for every Request.
  *
  * @example
- * const manager = nsmgr({ name: "nsmgr-1", url: "tcp://10.0.0.1:5001", registryUrl: "tcp://10.0.0.9:5002", remotes, tokens, until });
+ * import { nsmgr } from "nsm-sdk/chains/nsmgr";
+ * import { grpcServer } from "nsm-sdk/inbound";
+ *
+ * const manager = nsmgr({
+ *   name: "nsmgr-1",
+ *   url: "tcp://10.0.0.1:5001",
+ *   registryUrl: "tcp://10.0.0.9:5002",
+ *   remotes,
+ *   tokens,
+ *   until,
+ * });
  * await grpcServer({ identity, listenOn: ["tcp://10.0.0.1:5001"], services: manager });
  *
  * @packageDocumentation

@@ -3,8 +3,14 @@
  * registrations that are renewed, retried, and repeated when the other side has lost them; watches that last.
  *
  * @example
+ * import { NetworkServiceEndpoint } from "nsm-sdk/api";
+ * import { registryClient } from "nsm-sdk/chains/registry-client";
+ *
  * const registry = registryClient({ remotes, url: "unix:///var/lib/networkservicemesh/nsm.io.sock", until });
- * await registry.endpoints.register(ctx, NetworkServiceEndpoint.create({ name: "nse-1", url, networkServiceNames }));
+ * await registry.endpoints.register(
+ *   ctx,
+ *   NetworkServiceEndpoint.create({ name, url, networkServiceNames: ["my-service"] }),
+ * );
  *
  * @packageDocumentation
  */

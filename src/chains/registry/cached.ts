@@ -22,7 +22,10 @@ export interface CachedRegistryOptions {
  * Registries whose answers are kept at hand, for who looks things up at every Request: a forwarder.
  *
  * @example
- * forwarderElements({ ...cachedRegistry({ ...remotes.to(connectTo), until }), remotes, until, name, mechanisms });
+ * import { forwarderElements } from "nsm-sdk/chains/forwarder";
+ * import { cachedRegistry } from "nsm-sdk/chains/registry";
+ *
+ * forwarderElements({ ...cachedRegistry({ ...remotes.to(connectTo), until }), remotes, until, name });
  */
 export function cachedRegistry(options: CachedRegistryOptions): RegistryServices {
   const { until } = options;

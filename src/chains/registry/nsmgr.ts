@@ -55,6 +55,9 @@ export interface NsmgrRegistry extends RegistryServices {
  * The registry of a manager.
  *
  * @example
+ * import { nsmgrRegistryChain } from "nsm-sdk/chains/registry";
+ * import { discoverForwarder } from "nsm-sdk/elements/discover-forwarder";
+ *
  * const registries = nsmgrRegistryChain({ url, registryUrl: "tcp://10.0.0.9:5002", remotes, tokens, until });
  * discoverForwarder({ ...registries.discovery, service: "forwarder", url });
  */

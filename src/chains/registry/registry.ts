@@ -48,6 +48,9 @@ export interface RegistryServices {
  * The registry of a domain.
  *
  * @example
+ * import { registryChain } from "nsm-sdk/chains/registry";
+ * import { grpcServer } from "nsm-sdk/inbound";
+ *
  * const registry = registryChain({ tokens: identity.tokens, until });
  * await grpcServer({ identity, listenOn: ["tcp://10.0.0.9:5002"], services: registry });
  */

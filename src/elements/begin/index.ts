@@ -9,6 +9,9 @@
  * `liveConnections`.
  *
  * @example
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { timeout } from "nsm-sdk/elements/timeout";
+ *
  * chain([updatePath({ name }), beginServer(), connectionState(), timeout()]);
  *
  * @packageDocumentation

@@ -6,7 +6,11 @@
  * Both sides, one element; anywhere before discover() and discoverForwarder().
  *
  * @example
- * chain([updatePath({ name: "nsmgr" }), beginServer(), connectionState(), clientInfo(), discoverForwarder(…)]);
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { clientInfo } from "nsm-sdk/elements/client-info";
+ * import { connectServer } from "nsm-sdk/elements/connect";
+ *
+ * chain([updatePath({ name }), beginServer(), connectionState(), clientInfo(), connectServer(client)]);
  *
  * @packageDocumentation
  */

@@ -5,8 +5,20 @@
  * looks for itself.
  *
  * @example
- * chain([updatePath({ name: "nsc" }), beginClient(), connectionState(), clientUrl("tcp://10.0.0.1:5001"),
- *   dial({ remotes }), connectClient()]);
+ * import { chain, connectionState, updatePath } from "nsm-sdk";
+ * import { beginClient } from "nsm-sdk/elements/begin";
+ * import { clientUrl } from "nsm-sdk/elements/client-url";
+ * import { connectClient } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ *
+ * chain([
+ *   updatePath({ name: "nsc" }),
+ *   beginClient(),
+ *   connectionState(),
+ *   clientUrl("tcp://10.0.0.1:5001"),
+ *   dial({ remotes }),
+ *   connectClient(),
+ * ]);
  *
  * @packageDocumentation
  */

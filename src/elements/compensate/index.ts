@@ -7,7 +7,20 @@
  * connection that other hops may hold on purpose (a refresh, a heal that keeps its endpoint) is left alone.
  *
  * @example
- * chain([updatePath({ name }), beginClient(), connectionState(), dial({ remotes }), compensate(), connectClient()]);
+ * import { chain, connectionState, updatePath } from "nsm-sdk";
+ * import { beginClient } from "nsm-sdk/elements/begin";
+ * import { compensate } from "nsm-sdk/elements/compensate";
+ * import { connectClient } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ *
+ * chain([
+ *   updatePath({ name }),
+ *   beginClient(),
+ *   connectionState(),
+ *   dial({ remotes }),
+ *   compensate(),
+ *   connectClient(),
+ * ]);
  *
  * @packageDocumentation
  */

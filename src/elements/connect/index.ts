@@ -3,8 +3,26 @@
  * `connectClient()` ends that client chain in the remote that dial() chose.
  *
  * @example
- * const client = chain([updatePath({ name }), beginClient(), connectionState(), dial({ remotes }), connectClient()]);
- * chain([updatePath({ name }), beginServer(), connectionState(), discover(registries), connectServer(client)]);
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { beginClient } from "nsm-sdk/elements/begin";
+ * import { connectClient, connectServer } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ * import { discover } from "nsm-sdk/elements/discover";
+ *
+ * const client = chain([
+ *   updatePath({ name }),
+ *   beginClient(),
+ *   connectionState(),
+ *   dial({ remotes }),
+ *   connectClient(),
+ * ]);
+ * chain([
+ *   updatePath({ name }),
+ *   beginServer(),
+ *   connectionState(),
+ *   discover({ networkServices, endpoints }),
+ *   connectServer(client),
+ * ]);
  *
  * @packageDocumentation
  */

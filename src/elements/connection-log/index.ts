@@ -7,6 +7,9 @@
  * Reads `eventCause` and `logger`. No line has a token.
  *
  * @example
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { connectionLog, requestLog } from "nsm-sdk/elements/connection-log";
+ *
  * chain([requestLog(), updatePath({ name }), beginServer(), connectionState(), connectionLog(), ...elements]);
  *
  * @packageDocumentation

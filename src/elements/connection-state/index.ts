@@ -5,6 +5,8 @@
  * Both sides. After update-path and begin, before every element that remembers something.
  *
  * @example
+ * import { beginServer, chain, connectionState, pointToPointIpam, updatePath } from "nsm-sdk";
+ *
  * chain([updatePath({ name }), beginServer(), connectionState(), pointToPointIpam({ prefixes })]);
  *
  * @packageDocumentation

@@ -8,8 +8,12 @@
  * Reads `peer` and the slots `endpointMechanism` and `nextRemote`; only those on this machine may name a namespace.
  *
  * @example
+ * import { mechanismsServer } from "nsm-sdk";
+ * import { connectServer } from "nsm-sdk/elements/connect";
+ * import { crossConnect } from "nsm-sdk/elements/cross-connect";
+ *
  * const wiring = crossConnect({ until, stateDir: "/var/lib/nsm/forwarder" });
- * const server = [discover(registries), roundRobin(), mechanismsServer({ KERNEL: wiring }), connectServer(client)];
+ * const server = [...elements, mechanismsServer({ KERNEL: wiring }), connectServer(client)];
  *
  * @packageDocumentation
  */

@@ -7,7 +7,20 @@
  * may fail, it is gone perhaps.
  *
  * @example
- * chain([updatePath({ name }), beginClient(), connectionState(), clientUrl(url), dial({ remotes }), connectClient()]);
+ * import { chain, connectionState, updatePath } from "nsm-sdk";
+ * import { beginClient } from "nsm-sdk/elements/begin";
+ * import { clientUrl } from "nsm-sdk/elements/client-url";
+ * import { connectClient } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ *
+ * chain([
+ *   updatePath({ name }),
+ *   beginClient(),
+ *   connectionState(),
+ *   clientUrl(url),
+ *   dial({ remotes }),
+ *   connectClient(),
+ * ]);
  *
  * @packageDocumentation
  */

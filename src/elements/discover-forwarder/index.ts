@@ -9,7 +9,15 @@
  * the one in the path last.
  *
  * @example
- * chain([..., discoverForwarder({ networkServices, endpoints, url: "tcp://10.0.0.1:5001" }), connectServer(client)]);
+ * import { chain } from "nsm-sdk";
+ * import { connectServer } from "nsm-sdk/elements/connect";
+ * import { discoverForwarder } from "nsm-sdk/elements/discover-forwarder";
+ *
+ * chain([
+ *   ...elements,
+ *   discoverForwarder({ networkServices, endpoints, url: "tcp://10.0.0.1:5001" }),
+ *   connectServer(client),
+ * ]);
  *
  * @packageDocumentation
  */

@@ -11,7 +11,12 @@
  * reached, or does not know the connection, the registry is asked whether it has moved.
  *
  * @example
- * chain([..., discover({ networkServices, endpoints }), roundRobin(), connectServer(client)]);
+ * import { chain } from "nsm-sdk";
+ * import { connectServer } from "nsm-sdk/elements/connect";
+ * import { discover } from "nsm-sdk/elements/discover";
+ * import { roundRobin } from "nsm-sdk/elements/round-robin";
+ *
+ * chain([...elements, discover({ networkServices, endpoints }), roundRobin(), connectServer(client)]);
  *
  * @packageDocumentation
  */

@@ -2,7 +2,17 @@
  * Excluded prefixes: addresses that no endpoint may give out, because the network around it uses them.
  *
  * @example
- * chain([updatePath({ name: "nsmgr" }), beginServer(), connectionState(), excludedPrefixesServer(), …]);
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { connectServer } from "nsm-sdk/elements/connect";
+ * import { excludedPrefixesServer } from "nsm-sdk/elements/excluded-prefixes";
+ *
+ * chain([
+ *   updatePath({ name: "nsmgr" }),
+ *   beginServer(),
+ *   connectionState(),
+ *   excludedPrefixesServer(),
+ *   connectServer(client),
+ * ]);
  *
  * @packageDocumentation
  */

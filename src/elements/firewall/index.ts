@@ -13,9 +13,12 @@
  * stop(), until it is gone.
  *
  * @example
+ * import { chain, kernelServer, mechanismsServer, pointToPointIpam } from "nsm-sdk";
+ * import { firewall, watchedRules } from "nsm-sdk/elements/firewall";
+ *
  * const wall = firewall({ name: "firewall-1", rules: await watchedRules("/etc/firewall/config.yaml") });
  * await wall.prepare();
- * chain([…, connectionState(), pointToPointIpam({ prefixes }), wall, mechanismsServer({ KERNEL: kernelServer() })]);
+ * chain([...elements, pointToPointIpam({ prefixes }), wall, mechanismsServer({ KERNEL: kernelServer() })]);
  * console.log(await wall.counters());
  * await wall.stop();
  *

@@ -13,8 +13,22 @@
  * each event whether it is about the current connection or an earlier one.
  *
  * @example
+ * import { chain, connectionState, updatePath } from "nsm-sdk";
+ * import { beginClient } from "nsm-sdk/elements/begin";
+ * import { connectClient } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ * import { heal } from "nsm-sdk/elements/heal";
+ * import { monitorHub } from "nsm-sdk/elements/monitor";
+ *
  * const hub = monitorHub({ scope: "connection", until });
- * chain([updatePath({ name }), beginClient(), connectionState(), heal({ hub, until }), dial({ remotes }), connectClient()]);
+ * chain([
+ *   updatePath({ name }),
+ *   beginClient(),
+ *   connectionState(),
+ *   heal({ hub, until }),
+ *   dial({ remotes }),
+ *   connectClient(),
+ * ]);
  *
  * @packageDocumentation
  */

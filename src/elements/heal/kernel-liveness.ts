@@ -24,7 +24,12 @@ const DEFAULT_TIMEOUT_MS = 1_000;
  * @throws NsmError when a probe cannot be sent, since the interface or its address is gone.
  *
  * @example
+ * import { heal, kernelLiveness } from "nsm-sdk/elements/heal";
+ * import { monitorHub } from "nsm-sdk/elements/monitor";
+ * import { openNamespace } from "nsm-sdk/linux";
+ *
  * const namespace = openNamespace("/run/netns/red");
+ * const hub = monitorHub({ scope: "connection", until });
  * heal({ hub, until, liveness: { check: kernelLiveness({ namespace }) } });
  */
 export function kernelLiveness({ namespace }: KernelLivenessOptions): LivenessCheck {

@@ -6,7 +6,19 @@
  * `endpointMechanism`.
  *
  * @example
- * chain([..., dial({ remotes }), mechanismTranslation(), offerMechanism({ cls: "LOCAL", type: "KERNEL" }), connectClient()]);
+ * import { chain } from "nsm-sdk";
+ * import { connectClient } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ * import { mechanismTranslation } from "nsm-sdk/elements/mechanism-translation";
+ * import { offerMechanism } from "nsm-sdk/elements/mechanisms/offer";
+ *
+ * chain([
+ *   ...elements,
+ *   dial({ remotes }),
+ *   mechanismTranslation(),
+ *   offerMechanism({ cls: "LOCAL", type: "KERNEL" }),
+ *   connectClient(),
+ * ]);
  *
  * @packageDocumentation
  */

@@ -7,7 +7,9 @@
  * `client_interface`: `KERNEL/nsm-1`).
  *
  * @example
- * chain([..., mechanismsServer({ KERNEL: [kernelServer()], NOOP: [] })]);
+ * import { chain, kernelServer, mechanismsServer } from "nsm-sdk";
+ *
+ * chain([...elements, mechanismsServer({ KERNEL: [kernelServer()], NOOP: [] })]);
  *
  * @packageDocumentation
  */

@@ -51,8 +51,12 @@ interface Peer {
  * no reason to take its connections for dead. A stream nobody follows is closed.
  *
  * @example
+ * import { monitorHub } from "nsm-sdk/elements/monitor";
+ *
  * const hub = monitorHub({ scope: "connection", until });
- * hub.follow(ctx, remote, { index: 0, name: "client", id }).subscribe(({ state }) => console.log(state));
+ * hub
+ *   .follow(ctx, remotes.to(connectTo), { index: 0, name, id: "nsc-0" })
+ *   .subscribe(({ state }) => console.log(state));
  */
 export function monitorHub({ scope, until }: MonitorHubOptions): MonitorHub {
   const peers = new Map<Remote, Peer>();

@@ -15,9 +15,15 @@
  * Reads the slot `nextRemote`; sets `connectionUpdate`. NSM protocol, MonitorConnections.
  *
  * @example
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { monitor, monitorHub } from "nsm-sdk/elements/monitor";
+ *
  * const hub = monitorHub({ scope: "segment", until });
  * const { element, service } = monitor({ hub, until });
- * const served = { networkService: chain([updatePath({ name }), beginServer(), connectionState(), element]), monitor: service };
+ * const served = {
+ *   networkService: chain([updatePath({ name }), beginServer(), connectionState(), element]),
+ *   monitor: service,
+ * };
  *
  * @packageDocumentation
  */

@@ -7,7 +7,20 @@
  * the remaining time for a path of one segment, else at 0.2 to 0.4 of it, the later the further down the path.
  *
  * @example
- * chain([updatePath({ name }), beginClient(), connectionState(), refresh({ until }), dial({ remotes }), connectClient()]);
+ * import { chain, connectionState, updatePath } from "nsm-sdk";
+ * import { beginClient } from "nsm-sdk/elements/begin";
+ * import { connectClient } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ * import { refresh } from "nsm-sdk/elements/refresh";
+ *
+ * chain([
+ *   updatePath({ name }),
+ *   beginClient(),
+ *   connectionState(),
+ *   refresh({ until }),
+ *   dial({ remotes }),
+ *   connectClient(),
+ * ]);
  *
  * @packageDocumentation
  */

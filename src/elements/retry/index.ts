@@ -3,7 +3,14 @@
  * every try runs through all of its elements.
  *
  * @example
- * const client = retry(chain([...clientElements, connectClient()]), { intervalMs: 200, tryTimeoutMs: 15_000 });
+ * import { chain } from "nsm-sdk";
+ * import { clientElements } from "nsm-sdk/chains/client";
+ * import { retry } from "nsm-sdk/elements/retry";
+ *
+ * const client = retry(chain(clientElements({ name, url: connectTo, remotes, until })), {
+ *   intervalMs: 200,
+ *   tryTimeoutMs: 15_000,
+ * });
  *
  * @packageDocumentation
  */

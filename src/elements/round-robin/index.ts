@@ -6,7 +6,12 @@
  * the next one is asked as if those before had never been. A URL that is in the Context already decides.
  *
  * @example
- * chain([..., discover({ networkServices, endpoints }), roundRobin(), connectServer(client)]);
+ * import { chain } from "nsm-sdk";
+ * import { connectServer } from "nsm-sdk/elements/connect";
+ * import { discover } from "nsm-sdk/elements/discover";
+ * import { roundRobin } from "nsm-sdk/elements/round-robin";
+ *
+ * chain([...elements, discover({ networkServices, endpoints }), roundRobin(), connectServer(client)]);
  *
  * @packageDocumentation
  */

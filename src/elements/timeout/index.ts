@@ -7,6 +7,10 @@
  * answer. Reads `connectionEvents`.
  *
  * @example
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { timeout } from "nsm-sdk/elements/timeout";
+ * import { updateToken } from "nsm-sdk/elements/update-token";
+ *
  * chain([updatePath({ name }), beginServer(), updateToken({ tokens }), connectionState(), timeout()]);
  *
  * @packageDocumentation

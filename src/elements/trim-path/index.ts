@@ -6,7 +6,20 @@
  * Both sides. `trimPathServer()` after connection-state, inside monitor; `trimPathClient()` near connect.
  *
  * @example
- * const client = chain([updatePath({ name }), beginClient(), connectionState(), dial({ remotes }), trimPathClient(), connectClient()]);
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { beginClient } from "nsm-sdk/elements/begin";
+ * import { connectClient, connectServer } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ * import { trimPathClient, trimPathServer } from "nsm-sdk/elements/trim-path";
+ *
+ * const client = chain([
+ *   updatePath({ name }),
+ *   beginClient(),
+ *   connectionState(),
+ *   dial({ remotes }),
+ *   trimPathClient(),
+ *   connectClient(),
+ * ]);
  * chain([updatePath({ name }), beginServer(), connectionState(), trimPathServer(), connectServer(client)]);
  *
  * @packageDocumentation

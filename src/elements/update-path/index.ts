@@ -9,6 +9,8 @@
  * Both sides, one element. The first of every chain. NSM protocol, path and segment rules.
  *
  * @example
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ *
  * chain([updatePath({ name: "nsmgr-1" }), beginServer(), connectionState()]);
  *
  * @packageDocumentation

@@ -6,6 +6,9 @@
  * segment rules.
  *
  * @example
+ * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
+ * import { updateToken } from "nsm-sdk/elements/update-token";
+ *
  * chain([updatePath({ name }), beginServer(), updateToken({ tokens: identity.tokens }), connectionState()]);
  *
  * @packageDocumentation

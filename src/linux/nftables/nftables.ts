@@ -55,14 +55,22 @@ const opened = new WeakMap<NetworkNamespace, Nftables>();
  * namespace.
  *
  * @example
- * await nftablesIn(endpoint).replaceTable({
+ * import { accept, counter, ctState, nftablesIn, rule, tcp } from "nsm-sdk/linux";
+ *
+ * await nftablesIn(namespaces.endpoint).replaceTable({
  *   family: "inet",
  *   name: "firewall",
  *   counters: ["web"],
- *   chains: [{ name: "in", hook: { name: "input", policy: "drop" }, rules: [
- *     rule([ctState("established", "related"), accept()]),
- *     rule([tcp("dport").eq(80), counter("web"), accept()]),
- *   ] }],
+ *   chains: [
+ *     {
+ *       name: "in",
+ *       hook: { name: "input", policy: "drop" },
+ *       rules: [
+ *         rule([ctState("established", "related"), accept()]),
+ *         rule([tcp("dport").eq(80), counter("web"), accept()]),
+ *       ],
+ *     },
+ *   ],
  * });
  */
 export function nftablesIn(namespace: NetworkNamespace): Nftables {

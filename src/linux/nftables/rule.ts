@@ -20,7 +20,15 @@ export interface FilterRule {
  * A rule. Its comment is shown by `nft list ruleset` and names it when the kernel refuses it.
  *
  * @example
- * rule([meta("iifname").eq("nsm-1"), tcp("dport").in([80, "8000-8010"]), ctState("new"), counter("web"), accept()])
+ * import { accept, counter, ctState, meta, rule, tcp } from "nsm-sdk/linux";
+ *
+ * rule([
+ *   meta("iifname").eq("nsm-1"),
+ *   tcp("dport").in([80, "8000-8010"]),
+ *   ctState("new"),
+ *   counter("web"),
+ *   accept(),
+ * ]);
  */
 export function rule(statements: readonly Statement[], { comment }: { comment?: string } = {}): FilterRule {
   if (comment !== undefined && Buffer.byteLength(comment) > longestComment) {

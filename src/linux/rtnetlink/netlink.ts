@@ -20,6 +20,8 @@ const opened = new WeakMap<NetworkNamespace, { socket: NetlinkSocket; netlink: N
  *
  * @throws NsmError FAILED_PRECONDITION when the namespace object is closed.
  * @example
+ * import { netlinkIn, openNamespace } from "nsm-sdk/linux";
+ *
  * const netlink = netlinkIn(openNamespace("/var/run/netns/red"));
  * await netlink.addAddress("nsm-1", "172.16.1.101/32");
  * await netlink.replaceRoute({ destination: "172.16.1.100/32", link: "nsm-1" });

@@ -33,9 +33,11 @@ export interface VethPair {
  * is left. Deleting one end deletes the other.
  *
  * @example
+ * import { createVeth } from "nsm-sdk/linux";
+ *
  * await createVeth({
- *   a: { namespace: client, name: "nsm-1", alias: `server-${id}`, mtu: 9000, up: true },
- *   b: { namespace: endpoint, name: "fw-x7Kq", alias: `client-${id}`, mtu: 9000, up: true },
+ *   a: { namespace: namespaces.client, name: "nsm-1", alias: "server-1", mtu: 9000, up: true },
+ *   b: { namespace: namespaces.endpoint, name: "fw-x7Kq", alias: "client-1", mtu: 9000, up: true },
  * });
  */
 export async function createVeth({ a, b }: { a: VethEnd; b: VethEnd }): Promise<VethPair> {

@@ -30,7 +30,10 @@ export interface AttachableConnection {
  * in the very turn the socket is connected: what Node has read, it has dropped the descriptors of.
  *
  * @example
- * createServer((socket) => serve(attachable(socket)?.stream ?? socket)).listen(path);
+ * import { createServer } from "node:net";
+ * import { attachable } from "nsm-sdk/linux";
+ *
+ * createServer((socket) => void attachable(socket)?.stream.end("hello")).listen("/run/nse.sock");
  */
 export function attachable(socket: Socket): AttachableConnection | undefined {
   if (!canPassDescriptors()) return undefined;

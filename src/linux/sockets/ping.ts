@@ -40,7 +40,9 @@ export interface PingResult {
  * an error; the latter comes at once.
  *
  * @example
- * const { received } = await ping({ namespace: client, to: "172.16.1.100", from: "172.16.1.101" });
+ * import { ping } from "nsm-sdk/linux";
+ *
+ * const { received } = await ping({ namespace: namespaces.client, to: "172.16.1.100", from: "172.16.1.101" });
  */
 export async function ping(options: PingOptions): Promise<PingResult> {
   const { namespace, to, from, count = 4, timeoutMs = 1000, signal } = options;

@@ -26,7 +26,9 @@ export interface ConnectOptions extends WaitOptions, Endpoint {
  * @throws NsmError UNAVAILABLE when refused, FAILED_PRECONDITION when there is no way or a filter said so,
  * DEADLINE_EXCEEDED when nothing answered; an abort throws the signal's reason.
  * @example
- * const socket = await connectIn({ namespace: client, host: "172.16.1.100", port: 80 });
+ * import { connectIn } from "nsm-sdk/linux";
+ *
+ * const socket = await connectIn({ namespace: namespaces.client, host: "172.16.1.100", port: 80 });
  * socket.end("hello");
  */
 export async function connectIn(options: ConnectOptions): Promise<Socket> {
@@ -46,7 +48,14 @@ export type TcpOutcome = "open" | "refused" | "unreachable" | "timeout";
  * listens there, "unreachable" when there is no way or a filter says so, "timeout" when nothing answers.
  *
  * @example
- * await tcpConnect({ namespace: client, host: "172.16.1.100", port: 80, timeoutMs: 500 }) === "open"
+ * import { tcpConnect } from "nsm-sdk/linux";
+ *
+ * const outcome = await tcpConnect({
+ *   namespace: namespaces.client,
+ *   host: "172.16.1.100",
+ *   port: 80,
+ *   timeoutMs: 500,
+ * }); // "open"
  */
 export async function tcpConnect(options: ConnectOptions): Promise<TcpOutcome> {
   const { fd, errno } = await attempt(options);
@@ -89,7 +98,11 @@ async function attempt(options: ConnectOptions): Promise<{ fd?: number; errno?: 
  *
  * @throws NsmError ALREADY_EXISTS when the port is taken, INVALID_ARGUMENT when no link has the address.
  * @example
- * const server = await listenIn(endpoint, { host: "::", port: 8080 }, (socket) => socket.end("hello"));
+ * import { listenIn } from "nsm-sdk/linux";
+ *
+ * const server = await listenIn(namespaces.endpoint, { host: "::", port: 8080 }, (socket) =>
+ *   socket.end("hello"),
+ * );
  */
 export async function listenIn(
   namespace: NetworkNamespace,
@@ -120,7 +133,9 @@ export interface TcpListener extends Endpoint {
  * Listens in a namespace, for tests and demonstrations; what is sent to it comes back.
  *
  * @example
- * const web = await tcpListen({ namespace: endpoint, host: "172.16.1.100", port: 80 });
+ * import { tcpListen } from "nsm-sdk/linux";
+ *
+ * const web = await tcpListen({ namespace: namespaces.endpoint, host: "172.16.1.100", port: 80 });
  * console.log(web.accepted);
  * await web.close();
  */

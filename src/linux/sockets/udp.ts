@@ -26,8 +26,10 @@ export type UdpOutcome = "answered" | "refused" | "unreachable" | "timeout";
  * when the host says that nobody listens there.
  *
  * @example
- * const echo = await udpEcho({ namespace: endpoint, host: "172.16.1.100", port: 5300 });
- * await udpProbe({ namespace: client, host: echo.host, port: echo.port }) === "answered"
+ * import { udpEcho, udpProbe } from "nsm-sdk/linux";
+ *
+ * const echo = await udpEcho({ namespace: namespaces.endpoint, host: "172.16.1.100", port: 5300 });
+ * const outcome = await udpProbe({ namespace: namespaces.client, host: echo.host, port: echo.port }); // "answered"
  */
 export async function udpProbe(options: ConnectOptions): Promise<UdpOutcome> {
   const { namespace, host, port, from } = options;

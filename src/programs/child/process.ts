@@ -64,9 +64,13 @@ const killAll = (): void => {
  * @throws NsmError UNAVAILABLE with its stderr when it ends before, DEADLINE_EXCEEDED when it stays silent
  *
  * @example
- * const nsc = await startProcess({ command: "node", args: ["dist/cli/main.js", "run", "nsc", "--insecure", …] });
- * await nsc.events.next("established");
- * await nsc.stop();
+ * import { startProcess } from "./process.js";
+ *
+ * const registry = await startProcess({
+ *   command: "node",
+ *   args: ["dist/cli/main.js", "run", "registry", "--insecure"],
+ * });
+ * await registry.stop();
  */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
   const { command, args = [], readyTimeoutMs = 60_000 } = options;

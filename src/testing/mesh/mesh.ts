@@ -106,6 +106,8 @@ interface Holding {
  * Every message that passes between elements is frozen: an element that writes to one throws.
  *
  * @example
+ * import { mesh } from "nsm-sdk/testing";
+ *
  * const { client, endpoint, stop, virtual } = await mesh({ transport: "memory" });
  * await endpoint({ name: "nse-1", service: "firewall" });
  * const nsc = client();

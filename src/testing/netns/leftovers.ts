@@ -19,8 +19,11 @@ export function openDescriptors(): readonly string[] {
  * function it returns names what has been added since, one sentence each, nothing when all is gone.
  *
  * @example
+ * import { netlinkIn } from "nsm-sdk/linux";
+ * import { leftovers, withNamespaces } from "nsm-sdk/testing/netns";
+ *
  * const remaining = await leftovers();
- * await work();
+ * await withNamespaces(1, ([namespace]) => netlinkIn(namespace).setLink("lo", { up: true }));
  * expect(await remaining()).toEqual([]);
  */
 export async function leftovers(namespace?: NetworkNamespace): Promise<() => Promise<readonly string[]>> {

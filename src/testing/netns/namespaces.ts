@@ -26,6 +26,9 @@ export async function testNamespace(): Promise<NetworkNamespace> {
  * process: they would be blamed for each other.
  *
  * @example
+ * import { createVeth } from "nsm-sdk/linux";
+ * import { withNamespaces } from "nsm-sdk/testing/netns";
+ *
  * test("packets pass", () =>
  *   withNamespaces(2, async ([client, endpoint]) => {
  *     await createVeth({ a: { namespace: client, name: "c" }, b: { namespace: endpoint, name: "e" } });

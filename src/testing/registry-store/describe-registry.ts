@@ -9,6 +9,9 @@ import { within, type StoreUnderTest } from "./store-bench.js";
  * process can be held to it too. Only in vitest test files.
  *
  * @example
+ * import { memoryEndpoints, memoryNetworkServices } from "nsm-sdk/registry/stores/memory";
+ * import { describeRegistry } from "nsm-sdk/testing";
+ *
  * describeRegistry("memory", () => ({
  *   networkServices: [memoryNetworkServices()],
  *   endpoints: [memoryEndpoints()],

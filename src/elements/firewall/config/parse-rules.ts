@@ -25,6 +25,8 @@ const MOST_ALIASES = 100;
  *
  * @throws NsmError INVALID_ARGUMENT with file, line and reason of the first thing that is wrong.
  * @example
+ * import { parseRules } from "nsm-sdk/elements/firewall";
+ *
  * parseRules("- { name: web, action: allow, protocol: tcp, ports: [80, 8000-8010] }", "rules.yaml");
  */
 export function parseRules(text: string, file = "rules"): RuleSet {

@@ -47,6 +47,8 @@ const SETTLE_MS = 50;
  *
  * @throws NsmError naming file, line and reason, if the file is invalid at the start
  * @example
+ * import { firewall, watchedRules } from "nsm-sdk/elements/firewall";
+ *
  * const rules = await watchedRules("/etc/firewall/config.yaml");
  * const wall = firewall({ name: "firewall-1", rules });
  */

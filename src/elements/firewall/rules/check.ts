@@ -21,6 +21,8 @@ const ruleSchema = z.strictObject({
  *
  * @throws NsmError INVALID_ARGUMENT naming the rule and what is wrong with it.
  * @example
+ * import { checkRules } from "nsm-sdk/elements/firewall";
+ *
  * const rules = checkRules([{ name: "web", action: "allow", protocol: "tcp", ports: [80, "8000-8010"] }]);
  */
 export function checkRules(rules: readonly Rule[]): RuleSet {

@@ -5,7 +5,14 @@
  * Server side, in an endpoint; where pointToPointIpam() would stand.
  *
  * @example
- * chain([..., connectionState(), groupIpam([["172.16.1.0/24"], ["fd00::/116"]]), mechanismsServer({ … })]);
+ * import { chain, kernelServer, mechanismsServer } from "nsm-sdk";
+ * import { groupIpam } from "nsm-sdk/elements/ipam/group";
+ *
+ * chain([
+ *   ...elements,
+ *   groupIpam([["172.16.1.0/24"], ["fd00::/116"]]),
+ *   mechanismsServer({ KERNEL: kernelServer() }),
+ * ]);
  *
  * @packageDocumentation
  */

@@ -6,8 +6,23 @@
  * context, writes its addresses and routes.
  *
  * @example
- * chain([updatePath({ name: "nse" }), beginServer(), connectionState(),
- *   pointToPointIpam({ prefixes: ["172.16.1.0/24"] }), mechanismsServer({ KERNEL: kernelServer() })]);
+ * import {
+ *   beginServer,
+ *   chain,
+ *   connectionState,
+ *   kernelServer,
+ *   mechanismsServer,
+ *   pointToPointIpam,
+ *   updatePath,
+ * } from "nsm-sdk";
+ *
+ * chain([
+ *   updatePath({ name: "nse" }),
+ *   beginServer(),
+ *   connectionState(),
+ *   pointToPointIpam({ prefixes: ["172.16.1.0/24"] }),
+ *   mechanismsServer({ KERNEL: kernelServer() }),
+ * ]);
  *
  * @packageDocumentation
  */

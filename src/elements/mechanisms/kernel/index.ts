@@ -3,9 +3,14 @@
  * what it is called there. The interface itself is the forwarder's work.
  *
  * @example
+ * import { chain, kernelClient, kernelServer, mechanismsServer } from "nsm-sdk";
+ * import { clientUrl } from "nsm-sdk/elements/client-url";
+ * import { connectClient } from "nsm-sdk/elements/connect";
+ * import { dial } from "nsm-sdk/elements/dial";
+ *
  * const inodeUrl = `file:///proc/${process.pid}/ns/net`;
- * chain([..., clientUrl(url), dial({ remotes }), kernelClient({ inodeUrl }), connectClient()]); // nsc
- * chain([..., mechanismsServer({ KERNEL: kernelServer() })]); // nse
+ * chain([...elements, clientUrl(url), dial({ remotes }), kernelClient({ inodeUrl }), connectClient()]); // nsc
+ * chain([...elements, mechanismsServer({ KERNEL: kernelServer() })]); // nse
  *
  * @packageDocumentation
  */

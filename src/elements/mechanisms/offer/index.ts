@@ -5,7 +5,17 @@
  * Client side; after mechanismTranslation(), before connectClient().
  *
  * @example
- * chain([..., mechanismTranslation(), offerMechanism({ cls: "LOCAL", type: "KERNEL" }), connectClient()]);
+ * import { chain } from "nsm-sdk";
+ * import { connectClient } from "nsm-sdk/elements/connect";
+ * import { mechanismTranslation } from "nsm-sdk/elements/mechanism-translation";
+ * import { offerMechanism } from "nsm-sdk/elements/mechanisms/offer";
+ *
+ * chain([
+ *   ...elements,
+ *   mechanismTranslation(),
+ *   offerMechanism({ cls: "LOCAL", type: "KERNEL" }),
+ *   connectClient(),
+ * ]);
  *
  * @packageDocumentation
  */

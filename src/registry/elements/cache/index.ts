@@ -11,7 +11,17 @@
  * Both registries. Right before dial or connect; after local-bypass. Watches pass through.
  *
  * @example
- * endpointRegistryChain([localBypass({ url }), cache({ kind: endpointKind, until }), dialEndpoints({ remotes, url })]);
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { endpointKind } from "nsm-sdk/registry";
+ * import { cache } from "nsm-sdk/registry/elements/cache";
+ * import { dialEndpoints } from "nsm-sdk/registry/elements/dial";
+ * import { localBypass } from "nsm-sdk/registry/elements/local-bypass";
+ *
+ * endpointRegistryChain([
+ *   localBypass({ url }),
+ *   cache({ kind: endpointKind, until }),
+ *   dialEndpoints({ remotes, url }),
+ * ]);
  *
  * @packageDocumentation
  */

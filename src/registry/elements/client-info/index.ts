@@ -6,6 +6,11 @@
  * Registry of endpoints, client or server side. Anywhere before connect or the store.
  *
  * @example
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { clientInfo } from "nsm-sdk/registry/elements/client-info";
+ * import { dialEndpoints } from "nsm-sdk/registry/elements/dial";
+ *
  * endpointRegistryChain([begin(), clientInfo(), dialEndpoints({ remotes, url })]);
  *
  * @packageDocumentation

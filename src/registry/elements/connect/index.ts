@@ -6,7 +6,16 @@
  * Both registries, server side, last or before what also wants to see the calls.
  *
  * @example
- * endpointRegistryChain([updatePath({ tokens }), begin(), connect(remotes.to("tcp://10.0.0.9:5002").endpoints)]);
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { connect } from "nsm-sdk/registry/elements/connect";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ *
+ * endpointRegistryChain([
+ *   updatePath({ tokens }),
+ *   begin(),
+ *   connect(remotes.to("tcp://10.0.0.9:5002").endpoints),
+ * ]);
  *
  * @packageDocumentation
  */

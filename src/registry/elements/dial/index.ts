@@ -6,6 +6,11 @@
  * Both registries, client side, last. Throws FAILED_PRECONDITION without an address.
  *
  * @example
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { dialEndpoints } from "nsm-sdk/registry/elements/dial";
+ * import { retry } from "nsm-sdk/registry/elements/retry";
+ *
  * endpointRegistryChain([begin(), retry(), dialEndpoints({ remotes, url: "tcp://10.0.0.9:5002" })]);
  *
  * @packageDocumentation

@@ -8,7 +8,20 @@
  * `peer` and `registrationEvents`.
  *
  * @example
- * endpointRegistryChain([updatePath({ tokens }), begin(), registrationState(), expire({ until }), memoryEndpoints()]);
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { expire } from "nsm-sdk/registry/elements/expire";
+ * import { registrationState } from "nsm-sdk/registry/elements/registration-state";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ * import { memoryEndpoints } from "nsm-sdk/registry/stores/memory";
+ *
+ * endpointRegistryChain([
+ *   updatePath({ tokens }),
+ *   begin(),
+ *   registrationState(),
+ *   expire({ until }),
+ *   memoryEndpoints(),
+ * ]);
  *
  * @packageDocumentation
  */

@@ -7,8 +7,20 @@
  * Both registries, client side. After begin and registration-state. Reads `registrationEvents`.
  *
  * @example
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { endpointKind } from "nsm-sdk/registry";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { dialEndpoints } from "nsm-sdk/registry/elements/dial";
+ * import { heal } from "nsm-sdk/registry/elements/heal";
+ * import { registrationState } from "nsm-sdk/registry/elements/registration-state";
+ * import { retry } from "nsm-sdk/registry/elements/retry";
+ *
  * endpointRegistryChain([
- *   begin(), registrationState(), retry(), heal({ kind: endpointKind, until }), dialEndpoints({ remotes, url }),
+ *   begin(),
+ *   registrationState(),
+ *   retry(),
+ *   heal({ kind: endpointKind, until }),
+ *   dialEndpoints({ remotes, url }),
  * ]);
  *
  * @packageDocumentation

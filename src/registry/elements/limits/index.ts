@@ -6,9 +6,20 @@
  * Both registries, server side. After update-path, begin and registration-state.
  *
  * @example
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { endpointKind } from "nsm-sdk/registry";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { limits } from "nsm-sdk/registry/elements/limits";
+ * import { registrationState } from "nsm-sdk/registry/elements/registration-state";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ * import { memoryEndpoints } from "nsm-sdk/registry/stores/memory";
+ *
  * endpointRegistryChain([
- *   updatePath({ tokens }), begin(), registrationState(),
- *   limits({ kind: endpointKind, namesPerIdentity: 1000 }), memoryEndpoints(),
+ *   updatePath({ tokens }),
+ *   begin(),
+ *   registrationState(),
+ *   limits({ kind: endpointKind, namesPerIdentity: 1000 }),
+ *   memoryEndpoints(),
  * ]);
  *
  * @packageDocumentation

@@ -8,7 +8,18 @@
  * without a usable URL.
  *
  * @example
- * endpointRegistryChain([updatePath({ tokens }), begin(), localBypass({ url: "tcp://10.0.0.1:5001" }), connect(registry)]);
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { connect } from "nsm-sdk/registry/elements/connect";
+ * import { localBypass } from "nsm-sdk/registry/elements/local-bypass";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ *
+ * endpointRegistryChain([
+ *   updatePath({ tokens }),
+ *   begin(),
+ *   localBypass({ url: "tcp://10.0.0.1:5001" }),
+ *   connect(endpoints),
+ * ]);
  *
  * @packageDocumentation
  */

@@ -6,6 +6,12 @@
  * Network services need none: they do not expire.
  *
  * @example
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { dialEndpoints } from "nsm-sdk/registry/elements/dial";
+ * import { refresh } from "nsm-sdk/registry/elements/refresh";
+ * import { registrationState } from "nsm-sdk/registry/elements/registration-state";
+ *
  * endpointRegistryChain([begin(), registrationState(), refresh({ until }), dialEndpoints({ remotes, url })]);
  *
  * @packageDocumentation

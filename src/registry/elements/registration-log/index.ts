@@ -7,7 +7,21 @@
  * both registries. Reads `eventCause` and `logger`. No line has a token.
  *
  * @example
- * endpointRegistryChain([registerLog(), updatePath({ tokens }), begin(), registrationState(), registrationLog(), ...store]);
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { registerLog, registrationLog } from "nsm-sdk/registry/elements/registration-log";
+ * import { registrationState } from "nsm-sdk/registry/elements/registration-state";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ * import { memoryEndpoints } from "nsm-sdk/registry/stores/memory";
+ *
+ * endpointRegistryChain([
+ *   registerLog(),
+ *   updatePath({ tokens }),
+ *   begin(),
+ *   registrationState(),
+ *   registrationLog(),
+ *   memoryEndpoints(),
+ * ]);
  *
  * @packageDocumentation
  */

@@ -5,7 +5,13 @@
  * After begin, before every element that remembers something.
  *
  * @example
- * endpointRegistryChain([updatePath({ name }), begin({ kind: endpointKind, until }), registrationState(), expire()]);
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { expire } from "nsm-sdk/registry/elements/expire";
+ * import { registrationState } from "nsm-sdk/registry/elements/registration-state";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ *
+ * endpointRegistryChain([updatePath({ tokens }), begin(), registrationState(), expire()]);
  *
  * @packageDocumentation
  */

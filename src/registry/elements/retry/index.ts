@@ -6,6 +6,11 @@
  * Both registries, client side. After begin.
  *
  * @example
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { dialEndpoints } from "nsm-sdk/registry/elements/dial";
+ * import { retry } from "nsm-sdk/registry/elements/retry";
+ *
  * endpointRegistryChain([begin(), retry(), dialEndpoints({ remotes, url })]);
  *
  * @packageDocumentation

@@ -4,6 +4,12 @@
  * Registry of network services, server side. Anywhere before the store.
  *
  * @example
+ * import { networkServiceRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { setPayload } from "nsm-sdk/registry/elements/set-payload";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ * import { memoryNetworkServices } from "nsm-sdk/registry/stores/memory";
+ *
  * networkServiceRegistryChain([updatePath({ tokens }), begin(), setPayload(), memoryNetworkServices()]);
  *
  * @packageDocumentation

@@ -5,7 +5,20 @@
  * Registry of endpoints, server side. After begin and registration-state.
  *
  * @example
- * endpointRegistryChain([updatePath({ tokens }), begin(), registrationState(), setRegistrationTime(), memoryEndpoints()]);
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { registrationState } from "nsm-sdk/registry/elements/registration-state";
+ * import { setRegistrationTime } from "nsm-sdk/registry/elements/set-registration-time";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ * import { memoryEndpoints } from "nsm-sdk/registry/stores/memory";
+ *
+ * endpointRegistryChain([
+ *   updatePath({ tokens }),
+ *   begin(),
+ *   registrationState(),
+ *   setRegistrationTime(),
+ *   memoryEndpoints(),
+ * ]);
  *
  * @packageDocumentation
  */

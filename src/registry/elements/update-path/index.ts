@@ -11,6 +11,11 @@
  * Source: NSM registry protocol, "updatepath".
  *
  * @example
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ * import { memoryEndpoints } from "nsm-sdk/registry/stores/memory";
+ *
  * endpointRegistryChain([updatePath({ tokens: identity.tokens }), begin(), memoryEndpoints()]);
  *
  * @packageDocumentation

@@ -9,6 +9,11 @@
  * slices, so that other calls are answered in between.
  *
  * @example
+ * import { endpointRegistryChain } from "nsm-sdk/core";
+ * import { begin } from "nsm-sdk/registry/elements/begin";
+ * import { updatePath } from "nsm-sdk/registry/elements/update-path";
+ * import { memoryEndpoints } from "nsm-sdk/registry/stores/memory";
+ *
  * const registry = endpointRegistryChain([updatePath({ tokens }), begin(), memoryEndpoints()]);
  *
  * @packageDocumentation
