@@ -122,14 +122,14 @@ export function chainOf<S extends object>(defaultTail: S): ChainBuilder<S> {
 
   const chain = (elements: Elements<S>, { tail = defaultTail, trace }: ChainOptions<S> = {}): S => {
     const list = flatten(elements);
-    checkOrder(list as readonly ChainElement<object>[], { outer: [], complete: true });
+    checkOrder(list, { outer: [], complete: true });
     // Nested chains look up the trace hook by the `next` object, so the tail needs an object of its own.
     const end = trace ? linked(trace, (method) => (tail[method] as Method).bind(tail)) : tail;
     return fold(list, end, trace);
   };
   const nest = (elements: Elements<S>): ((next: S) => S) => {
     const list = flatten(elements);
-    checkOrder(list as readonly ChainElement<object>[], { outer: [], complete: false });
+    checkOrder(list, { outer: [], complete: false });
     const known = new WeakMap<object, S>();
     return (next) => {
       const chained = known.get(next) ?? fold(list, next, traceOf.get(next));

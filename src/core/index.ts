@@ -54,7 +54,8 @@ export {
   type RegistryElement,
   type RegistryEntry,
 } from "./services.js";
-export { attempt, Slot, type SlotOptions } from "./slot.js";
+export { attempt, Slot } from "./slot.js";
+export type { SlotOptions } from "./slot-values.js";
 export { StateStore, type StateKeeper } from "./state-store.js";
 export {
   transportConnection,

@@ -1,8 +1,15 @@
 import { ContextKey } from "./context.js";
-import type { ChainElement } from "./element.js";
 import { Code, NsmError } from "./errors.js";
 
-type AnyElement = ChainElement<object>;
+/** What an element declares about its place in the chain. */
+interface Placed {
+  readonly name: string;
+  readonly inside?: readonly string[];
+  readonly outside?: readonly string[];
+  readonly provides?: readonly unknown[];
+  readonly reads?: readonly unknown[];
+  readonly nested?: readonly unknown[];
+}
 
 /** Whether a name matches an order rule. `begin` also matches `begin/server` and `begin/client`. */
 function fits(name: string, rule: string): boolean {
@@ -16,7 +23,7 @@ function fail(message: string): never {
 /** The elements around a list that is checked. */
 interface Surroundings {
   /** The preceding elements, outermost first. */
-  readonly outer: readonly AnyElement[];
+  readonly outer: readonly Placed[];
   /** Whether all preceding elements are known. They are not known for a chain that is only built for nesting. */
   readonly complete: boolean;
 }
@@ -26,7 +33,7 @@ interface Surroundings {
  *
  * @throws NsmError FAILED_PRECONDITION; the message names both elements and the correct order
  */
-export function checkOrder(list: readonly AnyElement[], { outer, complete }: Surroundings): void {
+export function checkOrder(list: readonly Placed[], { outer, complete }: Surroundings): void {
   list.forEach((element, at) => {
     const before = [...outer, ...list.slice(0, at)];
     const after = list.slice(at + 1);
@@ -34,7 +41,7 @@ export function checkOrder(list: readonly AnyElement[], { outer, complete }: Sur
     checkOutside(element, before);
     checkReads(element, before, after);
     for (const nested of element.nested ?? []) {
-      const inner = (nested as readonly unknown[]).flat(Infinity) as AnyElement[];
+      const inner = (nested as readonly unknown[]).flat(Infinity) as Placed[];
       checkOrder(inner, { outer: [...before, element], complete });
     }
   });
@@ -42,9 +49,9 @@ export function checkOrder(list: readonly AnyElement[], { outer, complete }: Sur
 
 /** Checks that every `inside` element precedes this element. */
 function checkInside(
-  { name, inside = [] }: AnyElement,
-  before: readonly AnyElement[],
-  after: readonly AnyElement[],
+  { name, inside = [] }: Placed,
+  before: readonly Placed[],
+  after: readonly Placed[],
   complete: boolean,
 ): void {
   for (const rule of inside) {
@@ -57,7 +64,7 @@ function checkInside(
 }
 
 /** Checks that no `outside` element precedes this element. */
-function checkOutside({ name, outside = [] }: AnyElement, before: readonly AnyElement[]): void {
+function checkOutside({ name, outside = [] }: Placed, before: readonly Placed[]): void {
   for (const rule of outside) {
     const early = before.find((element) => fits(element.name, rule));
     if (early) fail(`${name} must stand outside ${early.name}: put ${name} before ${early.name}`);
@@ -68,13 +75,9 @@ function checkOutside({ name, outside = [] }: AnyElement, before: readonly AnyEl
  * Context values reach only later elements, so the element that provides a key must precede the element that
  * reads it.
  */
-function checkReads(
-  { name, reads = [] }: AnyElement,
-  before: readonly AnyElement[],
-  after: readonly AnyElement[],
-): void {
+function checkReads({ name, reads = [] }: Placed, before: readonly Placed[], after: readonly Placed[]): void {
   for (const key of reads) {
-    const provides = (element: AnyElement): boolean => element.provides?.includes(key) ?? false;
+    const provides = (element: Placed): boolean => element.provides?.includes(key) ?? false;
     if (!(key instanceof ContextKey) || before.some(provides)) continue;
     const late = after.find(provides);
     if (late)

@@ -1,24 +1,6 @@
 import { ContextKey, type Context } from "./context.js";
 import { Code, NsmError } from "./errors.js";
-import type { SlotCall } from "./slot-values.js";
-
-/** Options of a slot. */
-export interface SlotOptions<T> {
-  /**
-   * Releases the resource that a value represents. connection-state calls it when the connection is closed,
-   * when its first Request fails, and when a Request has replaced the value. The Context has its own time limit
-   * and is not canceled with the call.
-   */
-  readonly release?: ((value: T, ctx: Context) => void | Promise<void>) | undefined;
-  /**
-   * Adopts a value when this slot's chain replaces another chain with a slot of the same name. Returns the
-   * value to keep. If it returns undefined or throws, the replaced chain releases the value. If neither slot
-   * has `release`, the value is adopted unchanged.
-   */
-  readonly adopt?: ((value: T) => T | undefined) | undefined;
-  /** Forgets a value that another slot has adopted, without releasing its resource. */
-  readonly abandon?: ((value: T) => void) | undefined;
-}
+import type { SlotCall, SlotOptions } from "./slot-values.js";
 
 /** The current call of the connection that a Context belongs to. Set by connectionState(). */
 export const slotCall = new ContextKey<SlotCall>("connection-state");

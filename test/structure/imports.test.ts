@@ -67,6 +67,10 @@ describe("imports", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("form no cycle, types included", () => {
+    expect(cycles()).toEqual([]);
+  });
+
   test("load what only some programs need when they need it", () => {
     const late = ["koffi", "etcd3", "@kubernetes/client-node", "@open-policy-agent/opa-wasm"];
     const early = [...imports()]
@@ -84,6 +88,27 @@ describe("imports", () => {
     expect(outside).toEqual([]);
   });
 });
+
+/** The files that import themselves by way of others. */
+function cycles(): readonly string[] {
+  const targets = new Map<string, string[]>();
+  for (const { from, specifier } of imports()) {
+    if (!specifier.startsWith(".")) continue;
+    const to = resolve(dirname(from), specifier).replace(/\.js$/, ".ts");
+    targets.set(from, [...(targets.get(from) ?? []), to]);
+  }
+  const reaches = (file: string): boolean => {
+    const seen = new Set<string>();
+    const open = [...(targets.get(file) ?? [])];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (seen.has(next)) continue;
+      seen.add(next);
+      open.push(...(targets.get(next) ?? []));
+    }
+    return seen.has(file);
+  };
+  return [...targets.keys()].filter(reaches).map((file) => relative(src, file));
+}
 
 function onlyTypes(file: string, specifier: string): boolean {
   const text = readFileSync(file, "utf8");

@@ -19,7 +19,6 @@
  *
  * @packageDocumentation
  */
-import { MechanismType } from "../../api/index.js";
 import type {
   Elements,
   EndpointRegistry,
@@ -31,20 +30,12 @@ import type {
 import { connectServer } from "../../elements/connect/index.js";
 import { discover } from "../../elements/discover/index.js";
 import { mechanismTranslation } from "../../elements/mechanism-translation/index.js";
-import { mechanismsServer } from "../../elements/mechanisms/index.js";
-import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
 import { roundRobin } from "../../elements/round-robin/index.js";
 import { client } from "../client/index.js";
+import { controlPlaneMechanisms, type ForwarderMechanisms } from "./mechanisms.js";
 
+export { controlPlaneMechanisms, type ForwarderMechanisms } from "./mechanisms.js";
 export { kernelMechanisms, type KernelMechanisms } from "./kernel.js";
-
-/** The two halves of what a forwarder does between client and endpoint. */
-export interface ForwarderMechanisms {
-  /** Towards the client: chooses the mechanism and wires the client's side. */
-  readonly server: Elements<NetworkService>;
-  /** Towards the endpoint: offers mechanisms and wires the endpoint's side. */
-  readonly client: Elements<NetworkService>;
-}
 
 /** What a forwarder is made of. */
 export interface ForwarderOptions {
@@ -58,11 +49,6 @@ export interface ForwarderOptions {
   readonly mechanisms?: ForwarderMechanisms | undefined;
   /** Sees the chain towards the endpoint; the elements themselves are seen by the chain they stand in. */
   readonly trace?: TraceHook | undefined;
-}
-
-/** Negotiates the kernel mechanism with both sides, and leaves the kernel alone. */
-export function controlPlaneMechanisms(): ForwarderMechanisms {
-  return { server: [mechanismsServer({ [MechanismType.Kernel]: [] })], client: [kernelClient()] };
 }
 
 /** What makes an endpoint a forwarder: the elements for endpoint() or serveEndpoint(). */

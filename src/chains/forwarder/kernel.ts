@@ -2,7 +2,7 @@ import { MechanismClass, MechanismType } from "../../api/index.js";
 import { crossConnect, type CrossConnectOptions } from "../../elements/cross-connect/index.js";
 import { mechanismsServer } from "../../elements/mechanisms/index.js";
 import { offerMechanism } from "../../elements/mechanisms/offer/index.js";
-import type { ForwarderMechanisms } from "./index.js";
+import type { ForwarderMechanisms } from "./mechanisms.js";
 
 /** The mechanisms of a forwarder that wires in the kernel. */
 export interface KernelMechanisms extends ForwarderMechanisms {

@@ -1,7 +1,6 @@
 import { Option } from "commander";
 import type { InboundLimits } from "../../inbound/index.js";
 import { limitsOption } from "./limits.js";
-import type { LogFormat } from "../runtime/log.js";
 import {
   addressAndPort,
   bool,
@@ -29,6 +28,9 @@ export interface CommonConfig {
 
 /** What `--log-level` takes. */
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
+
+/** What `--log-format` takes. */
+export type LogFormat = "auto" | "text" | "json";
 
 const formats: readonly LogFormat[] = ["auto", "text", "json"];
 const levels: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "fatal"];

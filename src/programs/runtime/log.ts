@@ -3,9 +3,6 @@ import { explain, type TraceHook, traceChanges } from "../../core/index.js";
 import type { CommonConfig } from "../config/options.js";
 import { textLine } from "./text-line.js";
 
-/** What `--log-format` takes. */
-export type LogFormat = "auto" | "text" | "json";
-
 /** How much of the log is kept while stderr cannot be written. Lines beyond that are dropped. */
 const MAX_UNWRITTEN_LENGTH = 1_048_576;
 

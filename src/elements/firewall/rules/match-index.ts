@@ -1,5 +1,21 @@
-import { boundsOf, type Family, type Prefix } from "../../../net/index.js";
-import type { FamilyMatch, PreparedMatch } from "./shadow.js";
+import { boundsOf, type AddressSet, type Family, type Prefix } from "../../../net/index.js";
+import type { CheckedRule, Match, NumberRange } from "./rule.js";
+
+/** A match of one IP version. */
+export type FamilyMatch = Match & { readonly family: 4 | 6 };
+
+/** A match of an earlier rule with its lists in the form that comparisons need. */
+export interface PreparedMatch {
+  readonly match: Match;
+  readonly rule: CheckedRule;
+  readonly position: number;
+  readonly from: AddressSet | undefined;
+  readonly to: AddressSet | undefined;
+  readonly sourcePorts: readonly NumberRange[] | undefined;
+  readonly ports: readonly NumberRange[] | undefined;
+  readonly icmpTypes: readonly NumberRange[] | undefined;
+  readonly icmpCodes: readonly NumberRange[] | undefined;
+}
 
 const ANY = "any";
 /** A match with more keys than this is filed under "any" instead, so that one long rule does not fill the index. */

@@ -1,22 +1,6 @@
 import { AddressSet, type Prefix } from "../../../net/index.js";
-import { MatchIndex } from "./match-index.js";
+import { MatchIndex, type FamilyMatch, type PreparedMatch } from "./match-index.js";
 import type { CheckedRule, Match, NumberRange } from "./rule.js";
-
-/** A match of one IP version. */
-export type FamilyMatch = Match & { readonly family: 4 | 6 };
-
-/** A match of an earlier rule with its lists in the form that comparisons need. */
-export interface PreparedMatch {
-  readonly match: Match;
-  readonly rule: CheckedRule;
-  readonly position: number;
-  readonly from: AddressSet | undefined;
-  readonly to: AddressSet | undefined;
-  readonly sourcePorts: readonly NumberRange[] | undefined;
-  readonly ports: readonly NumberRange[] | undefined;
-  readonly icmpTypes: readonly NumberRange[] | undefined;
-  readonly icmpCodes: readonly NumberRange[] | undefined;
-}
 
 /** The rules of a list so far, to find out whether the next one can still match anything. */
 export class EarlierRules {
