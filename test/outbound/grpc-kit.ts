@@ -6,7 +6,7 @@ import { systemClock } from "../../src/core/index.js";
 import { insecureIdentity, type Identity } from "../../src/identity/index.js";
 import { grpcServer, type Server } from "../../src/inbound/index.js";
 import { grpcRemotes } from "../../src/outbound/index.js";
-import type { RemoteKit } from "./describe-remote.js";
+import type { RemoteKit } from "./remote-kit.js";
 
 /** What a kit of gRPC remotes is made of. */
 export interface GrpcKitOptions {

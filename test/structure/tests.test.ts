@@ -14,4 +14,9 @@ describe("the tests", () => {
     const byName = [...texts].filter(([, text]) => /(^import|\bfrom|\bimport\() ?"nsm-sdk[/"]/m.test(text));
     expect(byName.map(([path]) => path)).toEqual([]);
   });
+
+  test("are in files of 500 lines at most", () => {
+    const long = [...texts].filter(([, text]) => text.split("\n").length > 500);
+    expect(long.map(([path]) => path)).toEqual([]);
+  });
 });

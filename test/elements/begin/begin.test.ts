@@ -2,39 +2,17 @@ import { describe, expect, test } from "vitest";
 import { State, type Connection } from "../../../src/api/index.js";
 import {
   Code,
-  connectionEvents,
   eventCause,
   LiveConnections,
   NsmError,
-  type ConnectionEvents,
   type EventCause,
   type NetworkServiceElement,
 } from "../../../src/core/index.js";
 import { connectionState } from "../../../src/elements/connection-state/index.js";
 import { beginClient, beginServer } from "../../../src/elements/begin/index.js";
 import { updatePath } from "../../../src/elements/update-path/index.js";
-import {
-  checkContext,
-  describeElement,
-  failAfter,
-  failOnce,
-  hold,
-  recorder,
-  run,
-} from "../../../src/testing/index.js";
-
-/** Hands the events of the last call out to the test. */
-function grabEvents(): NetworkServiceElement & { events: ConnectionEvents } {
-  const grabbed = {
-    name: "grab-events",
-    events: undefined as unknown as ConnectionEvents,
-    request: async (ctx, request, next) => {
-      grabbed.events = ctx.get(connectionEvents)!;
-      return next.request(ctx, request);
-    },
-  } as NetworkServiceElement & { events: ConnectionEvents };
-  return grabbed;
-}
+import { checkContext, failAfter, failOnce, hold, recorder, run } from "../../../src/testing/index.js";
+import { grabEvents } from "./kit.js";
 
 /** Fails every call while switched on. */
 function failing(): NetworkServiceElement & { on: boolean } {
@@ -49,9 +27,6 @@ function failing(): NetworkServiceElement & { on: boolean } {
   } as NetworkServiceElement & { on: boolean };
   return element;
 }
-
-describeElement("begin/server", () => beginServer(), { before: [updatePath({ name: "server" })] });
-describeElement("begin/client", () => beginClient(), { before: [updatePath({ name: "client" })] });
 
 describe.each([
   ["begin/server", beginServer],
@@ -462,91 +437,5 @@ describe.each([
     const { request, debugState } = run([updatePath({ name: "a" }), begin(), begin()]);
     await request();
     expect(debugState()).toEqual({ [begin().name]: { connections: 1 } });
-  });
-});
-
-describe("begin/server", () => {
-  test("closes what stands before it serves a Request for another choice", async () => {
-    const seen = recorder();
-    const { request, refresh } = run([updatePath({ name: "a" }), beginServer(), connectionState(), seen]);
-    await request({ networkServiceEndpointName: "old" });
-    const connection = await refresh({ state: State.RESELECT_REQUESTED, networkServiceEndpointName: "" });
-    expect(seen.closes.map((closed) => closed.networkServiceEndpointName)).toEqual(["old"]);
-    expect(connection.state).toBe(State.UP);
-  });
-});
-
-describe("begin/client", () => {
-  test("keeps what a heal has changed when the caller brings an older connection", async () => {
-    let endpointName = "old";
-    const grab = grabEvents();
-    const choose: NetworkServiceElement = {
-      name: "choose",
-      request: async (ctx, request, next) => ({
-        ...(await next.request(ctx, request)),
-        networkServiceEndpointName: request.connection!.networkServiceEndpointName || endpointName,
-      }),
-    };
-    const { request, refresh } = run([updatePath({ name: "a" }), beginClient(), grab, choose]);
-    await request({ networkServiceEndpointName: "" });
-    endpointName = "new";
-    await grab.events.request({ reselect: true });
-    const connection = await refresh();
-    expect(connection.networkServiceEndpointName).toBe("new");
-  });
-
-  test("takes labels, context and endpoint name from a caller who changed them", async () => {
-    const { request, refresh } = run([updatePath({ name: "a" }), beginClient()]);
-    await request({ labels: { app: "one" } });
-    const connection = await refresh({ labels: { app: "two" }, networkServiceEndpointName: "mine" });
-    expect(connection).toMatchObject({ labels: { app: "two" }, networkServiceEndpointName: "mine" });
-  });
-
-  test("keeps of a connection what the event's own reselect keeps", async () => {
-    const grab = grabEvents();
-    const seen = recorder();
-    const { request } = run([updatePath({ name: "a" }), beginClient(), grab, seen]);
-    await request({ networkServiceEndpointName: "nse", payload: "IP" });
-    await grab.events.request({ reselect: (connection) => ({ ...connection, payload: "" }) });
-    expect(seen.requests[1]!.connection).toMatchObject({ networkServiceEndpointName: "nse", payload: "" });
-  });
-
-  test("leaves most of an event's time to the Request when the Close of a reselect is not answered", async () => {
-    const grab = grabEvents();
-    const gate = hold();
-    const remaining: (number | undefined)[] = [];
-    const silentClose: NetworkServiceElement = {
-      name: "silent-close",
-      close: (ctx, connection, next) => gate.close(ctx, connection, next),
-      request: (ctx, r, next) => (remaining.push(ctx.remainingMs), next.request(ctx, r)),
-    };
-    const { request, ctx, clock } = run([updatePath({ name: "a" }), beginClient(), grab, silentClose]);
-    await ctx.withTimeout(15_000, (c) => request({}, c));
-    const event = grab.events.request({ cause: "heal", reselect: true });
-    await clock.advance(5_000);
-    await expect(event).resolves.toBe("done");
-    expect(remaining).toEqual([15_000, 10_000]);
-  });
-
-  test("closes once when a reselect needs several tries", async () => {
-    const grab = grabEvents();
-    const seen = recorder();
-    let refusals = 2;
-    const refuse: NetworkServiceElement = {
-      name: "refuse",
-      request: async (ctx, request, next) => {
-        if (request.connection!.state === State.RESELECT_REQUESTED && refusals-- > 0) {
-          throw new NsmError(Code.Unavailable, "not yet");
-        }
-        return next.request(ctx, request);
-      },
-    };
-    const { request } = run([updatePath({ name: "a" }), beginClient(), grab, seen, refuse]);
-    await request({ networkServiceEndpointName: "old" });
-    await expect(grab.events.request({ reselect: true })).rejects.toMatchObject({ code: Code.Unavailable });
-    await expect(grab.events.request({ reselect: true })).rejects.toMatchObject({ code: Code.Unavailable });
-    await expect(grab.events.request({ reselect: true })).resolves.toBe("done");
-    expect(seen.closes).toHaveLength(1);
-    expect(seen.requests.slice(1).map((r) => r.connection!.networkServiceEndpointName)).toEqual(["", "", ""]);
   });
 });

@@ -1,120 +1,13 @@
-import { EMPTY, Subject, throwError } from "rxjs";
+import { Subject } from "rxjs";
 import { describe, expect, test } from "vitest";
-import { fromTimestamp, PathSegment, pathOf, State, type Connection } from "../../src/api/index.js";
-import {
-  Code,
-  logger,
-  NsmError,
-  silent,
-  type Remote,
-  type NetworkServiceElement,
-} from "../../src/core/index.js";
-import { connectionState } from "../../src/elements/connection-state/index.js";
-import { beginClient } from "../../src/elements/begin/index.js";
-import { nextRemote } from "../../src/elements/dial/index.js";
-import { heal, HealBudget, type HealOptions } from "../../src/elements/heal/index.js";
-import { updatePath } from "../../src/elements/update-path/index.js";
-import type { DownCause, MonitorHub, Observation } from "../../src/elements/monitor/index.js";
-import { describeElement, recorder, run, virtualClock } from "../../src/testing/index.js";
-
-/** A next hop whose monitor the test speaks for. */
-function fakeHub(): MonitorHub & { lose(cause?: DownCause): void; readonly followers: number } {
-  const followed = new Set<Subject<Observation>>();
-  return {
-    follow: () => {
-      const observations = new Subject<Observation>();
-      followed.add(observations);
-      return observations;
-    },
-    debugState: () => ({}),
-    lose(cause) {
-      for (const observations of [...followed])
-        observations.next({ connection: undefined, state: State.DOWN, cause });
-    },
-    get followers() {
-      return [...followed].filter(({ observed }) => observed).length;
-    },
-  };
-}
-
-/** What dial() would have done, and a path of four hops. */
-function dialled(away: () => boolean): NetworkServiceElement {
-  const remote = {
-    url: "tcp://nsmgr:1",
-    monitor: {
-      monitorConnections: () =>
-        away() ? throwError(() => new NsmError(Code.Unavailable, "nobody listens there")) : EMPTY,
-    },
-  } as Partial<Remote> as Remote;
-  return {
-    name: "dialled",
-    async request(ctx, request, next) {
-      nextRemote.set(ctx, remote);
-      const connection = await next.request(ctx, request);
-      const { index, pathSegments } = pathOf(connection);
-      const behind = ["nsmgr", "forwarder", "nse"].map((name) => PathSegment.create({ name, id: name }));
-      return {
-        ...connection,
-        path: { index, pathSegments: [...pathSegments.slice(0, index + 1), ...behind] },
-      };
-    },
-  };
-}
-
-/** Causes of a lost control plane, by the hop that is struck. */
-const lost = {
-  nsmgr: { reason: "unreachable", hop: "nsc", index: 1 },
-  forwarder: { reason: "unreachable", hop: "nsmgr", index: 2 },
-  endpoint: { reason: "unreachable", hop: "forwarder", index: 3 },
-} as const satisfies Record<string, DownCause>;
-
-interface NextHop extends NetworkServiceElement {
-  /** What it refuses with. */
-  code: Code | undefined;
-  reason: string;
-  /** Whether nobody is there at all. */
-  away: boolean;
-  tries: number;
-}
-
-/** A next hop that refuses when told to. */
-function nextHop(): NextHop {
-  const element: NextHop = {
-    name: "next-hop",
-    code: undefined,
-    reason: "not now",
-    away: false,
-    tries: 0,
-    request: async (ctx, request, next) => {
-      element.tries++;
-      if (element.away) throw new NsmError(Code.Unavailable, "nobody listens there");
-      if (element.code !== undefined) throw new NsmError(element.code, element.reason);
-      return next.request(ctx, request);
-    },
-  };
-  return element;
-}
-
-function setUp(options: Partial<HealOptions> = {}) {
-  const hub = fakeHub();
-  const program = new AbortController();
-  const seen = recorder();
-  const hop = nextHop();
-  const clock = virtualClock();
-  const chain = run(
-    [
-      updatePath({ name: "nsc" }),
-      beginClient(),
-      connectionState(),
-      heal({ hub, until: program.signal, random: () => 0, ...options }),
-      dialled(() => hop.away),
-      seen,
-      hop,
-    ],
-    { clock },
-  );
-  return { ...chain, hub, program, seen, hop };
-}
+import { fromTimestamp, pathOf, State, type Connection } from "../../../src/api/index.js";
+import { Code, logger, silent } from "../../../src/core/index.js";
+import { connectionState } from "../../../src/elements/connection-state/index.js";
+import { beginClient } from "../../../src/elements/begin/index.js";
+import { heal } from "../../../src/elements/heal/index.js";
+import { updatePath } from "../../../src/elements/update-path/index.js";
+import { describeElement } from "../../../src/testing/index.js";
+import { fakeHub, dialled, lost, setUp } from "./kit.js";
 
 describeElement("heal", ({ until }) => heal({ hub: fakeHub(), until }), {
   before: [updatePath({ name: "nsc" }), beginClient(), connectionState()],
@@ -495,23 +388,5 @@ describe("heal", () => {
     expect(seen.requests).toHaveLength(asked + 1);
     await close(connection);
     expect(leftovers()).toEqual({});
-  });
-});
-
-describe("the heal budget", () => {
-  test("lets a burst through and spreads what comes after it", () => {
-    const clock = virtualClock();
-    const budget = new HealBudget({ burst: 2, perSecond: 10 });
-    expect([budget.take(clock), budget.take(clock)]).toEqual([0, 0]);
-    expect([budget.take(clock), budget.take(clock)]).toEqual([100, 200]);
-  });
-
-  test("fills up again with time, never beyond its burst", async () => {
-    const clock = virtualClock();
-    const budget = new HealBudget({ burst: 2, perSecond: 10 });
-    budget.take(clock);
-    budget.take(clock);
-    await clock.advance(60_000);
-    expect([budget.take(clock), budget.take(clock), budget.take(clock)]).toEqual([0, 0, 100]);
   });
 });

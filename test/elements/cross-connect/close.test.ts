@@ -1,0 +1,127 @@
+import { Code } from "../../../src/core/index.js";
+import { failOnce } from "../../../src/testing/index.js";
+import { describe, expect, test } from "vitest";
+import { FakeKernel } from "../support/fake-kernel.js";
+import { kernelMechanism } from "../support/forwarder.js";
+import { CLIENT, ENDPOINT, forwarder } from "./kit.js";
+
+describe("cross-connect closes", () => {
+  test("although what lies beyond cannot be reached", async () => {
+    const { ask, close, kernel, leftovers } = forwarder({ probes: [failOnce(Code.Unavailable, "close")] });
+    await ask();
+    await expect(close()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
+  });
+
+  test("and says when neither side could be", async () => {
+    const { ask, close, kernel } = forwarder({ probes: [failOnce(Code.Unavailable, "close")] });
+    await ask();
+    kernel.failNext("deleteLink", Code.ResourceExhausted);
+    await expect(close()).rejects.toMatchObject({
+      code: Code.Unavailable,
+      message: expect.stringMatching(/neither here nor beyond/),
+    });
+  });
+
+  test.each([
+    ["the client's namespace is gone", (kernel: FakeKernel) => kernel.destroy(CLIENT)],
+    ["the endpoint's namespace is gone", (kernel: FakeKernel) => kernel.destroy(ENDPOINT)],
+    [
+      "both namespaces are gone",
+      (kernel: FakeKernel) => {
+        kernel.destroy(CLIENT);
+        kernel.destroy(ENDPOINT);
+      },
+    ],
+    [
+      "the client's process is gone, not its namespace",
+      (kernel: FakeKernel) => kernel.move(CLIENT, "/run/netns/c"),
+    ],
+    [
+      "both processes are gone, not their namespaces",
+      (kernel: FakeKernel) => {
+        kernel.move(CLIENT, "/run/netns/c");
+        kernel.move(ENDPOINT, "/run/netns/e");
+      },
+    ],
+    [
+      "other namespaces are where they were",
+      (kernel: FakeKernel) => {
+        kernel.move(CLIENT, "/run/netns/c");
+        kernel.move(ENDPOINT, "/run/netns/e");
+        kernel.add(CLIENT);
+        kernel.add(ENDPOINT);
+        kernel.addLink(CLIENT, "nsm-1");
+      },
+    ],
+  ])("when %s", async (_what, happen) => {
+    const { ask, close, kernel, leftovers } = forwarder();
+    await ask();
+    happen(kernel);
+    await close();
+    const gone = (path: string): boolean => {
+      try {
+        return kernel.show(path).every(({ alias }) => alias === undefined);
+      } catch {
+        return true;
+      }
+    };
+    expect([CLIENT, ENDPOINT, "/run/netns/c", "/run/netns/e"].map(gone)).toEqual([true, true, true, true]);
+    expect([leftovers(), kernel.opened]).toEqual([{}, 0]);
+  });
+
+  test("what a forwarder before it made, by the mark it bears", async () => {
+    const kernel = new FakeKernel(CLIENT, ENDPOINT);
+    const connection = await forwarder({ kernel }).ask();
+    const { close, leftovers } = forwarder({ kernel });
+    // Onward segments make begin() pass a Close on that it knows nothing of.
+    const path = connection.path!;
+    const beyond = { ...path.pathSegments[1]!, name: "nse", id: "nse-id" };
+    await close({ ...connection, path: { ...path, pathSegments: [...path.pathSegments, beyond] } });
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
+  });
+
+  test("only what is its own: a wire that another connection took over stays", async () => {
+    const { ask, kernel, close, leftovers } = forwarder();
+    const first = await ask();
+    // The same client by another road: the first path segment is the same, the forwarder's is not.
+    const segment = first.path!.pathSegments[0]!;
+    const second = await ask({
+      id: "other-hop",
+      path: { index: 1, pathSegments: [segment, { ...segment, name: "nsmgr", id: "other-hop" }] },
+    });
+    const index = kernel.indexOf(CLIENT, "nsm-1");
+    await close(first);
+    expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
+    await close(second);
+    expect([kernel.show(CLIENT), leftovers()]).toEqual([[], {}]);
+  });
+
+  test("nothing of a connection that stands, when it is asked to close another by the same client", async () => {
+    const { ask, kernel, close, debugState } = forwarder();
+    const connection = await ask();
+    const path = connection.path!;
+    const unknown = { ...path.pathSegments[1]!, id: "never-asked-for" };
+    const beyond = { ...unknown, name: "nse", id: "nse-id" };
+    await close({
+      ...connection,
+      id: unknown.id,
+      path: { index: 1, pathSegments: [path.pathSegments[0]!, unknown, beyond] },
+    });
+    expect([kernel.show(CLIENT).length, debugState()["cross-connect"]]).toEqual([1, { vWires: 1 }]);
+  });
+
+  test("all wires at once for a forwarder that ends", async () => {
+    const { ask, answer, kernel, wiring, debugState } = forwarder();
+    await ask();
+    answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
+    await ask({ id: "two", mechanism: kernelMechanism(CLIENT, "nsm-2") });
+    expect(debugState()["cross-connect"]).toEqual({ vWires: 2 });
+    await wiring.removeVWires();
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT), debugState()["cross-connect"]]).toEqual([
+      [],
+      [],
+      undefined,
+    ]);
+  });
+});

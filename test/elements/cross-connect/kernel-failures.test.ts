@@ -1,0 +1,94 @@
+import { Payload } from "../../../src/api/index.js";
+import { Code } from "../../../src/core/index.js";
+import { describe, expect, test } from "vitest";
+import { ipContext, kernelMechanism } from "../support/forwarder.js";
+import { CLIENT, ENDPOINT, forwarder } from "./kit.js";
+
+describe("cross-connect, when the kernel refuses", () => {
+  test.each(["createVeth", "addAddress", "replaceRoute", "replaceNeighbor", "enableIpv6", "addressesUsable"])(
+    "%s, leaves nothing and closes what lies beyond",
+    async (operation) => {
+      const { ask, answer, kernel, downstream, leftovers } = forwarder();
+      answer.payload = Payload.Ip;
+      answer.ip = ipContext({ srcIpAddrs: ["10.0.0.1/32", "fd00::1/128"] });
+      kernel.failNext(operation, Code.ResourceExhausted);
+      await expect(ask()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+      expect(downstream.calls).toEqual(["request", "close"]);
+      expect([kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.opened]).toEqual([[], [], 0]);
+      expect(leftovers()).toEqual({});
+      await ask();
+    },
+  );
+
+  test.each(["allowPing", "enableIpv6"])("%s, goes without where that will do", async (operation) => {
+    const { ask, kernel } = forwarder();
+    kernel.failNext(operation, Code.PermissionDenied);
+    await ask();
+    expect(kernel.show(CLIENT)).toHaveLength(1);
+  });
+
+  test.each([
+    "addAddress",
+    "removeAddress",
+    "replaceRoute",
+    "replaceNeighbor",
+    "setLink",
+    // This is at the endpoint, after all is done at the client.
+    "replaceRoute 10.0.0.5/32",
+  ])("%s during a refresh, restores what was there and goes on", async (operation) => {
+    const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
+    const before = answer.ip;
+    await ask();
+    const shown = [kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.indexOf(CLIENT, "nsm-1")];
+    answer.ip = ipContext({
+      srcIpAddrs: ["10.0.0.5/32"],
+      srcRoutes: [{ prefix: "10.9.0.0/16", nextHop: "" }],
+      dstRoutes: [{ prefix: "10.0.0.5/32", nextHop: "" }],
+      ipNeighbors: [{ ip: "10.0.0.9", hardwareAddress: "02:00:00:00:00:09" }],
+    });
+    answer.mtu = 1300;
+    kernel.failNext(operation, Code.Unavailable);
+    await expect(refresh()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.indexOf(CLIENT, "nsm-1")]).toEqual(shown);
+    expect(downstream.calls).toEqual(["request", "request"]);
+
+    answer.ip = before;
+    await refresh();
+    await close();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("a new wire in place of the old, is left without both and closes what lies beyond", async () => {
+    const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
+    await ask();
+    answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
+    kernel.failNext("createVeth", Code.ResourceExhausted);
+    await expect(refresh()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(downstream.calls).toEqual(["request", "request", "close"]);
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[], []]);
+
+    await refresh();
+    expect(kernel.show(ENDPOINT)).toMatchObject([{ name: "fw-2" }]);
+    await close();
+    expect(leftovers()).toEqual({});
+  });
+
+  test("to delete, says so and tries again later", async () => {
+    const { ask, close, kernel, clock, debugState, leftovers } = forwarder();
+    await ask();
+    kernel.failNext("deleteLink", Code.ResourceExhausted);
+    await expect(close()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(debugState()).toEqual({ "cross-connect": { timers: 1 } });
+    await clock.advance(60_000);
+    expect([kernel.show(CLIENT), leftovers()]).toEqual([[], {}]);
+  });
+});
+
+test("cross-connect does not try again later when there is no later", async () => {
+  const { ask, close, kernel, clock, program } = forwarder();
+  await ask();
+  program.abort();
+  kernel.failNext("deleteLink", Code.ResourceExhausted);
+  await expect(close()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  expect(clock.timers).toBe(0);
+});

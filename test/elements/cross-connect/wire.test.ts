@@ -1,0 +1,258 @@
+import {
+  ConnectionContext,
+  Mechanism,
+  patchConnection,
+  Payload,
+  type Connection,
+} from "../../../src/api/index.js";
+import { Code, peer, type NetworkServiceElement } from "../../../src/core/index.js";
+import { crossConnect } from "../../../src/elements/cross-connect/index.js";
+import { endpointMechanism } from "../../../src/elements/mechanism-translation/index.js";
+import { describeElement } from "../../../src/testing/index.js";
+import { describe, expect, test } from "vitest";
+import { FakeKernel } from "../support/fake-kernel.js";
+import { ipContext, kernelMechanism } from "../support/forwarder.js";
+import { CLIENT, ENDPOINT, ID, forwarder } from "./kit.js";
+
+const kernel = new FakeKernel(CLIENT, ENDPOINT);
+
+// The suite's connections live side by side, so their interfaces need names of their own.
+const shortOf = (connection: Connection | undefined): string => connection!.id.slice(0, 3);
+
+const endpointSide: NetworkServiceElement = {
+  name: "endpoint",
+  request(ctx, request, next) {
+    endpointMechanism.set(ctx, kernelMechanism(ENDPOINT, `fw-${shortOf(request.connection)}`));
+    return next.request(ctx, request);
+  },
+};
+
+describeElement("cross-connect", ({ clock, until }) => crossConnect({ kernel, clock, until }), {
+  ctx: (ctx) => ctx.with(peer, { address: "unix", local: true }),
+  behind: [endpointSide],
+  request: (sample) =>
+    patchConnection(sample, { mechanism: kernelMechanism(CLIENT, `nsm-${shortOf(sample.connection)}`) }),
+});
+
+describe("the wire of cross-connect", () => {
+  test("joins client and endpoint, each with its name, alias, addresses, routes and MTU", async () => {
+    const { ask, kernel, leftovers, close } = forwarder();
+    const connection = await ask();
+
+    expect(connection.context?.MTU).toBe(9000);
+    expect(kernel.show(CLIENT)).toEqual([
+      {
+        name: "nsm-1",
+        alias: `server-${ID}`,
+        mtu: 9000,
+        up: true,
+        addresses: ["10.0.0.1/32"],
+        routes: ["10.0.0.0/32 universe"],
+        neighbors: [],
+      },
+    ]);
+    expect(kernel.show(ENDPOINT)).toEqual([
+      {
+        name: "fw-1",
+        alias: `client-${ID}`,
+        mtu: 9000,
+        up: true,
+        addresses: ["10.0.0.0/32"],
+        routes: ["10.0.0.1/32 universe"],
+        neighbors: [],
+      },
+    ]);
+    expect(leftovers()["cross-connect"]).toEqual({ vWires: 1 });
+    expect(kernel.opened).toBe(0);
+    // What the kernel gave the interfaces is left to them.
+    expect(kernel.operations.filter((it) => it.startsWith("remove"))).toEqual([]);
+
+    await close();
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[], []]);
+    expect(leftovers()).toEqual({});
+  });
+
+  test("gets the MTU that the endpoint's side lowered, also when that changes later", async () => {
+    const { ask, refresh, answer, kernel } = forwarder();
+    answer.mtu = 1446;
+    await ask();
+    expect([kernel.show(CLIENT)[0]!.mtu, kernel.show(ENDPOINT)[0]!.mtu]).toEqual([1446, 1446]);
+    answer.mtu = 1400;
+    await refresh();
+    expect([kernel.show(CLIENT)[0]!.mtu, kernel.show(ENDPOINT)[0]!.mtu]).toEqual([1400, 1400]);
+  });
+
+  test("is not made when the context has routing policies, since they could not be applied", async () => {
+    const { ask, answer, kernel, leftovers } = forwarder();
+    const policy = { from: "10.0.0.1/32", proto: "6", dstPort: "80", srcPort: "", routes: [] };
+    answer.ip = { ...answer.ip!, policies: [policy] };
+    await expect(ask()).rejects.toMatchObject({
+      code: Code.Unimplemented,
+      message: expect.stringContaining("1 routing policies"),
+    });
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
+  });
+
+  test("keeps an MTU that the client asked for", async () => {
+    const { ask, kernel } = forwarder();
+    await ask({ context: { ...ConnectionContext.create(), MTU: 1500 } });
+    expect(kernel.show(CLIENT)[0]!.mtu).toBe(1500);
+  });
+
+  test("reaches what lies behind the endpoint by way of its address", async () => {
+    const { ask, answer, kernel } = forwarder();
+    answer.ip = ipContext({ srcRoutes: [{ prefix: "192.168.7.9/16", nextHop: "" }] });
+    await ask();
+    expect(kernel.show(CLIENT)[0]!.routes).toEqual([
+      "10.0.0.0/32 link",
+      "192.168.0.0/16 via 10.0.0.0 universe",
+    ]);
+  });
+
+  test("knows the far end's addresses where no ethernet asks for them", async () => {
+    const { ask, answer, kernel } = forwarder();
+    answer.payload = Payload.Ip;
+    await ask();
+    const [client, endpoint] = [kernel.show(CLIENT)[0]!.neighbors, kernel.show(ENDPOINT)[0]!.neighbors];
+    expect(client).toEqual([expect.stringMatching(/^10\.0\.0\.0 (..:){5}.. permanent$/)]);
+    expect(endpoint).toEqual([expect.stringMatching(/^10\.0\.0\.1 (..:){5}.. permanent$/)]);
+  });
+
+  test("is given the neighbours of the context", async () => {
+    const { ask, refresh, answer, kernel } = forwarder();
+    answer.ip = ipContext({ ipNeighbors: [{ ip: "10.0.0.9", hardwareAddress: "02:AA:00:00:00:01" }] });
+    await ask();
+    expect(kernel.show(CLIENT)[0]!.neighbors).toEqual(["10.0.0.9 02:aa:00:00:00:01 reachable"]);
+    answer.ip = ipContext();
+    await refresh();
+    expect(kernel.show(CLIENT)[0]!.neighbors).toEqual([]);
+  });
+
+  test("is not touched by a refresh that changes nothing", async () => {
+    const { ask, refresh, answer, kernel } = forwarder();
+    answer.payload = Payload.Ip;
+    await ask();
+    const [done, index] = [kernel.operations.length, kernel.indexOf(CLIENT, "nsm-1")];
+    await refresh();
+    expect(kernel.operations.slice(done)).toEqual([]);
+    expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
+  });
+
+  test("changes only in what a refresh changes", async () => {
+    const { ask, refresh, answer, kernel } = forwarder();
+    answer.ip = ipContext({ srcIpAddrs: ["10.0.0.1/32", "fd00::1/128"] });
+    await ask();
+    const [done, index] = [kernel.operations.length, kernel.indexOf(CLIENT, "nsm-1")];
+    answer.ip = ipContext({
+      srcIpAddrs: ["fd00:0::0001/128", "10.0.0.3/32"],
+      dstRoutes: [{ prefix: "10.0.0.3/32", nextHop: "" }],
+    });
+    await refresh();
+    expect(kernel.operations.slice(done)).toEqual([
+      "addAddress 10.0.0.3/32",
+      "removeAddress 10.0.0.1/32",
+      "deleteRoute 10.0.0.1/32",
+      "replaceRoute 10.0.0.3/32",
+    ]);
+    expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
+  });
+
+  test("is replaced when the endpoint's end is another one", async () => {
+    const { ask, refresh, answer, kernel, close, leftovers } = forwarder();
+    await ask();
+    kernel.add("/proc/300/ns/net");
+    answer.mechanism = kernelMechanism("/proc/300/ns/net", "fw-2");
+    await refresh();
+    expect(kernel.show(ENDPOINT)).toEqual([]);
+    expect(kernel.show("/proc/300/ns/net")).toMatchObject([{ name: "fw-2", addresses: ["10.0.0.0/32"] }]);
+    expect(kernel.show(CLIENT)).toMatchObject([{ name: "nsm-1", addresses: ["10.0.0.1/32"] }]);
+    await close();
+    expect(leftovers()).toEqual({});
+  });
+
+  test.each([
+    ["under another name", CLIENT, "other"],
+    ["in another namespace", "/proc/101/ns/net", "nsm-1"],
+  ])("is replaced when the client wants it %s", async (_how, path, name) => {
+    const kernel = new FakeKernel(CLIENT, ENDPOINT, "/proc/101/ns/net");
+    const { ask, refresh, close, leftovers } = forwarder({ kernel });
+    await ask();
+    await refresh({ mechanism: kernelMechanism(path, name) });
+    const clients = [...kernel.show(CLIENT), ...kernel.show("/proc/101/ns/net")];
+    expect(clients).toMatchObject([{ name, addresses: ["10.0.0.1/32"] }]);
+    expect(kernel.show(ENDPOINT)).toHaveLength(1);
+    await close();
+    expect([kernel.show(path), leftovers()]).toEqual([[], {}]);
+  });
+
+  test("is brought up again when somebody took it down", async () => {
+    const { ask, refresh, kernel } = forwarder();
+    await ask();
+    kernel.change(CLIENT, "nsm-1", { up: false });
+    await refresh();
+    expect(kernel.show(CLIENT)).toMatchObject([{ up: true }]);
+  });
+
+  test("is made again when its ends lead elsewhere", async () => {
+    const { ask, refresh, kernel } = forwarder();
+    await ask();
+    const [client, endpoint] = [kernel.show(CLIENT)[0]!, kernel.show(ENDPOINT)[0]!];
+    await kernel.open(CLIENT).deleteLink("nsm-1");
+    kernel.add("/proc/300/ns/net");
+    const end = (path: string, { name, alias }: { name: string; alias: string | undefined }) => ({
+      namespace: kernel.open(path),
+      name,
+      alias: alias ?? "",
+      mac: "02:00:00:00:00:01",
+    });
+    await kernel.createVeth(end(CLIENT, client), end("/proc/300/ns/net", { name: "x", alias: "x" }));
+    await kernel.createVeth(end("/proc/300/ns/net", { name: "y", alias: "y" }), end(ENDPOINT, endpoint));
+    await refresh();
+    expect(kernel.show("/proc/300/ns/net")).toEqual([]);
+    expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[client], [endpoint]]);
+  });
+
+  test("is made again when somebody deleted it", async () => {
+    const { ask, refresh, kernel } = forwarder();
+    await ask();
+    const link = await kernel.open(CLIENT).link("nsm-1");
+    await kernel.open(CLIENT).deleteLink(link.index);
+    await refresh();
+    expect(kernel.show(CLIENT)).toMatchObject([{ name: "nsm-1", addresses: ["10.0.0.1/32"] }]);
+  });
+
+  test("is let alone when the mechanism is another one", async () => {
+    const { ask, kernel, downstream } = forwarder();
+    await ask({ mechanism: Mechanism.create({ cls: "LOCAL", type: "MEMIF" }) });
+    expect([downstream.calls, kernel.operations]).toEqual([["request"], []]);
+  });
+
+  test("may pass the same namespace twice on one road", async () => {
+    const { ask, answer, kernel, close, leftovers } = forwarder();
+    const first = await ask();
+    // A pass-through endpoint in the client's own namespace asks the same forwarder for the rest of the road.
+    const segments = first.path!.pathSegments;
+    const through = { ...segments[0]!, name: "through", id: "through-id" };
+    answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
+    const second = await ask({
+      id: "through-id",
+      path: { index: 2, pathSegments: [...segments, through] },
+      mechanism: kernelMechanism(CLIENT, "nsm-2"),
+    });
+    expect(kernel.show(CLIENT)).toMatchObject([
+      { name: "nsm-1", alias: `server-${ID}` },
+      { name: "nsm-2", alias: `server-${ID}-1` },
+    ]);
+    await close(second);
+    expect(kernel.show(CLIENT)).toMatchObject([{ name: "nsm-1" }]);
+    await close(first);
+    expect(leftovers()).toEqual({});
+  });
+});
+
+test("cross-connect leaves an interface alone that is none of its kind, whatever it is called", async () => {
+  const { ask, kernel } = forwarder();
+  kernel.addLink(CLIENT, "nsm-1");
+  kernel.change(CLIENT, "nsm-1", { alias: `server-${ID}` });
+  await expect(ask()).rejects.toMatchObject({ code: Code.AlreadyExists });
+});

@@ -1,0 +1,267 @@
+import { Subject } from "rxjs";
+import { describe, expect, test } from "vitest";
+import {
+  ConnectionContext,
+  IPContext,
+  PathSegment,
+  pathOf,
+  State,
+  type Connection,
+} from "../../../src/api/index.js";
+import { Code, Context, type Remote, type NetworkServiceElement } from "../../../src/core/index.js";
+import { nextRemote } from "../../../src/elements/dial/index.js";
+import {
+  downCauseOf,
+  requestMark,
+  withDownReason,
+  type MonitorHub,
+  type OwnSegment,
+  type Observation,
+} from "../../../src/elements/monitor/index.js";
+import { failAfter } from "../../../src/testing/index.js";
+import { INITIAL_STATE_TRANSFER, type Monitored, monitored, bySegment, watch } from "./kit.js";
+
+describe("monitor and the next hop", () => {
+  const mtu = (MTU: number): ConnectionContext =>
+    ConnectionContext.create({ MTU, ipContext: IPContext.create() });
+
+  /** A hub that says what the test tells it. */
+  function fakeHub(): MonitorHub & {
+    followed: { remote: Remote; segment: OwnSegment; says: Subject<Observation> }[];
+    following: number;
+    say(s: Observation): void;
+  } {
+    const hub = {
+      followed: [] as { remote: Remote; segment: OwnSegment; says: Subject<Observation> }[],
+      follow(_ctx: Context, remote: Remote, segment: OwnSegment) {
+        const says = new Subject<Observation>();
+        hub.followed.push({ remote, segment, says });
+        return says;
+      },
+      say: (observation: Observation) => hub.followed.at(-1)!.says.next(observation),
+      get following() {
+        return hub.followed.filter(({ says }) => says.observed).length;
+      },
+      debugState: () => ({}),
+    };
+    return hub;
+  }
+
+  /** The next hop as dial and connect bring it in. */
+  function nextHop(): NetworkServiceElement & { remote: Remote; context: ConnectionContext } {
+    const hop = {
+      name: "next-hop",
+      remote: { url: "tcp://next:1" } as Remote,
+      context: mtu(1_500),
+      async request(ctx, r, next) {
+        const response = await next.request(ctx, r);
+        nextRemote.set(ctx, hop.remote);
+        const { index, pathSegments } = pathOf(response);
+        const segments = [
+          ...pathSegments.slice(0, index + 1),
+          PathSegment.create({ name: "next", id: "next" }),
+        ];
+        return { ...response, context: hop.context, path: { ...response.path!, pathSegments: segments } };
+      },
+    } as NetworkServiceElement & { remote: Remote; context: ConnectionContext };
+    return hop;
+  }
+
+  /** Our connection as the next hop has it. */
+  const theirs = (own: Connection, patch: Partial<Connection> = {}): Connection => ({
+    ...own,
+    id: "next",
+    labels: { theirs: "yes" },
+    path: { ...own.path!, index: 2 },
+    ...patch,
+  });
+
+  function relaying(...behind: NetworkServiceElement[]): Monitored & {
+    hub: ReturnType<typeof fakeHub>;
+    hop: ReturnType<typeof nextHop>;
+    seen: () => Connection[];
+  } {
+    const hub = fakeHub();
+    const hop = nextHop();
+    const chain = monitored([...behind, hop], { hub });
+    const watched = watch(chain.service, { selector: bySegment({ name: "hop" }) });
+    const seen = (): Connection[] =>
+      watched.events.slice(1).flatMap(({ connections }) => Object.values(connections));
+    return { ...chain, hub, hop, seen };
+  }
+
+  test("is followed by our segment once the connection stands, and until it is closed", async () => {
+    const { request, close, hub, hop, debugState } = relaying();
+    const connection = await request();
+    const { id } = connection.path!.pathSegments[1]!;
+    expect(hub.followed).toMatchObject([{ remote: hop.remote, segment: { index: 1, name: "hop", id } }]);
+    expect(debugState()).toMatchObject({ monitor: { relays: 1 } });
+    await close();
+    expect(hub.following).toBe(0);
+    expect(debugState()).toEqual({ monitor: { subscribers: 1, keys: 1 } });
+  });
+
+  test("is told on: path, context and state, seen from here", async () => {
+    const { request, close, hub, seen } = relaying();
+    await request();
+    const own = seen()[0]!;
+    hub.say({ connection: theirs(own, { context: mtu(1_400) }), state: State.REFRESH_REQUESTED });
+    expect(seen()[1]).toEqual({ ...own, context: mtu(1_400), state: State.REFRESH_REQUESTED });
+    hub.say({ connection: theirs(own), state: State.DOWN });
+    expect(seen()[2]).toEqual({ ...own, state: State.DOWN });
+    hub.say({ connection: undefined, state: State.DOWN });
+    hub.say({ connection: theirs(own), state: State.DOWN });
+    expect(seen()).toHaveLength(3);
+    await close();
+    expect(seen()).toHaveLength(4);
+  });
+
+  test("cannot speak about other connections of those before us", async () => {
+    const { request, close, hub, seen, service } = relaying();
+    await request();
+    const own = seen()[0]!;
+    const foreign = watch(service, { selector: bySegment({ id: "foreign" }) });
+    const [first, , next] = own.path!.pathSegments;
+    const forged = ["foreign", "foreign"].map((id) => PathSegment.create({ name: first!.name, id }));
+    const path = { ...own.path!, index: 2, pathSegments: [...forged, next!] };
+    hub.say({ connection: theirs(own, { path }), state: State.DOWN });
+    expect(seen()[1]).toEqual({ ...own, state: State.DOWN });
+    expect(foreign.told).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
+    foreign.stop();
+    await close();
+  });
+
+  test("is not told on when it says nothing new", async () => {
+    const { request, close, hub, seen } = relaying();
+    await request();
+    hub.say({ connection: theirs(seen()[0]!), state: State.UP });
+    expect(seen()).toHaveLength(1);
+    await close();
+  });
+
+  test("is found by its name as long as the connection goes there", async () => {
+    const { request, close, hub, service, seen } = relaying();
+    await request();
+    const [, ours] = seen()[0]!.path!.pathSegments;
+    const selector = bySegment({ name: "next" });
+    const before = watch(service, { selector });
+    expect(Object.keys(before.events[0]!.connections)).toEqual([ours!.id]);
+    const moved = theirs(seen()[0]!);
+    const elsewhere = moved.path!.pathSegments.with(2, PathSegment.create({ name: "other", id: "other" }));
+    hub.say({ connection: { ...moved, path: { index: 2, pathSegments: elsewhere } }, state: State.UP });
+    const after = watch(service, { selector });
+    expect(after.told).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
+    expect(
+      Object.keys(watch(service, { selector: bySegment({ name: "other" }) }).events[0]!.connections),
+    ).toEqual([ours!.id]);
+    await close();
+  });
+
+  test("is followed by one subscription over all refreshes", async () => {
+    const { request, refresh, close, hub } = relaying();
+    await request();
+    await refresh();
+    await refresh();
+    expect(hub.followed).toHaveLength(1);
+    await close();
+  });
+
+  test("says in time of a refresh what counts after it", async () => {
+    const spoken: ((own: Connection) => void)[] = [];
+    const { request, refresh, close, hub, seen } = relaying({
+      name: "meanwhile",
+      async request(ctx, r, next) {
+        spoken.shift()?.(r.connection!);
+        return next.request(ctx, r);
+      },
+    });
+    await request();
+    spoken.push((own) => {
+      hub.say({ connection: theirs(own), state: State.DOWN });
+      hub.say({ connection: theirs(own), state: State.UP });
+    });
+    await refresh();
+    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP]);
+    // An event may overtake the answer.
+    spoken.push((own) => hub.say({ connection: theirs(own), state: State.DOWN }));
+    await refresh();
+    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP, State.UP, State.DOWN]);
+    await close();
+  });
+
+  test("is not heard when it speaks of what the connection was before", async () => {
+    const { request, refresh, close, hub, seen } = relaying();
+    await request();
+    const before = theirs(seen()[0]!);
+    const mark = requestMark(before.path!.pathSegments[1]);
+    await refresh();
+    hub.say({ connection: before, state: State.DOWN, mark });
+    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP]);
+    const now = theirs(seen()[1]!);
+    hub.say({ connection: now, state: State.DOWN, mark: requestMark(now.path!.pathSegments[1]) });
+    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP, State.DOWN]);
+    await close();
+  });
+
+  test("is told on with the reason why it is down, in the segment of who noticed", async () => {
+    const { request, refresh, close, hub, seen } = relaying();
+    await request();
+    const cause = { reason: "unreachable", hop: "hop", index: 1 } as const;
+    hub.say({ connection: undefined, state: State.DOWN, cause, lost: true });
+    expect(downCauseOf(seen().at(-1)!)).toEqual(cause);
+    await refresh();
+    expect(downCauseOf(seen().at(-1)!)).toBeUndefined();
+    const further = withDownReason(theirs(seen()[0]!), "closed");
+    hub.say({ connection: further, state: State.DOWN, cause: downCauseOf(further) });
+    expect(downCauseOf(seen().at(-1)!)).toEqual({ reason: "closed", hop: "next", index: 2 });
+    await close();
+  });
+
+  test("is followed anew when it was lost, and when the connection goes another way", async () => {
+    const { request, refresh, close, hub, hop } = relaying();
+    await request();
+    hub.say({ connection: undefined, state: State.DOWN, lost: true });
+    await refresh();
+    expect(hub.followed).toHaveLength(2);
+    hop.remote = { url: "tcp://other:1" } as Remote;
+    await refresh();
+    expect(hub.followed.map(({ remote }) => remote.url)).toEqual([
+      "tcp://next:1",
+      "tcp://next:1",
+      "tcp://other:1",
+    ]);
+    expect(hub.following).toBe(1);
+    await close();
+    expect(hub.following).toBe(0);
+  });
+
+  test("is still followed when a refresh fails", async () => {
+    const { request, close, hub, seen } = relaying(failAfter(1, Code.Unavailable));
+    await request();
+    await expect(request()).rejects.toThrow();
+    expect(hub.following).toBe(1);
+    hub.say({ connection: theirs(seen()[0]!), state: State.UP });
+    expect(seen().map(({ state }) => state)).toEqual([State.UP]);
+    hub.say({ connection: theirs(seen()[0]!), state: State.DOWN });
+    expect(seen().map(({ state }) => state)).toEqual([State.UP, State.DOWN]);
+    await close();
+  });
+
+  test("is not followed where the connection ends, and not after the program", async () => {
+    const hub = fakeHub();
+    const ending = monitored([], { hub });
+    await ending.request();
+    expect(hub.followed).toEqual([]);
+    await ending.close();
+
+    const program = new AbortController();
+    const { request, debugState } = monitored([nextHop()], { hub, until: program.signal });
+    await request({ id: "one" });
+    expect(hub.following).toBe(1);
+    program.abort();
+    expect(hub.following).toBe(0);
+    await request({ id: "two" });
+    expect(hub.followed).toHaveLength(1);
+    expect(debugState()).toMatchObject({ monitor: { connections: 2 } });
+  });
+});

@@ -1,0 +1,173 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import type { IPContext } from "../../../../src/api/index.js";
+import { Code } from "../../../../src/core/index.js";
+import { createVeth, netlinkIn, newNamespace, type NetworkNamespace } from "../../../../src/linux/index.js";
+import { withNamespaces } from "../../../../src/testing/netns/index.js";
+import { describe, expect, test } from "vitest";
+import {
+  forwarder as forwarderBetween,
+  ipContext,
+  kernelMechanism,
+} from "../../../elements/support/forwarder.js";
+import { runChild } from "../../linux/child.js";
+import { forwarder, dualStack, linksOf, reaches } from "./kit.js";
+
+/** A process that stands in a namespace, one of its own unless given: gone with it. */
+async function standIn(home?: NetworkNamespace) {
+  const namespace = home ?? newNamespace();
+  const child = namespace.run(() => spawn("sleep", ["600"], { stdio: "ignore" }));
+  await once(child, "spawn");
+  if (!home) namespace.close();
+  const exit = once(child, "exit");
+  return {
+    path: `/proc/${child.pid}/ns/net`,
+    async kill(): Promise<void> {
+      child.kill("SIGKILL");
+      await exit;
+    },
+  };
+}
+
+describe("a wire of cross-connect that cannot be made", () => {
+  test.each([
+    ["the client's", "nsm-1"],
+    ["the endpoint's", "fw-1"],
+  ])("because %s name is taken leaves only what was there", (whose, name) =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const [spare, ofClient] = ["spare", whose === "the client's"];
+      const at = ofClient ? client : endpoint;
+      await createVeth({ a: { namespace: at, name }, b: { namespace: at, name: spare } });
+      const { ask, leftovers } = forwarder(client, endpoint);
+      await expect(ask()).rejects.toMatchObject({
+        code: Code.AlreadyExists,
+        message: expect.stringContaining(`"${name}"`),
+      });
+      expect((await linksOf(at)).sort()).toEqual([name, spare].sort());
+      expect([await linksOf(ofClient ? endpoint : client), leftovers()]).toEqual([[], {}]);
+    }),
+  );
+
+  test.each<[string, Partial<IPContext>, number | undefined]>([
+    ["an address of no use", { srcIpAddrs: ["10.0.0.1/32", "ff02::1/128"] }, undefined],
+    [
+      "a neighbour with a bad MAC",
+      { ipNeighbors: [{ ip: "10.0.0.9", hardwareAddress: "02:00" }] },
+      undefined,
+    ],
+    ["an MTU too small for IPv6", dualStack, 600],
+  ])("because of %s leaves nothing", (_what, patch, mtu) =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const { ask, answer, downstream, leftovers } = forwarder(client, endpoint);
+      answer.ip = ipContext(patch);
+      answer.mtu = mtu;
+      await expect(ask()).rejects.toMatchObject({ code: expect.any(Number) });
+      expect([await linksOf(client), await linksOf(endpoint), leftovers()]).toEqual([[], [], {}]);
+      expect(downstream.calls).toEqual(["request", "close"]);
+    }),
+  );
+
+  test.each([
+    "/proc/self/ns/mnt",
+    `/proc/${process.pid}/ns/mnt`,
+    "/dev/null",
+    "/tmp",
+    "/proc/4194305/ns/net",
+  ])("because %s is no network namespace of a client", (path) =>
+    withNamespaces(1, async ([endpoint]) => {
+      const { ask, downstream } = forwarderBetween({ client: path, endpoint: endpoint.path });
+      await expect(ask()).rejects.toMatchObject({ message: expect.stringContaining(path) });
+      expect(downstream.calls).toEqual([]);
+    }),
+  );
+
+  test("because the client's process ended meanwhile", () =>
+    withNamespaces(1, async ([endpoint]) => {
+      const client = await standIn();
+      const { ask, answer, downstream, leftovers } = forwarderBetween({
+        client: client.path,
+        endpoint: endpoint.path,
+      });
+      answer.asked = client.kill;
+      await expect(ask()).rejects.toMatchObject({
+        code: Code.NotFound,
+        message: expect.stringContaining(client.path),
+      });
+      expect([await linksOf(endpoint), leftovers(), downstream.calls]).toEqual([
+        [],
+        {},
+        ["request", "close"],
+      ]);
+    }));
+
+  test("because this process may not enter the client's namespace says what it lacks", () =>
+    withNamespaces(1, async ([client]) => {
+      const { status, stdout } = await runChild("../../elements/children/cross-connect-without-privilege", {
+        prefix: ["setpriv", "--bounding-set=-all", "--inh-caps=-all"],
+        inherit: client.fd,
+      });
+      expect({ status, stdout }).toEqual({
+        status: 0,
+        stdout: expect.stringMatching(/^PermissionDenied: .*lacks CAP_SYS_ADMIN.* \{\}$/m),
+      });
+    }));
+});
+
+describe("a wire of cross-connect, its surroundings gone", () => {
+  test("goes with the client's namespace, and Close finds nothing to do", () =>
+    withNamespaces(1, async ([endpoint]) => {
+      const client = await standIn();
+      const { ask, refresh, close, leftovers, debugState } = forwarderBetween({
+        client: client.path,
+        endpoint: endpoint.path,
+      });
+      await ask();
+      expect(await linksOf(endpoint)).toEqual(["fw-1"]);
+      await client.kill();
+      await expect.poll(() => linksOf(endpoint)).toEqual([]);
+      await expect(refresh()).rejects.toMatchObject({ code: Code.NotFound });
+      expect(debugState()["cross-connect"]).toEqual({ vWires: 1 });
+      await close();
+      expect(leftovers()).toEqual({});
+    }));
+
+  test("is replaced when its endpoint died with its namespace and came again", () =>
+    withNamespaces(1, async ([client]) => {
+      const [first, second] = [await standIn(), await standIn()];
+      const { ask, refresh, answer, close } = forwarderBetween({
+        client: client.path,
+        endpoint: first.path,
+      });
+      await ask();
+      await first.kill();
+      await expect.poll(() => linksOf(client)).toEqual([]);
+      await expect(refresh()).rejects.toMatchObject({ code: Code.NotFound });
+      answer.mechanism = kernelMechanism(second.path, "fw-1");
+      await refresh();
+      expect(await reaches(client, "10.0.0.0", "10.0.0.1")).toBe(true);
+      await close();
+      expect(await linksOf(client)).toEqual([]);
+      await second.kill();
+    }));
+
+  test("is found by other processes of the same namespaces when those that named them have ended", () =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const [a, b] = [await standIn(client), await standIn(endpoint)];
+      const [stayA, stayB] = [await standIn(client), await standIn(endpoint)];
+      const { ask, close, leftovers } = forwarderBetween({ client: a.path, endpoint: b.path });
+      await ask();
+      await Promise.all([a.kill(), b.kill()]);
+      await close();
+      expect([await linksOf(client), await linksOf(endpoint), leftovers()]).toEqual([[], [], {}]);
+      await Promise.all([stayA.kill(), stayB.kill()]);
+    }));
+
+  test("is closed although somebody deleted it", () =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const { ask, close, leftovers } = forwarder(client, endpoint);
+      await ask();
+      await netlinkIn(client).deleteLink("nsm-1");
+      await close();
+      expect(leftovers()).toEqual({});
+    }));
+});
