@@ -6,6 +6,7 @@
  * @packageDocumentation
  */
 export { currentNamespace, newNamespace, openNamespace, type NetworkNamespace } from "./namespace.js";
+export { lockDirectory } from "./lock-directory.js";
 export { allowPing, enableIpv6, readSysctl, writeSysctl } from "./sysctl.js";
 
 // Links, addresses, routes, rules, neighbours

@@ -25,6 +25,7 @@ export interface Libc {
   recvmsg(fd: number, message: Buffer, flags: number): number;
   shutdown(fd: number, how: number): number;
   fcntl(fd: number, command: number, argument: number): number;
+  flock(fd: number, operation: number): number;
   /** Where a buffer lies in memory: for structures that point to it. It must stay referred to meanwhile. */
   address(buffer: Buffer): bigint;
   /** `send` on a pool thread: for calls that the kernel takes milliseconds for. Its errno is lost. */
@@ -139,6 +140,7 @@ function load(): Libc {
     recvmsg: func("intptr_t recvmsg(int fd, void *message, int flags)") as Libc["recvmsg"],
     shutdown: func("int shutdown(int fd, int how)") as Libc["shutdown"],
     fcntl: func("int fcntl(int fd, int command, int argument)") as Libc["fcntl"],
+    flock: func("int flock(int fd, int operation)") as Libc["flock"],
     address: (buffer) => koffi.address(buffer),
     exitNow: func("void _exit(int status)") as Libc["exitNow"],
     errno: () => koffi.errno(),

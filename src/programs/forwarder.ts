@@ -2,6 +2,7 @@ import { Option } from "commander";
 import { serveEndpoint } from "../chains/endpoint/index.js";
 import { forwarderElements, kernelMechanisms } from "../chains/forwarder/index.js";
 import { cachedRegistry } from "../chains/registry/index.js";
+import { atEnd } from "../core/until.js";
 import { parseAddress } from "../net/index.js";
 import {
   commonOptions,
@@ -14,7 +15,13 @@ import {
 import { ownSocket, ownSocketPattern } from "./runtime/own-socket.js";
 import { badConfiguration, checked } from "./config/values.js";
 import type { Program } from "./runtime/program.js";
-import { assertCapabilities, assertWritable, isOwnNamespace, openNetns } from "./runtime/checks.js";
+import {
+  assertCapabilities,
+  assertWritable,
+  isOwnNamespace,
+  lockedFor,
+  openNetns,
+} from "./runtime/checks.js";
 import { transport } from "./runtime/serve.js";
 import { Tokens } from "./runtime/tokens.js";
 
@@ -58,6 +65,7 @@ export const forwarderProgram: Program<ForwarderConfig> = {
     const { networkServices, endpoints } = cachedRegistry({ ...remotes.to(config.connectTo), until });
     const { stateDir } = config;
     if (!config.controlPlaneOnly) checkAbility(config);
+    if (stateDir !== undefined && !config.controlPlaneOnly) atEnd(until, lockedFor("--state-dir", stateDir));
     const kernel = config.controlPlaneOnly
       ? undefined
       : kernelMechanisms({ until, clock, logger, ...(stateDir !== undefined && { stateDir }) });

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { newNamespace } from "../../src/linux/index.js";
+import { lockDirectory, newNamespace } from "../../src/linux/index.js";
 import { command, runToEnd } from "./support.js";
 
 let folder: string;
@@ -79,6 +79,16 @@ describe("a forwarder is not ready", () => {
     const args = ["--insecure", "--connect-to", url("nsmgr"), "--state-dir", join(file, "state")];
     const { code, stdout, stderr } = await runToEnd("forwarder", args);
     expect(stderr).toContain(`--state-dir "${join(file, "state")}" is not writable`);
+    expect(stdout).toBe("");
+    expect(code).toBe(1);
+  });
+
+  test("when another forwarder has its state directory", async () => {
+    const release = lockDirectory(folder)!;
+    const args = ["--insecure", "--connect-to", url("nsmgr"), "--state-dir", folder];
+    const { code, stdout, stderr } = await runToEnd("forwarder", args);
+    release();
+    expect(stderr).toContain(`--state-dir "${folder}" is in use by another process`);
     expect(stdout).toBe("");
     expect(code).toBe(1);
   });

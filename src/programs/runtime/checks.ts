@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Code, NsmError } from "../../core/index.js";
 import { makeDirectory } from "../../files/index.js";
-import { currentNamespace, openNamespace, type NetworkNamespace } from "../../linux/index.js";
+import { currentNamespace, lockDirectory, openNamespace, type NetworkNamespace } from "../../linux/index.js";
 import { namespaceUrl } from "../config/namespace-url.js";
 import { withFlag } from "../config/values.js";
 
@@ -54,6 +54,21 @@ export function assertWritable(flag: string, directory: string): void {
       { cause },
     );
   }
+}
+
+/**
+ * Keeps a directory for this process, because two that remember things in one directory would undo each other's work.
+ *
+ * @returns what gives it free; the end of the process does, too
+ * @throws NsmError FAILED_PRECONDITION if another process has it
+ */
+export function lockedFor(flag: string, directory: string): () => void {
+  const release = lockDirectory(directory);
+  if (release) return release;
+  throw new NsmError(
+    Code.FailedPrecondition,
+    `${flag} "${directory}" is in use by another process: give each its own`,
+  );
 }
 
 /** Opens the namespace of `--netns`, or the process's own. A value that names none is a configuration error. */
