@@ -67,6 +67,16 @@ export function isRetryable(code: number): boolean {
   return !permanent.has(code);
 }
 
+const unanswered = new Set<number>([Code.Unavailable, Code.DeadlineExceeded, Code.Cancelled]);
+
+/**
+ * Whether a call that failed with this code was refused by the other side. UNAVAILABLE, DEADLINE_EXCEEDED and CANCELED
+ * are no refusals: the call may not have reached the other side at all.
+ */
+export function isRefusal(code: number): boolean {
+  return !unanswered.has(code);
+}
+
 /** The status code of any thrown value: an NsmError, a ServiceError of grpc-js, or an abort. Default: UNKNOWN. */
 export function codeOf(error: unknown): Code {
   if (error instanceof NsmError) return error.code;

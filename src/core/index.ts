@@ -17,7 +17,17 @@ export {
   type Provision,
   type TraceHook,
 } from "./element.js";
-export { asNsmError, Code, codeName, codeOf, explain, isRetryable, NsmError, sharedCode } from "./errors.js";
+export {
+  asNsmError,
+  Code,
+  codeName,
+  codeOf,
+  explain,
+  isRefusal,
+  isRetryable,
+  NsmError,
+  sharedCode,
+} from "./errors.js";
 export {
   connectionEnd,
   connectionEvents,

@@ -12,7 +12,7 @@ export { allowPing, enableIpv6, readSysctl, writeSysctl } from "./sysctl.js";
 // Links, addresses, routes, rules, neighbours
 export { netlinkIn, type Netlink } from "./rtnetlink/netlink.js";
 export { createVeth, type VethEnd, type VethPair } from "./rtnetlink/veth.js";
-export { assertLinkName, longestLinkName } from "./rtnetlink/link-name.js";
+export { assertLinkName } from "./rtnetlink/link-name.js";
 export type { Link, LinkProperties, LinkStatistics, TrafficCounters } from "./rtnetlink/link-codec.js";
 export type { LinkChange, LinkRef, Links, NewLink } from "./rtnetlink/links.js";
 export type { Address, Addresses } from "./rtnetlink/addresses.js";

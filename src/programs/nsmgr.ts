@@ -1,7 +1,7 @@
 import { Option } from "commander";
 import { nsmgr } from "../chains/nsmgr/index.js";
 import { commonOptions, type CommonConfig } from "./config/options.js";
-import { publicUrl } from "../wire/public-url.js";
+import { isSameSocket, publicUrl } from "../wire/index.js";
 import { badConfiguration, dialUrl } from "./config/values.js";
 import type { Program } from "./runtime/program.js";
 import { neighborAnswers } from "./runtime/neighbor.js";
@@ -34,7 +34,7 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
   ],
   async start(app, { name, registry, forwarderService, listenOn = [DEFAULT_LISTEN_ON] }) {
     const registryUrl = registry === NO_REGISTRY ? undefined : registry;
-    if (listenOn.some((url) => isSameAddress(url, registry))) {
+    if (listenOn.some((url) => isSameSocket(url, registry))) {
       throw badConfiguration(
         `--registry "${registry}" is an address of this manager itself: name another process, or none`,
       );
@@ -56,11 +56,3 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
     return { ...running, able: neighborAnswers(app, registryAnswers) };
   },
 };
-
-/** Whether both lead to the same socket of this machine, as far as their texts tell. */
-function isSameAddress(one: string, other: string): boolean {
-  const [first, second] = [one, other].map((url) =>
-    url.replace(/^tcp:\/\/(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])?:(?!0$)/, "tcp://localhost:"),
-  );
-  return first === second;
-}

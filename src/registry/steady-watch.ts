@@ -1,6 +1,5 @@
 import {
   asapScheduler,
-  concat,
   connect,
   defer,
   merge,
@@ -15,16 +14,15 @@ import {
 } from "rxjs";
 import {
   backoff,
-  Code,
   codeOf,
   isRetryable,
   log,
-  NsmError,
   type Context,
   type Registry,
   type RegistryEntry,
 } from "../core/index.js";
 import { delayed } from "./delayed.js";
+import { unending } from "./unending.js";
 import type { RegistryKind, WatchableQuery } from "./kinds.js";
 
 /** What is watched, and how it is re-opened. */
@@ -88,7 +86,7 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
     const session = defer(() => {
       // The stream knows better than a Find that runs beside it.
       const touched = new Set<string>();
-      const stream = concat(registry.find(ctx, kind.query(asked, true)), throwError(ended)).pipe(
+      const stream = unending(registry.find(ctx, kind.query(asked, true))).pipe(
         tap((found) => touched.add(kind.entry(found)?.name ?? "")),
       );
       if (openings++ === 0) return stream;
@@ -121,9 +119,4 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
       }),
     );
   });
-}
-
-/** Nobody but the reader ends a watch. */
-function ended(): NsmError {
-  return new NsmError(Code.Unavailable, "the registry ended the watch");
 }

@@ -9,7 +9,8 @@ export {
   type RegistrationPathHolder,
   type RegistrationSegment,
 } from "./registration-path.js";
-export { isLocalHost, isLocalUrl } from "./locality.js";
+export { clientLabels, type Environment } from "./client-labels.js";
+export { isLocalHost, isLocalUrl, isSameSocket } from "./locality.js";
 export { invalidAddress, unixPath, type AddressUse } from "./address.js";
 export { decodePath, encodePath, MAX_PATH_LENGTH, PATH_HEADER } from "./path-header.js";
 export { statusOf, type WireStatus } from "./status.js";

@@ -7,6 +7,7 @@ import {
   explain,
   isRetryable,
   NsmError,
+  isRefusal,
   sharedCode,
 } from "../../src/core/index.js";
 
@@ -67,4 +68,10 @@ test("explain tells the causes, outermost first", () => {
 test("codeName names codes, known or not", () => {
   expect(codeName(14)).toBe("Unavailable");
   expect(codeName(42)).toBe("code 42");
+});
+
+test("no refusal is what may not have reached the other side", () => {
+  for (const code of [Code.Unavailable, Code.DeadlineExceeded, Code.Cancelled])
+    expect(isRefusal(code)).toBe(false);
+  for (const code of [Code.NotFound, Code.Internal, Code.Unknown]) expect(isRefusal(code)).toBe(true);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isLocalHost, isLocalUrl } from "../../src/wire/index.js";
+import { isLocalHost, isLocalUrl, isSameSocket } from "../../src/wire/index.js";
 
 describe("what lies on this machine", () => {
   test.each(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost"])("the host %s", (host) => {
@@ -48,4 +48,21 @@ describe("what lies elsewhere, or anywhere", () => {
   ])("the address %j", (url) => {
     expect(isLocalUrl(url)).toBe(false);
   });
+});
+
+test.each([
+  ["unix:///run/nsm.sock", "unix:///run/nsm.sock", true],
+  ["unix:///run/nsm.sock", "unix:///run/other.sock", false],
+  ["tcp://localhost:5001", "tcp://127.0.0.1:5001", true],
+  ["tcp://[::1]:5001", "tcp://:5001", true],
+  ["tcp://127.0.0.2:5001", "tcp://0.0.0.0:5001", true],
+  ["tcp://:5001", "tcp://[::]:5001", true],
+  ["tcp://10.0.0.1:5001", "tcp://10.0.0.1:5001", true],
+  ["tcp://127.0.0.2:5001", "tcp://127.0.0.1:5001", false],
+  ["tcp://10.0.0.1:5001", "tcp://:5001", false],
+  ["tcp://localhost:5001", "tcp://localhost:5002", false],
+  ["tcp://localhost:0", "tcp://localhost:0", false],
+  ["tcp://localhost:5001", "unix:///run/nsm.sock", false],
+])("%s and %s lead to one socket: %s", (one, other, same) => {
+  expect([isSameSocket(one, other), isSameSocket(other, one)]).toEqual([same, same]);
 });

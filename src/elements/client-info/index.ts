@@ -16,24 +16,17 @@
  */
 import { connectionOf, patchConnection } from "../../api/index.js";
 import type { NetworkServiceElement } from "../../core/index.js";
+import { clientLabels, type Environment } from "../../wire/index.js";
 
 /** Where the labels come from. */
 export interface ClientInfoOptions {
   /** Default: `process.env`. */
-  readonly env?: { readonly [name: string]: string | undefined };
+  readonly env?: Environment | undefined;
 }
-
-const sources = [
-  ["nodeName", "NODE_NAME"],
-  ["podName", "POD_NAME"],
-  ["clusterName", "CLUSTER_NAME"],
-] as const;
 
 /** See the module's description. */
 export function clientInfo({ env = process.env }: ClientInfoOptions = {}): NetworkServiceElement {
-  const info = Object.fromEntries(
-    sources.flatMap(([label, variable]) => (env[variable] ? [[label, env[variable]]] : [])),
-  );
+  const info = clientLabels(env);
   return {
     name: "client-info",
     request(ctx, request, next) {

@@ -1,13 +1,8 @@
 import { firstValueFrom } from "rxjs";
 import { currentSegment, MonitorScopeSelector, PathSegment, type Connection } from "../../api/index.js";
-import { Code, codeOf, type Context, type Remote } from "../../core/index.js";
+import { codeOf, isRefusal, type Context, type Remote } from "../../core/index.js";
 
 const ANSWER_WITHIN_MS = 1_000;
-
-/** Whether a call that failed with this code may not have reached the next hop at all. */
-export function maySayUnreachable(code: Code): boolean {
-  return code === Code.Unavailable || code === Code.DeadlineExceeded || code === Code.Cancelled;
-}
 
 /**
  * Whether the next hop answers within a second. Subscribes to its monitor for this connection, because every monitor
@@ -22,6 +17,6 @@ export async function isReachable(ctx: Context, remote: Remote, connection: Conn
     );
     return true;
   } catch (error) {
-    return !maySayUnreachable(codeOf(error));
+    return isRefusal(codeOf(error));
   }
 }

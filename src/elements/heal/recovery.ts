@@ -4,6 +4,7 @@ import {
   Code,
   codeOf,
   explain,
+  isRefusal,
   log,
   sleep,
   type ConnectionEvents,
@@ -12,7 +13,7 @@ import {
 } from "../../core/index.js";
 import type { DownCause } from "../monitor/index.js";
 import type { HealBudget } from "./budget.js";
-import { isReachable, maySayUnreachable } from "./next-hop.js";
+import { isReachable } from "./next-hop.js";
 import { Patience } from "./patience.js";
 import { isAlive, type LivenessOptions, type Loss } from "./watch.js";
 
@@ -107,7 +108,7 @@ class Recovery {
   /** Whether a try that failed was the last one with this endpoint. */
   private async isEnough(code: Code): Promise<boolean> {
     if (this.letGo) return false;
-    if (maySayUnreachable(code)) await this.reaches();
+    if (!isRefusal(code)) await this.reaches();
     return this.isTimeToLetGo(code);
   }
 

@@ -37,8 +37,8 @@ import {
   type Connection,
 } from "../../api/index.js";
 import {
-  Code,
   codeOf,
+  isRefusal,
   ContextKey,
   log,
   peer,
@@ -48,7 +48,7 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 import { atEnd } from "../../core/until.js";
-import { parseToken } from "../../identity/index.js";
+import { subjectOf } from "../../identity/index.js";
 import { Following } from "./following.js";
 import { markRequest, requestMark, withDownReason } from "./marks.js";
 import { type MonitorHub } from "./hub.js";
@@ -152,7 +152,7 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
       try {
         response = await next.request(ctx.with(connectionUpdate, update), { ...request, connection: asked });
       } catch (error) {
-        if (!known?.following && isRefusal(ctx, error)) {
+        if (!known?.following && !ctx.signal.aborted && isRefusal(codeOf(error))) {
           change(asked.id, (own) => withDownReason({ ...own, state: State.DOWN }, "refused"));
         }
         known?.following?.requestEnds();
@@ -179,28 +179,12 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
   return { element, service };
 }
 
-/** Whether a failure is a clear no, and not the caller's own cancel or something that may pass. */
-function isRefusal(ctx: Context, error: unknown): boolean {
-  const code = codeOf(error);
-  return (
-    !ctx.signal.aborted &&
-    code !== Code.Unavailable &&
-    code !== Code.DeadlineExceeded &&
-    code !== Code.Cancelled
-  );
-}
-
 /** Who asked for a connection: the certificate of the caller says so, or else its token. */
 function ownerOf(ctx: Context, connection: Connection): string | undefined {
   const proved = ctx.get(peer)?.spiffeId;
   if (proved !== undefined) return proved;
-  const token = previousSegment(connection)?.token;
-  try {
-    return token ? parseToken(token).sub : undefined;
-  } catch {
-    // No token at all: only those without an identity of their own may see the connection.
-    return undefined;
-  }
+  // No token at all: only those without an identity of their own may see the connection.
+  return subjectOf(previousSegment(connection)?.token ?? "");
 }
 export { Following, type FollowingOptions } from "./following.js";
 export { monitorHub, type MonitorHub, type MonitorHubOptions } from "./hub.js";

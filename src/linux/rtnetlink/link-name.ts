@@ -1,19 +1,15 @@
+import { MAX_INTERFACE_NAME } from "../../api/index.js";
 import { Code, NsmError } from "../../core/index.js";
 
-/** The longest interface name Linux allows, in bytes. */
-export const longestLinkName = 15;
 const longestAlias = 255;
 
 /** The name back, or INVALID_ARGUMENT for one that Linux would refuse or understand otherwise (`%d`). */
 export function assertLinkName(name: string): string {
-  const length = Buffer.byteLength(name);
-  const usable = length > 0 && !/[/:%\s\x00-\x1f\x7f]/.test(name) && name !== "." && name !== "..";
-  if (usable && length <= longestLinkName) return name;
+  const isUsable = !/[/:%\s\x00-\x1f\x7f]/.test(name) && !["", ".", ".."].includes(name);
+  if (isUsable && Buffer.byteLength(name) <= MAX_INTERFACE_NAME) return name;
   throw new NsmError(
     Code.InvalidArgument,
-    usable
-      ? `interface name "${name}" has ${length} bytes, allowed are ${longestLinkName}`
-      : `"${name}" is no interface name: it must have 1 to ${longestLinkName} bytes without white space, "/", ":" and "%"`,
+    `"${name}" is no interface name: 1 to ${MAX_INTERFACE_NAME} bytes without white space, "/", ":" or "%" are allowed`,
   );
 }
 

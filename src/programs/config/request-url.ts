@@ -1,6 +1,6 @@
 import { Code, NsmError } from "../../core/index.js";
 import { assertLinkName } from "../../linux/index.js";
-import { Connection, MAX_INTERFACE_NAME, Mechanism, MechanismClass, Parameter } from "../../api/index.js";
+import { Connection, Mechanism, MechanismClass, Parameter } from "../../api/index.js";
 
 /** What a client asks for, as one URL says it. */
 export interface RequestedService {
@@ -33,11 +33,6 @@ export function requestUrl(text: string): RequestedService {
   const path = url.pathname.slice(1);
   if (path.includes("/")) throw refuse(`has the path "${path}" where one interface name belongs`);
   const name = decoded(path, refuse);
-  if (Buffer.byteLength(name) > MAX_INTERFACE_NAME) {
-    throw refuse(
-      `names the interface "${name}" of ${Buffer.byteLength(name)} bytes, ${MAX_INTERFACE_NAME} is the limit`,
-    );
-  }
   if (name !== "") assertName(name, refuse);
   const labels = Object.fromEntries(
     [...new Set(url.searchParams.keys())].map((key) => [key, url.searchParams.getAll(key).join(",")]),

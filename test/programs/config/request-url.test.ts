@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Code, codeOf } from "../../../src/core/index.js";
+import { Code, codeOf, explain } from "../../../src/core/index.js";
 import { requestUrl, requestUrls } from "../../../src/programs/config/request-url.js";
 
 describe("a requested service", () => {
@@ -33,17 +33,22 @@ describe("a requested service", () => {
     ["my-service", /is no URL/],
     ["kernel:///nsm-1", /names no service/],
     ["vxlan://s/i", /asks for the mechanism VXLAN/],
-    ["kernel://s/a-name-that-is-too-long", /"a-name-that-is-too-long" of 23 bytes, 15 is the limit/],
+    [
+      "kernel://s/a-name-that-is-too-long",
+      /names no usable interface.*"a-name-that-is-too-long" is no interface name: 1 to 15 bytes/,
+    ],
     ["kernel://s/%zz", /broken escape "%zz"/],
     ["kernel://s/a/b", /has the path "a\/b" where one interface name belongs/],
     ["kernel://s/b a d", /names no usable interface/],
   ])("refuses %s and says why", (text, why) => {
-    expect(() => requestUrl(text)).toThrow(why);
+    let error: unknown;
     try {
       requestUrl(text);
-    } catch (error) {
-      expect(codeOf(error)).toBe(Code.InvalidArgument);
-      expect((error as Error).message).toContain(text);
+    } catch (thrown) {
+      error = thrown;
     }
+    expect(explain(error)).toMatch(why);
+    expect(codeOf(error)).toBe(Code.InvalidArgument);
+    expect((error as Error).message).toContain(text);
   });
 });

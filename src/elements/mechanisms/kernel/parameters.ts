@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { MAX_INTERFACE_NAME, Parameter, type Connection, type Mechanism } from "../../../api/index.js";
-import { Code, NsmError } from "../../../core/index.js";
+import { assertLinkName } from "../../../linux/index.js";
 
 /** Where an interface goes and what it is called. */
 export interface KernelParameters {
@@ -18,28 +18,17 @@ export function kernelParameters({
   inodeUrl,
   interfaceName,
 }: KernelParameters): (mechanism: Mechanism, connection: Connection) => Mechanism {
-  if (interfaceName !== undefined) checkName(interfaceName);
+  if (interfaceName !== undefined) assertLinkName(interfaceName);
 
   return (mechanism, connection) => {
     const asked = mechanism.parameters[Parameter.name];
-    if (asked) checkName(asked);
+    if (asked) assertLinkName(asked);
     const name = asked || (interfaceName ?? nameFor(connection));
     return {
       ...mechanism,
       parameters: { ...mechanism.parameters, [Parameter.inodeUrl]: inodeUrl, [Parameter.name]: name },
     };
   };
-}
-
-function checkName(name: string): void {
-  // What the kernel refuses, and what tools would take for something else.
-  const fits =
-    name !== "" && Buffer.byteLength(name) <= MAX_INTERFACE_NAME && !/[\s/:%]|^\.{1,2}$/.test(name);
-  if (fits) return;
-  throw new NsmError(
-    Code.InvalidArgument,
-    `"${name}" is no interface name: 1 to ${MAX_INTERFACE_NAME} bytes without white space, "/", ":" or "%" are allowed`,
-  );
 }
 
 const SERVICE_PART = 10;

@@ -1,18 +1,7 @@
-import {
-  concat,
-  connect,
-  defer,
-  merge,
-  Subject,
-  switchMap,
-  take,
-  tap,
-  throwError,
-  toArray,
-  type Subscription,
-} from "rxjs";
-import { Code, NsmError, type Context, type Registry, type RegistryEntry } from "../../../core/index.js";
+import { connect, defer, merge, Subject, switchMap, take, tap, toArray, type Subscription } from "rxjs";
+import type { Context, Registry, RegistryEntry } from "../../../core/index.js";
 import { EntryIndex } from "../../entry-index.js";
+import { unending } from "../../unending.js";
 import type { EntryChoices, RegistryKind, WatchableQuery } from "../../kinds.js";
 
 /** What a group calls while it follows the registry. */
@@ -78,7 +67,7 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
    */
   follow(ctx: Context, registry: Registry<E, Q, F>, { reported, changed, broke }: Follower): void {
     const { kind, like } = this;
-    const watch = concat(registry.find(ctx, kind.query(like, true)), throwError(ended)).pipe(
+    const watch = unending(registry.find(ctx, kind.query(like, true))).pipe(
       tap((found) => {
         const entry = kind.entry(found);
         if (!entry) return;
@@ -126,8 +115,4 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
     this.live = true;
     this.wasLive = true;
   }
-}
-
-function ended(): NsmError {
-  return new NsmError(Code.Unavailable, "the registry ended the watch");
 }

@@ -16,13 +16,12 @@
  * @packageDocumentation
  */
 import type { ChainElement, EndpointRegistry } from "../../../core/index.js";
-
-const LABELS = { NODE_NAME: "nodeName", POD_NAME: "podName", CLUSTER_NAME: "clusterName" };
+import { clientLabels, type Environment } from "../../../wire/index.js";
 
 /** Where the names come from. */
 export interface ClientInfoOptions {
   /** Read at every Register. Default: `process.env`. */
-  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly env?: Environment | undefined;
 }
 
 /** See the module's description. */
@@ -30,11 +29,7 @@ export function clientInfo({ env = process.env }: ClientInfoOptions = {}): Chain
   return {
     name: "client-info",
     register(ctx, endpoint, next) {
-      const own: Record<string, string> = {};
-      for (const [variable, label] of Object.entries(LABELS)) {
-        const value = env[variable];
-        if (value !== undefined && value !== "") own[label] = value;
-      }
+      const own = clientLabels(env);
       const networkServiceLabels = Object.fromEntries(
         Object.entries(endpoint.networkServiceLabels).map(([service, theirs]) => [
           service,

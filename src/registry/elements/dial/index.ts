@@ -15,7 +15,7 @@
  *
  * @packageDocumentation
  */
-import { concat, defer, throwError, type Observable } from "rxjs";
+import { defer, type Observable } from "rxjs";
 import {
   Code,
   NsmError,
@@ -30,6 +30,7 @@ import {
   type RegistryElement,
 } from "../../../core/index.js";
 import type { WatchableQuery } from "../../kinds.js";
+import { unending } from "../../unending.js";
 
 /** Where to. */
 export interface DialOptions {
@@ -67,12 +68,8 @@ function dial<E, Q extends WatchableQuery, F>(
     find: (ctx, query) =>
       defer((): Observable<F> => {
         const found = target(ctx).find(ctx, query);
-        return query.watch ? concat(found, throwError(watchEnded)) : found;
+        return query.watch ? unending(found) : found;
       }),
     unregister: async (ctx, entry) => target(ctx).unregister(ctx, entry),
   };
-}
-
-function watchEnded(): NsmError {
-  return new NsmError(Code.Unavailable, "the registry ended the watch");
 }

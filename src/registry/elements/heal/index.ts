@@ -28,7 +28,6 @@
 import {
   catchError,
   count,
-  endWith,
   filter,
   firstValueFrom,
   map,
@@ -58,6 +57,7 @@ import { Background } from "./background.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds.js";
 import { persist } from "../../persist.js";
 import { delayed } from "../../delayed.js";
+import { unending } from "../../unending.js";
 import { ESTABLISHED_MS, steadyWatch } from "../../steady-watch.js";
 
 /** What heal watches and for how long. */
@@ -91,12 +91,11 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
   function lost(ctx: Context, name: string, registry: Registry<E, Q, F>): Promise<string | undefined> {
     const like = { name } as Partial<E>;
     const shown = new Subject<void>();
-    const stream = registry.find(ctx, kind.query(like, true)).pipe(
+    const stream = unending(registry.find(ctx, kind.query(like, true))).pipe(
       filter((found) => kind.entry(found)?.name === name),
       tap(() => shown.next()),
       filter(kind.isDeleted),
       map(() => "it was deleted"),
-      endWith("the registry ended the watch"),
     );
     // A watch that does not show it is too late: it was deleted before.
     const comparison = delayed(ctx, ESTABLISHED_MS).pipe(
