@@ -37,7 +37,15 @@ export { mechanismsServer } from "./elements/mechanisms/index.js";
 export { kernelClient, kernelServer } from "./elements/mechanisms/kernel/index.js";
 
 // A client
-export { client, type Client, type ClientOptions } from "./chains/client/index.js";
+export {
+  client,
+  connectService,
+  type Client,
+  type ClientOptions,
+  type ConnectServiceOptions,
+  type ServiceConnection,
+  type ServiceEvent,
+} from "./chains/client/index.js";
 
 // Who a process is, and how it reaches others
 export { fileIdentity, insecureIdentity, type Identity } from "./identity/index.js";

@@ -162,16 +162,17 @@ export function debugState(elements: Holders): DebugState {
   return flatten(elements as Elements<object>).reduce<DebugState>((state, element) => {
     const own = element.debugState ? withoutZeros(element.debugState()) : {};
     const nested = (element.nested ?? []).map((chain) => debugState(chain));
-    const all = nested.reduce(sum, own);
-    return Object.keys(all).length > 0 ? sum(state, { [element.name]: all }) : state;
+    const all = nested.reduce(sumDebugStates, own);
+    return Object.keys(all).length > 0 ? sumDebugStates(state, { [element.name]: all }) : state;
   }, {});
 }
 
-function sum(a: DebugState, b: DebugState): DebugState {
+/** What two chains hold together. */
+export function sumDebugStates(a: DebugState, b: DebugState): DebugState {
   const added = Object.entries(b).map(([name, value]): [string, number | DebugState] => {
     const other = a[name];
     if (typeof value === "number") return [name, value + (typeof other === "number" ? other : 0)];
-    return [name, sum(typeof other === "object" ? other : {}, value)];
+    return [name, sumDebugStates(typeof other === "object" ? other : {}, value)];
   });
   return { ...a, ...Object.fromEntries(added) };
 }

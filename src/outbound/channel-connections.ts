@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { CallCredentials, ChannelCredentials, type Metadata } from "@grpc/grpc-js";
 import { transportConnection, type Peer, type TransportConnection } from "../core/index.js";
 import type { OnPeer } from "../identity/index.js";
@@ -23,6 +24,8 @@ export type ChannelSocket = Socket | AttachableSocket;
 export interface ConnectionsOptions {
   /** Unix sockets pass descriptors, as far as that is possible here. */
   readonly attachable: boolean;
+  /** They do not keep the process alive, whatever calls are under way. */
+  readonly background: boolean;
   /** The address, for people. */
   readonly url: string;
   /** Credentials for one connection. */
@@ -57,7 +60,7 @@ export class ChannelConnections extends ChannelCredentials {
 
   /** For one address of the channel's target; grpc-js keeps one connection to it, and makes a new one when it broke. */
   override _createSecureConnector(...args: ConnectorArguments): SecureConnector {
-    const { url, attachable, credentials, onSocket, onPeer } = this.options;
+    const { url, attachable, background, credentials, onSocket, onPeer } = this.options;
     const newest = new NewestConnection();
     return {
       connect: async (socket) => {
@@ -70,6 +73,7 @@ export class ChannelConnections extends ChannelCredentials {
         });
         const connected = await own._createSecureConnector(...args).connect(stream as Socket);
         newest.connection = { peer };
+        if (background) neverHoldProcess(stream, connected.socket);
         return connected;
       },
       waitForReady: async () => {},
@@ -136,4 +140,13 @@ function transportOf(socket: Socket, passesDescriptors: boolean): [ChannelSocket
   socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
   const address = `${remoteAddress}:${remotePort}`;
   return [socket, transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress) })];
+}
+
+/** HTTP/2 calls ref() on the socket of a session when a call begins on it. */
+function neverHoldProcess(...sockets: readonly (ChannelSocket | Duplex)[]): void {
+  for (const socket of sockets) {
+    if (!("unref" in socket)) continue;
+    socket.unref();
+    socket.ref = () => socket;
+  }
 }

@@ -39,6 +39,8 @@ export interface ChannelSettings {
   readonly handshakeTimeoutMs: number;
   /** Its calls may have attachments. */
   readonly attachable: boolean;
+  /** Its calls do not keep the process alive. */
+  readonly background: boolean;
 }
 
 /** Anything under way on a channel. */
@@ -66,10 +68,11 @@ export class PooledChannel {
     private readonly settings: ChannelSettings,
     private readonly onIdle: () => void,
   ) {
-    const { url, target, identity, clock, attachable } = settings;
+    const { url, target, identity, clock, attachable, background } = settings;
     const connections = new ChannelConnections({
       url,
       attachable,
+      background,
       credentials: (onPeer) => identity.channelCredentials(onPeer, (failure) => (this.lastFailure = failure)),
       onSocket: (socket) => this.watch(socket),
       onPeer: (certificate) => {
@@ -205,7 +208,7 @@ export class PooledChannel {
   private holdProcess(): void {
     for (const socket of this.sockets) {
       if (!(socket instanceof AttachableSocket)) continue;
-      if (this.calls.size > 0) socket.ref();
+      if (this.calls.size > 0 && !this.settings.background) socket.ref();
       else socket.unref();
     }
   }

@@ -8,9 +8,11 @@ import { targetOf } from "../wire/target.js";
 /** Who calls, and by which clock connections age. */
 export interface GrpcRemotesOptions {
   readonly identity: Identity;
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** How long a peer may take for the TLS and HTTP/2 handshake, in milliseconds. Default: 20,000. */
-  readonly handshakeTimeoutMs?: number;
+  readonly handshakeTimeoutMs?: number | undefined;
+  /** Whether the process may end although calls and streams are under way. Default: false. */
+  readonly background?: boolean | undefined;
 }
 
 const DEFAULT_HANDSHAKE_TIMEOUT_MS = 20_000;
@@ -43,7 +45,13 @@ export interface GrpcRemotes extends HealthRemotes {
  * remotes.close();
  */
 export function grpcRemotes(options: GrpcRemotesOptions): GrpcRemotes {
-  const { identity, clock = systemClock, handshakeTimeoutMs = DEFAULT_HANDSHAKE_TIMEOUT_MS } = options;
+  const { identity, clock: time = systemClock, background = false } = options;
+  const { handshakeTimeoutMs = DEFAULT_HANDSHAKE_TIMEOUT_MS } = options;
+  // No wait of a connection keeps the process alive; a call does.
+  const clock: Clock = {
+    now: () => time.now(),
+    after: (ms, work) => time.after(ms, work, { background: true }),
+  };
   const life = new AbortController();
   const remotes = new Map<string, HealthRemote>();
   const pools = new Set<ChannelPool>();
@@ -52,7 +60,7 @@ export function grpcRemotes(options: GrpcRemotesOptions): GrpcRemotes {
   const newRemote = (url: string, target: string): HealthRemote => {
     const newPool = (attachable: boolean): ChannelPool => {
       const pool: ChannelPool = new ChannelPool(
-        { url, target, identity, clock, handshakeTimeoutMs, attachable },
+        { url, target, identity, clock, handshakeTimeoutMs, attachable, background },
         {
           until: life.signal,
           onUsed() {

@@ -4,7 +4,7 @@ import { serveEndpoint } from "../chains/endpoint/index.js";
 import type { Elements, NetworkService } from "../core/index.js";
 import { groupIpam } from "../elements/ipam/group/index.js";
 import { mechanismsServer } from "../elements/mechanisms/index.js";
-import { kernelServer } from "../elements/mechanisms/kernel/index.js";
+import { kernelServer, namespaceUrl } from "../elements/mechanisms/kernel/index.js";
 import {
   commonOptions,
   connectToOption,
@@ -14,7 +14,6 @@ import {
   type CommonConfig,
 } from "./config/options.js";
 import { badConfiguration, bool, oneOf, repeatable, repeatableGroups } from "./config/values.js";
-import { namespaceUrl } from "./config/namespace-url.js";
 import { ownSocket, ownSocketPattern } from "./runtime/own-socket.js";
 import type { Program, Running } from "./runtime/program.js";
 import { openNetns } from "./runtime/checks.js";

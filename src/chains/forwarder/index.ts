@@ -56,7 +56,7 @@ export function forwarderElements(options: ForwarderOptions): Elements<NetworkSe
   const { name, networkServices, endpoints, remotes, until, trace } = options;
   const { mechanisms = controlPlaneMechanisms() } = options;
   const elements = [mechanismTranslation(), mechanisms.client];
-  const onward = client({ name, remotes, until, refresh: false, heal: false, elements }, trace);
+  const onward = client({ name, remotes, until, refresh: false, heal: false, elements, trace });
   return [
     discover({ networkServices, endpoints }),
     roundRobin(),

@@ -66,7 +66,7 @@ export interface Nsmgr extends Endpoint {
 export function nsmgr(options: NsmgrOptions): Nsmgr {
   const { name, url, registryUrl, remotes, tokens, until, forwarderService = "forwarder", trace } = options;
   const registries = nsmgrRegistryChain({ url, registryUrl, remotes, tokens, until, trace });
-  const onward = client({ name, remotes, until, refresh: false, heal: false }, trace);
+  const onward = client({ name, remotes, until, refresh: false, heal: false, trace });
   const manager = endpoint({
     name,
     tokens,

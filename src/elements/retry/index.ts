@@ -3,14 +3,11 @@
  * every try runs through all of its elements.
  *
  * @example
- * import { chain } from "nsm-sdk";
- * import { clientElements } from "nsm-sdk/chains/client";
+ * import { client } from "nsm-sdk";
  * import { retry } from "nsm-sdk/elements/retry";
  *
- * const client = retry(chain(clientElements({ name, url: connectTo, remotes, until })), {
- *   intervalMs: 200,
- *   tryTimeoutMs: 15_000,
- * });
+ * const { networkService } = client({ name, url: connectTo, remotes, until });
+ * const patient = retry(networkService, { intervalMs: 200, tryTimeoutMs: 15_000 });
  *
  * @packageDocumentation
  */
@@ -31,12 +28,12 @@ import {
 /** Pauses between tries, and the time for one try. */
 export interface RetryOptions {
   /** The first wait in milliseconds, shortened at random by up to half. Default: 200. */
-  readonly intervalMs?: number;
+  readonly intervalMs?: number | undefined;
   /** The longest wait, in milliseconds. Waits double until then. Default: 2,000. */
-  readonly maxIntervalMs?: number;
+  readonly maxIntervalMs?: number | undefined;
   /** How long one try may take, in milliseconds. Default: 15,000. */
-  readonly tryTimeoutMs?: number;
-  readonly random?: () => number;
+  readonly tryTimeoutMs?: number | undefined;
+  readonly random?: (() => number) | undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { Code, NsmError } from "../../core/index.js";
 import { assertLinkName } from "../../linux/index.js";
-import { Connection, Mechanism, MechanismClass, Parameter } from "../../api/index.js";
+import { Mechanism, MechanismClass, Parameter } from "../../api/index.js";
 
 /** What a client asks for, as one URL says it. */
 export interface RequestedService {
@@ -86,9 +86,4 @@ function decoded(text: string, refuse: (why: string) => NsmError): string {
   } catch (cause) {
     throw new NsmError(Code.InvalidArgument, refuse(`has the broken escape "${text}"`).message, { cause });
   }
-}
-
-/** The connection to ask for. */
-export function requestedConnection(id: string, { networkService, labels }: RequestedService): Connection {
-  return Connection.create({ id, networkService, labels });
 }

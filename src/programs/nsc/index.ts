@@ -1,10 +1,6 @@
 import { Option } from "commander";
-import { client } from "../../chains/client/index.js";
-import { Context, logger as loggerKey } from "../../core/index.js";
-import { connectionLog } from "../../elements/connection-log/index.js";
-import { clientInfo } from "../../elements/client-info/index.js";
-import { kernelLiveness } from "../../elements/heal/index.js";
-import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
+import { connectService } from "../../chains/client/index.js";
+import { HealBudget, kernelLiveness } from "../../elements/heal/index.js";
 import { grpcServer } from "../../inbound/index.js";
 import {
   commonOptions,
@@ -13,16 +9,14 @@ import {
   netnsOption,
   type CommonConfig,
 } from "../config/options.js";
-import { namespaceUrl } from "../config/namespace-url.js";
 import { requestUrls, type RequestedService } from "../config/request-url.js";
 import { badConfiguration, bool, checked, positiveDuration, repeatable } from "../config/values.js";
+import { sumDebugStates } from "../../core/element.js";
 import type { Program } from "../runtime/program.js";
 import { assertCapabilities, isOwnNamespace, openNetns } from "../runtime/checks.js";
 import { neighborAnswers } from "../runtime/neighbor.js";
 import { Tokens } from "../runtime/tokens.js";
-import { endpointWatch } from "./endpoint-watch.js";
-import { EventReporter } from "./events.js";
-import { keepConnected } from "./keep-connected.js";
+import { eventLine } from "./event-line.js";
 
 interface NscConfig extends CommonConfig {
   readonly connectTo: string;
@@ -75,18 +69,9 @@ export const nscProgram: Program<NscConfig> = {
     if (requests.length === 0) {
       throw badConfiguration("--request was not given: name at least one kernel://SERVICE/INTERFACE");
     }
-    const remotes = app.resolve(Tokens.remotes);
     const until = app.resolve(Tokens.until);
     const clock = app.resolve(Tokens.clock);
     const logger = app.resolve(Tokens.logger);
-    const ctx = Context.background({ signal: until, clock }).with(loggerKey, logger);
-    const reporter = new EventReporter((line) => process.stdout.write(line));
-    const wakes = new Map(
-      requests.map(({ networkService }) => [
-        networkService,
-        endpointWatch(ctx, remotes.to(config.connectTo).endpoints, networkService),
-      ]),
-    );
     // Opened at the start, so that a wrong --netns is told at once.
     const namespace = config.controlPlaneOnly ? undefined : openNetns(config.netns);
     if (namespace && config.livenessCheck && !isOwnNamespace(namespace))
@@ -100,27 +85,6 @@ export const nscProgram: Program<NscConfig> = {
             onceAnswered: true,
           }
         : undefined;
-    const nsc = client(
-      {
-        name: config.name,
-        url: config.connectTo,
-        remotes,
-        until,
-        elements: [
-          reporter.element(),
-          connectionLog(),
-          clientInfo(),
-          app.resolve(Tokens.extraElements),
-          kernelClient({ inodeUrl: namespaceUrl(config.netns) }),
-        ],
-        heal: {
-          ...(liveness && { liveness }),
-          wake: ({ networkService }) => wakes.get(networkService)!,
-          onHealing: (connection, _loss, cause) => reporter.lost(connection, cause),
-        },
-      },
-      app.resolve(Tokens.trace),
-    );
     const health = config.listenOn
       ? await grpcServer({
           identity: app.resolve(Tokens.identity),
@@ -131,22 +95,32 @@ export const nscProgram: Program<NscConfig> = {
           limits: app.resolve(Tokens.limits),
         })
       : undefined;
-    const watches = [...wakes.values()].map((watch) => watch.subscribe());
-
-    // Clients of one name do not meet in one connection, and one that is restarted finds what it had.
-    const connections = requests.map((requested, i) =>
-      keepConnected(ctx, {
-        networkService: nsc.networkService,
-        logger,
-        reporter,
+    const budget = new HealBudget();
+    const connections = requests.map(({ networkService, labels, mechanism }, i) =>
+      connectService({
+        name: config.name,
+        // Clients of one name do not meet in one connection, and one that is restarted finds what it had.
         id: `${config.name}-${namespace?.inode ?? process.pid}-${i}`,
-        requested,
+        service: networkService,
+        labels,
+        mechanism,
+        netns: config.netns,
+        connectTo: config.connectTo,
+        identity: app.resolve(Tokens.identity),
+        remotes: app.resolve(Tokens.remotes),
+        elements: app.resolve(Tokens.extraElements),
+        heal: { budget, liveness },
         tryTimeoutMs: config.requestTimeout,
+        until,
+        clock,
+        logger,
+        trace: app.resolve(Tokens.trace),
       }),
     );
+    for (const { events } of connections) events.subscribe((event) => process.stdout.write(eventLine(event)));
     return {
       listenOn: health?.listenOn ?? [],
-      debugState: () => nsc.debugState(),
+      debugState: () => connections.map((connection) => connection.debugState()).reduce(sumDebugStates, {}),
       able: neighborAnswers(app, {
         what: "the manager",
         url: config.connectTo,
@@ -154,8 +128,8 @@ export const nscProgram: Program<NscConfig> = {
       }),
       failed: Promise.all(connections.map(({ established }) => established)).then(() => {}),
       async stop() {
-        await Promise.all(connections.map((connection) => connection.close()));
-        watches.forEach((watch) => watch.unsubscribe());
+        // A Close that failed was printed; the program ends all the same.
+        await Promise.allSettled(connections.map((connection) => connection.close()));
         await health?.close();
         namespace?.close();
       },

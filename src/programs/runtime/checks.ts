@@ -2,8 +2,8 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Code, NsmError } from "../../core/index.js";
 import { makeDirectory } from "../../files/index.js";
+import { namespaceUrl } from "../../elements/mechanisms/kernel/index.js";
 import { currentNamespace, lockDirectory, openNamespace, type NetworkNamespace } from "../../linux/index.js";
-import { namespaceUrl } from "../config/namespace-url.js";
 import { withFlag } from "../config/values.js";
 
 /** More than one file of the state directory needs. */

@@ -39,6 +39,8 @@ export async function runProgram<C extends CommonConfig>(
   signals.onUnwritable((error) => {
     logger.warn({ error: explain(error) }, "stdout cannot be written; a line for it is lost");
   });
+  // Connections, streams and the timers of a client do not keep a process alive.
+  const hold = setInterval(() => {}, 2 ** 31 - 1);
   let starting = true;
   // What a program waits for while it starts is given up; one that has started stops in order.
   const giveUp = (): void => {
@@ -67,6 +69,7 @@ export async function runProgram<C extends CommonConfig>(
     logger.trace({ err: error }, "this is where it came from");
     return error instanceof ConfigurationError ? BAD_CONFIGURATION : FAILED;
   } finally {
+    clearInterval(hold);
     life.abort();
   }
 }

@@ -232,7 +232,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
       const life = beginLife(name, transport);
       const { until, remotes } = life;
       const ctx = Context.background({ signal: until, clock: life.clock });
-      const nsc = client({ ...more, name, url: manager.url, remotes, until }, trace);
+      const nsc = client({ ...more, name, url: manager.url, remotes, until, trace });
       const self: MeshClient = {
         name,
         request: (networkService, connection = {}) =>

@@ -6,7 +6,7 @@ import {
   type NetworkServiceEndpointResponse,
 } from "../../../src/api/index.js";
 import { Code, Context, NsmError, type EndpointRegistry } from "../../../src/core/index.js";
-import { endpointWatch } from "../../../src/programs/nsc/endpoint-watch.js";
+import { endpointWatch } from "../../../src/chains/client/endpoint-watch.js";
 import { virtualClock, type VirtualClock } from "../../../src/testing/index.js";
 
 /** A manager's registry that can be away. */

@@ -1,0 +1,272 @@
+import { randomUUID } from "node:crypto";
+import type { Observable } from "rxjs";
+import {
+  Connection,
+  Mechanism,
+  MechanismClass,
+  MechanismType,
+  NetworkServiceRequest,
+  Parameter,
+  pathOf,
+  type PathSegment,
+} from "../../api/index.js";
+import {
+  Code,
+  codeOf,
+  Context,
+  explain,
+  isRetryable,
+  logger as loggerKey,
+  NsmError,
+  silent,
+  systemClock,
+  type Clock,
+  type DebugState,
+  type Elements,
+  type Logger,
+  type NetworkService,
+  type Remotes,
+  type TraceHook,
+} from "../../core/index.js";
+import { atEnd } from "../../core/until.js";
+import { clientInfo } from "../../elements/client-info/index.js";
+import { connectionLog } from "../../elements/connection-log/index.js";
+import type { HealOptions } from "../../elements/heal/index.js";
+import { kernelClient, namespaceUrl } from "../../elements/mechanisms/kernel/index.js";
+import { retry } from "../../elements/retry/index.js";
+import type { Identity } from "../../identity/index.js";
+import { grpcRemotes } from "../../outbound/index.js";
+import { Waiting } from "../../registry/waiting.js";
+import { client } from "./client.js";
+import { endpointWatch } from "./endpoint-watch.js";
+import { backgroundClock, holdProcess } from "./process-life.js";
+import { ServiceEvents, withoutTokens, type ServiceEvent } from "./service-events.js";
+
+/** Which service to connect to, as whom, and how. */
+export interface ConnectServiceOptions {
+  /** The name of this process in the path. */
+  readonly name: string;
+  /** The network service: `firewall`, or `firewall@example.org` in another domain. */
+  readonly service: string;
+  /** The manager of this node: `unix:///var/lib/networkservicemesh/nsm.io.sock`, `tcp://127.0.0.1:5001`. */
+  readonly connectTo: string;
+  readonly identity: Identity;
+  /**
+   * The connection's id, unique among the connections of `name`. A process that passes the same id after a restart
+   * takes over its connection. Default: random.
+   */
+  readonly id?: string | undefined;
+  /** Labels that the service's matches choose the endpoint by. Default: none. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Name of the kernel interface. Default: made from the service's name. */
+  readonly interfaceName?: string | undefined;
+  /** Path of the network namespace that the interface goes to, `/run/netns/blue`. Default: that of this process. */
+  readonly netns?: string | undefined;
+  /** The mechanism to request. One that is not KERNEL needs its own client in `elements`. Default: KERNEL. */
+  readonly mechanism?: Mechanism | undefined;
+  /** Elements of your own, in front of the mechanism. Default: none. */
+  readonly elements?: Elements<NetworkService> | undefined;
+  /** How to heal: `liveness` checks the data plane too. `false` never heals. Default: by the control plane. */
+  readonly heal?: Partial<Omit<HealOptions, "until">> | false | undefined;
+  /** How long one try may take, in milliseconds. Default: 15,000. */
+  readonly tryTimeoutMs?: number | undefined;
+  /** Paths to other processes. They are not closed. Default: gRPC under `identity`. */
+  readonly remotes?: Remotes | undefined;
+  /** The program's life. When it ends, everything ends without a Close on the wire; the connection expires. */
+  readonly until?: AbortSignal | undefined;
+  readonly clock?: Clock | undefined;
+  readonly logger?: Logger | undefined;
+  readonly trace?: TraceHook | undefined;
+}
+
+/** A connection that is established, refreshed and healed until it is closed. */
+export interface ServiceConnection {
+  readonly id: string;
+  /** What happens to it. A late subscriber gets the last event first. Completes when nothing follows; never fails. */
+  readonly events: Observable<ServiceEvent>;
+  /** Resolves when it is usable for the first time. Rejects when it never will be. */
+  readonly established: Promise<Connection>;
+  /** Resolves when it is over, for whatever reason. Never rejects. */
+  readonly closed: Promise<void>;
+  /** The connection as the last successful Request answered it; undefined before `established` and after `closed`. */
+  readonly connection: Connection | undefined;
+  /** The hops of `connection`, this process first, without their tokens. */
+  readonly path: readonly PathSegment[];
+  /** Resources currently held, for tests and diagnostics. */
+  debugState(): DebugState;
+  /**
+   * Closes the connection on the wire and ends everything that connectService() made. Before `established` it cancels
+   * the Request. Repeated calls return the same promise.
+   *
+   * @throws NsmError what the Close failed with. Everything has ended then too, and the connection expires.
+   */
+  close(): Promise<void>;
+}
+
+/** How long a Close is tried: a hop may be restarting. */
+const CLOSE_WITHIN_MS = 5_000;
+
+/**
+ * Connects to a network service: requests the connection until it is established, then refreshes it and heals it
+ * until `close()`. What no repetition can correct (NOT_FOUND excepted: the service may come) ends it: `established`
+ * rejects.
+ *
+ * An established connection does not keep the Node process alive; a Request that was not answered yet and `close()` do.
+ *
+ * @example
+ * import { connectService, fileIdentity } from "nsm-sdk";
+ *
+ * const identity = await fileIdentity("/run/identity");
+ * const firewall = connectService({
+ *   name: "nsc-0",
+ *   service: "firewall",
+ *   connectTo: "unix:///var/lib/networkservicemesh/nsm.io.sock",
+ *   identity,
+ *   interfaceName: "nsm-1",
+ * });
+ * firewall.events.subscribe((event) => {
+ *   if (event.type === "failed") console.error(event.error.message);
+ *   else console.log(event.type, firewall.path.map(({ name }) => name).join(" -> "));
+ * });
+ * const { context } = await firewall.established;
+ * console.log(context?.ipContext?.srcIpAddrs);
+ * process.once("SIGTERM", () => void firewall.close().finally(() => identity.close()));
+ */
+export function connectService(options: ConnectServiceOptions): ServiceConnection {
+  const { name, service, connectTo, identity, clock = systemClock, logger = silent } = options;
+  const id = options.id ?? `${name}-${randomUUID()}`;
+  const requested = Connection.create({ id, networkService: service, labels: { ...options.labels } });
+  const life = new AbortController();
+  const own = options.remotes ? undefined : grpcRemotes({ identity, clock, background: true });
+  const remotes = options.remotes ?? own!;
+  const ctx = Context.background({ signal: life.signal, clock: backgroundClock(clock) }).with(
+    loggerKey,
+    logger,
+  );
+  const report = new ServiceEvents(requested);
+  const wake = endpointWatch(ctx, remotes.to(connectTo).endpoints, service);
+  const chain = client({
+    name,
+    url: connectTo,
+    remotes,
+    until: life.signal,
+    trace: options.trace,
+    elements: [
+      report.element(),
+      connectionLog(),
+      clientInfo(),
+      options.elements ?? [],
+      wantsKernel(options) ? kernelClient({ inodeUrl: namespaceUrl(options.netns) }) : [],
+    ],
+    heal: options.heal !== false && {
+      wake: () => wake,
+      ...options.heal,
+      onHealing(connection, loss, cause) {
+        report.lost(connection, loss, cause);
+        if (options.heal) options.heal.onHealing?.(connection, loss, cause);
+      },
+    },
+  });
+  const watch = wake.subscribe();
+  const waiting = new Waiting({ what: `connection ${id} to ${service}`, clock: ctx.clock, logger });
+  const canceled = new AbortController();
+  const networkService = retry(
+    reportFailures(chain.networkService, (error) => {
+      if (canceled.signal.aborted || life.signal.aborted) return;
+      report.failed(error, isRetryable(codeOf(error)));
+      waiting.failed(error);
+    }),
+    { tryTimeoutMs: options.tryTimeoutMs },
+  );
+
+  let over!: () => void;
+  const closed = new Promise<void>((resolve) => (over = resolve));
+  let forget = (): void => {};
+  const end = (reason?: unknown): void => {
+    if (life.signal.aborted) return;
+    forget();
+    life.abort(reason);
+    waiting.stop();
+    watch.unsubscribe();
+    own?.close();
+    report.end();
+    over();
+  };
+
+  const request = NetworkServiceRequest.create({
+    connection: requested,
+    mechanismPreferences: [preference(options)],
+  });
+  const established = holdProcess(ctx.withSignal(canceled.signal, (c) => networkService.request(c, request)));
+  // A caller may follow the events only.
+  established.then(() => waiting.stop(), end);
+  if (options.until) forget = atEnd(options.until, () => end(options.until!.reason));
+
+  const closeOnce = async (): Promise<void> => {
+    canceled.abort(new NsmError(Code.Cancelled, `connection ${id} is being closed`));
+    try {
+      const first = await established.catch(() => undefined);
+      if (!first || life.signal.aborted) return;
+      const connection = report.connection ?? first;
+      // What a dead endpoint held is gone with it, and the hops before it forget the connection at the first try.
+      const endpointLost = report.hasLostEndpoint;
+      const closer = endpointLost ? chain.networkService : networkService;
+      await ctx
+        .detached((c) => closer.close(c, connection), CLOSE_WITHIN_MS)
+        .catch((error: unknown) => {
+          if (!endpointLost || !isRetryable(codeOf(error))) throw error;
+          const text = "closed without the endpoint, which had been lost";
+          logger.warn({ connection: id, error: explain(error) }, text);
+        });
+      report.closed();
+    } catch (error) {
+      report.failed(error, false);
+      throw error;
+    } finally {
+      end();
+    }
+  };
+  let closing: Promise<void> | undefined;
+
+  return {
+    id,
+    events: report.subject.asObservable(),
+    established,
+    closed,
+    get connection() {
+      return report.connection;
+    },
+    get path() {
+      return report.connection ? pathOf(withoutTokens(report.connection)).pathSegments : [];
+    },
+    debugState: () => ({ ...chain.debugState(), ...own?.debugState() }),
+    close: () => (closing ??= holdProcess(closeOnce())),
+  };
+}
+
+function wantsKernel({ mechanism }: ConnectServiceOptions): boolean {
+  return mechanism === undefined || mechanism.type === MechanismType.Kernel;
+}
+
+function preference({ mechanism, interfaceName }: ConnectServiceOptions): Mechanism {
+  if (mechanism) return mechanism;
+  return Mechanism.create({
+    cls: MechanismClass.Local,
+    type: MechanismType.Kernel,
+    parameters: interfaceName === undefined ? {} : { [Parameter.name]: interfaceName },
+  });
+}
+
+function reportFailures(service: NetworkService, onFailure: (error: unknown) => void): NetworkService {
+  return {
+    async request(ctx, request) {
+      try {
+        return await service.request(ctx, request);
+      } catch (error) {
+        onFailure(error);
+        throw error;
+      }
+    },
+    close: (ctx, connection) => service.close(ctx, connection),
+  };
+}
