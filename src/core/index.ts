@@ -47,6 +47,7 @@ export { remoteUrl, type Remote, type Remotes } from "./remote.js";
 export { liveConnections, LiveConnections, type RequestedAgain } from "./live-connections.js";
 export { log, logger, silent, type Logger } from "./logger.js";
 export { peer, type Peer, type Token } from "./peer.js";
+export { gaveUp, repeat, repeatCall, type RepeatCallOptions, type RepeatOptions } from "./repeat.js";
 export { readText } from "./read-text.js";
 export { replaceable, type Replaceable } from "./replaceable.js";
 export {

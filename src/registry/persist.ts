@@ -1,4 +1,4 @@
-import { log, sleep, type Context, type EventOutcome } from "../core/index.js";
+import { log, repeat, type Context, type EventOutcome } from "../core/index.js";
 
 /** How an event is repeated. */
 export interface PersistOptions {
@@ -16,13 +16,10 @@ export async function persist(
   event: () => Promise<EventOutcome>,
   { ctx, signal, pause, what }: PersistOptions,
 ): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await event();
-      return;
-    } catch (error) {
-      log(ctx).warn({ err: error }, `${what} failed; it will be tried again`);
-    }
-    await sleep(ctx.clock, pause(), signal);
-  }
+  await repeat(event, {
+    clock: ctx.clock,
+    signal,
+    nextWait: pause,
+    onFailure: (error) => log(ctx).warn({ err: error }, `${what} failed; it will be tried again`),
+  });
 }

@@ -30,7 +30,7 @@ import {
   connectionEvents,
   explain,
   log,
-  sleep,
+  repeat,
   TimerSlot,
   type ConnectionEvents,
   type Context,
@@ -94,19 +94,17 @@ async function retried(
   random: () => number,
   signal: AbortSignal,
 ): Promise<void> {
-  const nextWait = backoff({ ...RETRY, random });
   let tries = 0;
-  while (!signal.aborted) {
-    try {
-      await events.request({ signal, cause: "refresh" });
-      return;
-    } catch (error) {
+  const jittered = backoff({ ...RETRY, random });
+  await repeat(() => events.request({ signal, cause: "refresh" }), {
+    clock: ctx.clock,
+    signal,
+    nextWait: () => Math.round(jittered()),
+    onFailure(error, waitMs) {
       if (signal.aborted) return;
-      const waitMs = Math.round(nextWait());
       // One line says it: what a refresh needs may be away for an hour.
       const level = tries++ === 0 ? "warn" : "debug";
       log(ctx)[level]({ connection: id, waitMs, error: explain(error) }, "refresh failed, trying again");
-      await sleep(ctx.clock, waitMs, signal);
-    }
-  }
+    },
+  });
 }

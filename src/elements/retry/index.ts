@@ -17,10 +17,8 @@ import {
   Code,
   codeOf,
   explain,
-  isRetryable,
   log,
-  NsmError,
-  sleep,
+  repeatCall,
   type Context,
   type NetworkService,
 } from "../../core/index.js";
@@ -47,19 +45,9 @@ export function retry(
   service: NetworkService,
   { intervalMs = 200, maxIntervalMs = 2_000, tryTimeoutMs = 15_000, random = Math.random }: RetryOptions = {},
 ): NetworkService {
-  async function untilDone<R>(ctx: Context, attempt: (ctx: Context) => Promise<R>): Promise<R> {
+  function untilDone<R>(ctx: Context, attempt: (ctx: Context) => Promise<R>): Promise<R> {
     const nextWait = backoff({ initialMs: intervalMs, maxMs: Math.max(intervalMs, maxIntervalMs), random });
-    for (let tries = 1; ; tries++) {
-      try {
-        return await ctx.withTimeout(tryTimeoutMs, attempt);
-      } catch (error) {
-        if (!isRetryable(codeOf(error))) throw error;
-        await sleep(ctx.clock, nextWait(), ctx.signal).catch((reason: unknown) => {
-          const count = tries === 1 ? "one try" : `${tries} tries`;
-          throw new NsmError(codeOf(reason), `gave up after ${count}`, { cause: error });
-        });
-      }
-    }
+    return repeatCall(ctx, attempt, { nextWait, tryTimeoutMs });
   }
 
   /** NOT_FOUND says that what was to be closed is gone: there is nothing to wait for. */

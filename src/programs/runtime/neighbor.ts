@@ -1,7 +1,7 @@
 import { lastValueFrom } from "rxjs";
 import type { DependencyContainer } from "tsyringe";
 import { NetworkServiceEntry, NetworkServiceQuery } from "../../api/index.js";
-import { backoff, Code, codeOf, Context, sleep } from "../../core/index.js";
+import { backoff, Code, codeOf, Context, repeat } from "../../core/index.js";
 import { Waiting } from "../../registry/waiting.js";
 import { Tokens } from "./tokens.js";
 
@@ -32,18 +32,24 @@ export async function neighborAnswers(
   const { networkServices } = app.resolve(Tokens.remotes).to(url);
   const networkService = NetworkServiceEntry.create({ name: service });
   const query = NetworkServiceQuery.create({ networkService });
-  const wait = backoff({ initialMs: 100, maxMs: 2_000 });
-  while (!until.aborted) {
-    try {
-      await ctx.withTimeout(TRY_WITHIN_MS, (c) =>
+  const lookUp = (): Promise<unknown> =>
+    ctx
+      .withTimeout(TRY_WITHIN_MS, (c) =>
         lastValueFrom(networkServices.find(c, query), { defaultValue: undefined }),
-      );
-      return waiting.answered();
-    } catch (error) {
-      if (codeOf(error) === Code.NotFound) return waiting.answered();
-      waiting.failed(error);
-      await sleep(clock, wait(), until).catch(() => {});
-    }
+      )
+      .catch((error: unknown) => {
+        if (codeOf(error) !== Code.NotFound) throw error;
+      });
+  try {
+    await repeat(lookUp, {
+      clock,
+      signal: until,
+      nextWait: backoff({ initialMs: 100, maxMs: 2_000 }),
+      onFailure: (error) => waiting.failed(error),
+    });
+    waiting.answered();
+  } catch (error) {
+    waiting.stop();
+    if (!until.aborted) throw error;
   }
-  waiting.stop();
 }

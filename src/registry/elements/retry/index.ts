@@ -19,9 +19,9 @@ import { catchError, defer, switchMap, tap, throwError, type Observable } from "
 import {
   backoff,
   codeOf,
+  gaveUp,
   isRetryable,
-  NsmError,
-  sleep,
+  repeatCall,
   type Context,
   type RegistryElement,
 } from "../../../core/index.js";
@@ -47,36 +47,25 @@ export function retry<E, Q, F>({
 }: RetryOptions = {}): RegistryElement<E, Q, F> {
   const pauses = (): (() => number) => backoff({ initialMs: intervalMs, maxMs: maxIntervalMs, random });
 
-  async function repeat<R>(ctx: Context, call: (ctx: Context) => Promise<R>): Promise<R> {
-    const pause = pauses();
-    let last: unknown;
-    for (;;) {
-      try {
-        return await ctx.withTimeout(tryTimeoutMs, call);
-      } catch (error) {
-        if (ctx.signal.aborted) throw last === undefined ? error : gaveUp(ctx, last);
-        if (!isRetryable(codeOf(error))) throw error;
-        last = error;
-      }
-      const cause = last;
-      await sleep(ctx.clock, pause(), ctx.signal).catch(() => Promise.reject(gaveUp(ctx, cause)));
-    }
-  }
+  const repeated = <R>(ctx: Context, call: (ctx: Context) => Promise<R>): Promise<R> =>
+    repeatCall(ctx, call, { nextWait: pauses(), tryTimeoutMs });
 
   return {
     name: "retry",
-    register: (ctx, entry, next) => repeat(ctx, (c) => next.register(c, entry)),
-    unregister: (ctx, entry, next) => repeat(ctx, (c) => next.unregister(c, entry)),
+    register: (ctx, entry, next) => repeated(ctx, (c) => next.register(c, entry)),
+    unregister: (ctx, entry, next) => repeated(ctx, (c) => next.unregister(c, entry)),
     find(ctx, query, next) {
       const pause = pauses();
+      let tries = 0;
       const attempt = (): Observable<F> => {
         let shown = false;
+        tries++;
         return next.find(ctx, query).pipe(
           tap(() => (shown = true)),
           catchError((error: unknown) => {
             if (shown || ctx.signal.aborted || !isRetryable(codeOf(error))) return throwError(() => error);
             return delayed(ctx, pause()).pipe(
-              catchError(() => throwError(() => gaveUp(ctx, error))),
+              catchError(() => throwError(() => gaveUp(ctx.signal, tries, error))),
               switchMap(attempt),
             );
           }),
@@ -85,8 +74,4 @@ export function retry<E, Q, F>({
       return defer(attempt);
     },
   };
-}
-
-function gaveUp({ signal }: Context, last: unknown): NsmError {
-  return new NsmError(codeOf(signal.reason), "gave up trying, the caller's time is over", { cause: last });
 }
