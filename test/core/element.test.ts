@@ -163,8 +163,10 @@ describe("inside", () => {
 
   test("are met by an element of that name, or by one side of it, at any depth", () => {
     const notes: string[] = [];
-    chain([[noting(notes, "begin")], [[noting(notes, "refresh", ["begin"])]]]);
-    chain([noting(notes, "begin/server"), noting(notes, "refresh", ["begin"])]);
+    expect(() => {
+      chain([[noting(notes, "begin")], [[noting(notes, "refresh", ["begin"])]]]);
+      chain([noting(notes, "begin/server"), noting(notes, "refresh", ["begin"])]);
+    }).not.toThrow();
   });
 });
 
@@ -201,10 +203,11 @@ describe("reads", () => {
 
   test("does not order slots, which are read on the way back too", () => {
     const slot = new Slot<string>("next-hop");
-    chain([
+    const elements = [
       { name: "heal", reads: [slot] },
       { name: "dial", provides: [slot] },
-    ]);
+    ];
+    expect(() => chain(elements)).not.toThrow();
   });
 });
 

@@ -167,6 +167,7 @@ describe("a server that refuses a client", () => {
     await once(socket, "secureConnect");
     socket.on("error", () => {}).write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     await once(socket.resume(), "close");
+    expect(served).toBe(0);
   });
 
   test("learns from its log that clients do not trust its own certificate", async () => {

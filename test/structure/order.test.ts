@@ -79,13 +79,10 @@ function moved(names: readonly Name[], name: Name, behind: Name): readonly Name[
 
 describe("the order of a chain's elements", () => {
   test("is accepted as the protocol has it", () => {
-    build(client);
-    build(server);
-    build(
-      server
-        .map((name) => (name === "discover" ? "discoverForwarder" : name))
-        .filter((n) => n !== "roundRobin"),
-    );
+    const manager = server
+      .map((name) => (name === "discover" ? "discoverForwarder" : name))
+      .filter((n) => n !== "roundRobin");
+    for (const chain of [client, server, manager]) expect(() => build(chain)).not.toThrow();
   });
 
   // NSM protocol, order requirements: the rule, the chain, and an element put behind one that it must precede.

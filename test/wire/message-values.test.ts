@@ -32,9 +32,9 @@ test("a message that is much larger in memory than on the wire is refused", () =
 
 test("long messages of few values pass", () => {
   const request = sampleRequest(0);
-  check(request);
-  check({ ...request, mechanismPreferences: empty(1_000) });
-  check({ ...request, connection: { ...request.connection!, networkService: "x".repeat(1_000_000) } });
+  const many = { ...request, mechanismPreferences: empty(1_000) };
+  const long = { ...request, connection: { ...request.connection!, networkService: "x".repeat(1_000_000) } };
+  for (const message of [request, many, long]) expect(() => check(message)).not.toThrow();
 });
 
 test("both ends of a call refuse it", async () => {

@@ -46,7 +46,9 @@ describe("the status a caller gets for an error", () => {
 
   test("is ready at once for long words that a caller chose", () => {
     for (const word of ["eyJ-", "eyJa.", "a.eyJ-", "-----BEGIN "]) {
-      statusOf(new NsmError(Code.InvalidArgument, word.repeat(1 << 20)));
+      // A pattern that tries every start would take hours, and run into the test's time limit.
+      const { code } = statusOf(new NsmError(Code.InvalidArgument, word.repeat(1 << 20)));
+      expect(code).toBe(Code.InvalidArgument);
     }
   });
 

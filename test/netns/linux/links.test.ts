@@ -184,7 +184,7 @@ describe("links", () => {
         [
           () => netlink.createLink({ kind: "bridge", name: "sixteen-bytes-ab" }),
           Code.InvalidArgument,
-          /allowed are 15/,
+          /1 to 15 bytes/,
         ],
         [() => netlink.createLink({ kind: "bridge", name: "" }), Code.InvalidArgument, /1 to 15/],
         [

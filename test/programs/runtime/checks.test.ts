@@ -9,7 +9,9 @@ const statusWith = (capabilities: string): string => `Name:\tnode\nCapEff:\t${ca
 
 describe("the privilege of a program", () => {
   test("is complete for root", () => {
-    assertCapabilities(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], "here", statusWith("000001ffffffffff"));
+    const check = () =>
+      assertCapabilities(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], "here", statusWith("000001ffffffffff"));
+    expect(check).not.toThrow();
   });
 
   test.each([
