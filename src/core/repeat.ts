@@ -17,8 +17,11 @@ export interface RepeatOptions {
  * Repeats work until it succeeds, with a wait after each failure.
  *
  * @example
+ * import { backoff, repeat, systemClock } from "nsm-sdk/core";
+ *
  * const nextWait = backoff({ initialMs: 100, maxMs: 2_000 });
- * await repeat(() => register(), { clock, signal, nextWait, onFailure: (error) => log.warn({ err: error }, "…") });
+ * const signal = AbortSignal.timeout(60_000);
+ * await repeat(() => fetch("http://127.0.0.1:9090/metrics"), { clock: systemClock, signal, nextWait });
  */
 export async function repeat<R>(
   work: () => Promise<R>,
