@@ -2,7 +2,6 @@ import type { Connection, NetworkServiceRequest } from "../api/index.js";
 import {
   Code,
   Context,
-  NsmError,
   type Elements,
   type NetworkService,
   type NetworkServiceElement,
@@ -12,9 +11,9 @@ import { beginServer } from "../elements/begin/index.js";
 import { updatePath } from "../elements/update-path/index.js";
 import { sampleRequest } from "./messages.js";
 import { obstacle, outsideOf, type Obstacle } from "./obstacle.js";
-import { recorder, type Method } from "./probes.js";
+import { recorder } from "./probes.js";
 import { run, type Run } from "./run.js";
-import { refusedWith, suite } from "./suite.js";
+import { cancelWaiting, trialChecks, tryTwice, type Trial } from "./trial.js";
 import { virtualClock, type VirtualClock } from "./virtual-clock.js";
 
 /** What a factory may need to make an element for one test. */
@@ -39,7 +38,7 @@ export interface ElementContract {
 }
 
 /** A chain with the tried element in it, and how a check calls it. */
-export interface ElementTrial extends Run {
+export interface ElementTrial extends Run, Trial {
   /** Directly outside of the tried element. */
   readonly outside: Obstacle;
   /** Outside of connection-state. */
@@ -51,12 +50,6 @@ export interface ElementTrial extends Run {
   again(connection: Connection, signal?: AbortSignal): Promise<Connection>;
   /** Cancels the call while its Request is downstream, and expects it to fail for that. */
   cancelHalfway(call: (signal: AbortSignal) => Promise<unknown>): Promise<void>;
-  /** Expects a call to fail as an obstacle failed it. */
-  refused(call: Promise<unknown>, code: Code): Promise<void>;
-  /** The calls of the element that arrive behind it while `work` runs. */
-  arriving(work: () => Promise<void>): Promise<readonly Method[]>;
-  /** Waits until everything rests, and expects that nothing is held. */
-  nothingHeld(): Promise<void>;
 }
 
 /**
@@ -68,16 +61,7 @@ export async function tryElement(
   contract: ElementContract,
   check: (trial: ElementTrial) => Promise<void>,
 ): Promise<void> {
-  const program = new AbortController();
-  const trial = elementTrial(factory, contract, program.signal);
-  try {
-    for (let round = 1; round <= 2; round++) {
-      await check(trial);
-      await trial.nothingHeld();
-    }
-  } finally {
-    program.abort();
-  }
+  await tryTwice((until) => elementTrial(factory, contract, until), check);
 }
 
 function elementTrial(
@@ -85,7 +69,6 @@ function elementTrial(
   contract: ElementContract,
   until: AbortSignal,
 ): ElementTrial {
-  const { expect } = suite();
   const { request: prepare = (sample) => sample, ctx: enrich = (ctx) => ctx } = contract;
   const before = contract.before ?? [updatePath({ name: "hop" }), beginServer(), connectionState()];
   const clock = virtualClock();
@@ -107,6 +90,7 @@ function elementTrial(
 
   return {
     ...chain,
+    ...trialChecks({ clock, seen, wrapsErrors: contract.wrapsErrors, leftovers: () => chain.leftovers() }),
     outside,
     outermost,
     behind,
@@ -114,23 +98,7 @@ function elementTrial(
     again: (connection, signal) => send({ ...prepare(sampleRequest(clock.now())), connection }, signal),
     async cancelHalfway(start) {
       behind.once("request", "waits", Code.Cancelled);
-      const caller = new AbortController();
-      const call = start(caller.signal);
-      // Whoever rejects early must not be taken for an unhandled rejection.
-      call.catch(() => {});
-      await clock.settle();
-      caller.abort(new NsmError(Code.Cancelled, "the caller went away"));
-      await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
-    },
-    refused: (call, code) => refusedWith(call, code, contract.wrapsErrors ?? false),
-    async arriving(work) {
-      const earlier = seen.calls.length;
-      await work();
-      return seen.calls.slice(earlier);
-    },
-    async nothingHeld() {
-      await clock.settle();
-      expect(chain.leftovers(), "what is left behind").toEqual({});
+      await cancelWaiting(clock, start);
     },
   };
 }
