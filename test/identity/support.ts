@@ -17,9 +17,13 @@ import {
 import { onTestFinished } from "vitest";
 import { asNsmError } from "../../src/core/index.js";
 import {
+  authority,
   mutableSource,
   parseCertificates,
+  spiffeIdentity,
   x509Svid,
+  type Authority,
+  type Identity,
   type MutableSource,
   type IssuedSvid,
   type X509Context,
@@ -45,6 +49,20 @@ export function sourceOf(issued: IssuedSvid, trusted?: Record<string, string>): 
   const source = mutableSource(contextOf(issued, trusted));
   onTestFinished(() => source.close());
   return source;
+}
+
+/** An identity with mutual TLS, for as long as the test runs. */
+export function secureIdentity(issued: IssuedSvid, trusted?: Record<string, string>): Identity {
+  return spiffeIdentity(sourceOf(issued, trusted));
+}
+
+/** The authorities of two trust domains that do not know each other. */
+export async function twoAuthorities(): Promise<{ readonly org: Authority; readonly net: Authority }> {
+  const [org, net] = await Promise.all([
+    authority({ trustDomain: "example.org" }),
+    authority({ trustDomain: "example.net" }),
+  ]);
+  return { org, net };
 }
 
 export function leafOf(issued: IssuedSvid): X509Certificate {

@@ -7,7 +7,6 @@ import { Code, codeOf, Context, explain, isRetryable, silent } from "../../src/c
 import {
   authority,
   insecureIdentity,
-  spiffeIdentity,
   type Authority,
   type Identity,
   type IssuedSvid,
@@ -15,7 +14,7 @@ import {
 import { grpcServer, type Server } from "../../src/inbound/index.js";
 import { grpcRemotes } from "../../src/outbound/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
-import { sourceOf } from "../identity/support.js";
+import { secureIdentity, twoAuthorities } from "../identity/support.js";
 import { openSockets, socketsDownTo } from "../outbound/grpc-kit.js";
 
 const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
@@ -32,10 +31,7 @@ describe("a server that refuses a client", () => {
   let logged: unknown[];
 
   beforeAll(async () => {
-    [org, net] = await Promise.all([
-      authority({ trustDomain: "example.org" }),
-      authority({ trustDomain: "example.net" }),
-    ]);
+    ({ org, net } = await twoAuthorities());
     nsmgr = await org.issue({ path: "/nsmgr" });
   });
   beforeEach(() => {
@@ -71,8 +67,6 @@ describe("a server that refuses a client", () => {
     });
     return server.listenOn[0]!;
   };
-  const secure = (issued: IssuedSvid, trusted?: Record<string, string>): Identity =>
-    spiffeIdentity(sourceOf(issued, trusted));
 
   /** What a client with that identity is told. */
   const answerTo = async (client: Identity): Promise<{ code: Code; text: string }> => {
@@ -90,7 +84,7 @@ describe("a server that refuses a client", () => {
   const eventually = (...lines: unknown[]): Promise<void> => expect.poll(() => logged).toEqual(lines);
 
   test("tells one without TLS, and logs it", async () => {
-    await serve(secure(nsmgr));
+    await serve(secureIdentity(nsmgr));
     const text = "the caller was refused: it came without TLS";
     expect(await answerTo(insecureIdentity())).toEqual({ code: Code.Unauthenticated, text });
     await eventually({ peer: "127.0.0.1", error: text });
@@ -98,7 +92,7 @@ describe("a server that refuses a client", () => {
 
   test("tells one with TLS that this server has none, and logs it", async () => {
     await serve(insecureIdentity());
-    expect(await answerTo(secure(await org.issue({ path: "/nsc" })))).toEqual({
+    expect(await answerTo(secureIdentity(await org.issue({ path: "/nsc" })))).toEqual({
       code: Code.Unauthenticated,
       text: "the server does not speak TLS: use an identity on both sides, or --insecure on both",
     });
@@ -109,9 +103,9 @@ describe("a server that refuses a client", () => {
   });
 
   test("tells one of another trust domain, and logs it", async () => {
-    await serve(secure(nsmgr));
+    await serve(secureIdentity(nsmgr));
     const reason = 'spiffe://example.net/nsc is of the trust domain "example.net"; trusted are: example.org';
-    const stranger = secure(await net.issue({ path: "/nsc" }), { "example.org": org.ca });
+    const stranger = secureIdentity(await net.issue({ path: "/nsc" }), { "example.org": org.ca });
     expect(await answerTo(stranger)).toEqual({
       code: Code.Unauthenticated,
       text: `the caller was refused: ${reason}`,
@@ -120,25 +114,27 @@ describe("a server that refuses a client", () => {
   });
 
   test("tells one of another authority for the same trust domain, and logs it", async () => {
-    await serve(secure(nsmgr));
+    await serve(secureIdentity(nsmgr));
     const other = await authority({ trustDomain: "example.org" });
     const issued = await other.issue({ path: "/nsc" });
-    const { code, text } = await answerTo(secure({ ...issued, ca: issued.ca + org.ca }));
+    const { code, text } = await answerTo(secureIdentity({ ...issued, ca: issued.ca + org.ca }));
     const reason = "the certificate of spiffe://example.org/nsc does not lead to the bundle";
     expect([code, text]).toEqual([Code.Unauthenticated, expect.stringContaining(reason)]);
     await eventually({ peer: "127.0.0.1", error: expect.stringContaining(reason) as string });
   });
 
   test("tells one whose certificate expired, and logs it", async () => {
-    await serve(secure(nsmgr));
-    const { code, text } = await answerTo(secure(await org.issue({ path: "/nsc", notBefore: new Date(0) })));
+    await serve(secureIdentity(nsmgr));
+    const { code, text } = await answerTo(
+      secureIdentity(await org.issue({ path: "/nsc", notBefore: new Date(0) })),
+    );
     const reason = "the certificate of spiffe://example.org/nsc expired at 1970";
     expect([code, text]).toEqual([Code.Unauthenticated, expect.stringContaining(reason)]);
     await eventually({ peer: "127.0.0.1", error: expect.stringContaining(reason) as string });
   });
 
   test("tells one without a certificate, and logs it", async () => {
-    const url = await serve(secure(nsmgr));
+    const url = await serve(secureIdentity(nsmgr));
     const client = new Client(
       new URL(url).host,
       credentials.createSsl(Buffer.from(org.ca), null, null, { checkServerIdentity: () => undefined }),
@@ -160,7 +156,7 @@ describe("a server that refuses a client", () => {
   });
 
   test("closes its connection when the handshake time is over, if it makes no call", async () => {
-    const url = await serve(secure(nsmgr), 100);
+    const url = await serve(secureIdentity(nsmgr), 100);
     const { key, svid } = await net.issue({ path: "/nsc" });
     const port = Number(new URL(url).port);
     const socket = connectTls({ port, host: "127.0.0.1", key, cert: svid, rejectUnauthorized: false });
@@ -171,8 +167,8 @@ describe("a server that refuses a client", () => {
   });
 
   test("learns from its log that clients do not trust its own certificate", async () => {
-    await serve(secure(nsmgr));
-    const client = secure(await net.issue({ path: "/nsc" }));
+    await serve(secureIdentity(nsmgr));
+    const client = secureIdentity(await net.issue({ path: "/nsc" }));
     expect(await answerTo(client)).toEqual({
       code: Code.Unauthenticated,
       text:
@@ -190,7 +186,7 @@ describe("a server that refuses a client", () => {
   });
 
   test("logs one line per peer and minute, and then how many there were", async () => {
-    await serve(secure(nsmgr));
+    await serve(secureIdentity(nsmgr));
     for (let i = 0; i < 3; i++) await answerTo(insecureIdentity());
     const line = { peer: "127.0.0.1", error: "the caller was refused: it came without TLS" };
     expect(logged).toEqual([line]);

@@ -12,13 +12,12 @@ import { retry } from "../../src/elements/retry/index.js";
 import {
   authority,
   insecureIdentity,
-  spiffeIdentity,
   type Authority,
   type Identity,
   type IssuedSvid,
 } from "../../src/identity/index.js";
 import { grpcRemotes } from "../../src/outbound/index.js";
-import { sourceOf, temporaryDirectory } from "../identity/support.js";
+import { secureIdentity, temporaryDirectory, twoAuthorities } from "../identity/support.js";
 import { openSockets, socketsDownTo } from "./grpc-kit.js";
 
 const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
@@ -31,10 +30,7 @@ describe("a client", () => {
   let server: NetServer | undefined;
 
   beforeAll(async () => {
-    [org, net] = await Promise.all([
-      authority({ trustDomain: "example.org" }),
-      authority({ trustDomain: "example.net" }),
-    ]);
+    ({ org, net } = await twoAuthorities());
     nsc = await org.issue({ path: "/nsc" });
   });
   beforeEach(() => {
@@ -70,7 +66,7 @@ describe("a client", () => {
     identity.close();
     return { code: codeOf(error), text: explain(error) };
   };
-  const secure = (issued = nsc): Identity => spiffeIdentity(sourceOf(issued));
+  const secure = (issued = nsc): Identity => secureIdentity(issued);
 
   test("does not retry against a server that speaks no TLS, and says which mistake it is", async () => {
     const url = await listening(createHttp2Server());
