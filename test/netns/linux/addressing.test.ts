@@ -81,7 +81,7 @@ describe("addresses", () => {
       await wire(client, endpoint);
       const netlink = netlinkIn(client);
       const refusals: [() => Promise<unknown>, Code, RegExp][] = [
-        [() => netlink.addAddress("nsm-1", "10.0.0.256/24"), Code.InvalidArgument, /10\.0\.0\.256\/24/],
+        [() => netlink.addAddress("nsm-1", "10.0.0.256/24"), Code.InvalidArgument, /10\.0\.0\.256/],
         [() => netlink.addAddress("nsm-2", "10.0.0.1/24"), Code.NotFound, /nsm-2/],
         [() => netlink.addAddress("nsm-1", "ff02::1/64"), Code.InvalidArgument, /multicast/i],
         [() => netlink.removeAddress("nsm-1", "10.0.0.1/24"), Code.NotFound, /10\.0\.0\.1\/24/],
