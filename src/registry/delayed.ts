@@ -1,7 +1,7 @@
 import { Observable } from "rxjs";
 import type { Context } from "../core/index.js";
 
-/** Emits once, `ms` milliseconds from its subscription by the call's clock; an error when the call ends before. */
+/** Emits once, `ms` milliseconds after the subscription, by the call's clock. Fails if the call ends first. */
 export function delayed(ctx: Context, ms: number): Observable<void> {
   return new Observable((subscriber) => {
     const { signal } = ctx;

@@ -2,18 +2,18 @@ import type { NetworkServiceEntry } from "../api/index.js";
 import { ContextKey } from "../core/context.js";
 import type { Labels } from "./matching.js";
 
-/** For which connection a Find looks for endpoints, and how many are enough. */
+/** The connection that a Find selects endpoints for, and the maximum number of endpoints. */
 export interface EndpointChoice {
   readonly service: NetworkServiceEntry;
-  /** The client's. */
+  /** Labels of the client. */
   readonly labels: Labels;
   readonly limit: number;
-  /** Set by whoever has chosen: more of them fit, and the first shown is the one whose turn it is. */
+  /** Set by the cache that has selected endpoints: the result is limited and already rotated. */
   inTurn?: boolean;
 }
 
 /**
- * Lets a cache show some of the endpoints that fit a connection in place of all endpoints of a service. Only a hint:
- * whoever finds checks what is found.
+ * Allows a cache to return some of the endpoints that match a connection, instead of all endpoints of a
+ * service. Only a hint: the caller must check the result.
  */
 export const endpointChoice = new ContextKey<EndpointChoice>("endpoint-choice");

@@ -2,7 +2,10 @@ import type { NetworkServiceEndpoint } from "../api/index.js";
 import { fittingEndpoints } from "./matching.js";
 import { type EndpointChoice } from "./endpoint-choice.js";
 
-/** The endpoints of one service, chosen from without looking at each: by label, and by turns. */
+/**
+ * The endpoints of one service, indexed by label. Selects endpoints in rotating order without checking every
+ * endpoint.
+ */
 export class EndpointCircles {
   private readonly all = new Circle();
   private readonly byLabel = new Map<string, Circle>();
@@ -28,7 +31,10 @@ export class EndpointCircles {
     this.all.delete(name);
   }
 
-  /** As many of the endpoints that fit as are wanted, those whose turn it is; undefined when all may be shown. */
+  /**
+   * Returns at most `limit` matching endpoints in rotating order, or undefined if the service has no more than
+   * `limit` endpoints.
+   */
   choose(
     { service, labels, limit }: EndpointChoice,
     isCurrent: (endpoint: NetworkServiceEndpoint) => boolean,
@@ -65,7 +71,7 @@ function keyOf(label: string, value: string): string {
   return `${label}\0${value}`;
 }
 
-/** Endpoints in a circle: each walk around it starts one further on than the one before. */
+/** Endpoints in a circle. Each walk starts at the endpoint after the start of the previous walk. */
 class Circle {
   private readonly endpoints: NetworkServiceEndpoint[] = [];
   private readonly places = new Map<string, number>();
@@ -86,7 +92,7 @@ class Circle {
     this.endpoints[place] = endpoint;
   }
 
-  /** The last one takes the place that becomes free. */
+  /** The last endpoint moves to the free place. */
   delete(name: string): void {
     const place = this.places.get(name);
     if (place === undefined) return;

@@ -15,7 +15,7 @@ export class EntryIndex<E extends RegistryEntry> {
     return this.byName.get(name);
   }
 
-  /** Stores an entry, in the place of the one it replaces, and returns that. */
+  /** Stores an entry at the position of the entry that it replaces, and returns the replaced entry. */
   put(entry: E): E | undefined {
     const before = this.byName.get(entry.name);
     this.byName.set(entry.name, entry);
@@ -37,12 +37,12 @@ export class EntryIndex<E extends RegistryEntry> {
     return entry;
   }
 
-  /** The entries that match, in the order in which they came. */
+  /** Returns the matching entries in the order of their arrival. */
   matching(asked: E | undefined, matches: (asked: E | undefined, entry: E) => boolean): E[] {
     return this.candidates(asked).filter((entry) => matches(asked, entry));
   }
 
-  /** Few entries among which all that can match are, as they are now. */
+  /** Returns a snapshot of a small set of entries that includes all matching ones. */
   candidates(asked: E | undefined): E[] {
     if (!asked) return [...this.byName.values()];
     if (asked.name !== "") {
@@ -53,7 +53,7 @@ export class EntryIndex<E extends RegistryEntry> {
     return [...((service === undefined ? this.byName : this.byService.get(service))?.values() ?? [])];
   }
 
-  /** Takes an entry out of its services but for `remaining`. */
+  /** Removes an entry from its services, except from those in `remaining`. */
   private leave(entry: E, remaining: readonly string[]): void {
     for (const service of this.services(entry)) {
       if (remaining.includes(service)) continue;

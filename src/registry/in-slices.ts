@@ -1,9 +1,9 @@
-/** How many items are looked at before others get their turn: about a millisecond's work. */
+/** Number of items per slice, about one millisecond of work. */
 const SLICE = 1_000;
 
 /**
- * Visits each item, then calls `done`. Many items are visited in slices, so that the calls of others run in between;
- * the first slice at once. Returns how to stop.
+ * Visits each item, then calls `done`. Many items are visited in slices, so that other work runs in between.
+ * The first slice runs synchronously. Returns a function that stops the visit.
  */
 export function inSlices<T>(items: readonly T[], visit: (item: T) => void, done: () => void): () => void {
   let stopped = false;

@@ -1,6 +1,6 @@
 /**
- * For authors of registry stores and elements: both kinds of registry, how entries match queries and clients, and
- * indexes over many entries.
+ * For authors of registry stores and elements: both kinds of registry, the matching of entries against queries
+ * and clients, and indexes over many entries.
  *
  * @packageDocumentation
  */

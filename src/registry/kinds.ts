@@ -19,36 +19,37 @@ export interface WatchableQuery {
 
 /** One of the two registries, as a set of functions over its messages. */
 export interface RegistryKind<E extends RegistryEntry, Q extends WatchableQuery, F> {
-  /** For people: `network service`, `endpoint`. */
+  /** The name of the kind in messages: `network service`, `endpoint`. */
   readonly noun: string;
-  /** A query for what looks like `like`; what `like` leaves out does not count. */
+  /** Creates a query for entries like `like`. Fields that `like` omits match any value. */
   query(like: Partial<E>, watch: boolean): Q;
-  /** What a query asks for; undefined asks for everything. */
+  /** The queried entry, or undefined for a query of all entries. */
   asked(query: Q): E | undefined;
-  /** The response that tells of the entry, or that it is gone. */
+  /** Creates the response that reports an entry, or its deletion. */
   found(entry: E, deleted: boolean): F;
-  /** The entry of a response; undefined when a faulty peer sent none. */
+  /** The entry of a response, or undefined if a faulty peer sent none. */
   entry(found: F): E | undefined;
-  /** Whether a response says that its entry is gone. */
+  /** Whether a response reports a deletion. */
   isDeleted(found: F): boolean;
-  /** Whether a stored entry answers what was asked for. */
+  /** Whether a stored entry matches the queried entry. */
   matches(asked: E | undefined, stored: E): boolean;
-  /** The services an entry belongs to or has labels for: what it can be looked up by beside its name. */
+  /** The services that an entry belongs to or has labels for. Indexes use them as keys besides the name. */
   services(entry: E): readonly string[];
   /**
-   * What contains every answer to a query, from narrow to wide, for a cache to watch: endpoints of a service under a
-   * URL, endpoints of a service, the network service of a name. Empty for a query that names nothing of the kind.
+   * The supersets of a query's answers that a cache can watch, from narrow to wide: endpoints of a service
+   * under a URL, endpoints of a service, the network service of a name. Empty for a query without a service or
+   * name.
    */
   scopes(asked: E): readonly Partial<E>[];
-  /** For what looks like `like`: what lets a cache choose some entries for a Find that says what it is for. */
+  /** Creates the collection from which a cache selects entries like `like` for a Find with an `endpointChoice`. */
   choices(like: Partial<E>): EntryChoices<E> | undefined;
-  /** When it is over, in milliseconds since the epoch; undefined for never. */
+  /** Expiration time of an entry, in milliseconds since the epoch, or undefined if it never expires. */
   expiresAt(entry: E): number | undefined;
-  /** How large it is, encoded. */
+  /** Size of an encoded entry, in bytes. */
   bytes(entry: E): number;
 }
 
-/** Entries to choose from, see `endpointChoice`. */
+/** Entries to select from. See `endpointChoice`. */
 export interface EntryChoices<E extends RegistryEntry> {
   put(entry: E): void;
   delete(name: string): void;

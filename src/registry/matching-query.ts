@@ -1,8 +1,8 @@
 import type { Match, Metadata, NetworkServiceEndpoint, NetworkServiceEntry } from "../api/index.js";
 
 /**
- * Whether a stored network service answers a query: each of name, payload and matches is left empty by the query
- * or equal. A query without content matches everything.
+ * Whether a stored network service matches a query: each of name, payload and matches is empty in the query or
+ * equal. A query without content matches everything.
  */
 export function matchesServiceQuery(
   query: NetworkServiceEntry | undefined,
@@ -17,10 +17,10 @@ export function matchesServiceQuery(
 }
 
 /**
- * Whether a stored endpoint answers a query. What the query leaves empty does not count; of the rest the name
- * must be equal, service names and labels must be contained, the expiration must fall into the same second (an
- * endpoint without one never does), and the URL must contain that of the query as text. A query without content
- * matches everything.
+ * Whether a stored endpoint matches a query. Empty fields of the query match any value. Otherwise the name must
+ * be equal, service names and labels must be contained, and the expiration must be in the same second (an
+ * endpoint without an expiration never matches). The endpoint's URL must contain the query's URL as text. A
+ * query without content matches everything.
  */
 export function matchesEndpointQuery(
   query: NetworkServiceEndpoint | undefined,

@@ -5,12 +5,12 @@ export interface Labels {
   readonly [key: string]: string;
 }
 
-/** What a forwarder must be able to do when the service does not say otherwise. */
+/** Labels that a forwarder must have if the service does not specify any. */
 const defaultForwarderLabels: Labels = { p2p: "true" };
 
 /**
- * Whether `labels` fit `selector`: each of its values equals the label, as it is or as a template over
- * `variables` (the client's labels). A label that is missing reads as empty. NSM protocol, matching.
+ * Whether `labels` match `selector`: each value of the selector equals the label, literally or as a template
+ * over `variables` (the client's labels). A missing label counts as empty. NSM protocol, matching.
  *
  * @example
  * import { labelsMatch } from "nsm-sdk/registry";
@@ -28,16 +28,16 @@ export function labelsMatch(labels: Labels, selector: Labels, variables: Labels)
   );
 }
 
-/** Endpoints of one service, to choose from. */
+/** The endpoints of one service, for selection. */
 export interface EndpointSource {
   all(): Iterable<NetworkServiceEndpoint>;
-  /** At least those that have this value for a label of the service. */
+  /** Returns at least the endpoints that have this value for a label of the service. */
   having(label: string, value: string): Iterable<NetworkServiceEndpoint>;
 }
 
 /**
- * The endpoints that the service's matches choose for a client with these labels, in the order of the routes;
- * one that fits two routes is there twice. Weights are not looked at.
+ * Returns the endpoints that the matches of the service select for a client with these labels, in the order of
+ * the routes. An endpoint that matches two routes is included twice. Weights are ignored.
  */
 export function matchEndpoints(
   labels: Labels,
@@ -48,7 +48,7 @@ export function matchEndpoints(
   return [...fittingEndpoints(labels, service, { all: () => endpoints, having: () => endpoints })];
 }
 
-/** As {@link matchEndpoints}, one after the other: whoever takes only some leaves the others unexamined. */
+/** Like {@link matchEndpoints}, but lazy: endpoints are checked only as far as the caller iterates. */
 export function* fittingEndpoints(
   labels: Labels,
   service: NetworkServiceEntry,
@@ -72,7 +72,7 @@ export function* fittingEndpoints(
   }
 }
 
-/** Few endpoints among which all that the selector can mean are. */
+/** Returns a small set of endpoints that includes all that the selector can match. */
 function* likely(
   selector: Labels,
   variables: Labels,
@@ -80,10 +80,10 @@ function* likely(
 ): Iterable<NetworkServiceEndpoint> {
   for (const [label, text] of Object.entries(selector)) {
     const values = new Set([text, render(text, variables) ?? text]);
-    // A label that is missing reads as empty.
+    // A missing label counts as empty.
     if (values.has("")) continue;
     const endpoints = [...values].map((value) => source.having(label, value));
-    // A source may show more than it must: the same for both.
+    // A source may return more endpoints than required, so both results may overlap.
     yield* endpoints.length === 1 ? endpoints[0]! : new Set(endpoints.flatMap((some) => [...some]));
     return;
   }
@@ -91,8 +91,8 @@ function* likely(
 }
 
 /**
- * The forwarders that may carry this service for a client with these labels: those whose labels for the
- * forwarder service hold what the match's metadata asks for, `p2p=true` when it asks for nothing.
+ * Returns the forwarders that can carry this service for a client with these labels: those whose labels for the
+ * forwarder service match the labels in the match's metadata. Default labels: `p2p=true`.
  */
 export function matchForwarders(
   labels: Labels,
@@ -110,7 +110,7 @@ export function matchForwarders(
   });
 }
 
-/** The first match that fits the client decides, unless it says to fall through and chose nothing. */
+/** The first match for the client decides, unless it selects nothing and has `fallthrough` set. */
 function walk(
   labels: Labels,
   { matches }: NetworkServiceEntry,
@@ -126,19 +126,20 @@ function walk(
   return [];
 }
 
-/** What an endpoint says about itself as a provider of one service; undefined when it says nothing. */
+/** The labels of an endpoint for one service, or undefined if it has none. */
 function labelsFor(endpoint: NetworkServiceEndpoint, service: string): Labels | undefined {
   return own(endpoint.networkServiceLabels, service)?.labels;
 }
 
-// `{{.name}}` and `{{index . "name"}}`, with or without the dashes that eat white space around them. The space in front
-// is not part of it: a template comes from a peer, and a long one must not take long.
+// `{{.name}}` and `{{index . "name"}}`, with or without the dashes that trim white space. The expression does
+// not match the white space before a template, because templates come from peers and a long one must not be
+// slow to match.
 const action =
   /\{\{(- )?\s*(?:\.([\p{L}_][\p{L}\p{Nd}_]*)|index\s+\.\s+(?:"([^"\\]*)"|`([^`]*)`))\s*( -\}\}\s*|\}\})/gu;
 
 /**
- * The subset of Go templates that selectors are written in. Undefined when a field is missing, so that it equals
- * no label, while `index` reads a missing one as empty; what is no such template stays as it is.
+ * Renders the subset of Go templates that selectors use. Returns undefined if a field is missing, so that it
+ * equals no label. `index` renders a missing value as empty. Other texts stay unchanged.
  */
 function render(template: string, variables: Labels): string | undefined {
   if (!template.includes("{{")) return template;
@@ -161,7 +162,7 @@ function render(template: string, variables: Labels): string | undefined {
   return missing ? undefined : text + last;
 }
 
-/** A map's value; labels may be called `constructor`. */
+/** The own value of a map, because labels may be called `constructor`. */
 function own<T>(map: { readonly [key: string]: T }, key: string): T | undefined {
   return Object.hasOwn(map, key) ? map[key] : undefined;
 }

@@ -1,17 +1,17 @@
 import { log, repeat, type Context, type EventOutcome } from "../core/index.js";
 
-/** How an event is repeated. */
+/** Options of persist(). */
 export interface PersistOptions {
   readonly ctx: Context;
-  /** Ends it. */
+  /** Ends the retries. */
   readonly signal: AbortSignal;
-  /** The wait before the next try, in milliseconds. */
+  /** Returns the delay before the next try, in milliseconds. */
   readonly pause: () => number;
-  /** What is tried, for the log: `renewing nse-1`. */
+  /** The work in log lines: `renewing nse-1`. */
   readonly what: string;
 }
 
-/** Runs an event until it is done or nobody wants it any more, with pauses after failures. */
+/** Runs an event until it succeeds or is skipped, or until `signal` aborts, with delays after failures. */
 export async function persist(
   event: () => Promise<EventOutcome>,
   { ctx, signal, pause, what }: PersistOptions,

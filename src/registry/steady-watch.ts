@@ -25,25 +25,25 @@ import { delayed } from "./delayed.js";
 import { unending } from "./unending.js";
 import type { RegistryKind, WatchableQuery } from "./kinds.js";
 
-/** What is watched, and how it is re-opened. */
+/** Options of steadyWatch(). */
 export interface SteadyWatchOptions<E extends RegistryEntry, Q extends WatchableQuery, F> {
   readonly kind: RegistryKind<E, Q, F>;
   readonly registry: Registry<E, Q, F>;
   readonly ctx: Context;
-  /** What to watch; undefined is everything. */
+  /** The entry to watch, or undefined for all entries. */
   readonly asked: E | undefined;
   readonly random?: (() => number) | undefined;
 }
 
 const PAUSES = { initialMs: 50, maxMs: 5_000 };
 
-/** A watch that has shown nothing for so long, in milliseconds, has nothing to show: by then it is established. */
+/** A watch that shows nothing within this time, in milliseconds, is established and has nothing to show. */
 export const ESTABLISHED_MS = 1_000;
 
 /**
- * A watch that outlives its streams: one that breaks is re-opened, with growing pauses. Deletions in between are
- * not lost: after re-opening, what neither the new stream nor a plain Find shows is reported as deleted. It ends
- * only with its call, or with a code that says it can never work.
+ * A watch that reopens broken streams, with growing delays. Deletions in the meantime are not lost: after
+ * reopening, entries that neither the new stream nor a plain Find shows are reported as deleted. The watch ends
+ * only with its call or with a permanent failure.
  */
 export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F>(
   options: SteadyWatchOptions<E, Q, F>,
@@ -52,7 +52,7 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
   const pauses = (): (() => number) => backoff({ ...PAUSES, random });
 
   return defer(() => {
-    /** What the reader believes to exist. */
+    /** The entries that the subscriber has seen. */
     const known = new Map<string, E>();
     let pause = pauses();
     let openings = 0;
@@ -65,7 +65,10 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
       else known.set(entry.name, entry);
     };
 
-    /** What a Find tells beyond what the stream told about the names in `touched`. */
+    /**
+     * The differences between a Find and the known entries, except for the names in `touched`, which the stream
+     * has reported.
+     */
     const compare = (touched: ReadonlySet<string>): Observable<F> =>
       registry.find(ctx, kind.query(asked, false)).pipe(
         toArray(),
@@ -84,21 +87,21 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
       );
 
     const session = defer(() => {
-      // The stream knows better than a Find that runs beside it.
+      // The stream is newer than a concurrent Find.
       const touched = new Set<string>();
       const stream = unending(registry.find(ctx, kind.query(asked, true))).pipe(
         tap((found) => touched.add(kind.entry(found)?.name ?? "")),
       );
       if (openings++ === 0) return stream;
       return stream.pipe(
-        connect((told) => {
-          // Not before: what is deleted after the Find was answered must be reported by the stream. And not within
-          // a message: what comes with the first one is not news.
-          const established = merge(told, delayed(ctx, ESTABLISHED_MS)).pipe(
+        connect((shared) => {
+          // The Find must start after the stream, so that the stream reports every deletion after its answer.
+          // It must not start within the first message, because that message belongs to the initial set.
+          const established = merge(shared, delayed(ctx, ESTABLISHED_MS)).pipe(
             take(1),
             observeOn(asapScheduler),
           );
-          return merge(told, established.pipe(mergeMap(() => compare(touched))));
+          return merge(shared, established.pipe(mergeMap(() => compare(touched))));
         }),
       );
     });
@@ -111,7 +114,7 @@ export function steadyWatch<E extends RegistryEntry, Q extends WatchableQuery, F
           if (!isRetryable(codeOf(error))) return throwError(() => error);
           log(ctx)[broken ? "debug" : "info"](
             { err: error },
-            `the watch of ${kind.noun}s broke; it will be opened again`,
+            `the watch of ${kind.noun}s broke, reopening it`,
           );
           broken = true;
           return delayed(ctx, pause());

@@ -1,19 +1,19 @@
 import { Code, codeOf, explain, type Clock, type Logger, type RegistryElement } from "../core/index.js";
 
-/** After how long without any answer the wait is logged. */
+/** Time without an answer until the wait is logged, in milliseconds. */
 const SILENCE_MS = 900;
 
-/** What is waited for, and where that is logged. */
+/** Options of {@link Waiting}. */
 export interface WaitingOptions {
-  /** Such as `the manager at unix:///run/nsm.sock`. */
+  /** The awaited service in log lines, such as `the manager at unix:///run/nsm.sock`. */
   readonly what: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
- * Logs what a program waits for: within one second of its start, with the reason, and again when the reason
- * changes. Call `answered()` or `stop()` when the wait is over.
+ * Logs what a program is waiting for: within one second of the start, with the reason, and again when the
+ * reason changes. Call `answered()` or `stop()` when the wait is over.
  *
  * @example
  * import { Waiting } from "./waiting.js";
@@ -32,26 +32,26 @@ export class Waiting {
     this.cancel = clock.after(SILENCE_MS, () => this.reason("no answer yet"));
   }
 
-  /** A try failed. */
+  /** Reports a failed try. */
   failed(error: unknown): void {
-    // Canceled: the program is stopping, which is no reason of the other side.
+    // Canceled means that the program is stopping, so the failure says nothing about the other side.
     if (codeOf(error) !== Code.Cancelled) this.reason(explain(error));
   }
 
-  /** The wait is over, with success. */
+  /** Ends the wait successfully. */
   answered(): void {
     const { logger, what } = this.options;
     if (!this.over && this.logged !== undefined) logger.info({}, `${what} answered`);
     this.stop();
   }
 
-  /** The wait is over. Repeated calls have no effect. */
+  /** Ends the wait. Repeated calls have no effect. */
   stop(): void {
     this.over = true;
     this.cancel();
   }
 
-  /** An element that reports each failed Register. Behind retry(). */
+  /** Creates an element that reports each failed Register. Place it after retry(). */
   element<E, Q, F>(): RegistryElement<E, Q, F> {
     return {
       name: "waiting",

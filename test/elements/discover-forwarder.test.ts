@@ -162,7 +162,7 @@ describe("discover-forwarder", () => {
     down.set("f0", Code.Unavailable);
     await expect(refresh()).rejects.toMatchObject({
       code: Code.NotFound,
-      message: 'forwarder "f0", which carries the connection, is not registered any more',
+      message: 'forwarder "f0", which carries the connection, is no longer registered',
     });
     await refresh({ state: State.RESELECT_REQUESTED });
     expect(tried).toEqual(["f0", "f0", "f1"]);
@@ -181,7 +181,7 @@ describe("discover-forwarder", () => {
     const { request } = manager(registries([service("icmp", {})], [forwarder("bare")]));
     await expect(request()).rejects.toMatchObject({
       code: Code.NotFound,
-      message: 'none of 1 registered forwarders fits network service "icmp"',
+      message: 'no forwarder matches network service "icmp": 1 registered',
     });
     await expect(request({ networkService: "unknown" })).rejects.toMatchObject({
       code: Code.NotFound,
@@ -194,7 +194,7 @@ describe("discover-forwarder", () => {
     down.set("f0", Code.ResourceExhausted).set("f1", Code.ResourceExhausted);
     await expect(request()).rejects.toMatchObject({
       code: Code.ResourceExhausted,
-      message: "none of 2 forwarders took the connection",
+      message: "all 2 forwarders rejected the connection",
     });
     down.set("f1", Code.NotFound);
     await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });

@@ -124,7 +124,7 @@ describe("retry", () => {
     await clock.advance(350);
     const error: unknown = await done.catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: Code.DeadlineExceeded });
-    expect(explain(error)).toBe("gave up after 2 tries: try 2 failed");
+    expect(explain(error)).toBe("stopped retrying after 2 tries: try 2 failed");
     expect(clock.timers).toBe(0);
   });
 

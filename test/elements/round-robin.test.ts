@@ -75,7 +75,7 @@ describe("round-robin", () => {
     const error = await request({}, offering(ctx, "a", "b")).catch((reason: unknown) => reason);
     expect(error).toMatchObject({
       code: Code.ResourceExhausted,
-      message: 'none of 2 endpoints of network service "icmp" took the connection',
+      message: 'all 2 endpoints of network service "icmp" rejected the connection',
     });
     const { errors } = (error as NsmError).cause as AggregateError;
     expect(errors.map((each: Error) => each.message)).toEqual(["a is full", "b is full"]);

@@ -81,14 +81,14 @@ describe("update-path", () => {
   test("refuses an index behind the end of the path", async () => {
     await expect(through(held(3, "client", "nsmgr"))).rejects.toMatchObject({ code: Code.InvalidArgument });
     await expect(through({ ...held(1, "client"), id: "" })).rejects.toThrow(
-      "the path's index is 1, its last segment is 0",
+      "path index 1 is beyond the last segment, 0",
     );
   });
 
   test("refuses a connection whose id is not that of its current segment", async () => {
     await expect(through({ ...held(0, "client"), id: "other" })).rejects.toMatchObject({
       code: Code.InvalidArgument,
-      message: `the connection's id is "other", that of its current path segment "id-of-client"`,
+      message: `connection id "other" differs from the id of its current path segment, "id-of-client"`,
     });
   });
 

@@ -22,39 +22,42 @@ import { updateToken } from "../../elements/update-token/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { monitorHub } from "../../elements/monitor/index.js";
 
-/** What an endpoint's chain is made of. */
+/** Options of endpoint(). */
 export interface EndpointOptions {
-  /** The name of this process in the path. */
+  /** Name of this process in the path. */
   readonly name: string;
   readonly tokens: TokenGenerator;
-  /** The program's life: watching the next hop ends with it. */
+  /** The lifetime of the program. Ends the monitoring of next hops. */
   readonly until: AbortSignal;
-  /** What makes this endpoint what it is. */
+  /** The elements that are specific to this endpoint. */
   readonly elements: Elements<NetworkService>;
-  /** In front of the monitor: who may see what, and counting. Default: none. */
+  /** Elements before the monitor, for authorization and counting. Default: none. */
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
-/** An endpoint's services, ready for a server. */
+/** The services of an endpoint, ready for a server. */
 export interface Endpoint {
   readonly networkService: NetworkService;
   readonly monitor: MonitorConnection;
   debugState(): DebugState;
   /**
-   * Replaces `elements` while connections stand, then requests every connection again through the new ones.
-   * Connections keep their state: a slot of a new element takes over the values of the slot of the same name.
-   * An element that hands out what must be unique (addresses) is best passed again as it is: Requests that are
-   * under way take from the earlier one until they have finished.
+   * Replaces `elements` while connections are established, then requests every connection again through the new
+   * elements. Connections keep their state: a slot of a new element takes over the values of the slot of the
+   * same name. Pass an element that allocates unique values, such as addresses, unchanged: Requests in progress
+   * allocate from the earlier element until they finish.
    *
-   * @returns how many connections run through the new elements, and what the other Requests failed with; those
-   *   connections stay as they are until their next Request
-   * @throws NsmError FAILED_PRECONDITION when the elements cannot stand in this chain; nothing has changed then
+   * @returns the number of connections that use the new elements, and the failures of the other Requests; those
+   * connections stay unchanged until their next Request
+   * @throws NsmError FAILED_PRECONDITION if the order of the elements is invalid in this chain; the earlier
+   * elements then stay
    */
   replace(elements: Elements<NetworkService>): Promise<RequestedAgain>;
 }
 
-/** An endpoint, a manager or a forwarder: all are endpoints to those who call them. */
+/**
+ * Creates the server chain of an endpoint, a manager or a forwarder. To their callers, all three are endpoints.
+ */
 export function endpoint(options: EndpointOptions): Endpoint {
   const { name, tokens, until, elements, monitorElements = [], trace } = options;
   const hub = monitorHub({ scope: "segment", until });

@@ -1,6 +1,6 @@
 /**
- * The chain of an endpoint: what a Request passes in every process that is called, before the elements that
- * make it a firewall, a manager or a forwarder.
+ * The endpoint chain: the elements that a Request passes in every server process, before the elements that make
+ * it a firewall, a manager or a forwarder.
  *
  * @example
  * import { pointToPointIpam } from "nsm-sdk";

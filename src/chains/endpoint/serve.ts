@@ -24,33 +24,33 @@ import { Waiting } from "../../registry/waiting.js";
 import { registryClient } from "../registry-client/index.js";
 import { endpoint, type Endpoint } from "./endpoint.js";
 
-/** What an endpoint needs to be found and asked. */
+/** Options of serveEndpoint(). */
 export interface ServeEndpointOptions {
-  /** Unique among all endpoints: it is registered under this name. */
+  /** Name of the endpoint, unique among all endpoints. It is registered under this name. */
   readonly name: string;
-  /** The network services it provides. */
+  /** Names of the network services that it provides. */
   readonly services: readonly string[];
-  /** The manager of this node: `unix:///var/lib/networkservicemesh/nsm.io.sock`, `tcp://127.0.0.1:5001`. */
+  /** URL of the manager of this node: `unix:///var/lib/networkservicemesh/nsm.io.sock`, `tcp://127.0.0.1:5001`. */
   readonly connectTo: string;
-  /** Where it serves; the first address is registered. */
+  /** Addresses to listen on. The first one is registered. */
   readonly listenOn: readonly string[];
   readonly identity: Identity;
-  /** What makes it the endpoint it is. */
+  /** The elements that are specific to this endpoint. */
   readonly elements: Elements<NetworkService>;
-  /** In front of its monitor. Default: none. */
+  /** Elements before its monitor. Default: none. */
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
-  /** Labels it is chosen by, the same for each service. */
+  /** Labels for the selection of endpoints, the same for each service. Default: none. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Default: `ETHERNET`. */
+  /** Payload of the network services. Default: `ETHERNET`. */
   readonly payload?: string;
   /** Whether to register the network services too. Default: true. */
   readonly registerServices?: boolean;
-  /** Over what it calls and is called, when not over gRPC. */
+  /** The transport for its calls and its server. Default: gRPC. */
   readonly transport?: Transport | undefined;
-  /** Gives up a start that still waits for its registration. What has started is ended by `close()`. */
+  /** Cancels a start that still waits for its registration. Once the start has succeeded, use `close()`. */
   readonly until?: AbortSignal | undefined;
   /**
-   * How long to try to register before the start fails, in milliseconds; `Infinity` waits for the manager.
+   * Time limit for the registration, in milliseconds, before the start fails. `Infinity` waits for the manager.
    * Default: 15,000.
    */
   readonly registerWithinMs?: number | undefined;
@@ -59,39 +59,39 @@ export interface ServeEndpointOptions {
   readonly trace?: TraceHook | undefined;
 }
 
-/** A way for processes to reach one another. */
+/** A transport between processes: its client and its server side. */
 export interface Transport {
   readonly remotes: Remotes;
   serve(listenOn: readonly string[], services: Endpoint): Promise<Serving>;
 }
 
-/** Services that can be reached. */
+/** A running server. */
 export interface Serving {
   readonly listenOn: readonly string[];
   debugState(): DebugState;
   close(): Promise<void>;
 }
 
-/** An endpoint that serves and is registered. */
+/** A running and registered endpoint. */
 export interface ServedEndpoint {
   readonly listenOn: readonly string[];
   debugState(): DebugState;
   /** See {@link Endpoint.replace}. */
   replace(elements: Elements<NetworkService>): Promise<RequestedAgain>;
-  /** Takes it out of the registry, then stops serving. */
+  /** Unregisters the endpoint, then stops the server. */
   close(): Promise<void>;
 }
 
 const REGISTER_WITHIN_MS = 15_000;
-/** How long the removal of a registration may take before the endpoint stops without it. */
+/** Time limit for the Unregister when the endpoint stops, in milliseconds. */
 const UNREGISTER_WITHIN_MS = 2_000;
 
 /**
- * Runs an endpoint: serves its chain, registers its network services and itself with the manager, and keeps the
- * registration fresh. A service that somebody else owns is left as it is. While the manager does not answer, the
- * reason is logged.
+ * Runs an endpoint: serves its chain, registers its network services and itself with the manager, and renews
+ * the registration. A network service that belongs to another owner is not changed. While the manager does not
+ * answer, the reason is logged.
  *
- * @throws NsmError what serving or registering failed with; nothing is left behind then.
+ * @throws NsmError the failure of the server or the registration; everything is then released.
  *
  * @example
  * import { kernelServer, mechanismsServer, pointToPointIpam, serveEndpoint } from "nsm-sdk";
@@ -136,12 +136,12 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
     trace: options.trace,
   });
   const entry = endpointEntry(options, server.listenOn[0]!);
-  const takeOut = async (withinMs: number): Promise<void> => {
+  const unregister = async (withinMs: number): Promise<void> => {
     try {
       await ctx.withTimeout(withinMs, (c) => registry.endpoints.unregister(c, entry));
       logger.info({ endpoint: name }, "unregistered");
     } catch (error) {
-      logger.warn({ error: explain(error) }, "could not unregister; the registration will expire");
+      logger.warn({ error: explain(error) }, "could not unregister, the registration will expire");
     }
   };
   try {
@@ -156,8 +156,8 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
     logger.info({ endpoint: name, services: options.services, url: entry.url }, "registered");
   } catch (error) {
     waiting.stop();
-    // Whoever gave up may be registered all the same: the answer was only late.
-    if (options.until?.aborted) await takeOut(UNREGISTER_WITHIN_MS / 4);
+    // A canceled Register may still have succeeded, with a late answer.
+    if (options.until?.aborted) await unregister(UNREGISTER_WITHIN_MS / 4);
     stopped();
     await server.close();
     throw error;
@@ -167,7 +167,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
     debugState: () => ({ ...chain.debugState(), ...registry.debugState(), ...server.debugState() }),
     replace: (elements) => chain.replace(elements),
     async close() {
-      await takeOut(UNREGISTER_WITHIN_MS);
+      await unregister(UNREGISTER_WITHIN_MS);
       await server.close();
       stopped();
     },
@@ -178,7 +178,7 @@ function within<R>(ms: number, ctx: Context, work: (ctx: Context) => Promise<R>)
   return ms === Infinity ? work(ctx) : ctx.withTimeout(ms, work);
 }
 
-/** gRPC under the endpoint's own identity. */
+/** gRPC with the endpoint's own identity. */
 function grpcTransport({ identity, clock, logger }: ServeEndpointOptions): Transport {
   const remotes = grpcRemotes({ identity, ...(clock && { clock }) });
   return {
@@ -209,7 +209,7 @@ async function registerServices(
       await registry.register(ctx, NetworkServiceEntry.create({ name, payload }));
     } catch (error) {
       if (codeOf(error) !== Code.PermissionDenied && codeOf(error) !== Code.AlreadyExists) throw error;
-      logger.info({ service: name }, "the network service belongs to somebody else and is left as it is");
+      logger.info({ service: name }, "the network service belongs to another owner and is not changed");
     }
   }
 }

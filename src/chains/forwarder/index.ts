@@ -1,6 +1,7 @@
 /**
- * The forwarder of a node: finds the endpoint, asks it for the connection and joins the two sides. What joins
- * them is given as mechanisms. Default: it negotiates the kernel mechanism and joins nothing.
+ * The forwarder of a node: selects the endpoint, requests the connection from it, and connects the two sides.
+ * The mechanisms decide how the sides are connected. Default: it negotiates the kernel mechanism and connects
+ * nothing.
  *
  * @example
  * import { serveEndpoint } from "nsm-sdk";
@@ -37,21 +38,21 @@ import { controlPlaneMechanisms, type ForwarderMechanisms } from "./mechanisms.j
 export { controlPlaneMechanisms, type ForwarderMechanisms } from "./mechanisms.js";
 export { kernelMechanisms, type KernelMechanisms } from "./kernel.js";
 
-/** What a forwarder is made of. */
+/** Options of forwarderElements(). */
 export interface ForwarderOptions {
   readonly name: string;
-  /** Where services and endpoints are looked up: the manager's registries. */
+  /** The registry for lookups of network services, usually the manager's. */
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
   readonly remotes: Remotes;
   readonly until: AbortSignal;
   /** Default: {@link controlPlaneMechanisms}. */
   readonly mechanisms?: ForwarderMechanisms | undefined;
-  /** Sees the chain towards the endpoint; the elements themselves are seen by the chain they stand in. */
+  /** Traces the chain to the endpoint. The chain that contains these elements traces the elements themselves. */
   readonly trace?: TraceHook | undefined;
 }
 
-/** What makes an endpoint a forwarder: the elements for endpoint() or serveEndpoint(). */
+/** Creates the elements that make an endpoint a forwarder, for endpoint() or serveEndpoint(). */
 export function forwarderElements(options: ForwarderOptions): Elements<NetworkService> {
   const { name, networkServices, endpoints, remotes, until, trace } = options;
   const { mechanisms = controlPlaneMechanisms() } = options;

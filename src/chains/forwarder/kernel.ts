@@ -4,17 +4,18 @@ import { mechanismsServer } from "../../elements/mechanisms/index.js";
 import { offerMechanism } from "../../elements/mechanisms/offer/index.js";
 import type { ForwarderMechanisms } from "./mechanisms.js";
 
-/** The mechanisms of a forwarder that wires in the kernel. */
+/** The mechanisms of a forwarder that creates vWires in the kernel. */
 export interface KernelMechanisms extends ForwarderMechanisms {
-  /** Removes all remotes: for a forwarder that leaves nobody to take them over. */
+  /** Removes all vWires: for a forwarder that no other process succeeds. */
   removeVWires(): Promise<void>;
 }
 
 /**
- * KERNEL on both sides: the endpoint is offered it and says where its interface goes, and a veth pair joins the
- * two. Needs the privilege to enter the namespaces and to make remotes in them.
+ * KERNEL on both sides: the endpoint receives an offer and answers with the location of its interface, and a
+ * veth pair connects the two sides. Requires the privilege to enter the namespaces and to create interfaces in
+ * them.
  *
- * @throws NsmError FAILED_PRECONDITION when the state directory cannot be made or read.
+ * @throws NsmError FAILED_PRECONDITION if the state directory cannot be created or read.
  *
  * @example
  * import { forwarderElements, kernelMechanisms } from "nsm-sdk/chains/forwarder";

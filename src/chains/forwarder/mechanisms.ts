@@ -3,15 +3,15 @@ import type { Elements, NetworkService } from "../../core/index.js";
 import { mechanismsServer } from "../../elements/mechanisms/index.js";
 import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
 
-/** The two halves of what a forwarder does between client and endpoint. */
+/** The elements of a forwarder for its two sides. */
 export interface ForwarderMechanisms {
-  /** Towards the client: chooses the mechanism and wires the client's side. */
+  /** For the client side: selects the mechanism and configures the client's interface. */
   readonly server: Elements<NetworkService>;
-  /** Towards the endpoint: offers mechanisms and wires the endpoint's side. */
+  /** For the endpoint side: offers mechanisms and configures the endpoint's interface. */
   readonly client: Elements<NetworkService>;
 }
 
-/** Negotiates the kernel mechanism with both sides, and leaves the kernel alone. */
+/** Negotiates the kernel mechanism with both sides, without changes to the kernel. */
 export function controlPlaneMechanisms(): ForwarderMechanisms {
   return { server: [mechanismsServer({ [MechanismType.Kernel]: [] })], client: [kernelClient()] };
 }

@@ -1,6 +1,6 @@
 /**
- * The network service manager of a node: the registry its neighbours talk to, and the hop that finds a forwarder
- * for every Request.
+ * The network service manager of a node: the registry of the processes on its node, and the hop that selects a
+ * forwarder for every Request.
  *
  * @example
  * import { nsmgr } from "nsm-sdk/chains/nsmgr";
@@ -37,32 +37,32 @@ import { client } from "../client/index.js";
 import { endpoint, type Endpoint } from "../endpoint/index.js";
 import { nsmgrRegistryChain } from "../registry/index.js";
 
-/** What a manager is made of. */
+/** Options of nsmgr(). */
 export interface NsmgrOptions {
   readonly name: string;
-  /** Its public address: what it registers the endpoints of its node under. */
+  /** Public URL of the manager. It registers the endpoints of its node under this URL. */
   readonly url: string;
-  /** The registry of the domain; without one the manager keeps its own. */
+  /** URL of the domain's registry. Default: the manager keeps its own registry. */
   readonly registryUrl?: string | undefined;
   readonly remotes: Remotes;
   readonly tokens: TokenGenerator;
   readonly until: AbortSignal;
-  /** The service that forwarders register under. Default: `forwarder`. */
+  /** Network service that forwarders register. Default: `forwarder`. */
   readonly forwarderService?: string | undefined;
-  /** A YAML file of prefixes that endpoints must not hand out. */
+  /** Path of a YAML file of prefixes that endpoints must not allocate from. Default: none. */
   readonly excludedPrefixesFile?: string | undefined;
-  /** In front of its monitor: who may see what, and counting. Default: none. */
+  /** Elements before its monitor, for authorization and counting. Default: none. */
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
-/** A manager's services, ready for a server. */
+/** The services of a manager, ready for a server. */
 export interface Nsmgr extends Endpoint {
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
 }
 
-/** See the module's description. */
+/** Creates a manager. See the module description. */
 export function nsmgr(options: NsmgrOptions): Nsmgr {
   const { name, url, registryUrl, remotes, tokens, until, forwarderService = "forwarder", trace } = options;
   const registries = nsmgrRegistryChain({ url, registryUrl, remotes, tokens, until, trace });

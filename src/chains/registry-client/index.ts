@@ -1,6 +1,7 @@
 /**
- * What endpoints, forwarders and clients use to speak with a registry, mostly through the manager of their node:
- * registrations that are renewed, retried, and repeated when the other side has lost them; watches that last.
+ * The registry client of endpoints, forwarders and clients, usually connected to the manager of their node. It
+ * renews and retries registrations, registers again when the registry has lost an entry, and reopens broken
+ * watches.
  *
  * @example
  * import { NetworkServiceEndpoint } from "nsm-sdk/api";
@@ -33,34 +34,34 @@ import { retry, type RetryOptions } from "../../registry/elements/retry/index.js
 import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { heldBy } from "../registry/held.js";
 
-/** What a registry client is made of. */
+/** Options of registryClient(). */
 export interface RegistryClientOptions {
   readonly remotes: Remotes;
-  /** The registry or the manager in front of it. */
+  /** URL of the registry, or of the manager in front of it. */
   readonly url: string;
-  /** The program's life: when it is over, nothing is renewed, watched or repeated any more. */
+  /** The lifetime of the program. Ends renewals, watches and retries. */
   readonly until: AbortSignal;
   readonly retry?: RetryOptions | undefined;
-  /** Elements of one's own, right before the call leaves: client-info, for instance. */
+  /** Additional elements at the end of the chains, such as client-info. Default: none. */
   readonly elements?:
     | {
         readonly networkServices?: Elements<NetworkServiceRegistry> | undefined;
         readonly endpoints?: Elements<EndpointRegistry> | undefined;
       }
     | undefined;
-  /** For the pauses between tries. Default: `Math.random`. */
+  /** Randomizes the delays between retries. Default: `Math.random`. */
   readonly random?: (() => number) | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
-/** Both registries as one sees them from here. */
+/** Both registries, as the client uses them. */
 export interface RegistryClient {
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
   debugState(): DebugState;
 }
 
-/** See the module's description. */
+/** Creates a registry client. See the module description. */
 export function registryClient(options: RegistryClientOptions): RegistryClient {
   const { remotes, url, until, random, trace } = options;
   const networkServices: Elements<NetworkServiceRegistry> = [

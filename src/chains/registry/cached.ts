@@ -10,16 +10,16 @@ import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { heldBy } from "./held.js";
 import type { RegistryServices } from "./registry.js";
 
-/** What is cached, and for how long. */
+/** Options of cachedRegistry(). */
 export interface CachedRegistryOptions {
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
-  /** The program's life: when it is over, nothing is watched any more. */
+  /** The lifetime of the program. Ends all watches. */
   readonly until: AbortSignal;
 }
 
 /**
- * Registries whose answers are kept at hand, for who looks things up at every Request: a forwarder.
+ * Registries with a cache, for a process that looks up entries on every Request, such as a forwarder.
  *
  * @example
  * import { forwarderElements } from "nsm-sdk/chains/forwarder";

@@ -6,13 +6,13 @@ import {
   type NetworkServiceRegistry,
 } from "../../core/index.js";
 
-/** Both chains of a registry under assembly. */
+/** The elements of both chains of a registry. */
 export interface RegistryChains {
   readonly networkServices: Elements<NetworkServiceRegistry>;
   readonly endpoints: Elements<EndpointRegistry>;
 }
 
-/** What the elements of both chains hold; `{}` when that is nothing. */
+/** The resources that the elements of both chains hold, or `{}` if there are none. */
 export function heldBy({ networkServices, endpoints }: RegistryChains): DebugState {
   const states = { networkServices: debugState(networkServices), endpoints: debugState(endpoints) };
   return Object.fromEntries(Object.entries(states).filter(([, state]) => Object.keys(state).length > 0));

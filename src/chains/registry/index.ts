@@ -1,5 +1,6 @@
 /**
- * The registries: that of a domain, and that of a manager, which hands on to the domain's or keeps its own.
+ * The registry of a domain, and the registry of a manager, which forwards to the domain's registry or keeps its
+ * own.
  *
  * @packageDocumentation
  */

@@ -25,26 +25,29 @@ import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/me
 import { heldBy } from "./held.js";
 import type { RegistryServices } from "./registry.js";
 
-/** What a manager's registry is made of. */
+/** Options of nsmgrRegistryChain(). */
 export interface NsmgrRegistryOptions {
-  /** The manager's public address: what its endpoints are registered under. */
+  /** Public URL of the manager. Its endpoints are registered under this URL. */
   readonly url: string;
   readonly tokens: TokenGenerator;
-  /** The domain's registry, reached over `remotes`; without one the manager keeps its own, in memory. */
+  /**
+   * URL of the domain's registry, called through `remotes`. Default: the manager keeps its own registry in
+   * memory.
+   */
   readonly registryUrl?: string | undefined;
   readonly remotes?: Remotes | undefined;
-  /** The program's life: when it is over, nothing expires or is watched any more. */
+  /** The lifetime of the program. Ends expiry and watches. */
   readonly until: AbortSignal;
-  /** The longest life of endpoints, in milliseconds. Default: 60,000. */
+  /** Maximum lifetime of a registration, in milliseconds. Default: 60,000. */
   readonly defaultExpirationMs?: number | undefined;
-  /** Where it runs, for the labels of endpoints. Default: `process.env`. */
+  /** Environment variables for the location labels of endpoints. Default: `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
-/** A manager's registries, for its neighbours and for itself. */
+/** The registries of a manager, for its node and for its own lookups. */
 export interface NsmgrRegistry extends RegistryServices {
-  /** For the manager's own Finds. */
+  /** The registries for the manager's own Finds. */
   readonly discovery: {
     readonly networkServices: NetworkServiceRegistry;
     readonly endpoints: EndpointRegistry;
@@ -52,7 +55,7 @@ export interface NsmgrRegistry extends RegistryServices {
 }
 
 /**
- * The registry of a manager.
+ * Creates the registry of a manager.
  *
  * @example
  * import { nsmgrRegistryChain } from "nsm-sdk/chains/registry";
@@ -92,7 +95,7 @@ export function nsmgrRegistryChain(options: NsmgrRegistryOptions): NsmgrRegistry
   };
 }
 
-/** The ends of both chains: the domain's registry, or stores in this process. */
+/** The last elements of both chains: the domain's registry, or stores in this process. */
 function upstreamOf({ registryUrl, remotes, until }: NsmgrRegistryOptions): {
   readonly networkServices: Elements<NetworkServiceRegistry>;
   readonly endpoints: Elements<EndpointRegistry>;
@@ -103,7 +106,7 @@ function upstreamOf({ registryUrl, remotes, until }: NsmgrRegistryOptions): {
   if (!remotes) {
     throw new NsmError(
       Code.InvalidArgument,
-      `the registry at ${registryUrl} cannot be reached without remotes`,
+      `registryUrl is ${registryUrl}, but remotes is missing: pass both or neither`,
     );
   }
   const upstream = { remotes, url: registryUrl };

@@ -20,24 +20,27 @@ import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
 import { heldBy, type RegistryChains } from "./held.js";
 
-/** Where a registry keeps what it knows. */
+/** The elements that store the entries of a registry. */
 export type RegistryStores = RegistryChains;
 
-/** What a registry is made of. */
+/** Options of registryChain(). */
 export interface RegistryOptions {
   readonly tokens: TokenGenerator;
-  /** The program's life: when it is over, nothing expires any more. */
+  /** The lifetime of the program. Ends the expiry of registrations. */
   readonly until?: AbortSignal | undefined;
-  /** The longest life of endpoints, in milliseconds. Services do not expire. Default: 60,000. */
+  /**
+   * Maximum lifetime of an endpoint's registration, in milliseconds. Network services do not expire. Default:
+   * 60,000.
+   */
   readonly defaultExpirationMs?: number | undefined;
-  /** How much one identity may register. Default: no limits. */
+  /** Limits per identity and for the registry. Default: no limits. */
   readonly limits?: Limits | undefined;
-  /** Default: in memory. */
+  /** The stores for the entries. Default: in memory. */
   readonly stores?: RegistryStores | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
-/** A registry's services, ready for a server. */
+/** The services of a registry, ready for a server. */
 export interface RegistryServices {
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
@@ -45,7 +48,7 @@ export interface RegistryServices {
 }
 
 /**
- * The registry of a domain.
+ * Creates the registry of a domain.
  *
  * @example
  * import { registryChain } from "nsm-sdk/chains/registry";

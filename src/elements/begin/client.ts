@@ -11,11 +11,14 @@ import { Entries, type Entry } from "./entries.js";
 import { mergeConnection } from "./merge.js";
 import { answered, patched, up } from "./server.js";
 
-/** How beginClient() requests another endpoint, and who sees its connections. */
+/** Options of beginClient(). */
 export interface BeginClientOptions {
-  /** What a reselect keeps of the connection. Default: everything but mechanism and endpoint. */
+  /**
+   * Returns the connection to request in a reselect. Default: the connection without mechanism and endpoint
+   * name.
+   */
   readonly reselect?: Reselect | undefined;
-  /** Lists the connections that stand. Default: a list of its own. */
+  /** Collects the established connections. Default: a new collection. */
   readonly live?: LiveConnections | undefined;
 }
 
@@ -25,12 +28,12 @@ const anyEndpoint: Reselect = (connection) => ({
   networkServiceEndpointName: "",
 });
 
-/** begin() for a chain that is called by its own process. */
+/** begin() for a client chain, which its own process calls. */
 export function beginClient({
   reselect = anyEndpoint,
   live = new LiveConnections(),
 }: BeginClientOptions = {}): NetworkServiceElement {
-  // What the caller was given last: what differs from it in the next request, the caller has changed.
+  // The last answer to the caller. A field of the next request that differs from it was changed by the caller.
   const returned = new WeakMap<Entry, Connection>();
   const eventsOf = (entry: Entry): ConnectionEvents => ({
     closed: entry.closed,

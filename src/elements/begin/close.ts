@@ -14,18 +14,19 @@ import {
 import type { Entries, Entry, Established } from "./entries.js";
 import { comesFromLeftHop } from "./origin.js";
 
-/** The part of an event's time that the Close of a reselect may use; the rest is for the Request. */
+/** The share of an event's time that the Close of a reselect may use. The rest is for the Request. */
 const RESELECT_CLOSE_SHARE = 1 / 3;
 
 /**
- * A Close from outside. It pre-empts events under way, always closes what was established last whatever the
- * caller brings, and forgets the connection even when the rest of the chain fails: a second Close finds its way
- * by the path. A Request that comes meanwhile waits for its end. Of an unknown connection the path decides:
- * the Close is forwarded to an onward segment, and the last hop answers OK.
+ * Handles a Close from outside. It preempts running events and always closes the connection that was
+ * established last, whatever connection the caller passes. It forgets the connection even if the rest of the
+ * chain fails. A second Close is then forwarded by its path. A Request that arrives in the meantime waits until
+ * the Close has ended. A Close of an unknown connection is forwarded if its path has a next segment; the last
+ * hop answers OK.
  *
- * A Close is carried out even if its caller has stopped waiting, with as much time as the caller had. The caller
- * gets its own error in time. `admit` throws when this caller may not close what is established. A Close from a hop
- * that the connection has left is ignored.
+ * A Close runs to its end even if its caller stops waiting, with the caller's time limit. The caller still
+ * receives its own error in time. `admit` throws if the caller must not close the established connection. A
+ * Close from a hop that the connection has left is ignored.
  */
 export async function closeFromOutside(
   entries: Entries,
@@ -53,7 +54,7 @@ export async function closeFromOutside(
     await ctx.detached((c) => closeForGood(c, entries, entry, established));
     return true;
   });
-  // While we waited, another Close came first or a first Request failed.
+  // While this Close waited, another Close ended the connection, or the first Request failed.
   if (!(await unlessDone(ctx, turn))) await closeFromOutside(entries, ctx, connection, next, admit);
 }
 
@@ -63,12 +64,15 @@ function ignores(ctx: Context, asked: Connection, { request }: Established): boo
   return true;
 }
 
-/** A Close event: as from outside, in its turn, with the Context of events. */
+/** Handles a Close event: like a Close from outside, but queued and with the Context of events. */
 export function closeEvent(entries: Entries, entry: Entry, options: EventOptions): Promise<EventOutcome> {
   return entry.runEvent(options, (ctx, established) => closeForGood(ctx, entries, entry, established));
 }
 
-/** Closes what is established and forgets it. The entry stays until then, so that later calls wait. */
+/**
+ * Closes the established connection and then forgets it. The entry stays until the end, so that later calls
+ * wait.
+ */
 async function closeForGood(
   ctx: Context,
   entries: Entries,
@@ -85,8 +89,8 @@ async function closeForGood(
 }
 
 /**
- * Closes what is established without letting a failure stop what comes after. A next hop that does not answer
- * must not use up the time of the Request that follows.
+ * Closes the established connection before a reselect and logs a failure instead of throwing it. The time limit
+ * keeps a next hop that does not answer from using up the time of the following Request.
  */
 export async function closeBeforeReselect(
   ctx: Context,
@@ -112,7 +116,7 @@ function closingContext(ctx: Context): Context {
   return caused.with(connectionEvents, closedEvents);
 }
 
-/** What elements find during a Close: nothing more can happen to this connection. */
+/** The events that elements see during a Close: no further event can start. */
 const closedEvents: ConnectionEvents = {
   closed: AbortSignal.abort(),
   request: async () => "skipped",

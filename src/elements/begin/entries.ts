@@ -17,17 +17,17 @@ import {
 } from "../../core/index.js";
 import { SerialQueue } from "../../core/serial-queue.js";
 
-/** What begin knows of one connection between its calls. */
+/** The state of one connection that begin keeps between calls. */
 export interface Established {
-  /** The Context of the last good Request that came from outside: its values and its time serve the events. */
+  /** The Context of the last successful Request from outside. Events use its values and its time limit. */
   readonly ctx: Context;
-  /** The last good request; its connection is the last answer. */
+  /** The last successful request. Its connection is the last answer. */
   readonly request: NetworkServiceRequest;
-  /** How long an event may take, in milliseconds: the most that a good Request from outside had. */
+  /** Time limit of an event, in milliseconds: the longest time limit of a successful Request from outside. */
   readonly budgetMs: number | undefined;
 }
 
-/** One connection: its queue, what was established, and the event under way. */
+/** One connection: its queue, its last successful request, and the running event. */
 export class Entry {
   readonly queue = new SerialQueue();
   private readonly closing = new AbortController();
@@ -35,12 +35,12 @@ export class Entry {
   private event: AbortController | undefined;
   private last: Established | undefined;
 
-  /** How the elements behind begin start calls of this connection. */
+  /** The events that elements after begin use to start calls of this connection. */
   private readonly events: ConnectionEvents;
 
   constructor(
     readonly id: string,
-    /** The chain behind begin. */
+    /** The chain after begin. */
     readonly next: NetworkService,
     private readonly entries: Entries,
     eventsOf: (entry: Entry) => ConnectionEvents,
@@ -63,22 +63,22 @@ export class Entry {
     else this.entries.live.delete(this.id);
   }
 
-  /** After a good Request from outside. */
+  /** Records a successful Request from outside. */
   establish(ctx: Context, request: NetworkServiceRequest): void {
     const before = this.last;
-    // One very short Request does not make later events short as well.
+    // A Request with a short time limit must not shorten later events.
     const budgetMs = Math.max(before?.budgetMs ?? 0, ctx.budgetMs ?? 0) || undefined;
     this.established = { ctx, request, budgetMs };
   }
 
-  /** What the elements behind begin find in the Context of a call from outside. */
+  /** Returns the Context of a call from outside, with the values for the elements after begin. */
   contextOf(ctx: Context): Context {
     return this.within(ctx.with(eventCause, "user"));
   }
 
   /**
-   * Queues an event. It runs in a Context of its own with the values and the time of the last good Request; it
-   * is skipped when nothing is established any more or nobody wants it when its turn comes.
+   * Queues an event. It runs in a Context of its own, with the values and the time limit of the last successful
+   * Request. It is skipped if no connection is established when its turn comes, or if `signal` has aborted.
    */
   runEvent(
     { signal, cause = "upstream" }: EventOptions,
@@ -103,7 +103,7 @@ export class Entry {
     });
   }
 
-  /** Ends the event under way and keeps queued ones from starting: a Close does not wait for a heal. */
+  /** Aborts the running event and skips the queued ones, so that a Close does not wait for a heal. */
   preemptEvents(): void {
     const reason = new NsmError(Code.Cancelled, `connection ${this.id} is being closed`);
     this.closing.abort(reason);
@@ -111,13 +111,16 @@ export class Entry {
   }
 
   /**
-   * Releases what is still held of a connection that is over: an element between begin and connection-state may
-   * have refused the answer of its first Request, or its Close.
+   * Releases the remaining resources of a connection that has ended. An element between begin and
+   * connection-state may have rejected the answer of its first Request, or its Close.
    */
   async release(ctx: Context): Promise<void> {
     for (const work of this.endings.splice(0)) {
       await work().catch((error: unknown) => {
-        log(ctx).warn({ connection: this.id, error: explain(error) }, "could not release what was held");
+        log(ctx).warn(
+          { connection: this.id, error: explain(error) },
+          "could not release the resources of a connection",
+        );
       });
     }
   }
@@ -152,8 +155,9 @@ export class Entries {
   }
 
   /**
-   * Runs a Request in its connection's turn, unless its caller stops waiting before. One that fails before
-   * anything was established leaves nothing.
+   * Runs a Request in turn with the other calls of its connection. If the caller stops waiting first, it
+   * rejects with the signal's reason. A Request that fails before the connection is established leaves no
+   * entry.
    */
   async run<R>(
     ctx: Context,
@@ -166,7 +170,7 @@ export class Entries {
       const entry = this.entries.get(id) ?? new Entry(id, next, this, this.eventsOf);
       this.entries.set(id, entry);
       const result = await entry.queue.runOrLeave(ctx.signal, async () => {
-        // While we waited it was closed; whoever comes next starts afresh.
+        // The connection was closed while this call waited. The call starts again with a new entry.
         if (!this.holds(entry)) return undefined;
         try {
           ctx.throwIfDone();

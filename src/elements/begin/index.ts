@@ -1,11 +1,11 @@
 /**
- * Puts the calls of one connection in order: one at a time, as they came, while other connections go on. It
- * remembers the last good Request, so that elements behind it can start a Request or Close of their own
- * (`ctx.get(connectionEvents)`): refresh, timeout and heal live on that. A Close from outside pre-empts such an
- * event, never a Request of the user.
+ * Serializes the calls of one connection. They run one at a time in the order of arrival, while other
+ * connections proceed in parallel. begin remembers the last successful Request, so that elements after it can
+ * start a Request or Close of their own (`ctx.get(connectionEvents)`). refresh, timeout and heal use this. A
+ * Close from outside preempts such an event, but never a Request from outside.
  *
- * Both sides. After update-path, before every element that remembers something. Inside another begin (a client
- * chain at the end of a server chain) it is transparent. Sets `connectionEvents`, `eventCause` and
+ * Both sides. After update-path, before every element that keeps state. Inside another begin (a client chain at
+ * the end of a server chain) it forwards calls unchanged. Sets `connectionEvents`, `eventCause` and
  * `liveConnections`.
  *
  * @example

@@ -1,19 +1,20 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Connection } from "../../api/index.js";
 
-/** The three views on one connection when its user asks again. */
+/** The three versions of a connection when its caller sends another Request. */
 export interface MergeInput {
-  /** What stands now, heals and refreshes included. */
+  /** The established connection, including changes by heals and refreshes. */
   readonly stored: Connection;
-  /** What the user was given last. */
+  /** The last answer to the caller. */
   readonly returned: Connection | undefined;
-  /** What the user brings. */
+  /** The connection in the caller's Request. */
   readonly asked: Connection;
 }
 
 /**
- * The connection to ask for: what stands, with what the user has changed since. Labels, the endpoint's name and
- * the context can be changed this way; service, mechanism, payload and path belong to the connection.
+ * Returns the connection to request: the established connection with the changes of the caller since the last
+ * answer. The caller can change labels, endpoint name and context. Service, mechanism, payload and path belong
+ * to the connection.
  */
 export function mergeConnection({ stored, returned, asked }: MergeInput): Connection {
   const changed = (key: keyof Connection): boolean => !isDeepStrictEqual(asked[key], returned?.[key]);

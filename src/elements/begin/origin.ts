@@ -4,9 +4,9 @@ import { subjectOf } from "../../identity/index.js";
 import { isStale, requestMark } from "../monitor/index.js";
 
 /**
- * Rejects a call about a connection that another process began. A connection belongs to the first segment of its
- * path: its id and its identity, which for a direct caller is the one that TLS proved. The hops between the
- * first segment and this one may change when the connection heals.
+ * Rejects a call about a connection that another process created. A connection belongs to the first segment of
+ * its path, by the segment's id and identity. For a direct caller, the identity is the one that TLS verified.
+ * The hops between the first segment and this one may change when the connection heals.
  *
  * @throws NsmError PERMISSION_DENIED
  */
@@ -16,13 +16,14 @@ export function assertSameOrigin(ctx: Context, asked: Connection, stored: Connec
   if (theirs && ours && theirs.id === ours.id && sameSubject(ctx, asked, theirs.token, ours.token)) return;
   throw new NsmError(
     Code.PermissionDenied,
-    `connection ${stored.id} was begun by ${ours ? `"${ours.name}"` : "this process"}, not by this caller`,
+    `connection ${stored.id} belongs to ${ours ? `"${ours.name}"` : "this process"}, not to this caller`,
   );
 }
 
 /**
- * Whether a Close comes from a hop that the connection has left: another hop than the last Request came through,
- * which knows only an earlier Request of the client. Its half ends, the connection does not.
+ * Whether a Close comes from a hop that the connection has left. Such a hop differs from the previous hop of
+ * the last Request, and knows only an earlier Request of the client. Its part of the old path ends; the
+ * connection stays.
  */
 export function comesFromLeftHop(asked: Connection, stored: Connection): boolean {
   const [theirs, ours] = [previousSegment(asked), previousSegment(stored)];
@@ -37,10 +38,11 @@ function originOf(connection: Connection): { id: string; name: string; token: st
 }
 
 function sameSubject(ctx: Context, asked: Connection, token: string, stored: string): boolean {
-  // Without update-token, tokens of callers are not kept.
+  // Without update-token, the tokens of callers are not stored.
   if (stored === "") return true;
   const caller = pathOf(asked).index === 1 ? ctx.get(peer) : undefined;
-  // The identity that TLS proved, else the token that came with the call, which is newer than the path's.
+  // The identity that TLS verified, or else the token sent with the call, which is newer than the token in the
+  // path.
   if (caller?.spiffeId !== undefined) return caller.spiffeId === subjectOf(stored);
   const shown = caller?.token?.token ?? token;
   return shown === stored || subjectOf(shown) === subjectOf(stored);

@@ -10,13 +10,13 @@ import { closeBeforeReselect, closeEvent, closeFromOutside } from "./close.js";
 import { Entries, type Entry } from "./entries.js";
 import { assertSameOrigin } from "./origin.js";
 
-/** Who sees the connections of beginServer(). */
+/** Options of beginServer(). */
 export interface BeginServerOptions {
-  /** Lists the connections that stand. Default: a list of its own. */
+  /** Collects the established connections. Default: a new collection. */
   readonly live?: LiveConnections | undefined;
 }
 
-/** begin() for a chain that is called from outside the process. */
+/** begin() for a server chain, which other processes call. */
 export function beginServer({
   live = new LiveConnections(),
 }: BeginServerOptions = {}): NetworkServiceElement {
@@ -63,17 +63,17 @@ export function beginServer({
   };
 }
 
-/** A connection that was just made is up, whatever state it was asked for with. */
+/** Sets the state of a new connection to UP, whatever state was requested. */
 export function up(connection: Connection): Connection {
   return { ...connection, state: State.UP };
 }
 
-/** The request as it is to be repeated: about the connection that it brought about. */
+/** The request to repeat later: the same request with the answered connection. */
 export function answered(request: NetworkServiceRequest, response: Connection): NetworkServiceRequest {
   return { ...request, connection: response };
 }
 
-/** The request with what an event changes of its connection. */
+/** The request with the event's patch applied to its connection. */
 export function patched(
   request: NetworkServiceRequest,
   { patch }: RequestEventOptions,

@@ -1,9 +1,9 @@
 /**
- * Labels a connection with where its client runs: `nodeName`, `podName` and `clusterName` from the environment
- * variables NODE_NAME, POD_NAME and CLUSTER_NAME. What is labelled already stays; a variable that is not set or
- * empty gives no label. Selectors of a network service may then say `{{.nodeName}}`.
+ * Labels a connection with the location of its client: `nodeName`, `podName` and `clusterName`, from the
+ * environment variables NODE_NAME, POD_NAME and CLUSTER_NAME. Existing labels are kept. A variable that is
+ * unset or empty adds no label. Selectors of a network service can refer to the labels, as in `{{.nodeName}}`.
  *
- * Both sides, one element; anywhere before discover() and discoverForwarder().
+ * One element for both sides. Place it anywhere before discover() and discoverForwarder().
  *
  * @example
  * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
@@ -18,13 +18,13 @@ import { connectionOf, patchConnection } from "../../api/index.js";
 import type { NetworkServiceElement } from "../../core/index.js";
 import { clientLabels, type Environment } from "../../wire/index.js";
 
-/** Where the labels come from. */
+/** Options of clientInfo(). */
 export interface ClientInfoOptions {
-  /** Default: `process.env`. */
+  /** Environment variables. Default: `process.env`. */
   readonly env?: Environment | undefined;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function clientInfo({ env = process.env }: ClientInfoOptions = {}): NetworkServiceElement {
   const info = clientLabels(env);
   return {

@@ -1,8 +1,8 @@
 /**
- * Says where Requests and Closes go next. Both sides, one element; before dial().
+ * Sets the next hop of Requests and Closes. One element for both sides; before dial().
  *
- * Sets `remoteUrl` in the Context, whatever it was; without a URL it hides an earlier one, so that discover()
- * looks for itself.
+ * Sets `remoteUrl` in the Context and replaces an earlier value. Without a URL it removes the value, so that
+ * discover() selects the endpoint.
  *
  * @example
  * import { chain, connectionState, updatePath } from "nsm-sdk";
@@ -24,7 +24,7 @@
  */
 import { remoteUrl, type NetworkServiceElement } from "../../core/index.js";
 
-/** See the module's description. Whether the URL leads anywhere shows when it is dialled. */
+/** Creates the element. See the module description. The URL is not checked until it is dialed. */
 export function clientUrl(url: string | undefined): NetworkServiceElement {
   return {
     name: "client-url",

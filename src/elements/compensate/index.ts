@@ -1,10 +1,12 @@
 /**
- * Closes what may have come about although the answer was lost. When the first Request of a connection ends in a
- * code that says nothing about what the next hop did (time over, cancelled, remote lost, unknown), a Close follows
- * it: segment ids are derived, so the next hop knows what is meant although its segment is not in the path.
+ * Closes a connection that the next hop may have established although its answer was lost. It sends a Close if
+ * the first Request of a connection fails with a code that leaves the outcome open (timeout, canceled,
+ * unavailable, unknown). Segment ids are derived, so the next hop recognizes the connection even without its
+ * segment in the path.
  *
- * Client side; after dial(), so that every candidate of round-robin is covered while its remote is known. A
- * connection that other hops may hold on purpose (a refresh, a heal that keeps its endpoint) is left alone.
+ * Client side; after dial(), so that it covers every candidate of round-robin while the remote is known. It
+ * does not close a connection that later hops may still hold, as in a refresh or a heal that keeps its
+ * endpoint.
  *
  * @example
  * import { chain, connectionState, updatePath } from "nsm-sdk";
@@ -27,11 +29,11 @@
 import { connectionOf, nextSegment, State, type Connection } from "../../api/index.js";
 import { Code, codeOf, log, Slot, type NetworkServiceElement } from "../../core/index.js";
 
-/** How long the Close may take. */
+/** Options of compensate(). */
 export interface CompensateOptions {
   /**
-   * Milliseconds. Default: 5,000, and no more than half of the time the Request had: whoever tries another next hop
-   * waits for the Close.
+   * Time limit of the Close, in milliseconds. Default: 5,000. Never more than half of the Request's time limit,
+   * because the next candidate is tried only after the Close.
    */
   readonly timeoutMs?: number;
 }
@@ -44,7 +46,7 @@ const ambiguous = new Set<Code>([
   Code.Internal,
 ]);
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function compensate({ timeoutMs = 5_000 }: CompensateOptions = {}): NetworkServiceElement {
   const answered = new Slot<true>("compensate");
 
@@ -73,7 +75,7 @@ export function compensate({ timeoutMs = 5_000 }: CompensateOptions = {}): Netwo
   };
 }
 
-/** Whether no hop behind this one can hold the connection on purpose. */
+/** Whether no later hop can hold the connection from an earlier Request. */
 function isNew(connection: Connection): boolean {
   return nextSegment(connection) === undefined || connection.state === State.RESELECT_REQUESTED;
 }

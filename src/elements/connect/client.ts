@@ -3,10 +3,10 @@ import { Code, NsmError, type NetworkServiceElement } from "../../core/index.js"
 import { nextRemote } from "../dial/index.js";
 
 /**
- * The end of a client chain: calls the next hop. After dial().
+ * Ends a client chain by calling the next hop. After dial().
  *
- * Without a remote a Request fails with FAILED_PRECONDITION. A Close fails with NOT_FOUND when the path says that
- * there is a next hop (it is not registered any more) and is done when there never was one.
+ * Without a remote, a Request fails with FAILED_PRECONDITION. A Close without a remote fails with NOT_FOUND if
+ * the path names a next hop, which is then no longer registered. If the path names none, the Close succeeds.
  */
 export function connectClient(): NetworkServiceElement {
   return {
@@ -18,7 +18,7 @@ export function connectClient(): NetworkServiceElement {
       if (!remote) {
         throw new NsmError(
           Code.FailedPrecondition,
-          "nothing says where to go next: neither a URL nor discovery",
+          "no next hop is set: add clientUrl(), discover() or discoverForwarder() to the chain",
         );
       }
       return remote.networkService.request(ctx, request);
@@ -31,7 +31,7 @@ export function connectClient(): NetworkServiceElement {
       if (!hop) return;
       throw new NsmError(
         Code.NotFound,
-        `connection ${connection.id} goes on to "${hop.name}", which is not registered any more`,
+        `next hop "${hop.name}" of connection ${connection.id} is no longer registered`,
       );
     },
   };

@@ -1,6 +1,6 @@
 /**
- * Joins chains. `connectServer(client)` sends the calls of a server chain on through a client chain;
- * `connectClient()` ends that client chain in the remote that dial() chose.
+ * Connects chains. `connectServer(client)` forwards the calls of a server chain to a client chain.
+ * `connectClient()` ends that client chain and calls the remote that dial() selected.
  *
  * @example
  * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";

@@ -7,23 +7,24 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 
-/** What is known of the client chain. */
+/** Options of connectServer(). */
 export interface ConnectServerOptions {
-  /** What the client chain holds, to be shown as this element's. */
+  /** Reports the resources that the client chain holds, as part of this element. */
   readonly debugState?: () => DebugState;
 }
 
-/** The connection as `service` answered it last. Changed in place: a refresh does not give it up. */
+/** The last answer of `service`. Changed in place, so that a refresh does not release it. */
 interface Onward {
   connection: Connection;
 }
 
 /**
- * Calls `service`, usually a client chain, and goes on with the connection it answered. If a new connection comes
- * to nothing, wherever in the chain, `service` closes it. Close calls both, even if the first one fails.
+ * Calls `service`, usually a client chain, and continues with the connection that it answers. If the first
+ * Request of a connection fails later in the chain, `service` closes the connection. Close calls both parts,
+ * even if the first one fails.
  *
- * Server side. After connectionState() and whatever finds the next hop; the client chain shares this chain's
- * begin and state.
+ * Server side. After connectionState() and the elements that set the next hop. The client chain shares the
+ * begin and the state of this chain.
  */
 export function connectServer(
   service: NetworkService,
@@ -52,7 +53,7 @@ export function connectServer(
       const failures: unknown[] = [];
       await service.close(ctx, connection).catch((error: unknown) => failures.push(error));
       await next.close(ctx, connection).catch((error: unknown) => failures.push(error));
-      throwFailures(failures, `connection ${connection.id} closed on neither side`);
+      throwFailures(failures, `Close of connection ${connection.id} failed on both sides`);
     },
   };
 }

@@ -1,15 +1,15 @@
 import { nextSegment, pathOf, type Connection } from "../../api/index.js";
 
-/** What identifies a connection in the logs of all programs that it passes. */
+/** The fields that identify a connection in the logs of all programs on its path. */
 export interface ConnectionFields {
-  /** The id that the client gave it: the same at every hop. */
+  /** The id that the client assigned. It is the same at every hop. */
   readonly connection: string;
   readonly service: string;
   readonly client: string;
   readonly endpoint: string;
 }
 
-/** The fields of a connection for a line of the log. Tokens and addresses are left out. */
+/** The log fields of a connection, without tokens and addresses. */
 export function connectionFields(connection: Connection): ConnectionFields {
   const [first] = pathOf(connection).pathSegments;
   return {
@@ -27,7 +27,7 @@ export function hops(connection: Connection): string {
     .join(" > ");
 }
 
-/** Equal for two answers exactly when the connection takes the same way behind this hop. */
+/** Equal for two answers if and only if the connection takes the same route after this hop. */
 export function routeOf(connection: Connection): string {
   const { index, pathSegments } = pathOf(connection);
   const behind = nextSegment(connection) ? pathSegments.slice(index + 1) : [];

@@ -1,10 +1,10 @@
 /**
- * Logs the life of connections at info level, one line each: established, healed (rebuilt, or over another way)
- * and closed, with the cause. Refreshes that change nothing are not logged. `requestLog()` logs the Requests and
- * Closes of callers that failed; a failure that repeats is logged once.
+ * Logs the lifecycle of connections at info level, one line per event: established, healed (rebuilt, or on
+ * another route) and closed, with the cause. Refreshes that change nothing are not logged. `requestLog()` logs
+ * the failed Requests and Closes of callers, and a repeated failure only once.
  *
- * Both sides. connectionLog() after connection-state; requestLog() first of all, so that it sees every refusal.
- * Reads `eventCause` and `logger`. No line has a token.
+ * Both sides. connectionLog() after connection-state; requestLog() as the first element, so that it sees every
+ * rejection. Reads `eventCause` and `logger`. Log lines never contain tokens.
  *
  * @example
  * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
@@ -21,13 +21,13 @@ import { connectionFields, hops, routeOf } from "./fields.js";
 
 export { connectionFields, type ConnectionFields } from "./fields.js";
 
-/** A connection as it was logged. */
+/** The last logged state of a connection. */
 interface Logged {
   connection: Connection;
   route: string;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function connectionLog(): NetworkServiceElement {
   const logged = new Slot<Logged>("connection-log", {
     release: ({ connection }, ctx) =>
@@ -49,7 +49,7 @@ export function connectionLog(): NetworkServiceElement {
         const fields = { ...connectionFields(connection), path: hops(connection), cause };
         log(ctx).info(fields, isNew ? "connection established" : "connection healed");
       }
-      // One value for the whole life: it is released when the connection is closed.
+      // One value for the whole life of the connection, so that it is released on Close only.
       if (known) Object.assign(known, { connection, route });
       else logged.set(ctx, { connection, route });
       return connection;
@@ -57,7 +57,7 @@ export function connectionLog(): NetworkServiceElement {
   };
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function requestLog(): NetworkServiceElement {
   const requests = new FailureLog("request");
   const closes = new FailureLog("close");

@@ -1,8 +1,8 @@
 /**
- * Gives each connection its slots, and releases their values when the connection is closed or its first Request
- * fails: the last one first, failures collected into one error.
+ * Provides the slots of each connection. It releases their values when the connection is closed or its first
+ * Request fails, in reverse order, and collects failures into one error.
  *
- * Both sides. After update-path and begin, before every element that remembers something.
+ * Both sides. After update-path and begin, before every element that keeps state.
  *
  * @example
  * import { beginServer, chain, connectionState, pointToPointIpam, updatePath } from "nsm-sdk";
@@ -14,7 +14,7 @@
 import { connectionOf } from "../../api/index.js";
 import { StateStore, type NetworkServiceElement, type StateKeeper } from "../../core/index.js";
 
-/** Slots for the connections that pass through, by id. */
+/** Keeps the slots of connections by id. See the module description. */
 export function connectionState(): NetworkServiceElement & StateKeeper {
   const store = new StateStore();
   return {

@@ -5,12 +5,12 @@ import type { EndConfig } from "./end-config.js";
 import type { Namespace } from "./kernel.js";
 import type { WireEnd } from "./wire.js";
 
-/** What was set on an interface and is to go when it is not wanted any more. */
+/** The settings made on an interface, which must be removed once they are no longer requested. */
 export type Applied = Pick<WireEnd, "routes" | "neighbors">;
 
 /**
- * Makes an interface have what it is to have: only what differs is touched, and of routes and neighbours only
- * those in `before` are taken away.
+ * Configures an interface. Changes only the settings that differ, and removes only the routes and neighbors
+ * listed in `before`.
  */
 export async function configure(
   namespace: Namespace,
@@ -31,21 +31,21 @@ export async function configure(
 }
 
 /**
- * What a namespace and a new interface in it must allow: pings without privilege, by which clients tell whether
- * a wire is alive, and IPv6 where addresses are to be set.
+ * Enables unprivileged pings in a namespace, which clients use to check a vWire, and IPv6 on a new interface
+ * that gets addresses.
  */
 export function prepare(ctx: Context, namespace: Namespace, link: string, { addresses }: EndConfig): void {
   try {
     namespace.allowPing();
   } catch (error) {
-    log(ctx).warn({ err: error, link }, "pings in the namespace will need privilege");
+    log(ctx).warn({ err: error, link }, "could not enable unprivileged pings in the namespace");
   }
   if (addresses.length === 0) return;
   try {
     namespace.enableIpv6(link);
   } catch (error) {
     if (addresses.some((address) => address.includes(":"))) throw error;
-    log(ctx).debug({ err: error, link }, "the interface goes without IPv6");
+    log(ctx).debug({ err: error, link }, "could not enable IPv6 on the interface");
   }
 }
 
@@ -59,10 +59,10 @@ async function setAddresses(namespace: Namespace, link: number, wanted: readonly
   };
   const there = await listed();
   const unwanted = [...there].filter((address) => !wanted.includes(address));
-  // The new ones first: with its last address an interface loses its routes.
+  // New addresses first, because an interface loses its routes with its last address.
   await add(there);
   for (const address of unwanted) await gone(namespace.removeAddress(link, address));
-  // The kernel takes an address of the same network along when it was the later one.
+  // With an address, the kernel also removes later addresses of the same network.
   if (unwanted.length > 0) await add(await listed());
 }
 
@@ -116,7 +116,7 @@ async function setNeighbors(
   }
 }
 
-/** Waits for a removal; what is not there any more is removed. */
+/** Waits for a removal. NOT_FOUND counts as success. */
 async function gone(removal: Promise<void>): Promise<void> {
   try {
     await removal;

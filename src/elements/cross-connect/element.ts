@@ -29,40 +29,41 @@ import type { LaidWire } from "./lay.js";
 import { linuxKernel } from "./linux-kernel.js";
 import { Wires } from "./wires.js";
 
-/** What a cross connect works with. */
+/** Options of crossConnect(). */
 export interface CrossConnectOptions {
-  /** The program's life: nothing is removed any more when it is over. */
+  /** The lifetime of the program. Once it aborts, expired vWires are no longer removed. */
   readonly until: AbortSignal;
   /**
-   * A directory of this forwarder's own, where it notes its links: the process after it removes those whose
-   * connections are not refreshed. Without one they are still recognised when they are asked for.
+   * A directory that only this forwarder uses, where it records its vWires. After a restart, the forwarder
+   * removes vWires whose connections are not refreshed. Without a directory, it recognizes an earlier vWire
+   * only when the connection is requested again.
    */
   readonly stateDir?: string;
   readonly kernel?: Kernel;
-  /** For links of an earlier process, which expire outside of any call. */
+  /** The clock for vWires of an earlier process, which expire outside of any call. */
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
 
-/** The element, and what a program does with it at its end. */
+/** The element, and the operation for the end of a program. */
 export interface CrossConnect extends NetworkServiceElement {
-  /** Removes all links: for a forwarder that leaves nobody to take them over. */
+  /** Removes all vWires: for a forwarder that no other process succeeds. */
   removeVWires(): Promise<void>;
 }
 
-/** What a wire can carry when nobody on its road says otherwise; in bytes. */
+/** MTU of a vWire if no hop sets one, in bytes. */
 const DEFAULT_MTU = 9_000;
 
 /**
- * See the module's description.
+ * Creates the element. See the module description.
  *
- * @throws NsmError FAILED_PRECONDITION when the state directory cannot be made or read.
+ * @throws NsmError FAILED_PRECONDITION if the state directory cannot be created or read.
  */
 export function crossConnect(options: CrossConnectOptions): CrossConnect {
   const { until, stateDir, kernel = linuxKernel(), clock = systemClock, logger = silent } = options;
   const kept = stateDir === undefined ? noJournal : journal(stateDir, logger);
   const wires = new Wires({ kernel, journal: kept, clock, logger, until });
-  // Changed in place: what a refresh has changed in the kernel stays changed when the refresh fails later.
+  // Changed in place, because changes of a refresh in the kernel remain if the refresh fails later.
   const own = new Slot<{ wire: LaidWire }>("cross-connect", {
     release: ({ wire }) => wires.disconnect(wire),
   });
@@ -90,7 +91,7 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
         if (known) known.wire = wire;
         else own.set(ctx, { wire });
       } catch (error) {
-        // A change that fails leaves the connection as it was, unless its wire is gone: then the rest goes too.
+        // A failed change leaves the connection as it was. If its vWire is gone, the rest is closed too.
         if (known && !wires.stands(known.wire)) {
           own.take(ctx);
           await closeQuietly(ctx, response, next);
@@ -105,7 +106,7 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
       const gone = wire ? wires.disconnect(wire) : disconnectUnknown(ctx, connection, wires);
       const ends = await Promise.allSettled([gone, next.close(ctx, connection)]);
       const failures = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as unknown] : []));
-      throwFailures(failures, `connection ${connection.id} closed neither here nor beyond`);
+      throwFailures(failures, `Close of connection ${connection.id} failed here and at the next hop`);
     },
   };
 }
@@ -126,7 +127,7 @@ function withMtu({ context }: Connection): Partial<Connection> {
   return { context: { ...(context ?? ConnectionContext.create()), MTU: context?.MTU || DEFAULT_MTU } };
 }
 
-/** A Close for a connection that this process knows nothing of: what made its wire may have died since. */
+/** Handles a Close of an unknown connection. An earlier process may have created its vWire. */
 async function disconnectUnknown(ctx: Context, connection: Connection, wires: Wires): Promise<void> {
   let client: End;
   try {
@@ -135,7 +136,7 @@ async function disconnectUnknown(ctx: Context, connection: Connection, wires: Wi
   } catch (error) {
     log(ctx).debug(
       { connection: connection.id, error: explain(error) },
-      "no wire of an unknown connection found",
+      "found no vWire of an unknown connection",
     );
   }
 }
@@ -144,6 +145,6 @@ async function closeQuietly(ctx: Context, connection: Connection, next: NetworkS
   try {
     await ctx.detached((c) => next.close(c, connection));
   } catch (error) {
-    log(ctx).warn({ connection: connection.id, error: explain(error) }, "close after a failed wiring failed");
+    log(ctx).warn({ connection: connection.id, error: explain(error) }, "Close after a lost vWire failed");
   }
 }

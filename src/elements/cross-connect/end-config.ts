@@ -12,9 +12,9 @@ import {
   type Side,
 } from "../../net/index.js";
 
-/** What one interface is to have. Addresses are written in their shortest form. */
+/** The configuration of one interface. Addresses are in their shortest form. */
 export interface EndConfig {
-  /** 0 leaves it as it is. */
+  /** 0 keeps the current MTU. */
   readonly mtu: number;
   readonly addresses: readonly string[];
   readonly routes: readonly Omit<Route, "link">[];
@@ -22,10 +22,11 @@ export interface EndConfig {
 }
 
 /**
- * What the connection's context means for one end. `peerMac` is the other end's: without ethernet (payload IP)
- * nobody answers who has an address, so the other end's addresses become permanent neighbours.
+ * The configuration of one end, from the connection's context. `peerMac` is the MAC address of the other end.
+ * With payload IP there is no address resolution, so the other end's addresses become permanent neighbors.
  *
- * @throws NsmError INVALID_ARGUMENT for an address, prefix or next hop that is none, UNIMPLEMENTED for policies.
+ * @throws NsmError INVALID_ARGUMENT for an invalid address, prefix or next hop, UNIMPLEMENTED for routing
+ * policies.
  */
 export function endConfig({ context, payload }: Connection, side: Side, peerMac: string): EndConfig {
   const mtu = context?.MTU ?? 0;
@@ -34,7 +35,7 @@ export function endConfig({ context, payload }: Connection, side: Side, peerMac:
   if (ip.policies.length > 0) {
     throw new NsmError(
       Code.Unimplemented,
-      `the connection's context has ${ip.policies.length} routing policies, which this forwarder cannot apply`,
+      `the connection's context has ${ip.policies.length} routing policies, which this forwarder does not support`,
     );
   }
 

@@ -4,34 +4,34 @@ import { MechanismType, Parameter, type Mechanism } from "../../api/index.js";
 import { Code, NsmError } from "../../core/index.js";
 import { assertLinkName } from "../../linux/index.js";
 
-/** Where one side wants its interface, as it says itself. */
+/** The location of one side's interface, as requested by that side. */
 export interface End {
   readonly whose: "client" | "endpoint";
-  /** Of the namespace file. */
+  /** Path of the namespace file. */
   readonly path: string;
-  /** Of the interface. */
+  /** Name of the interface. */
   readonly name: string;
 }
 
-/** Who named an end. */
+/** The side that named an end. */
 export interface NamedBy {
   readonly whose: End["whose"];
-  /** Only somebody on this machine may point at its files. */
+  /** Whether the side is on this machine. Only a local process may name a namespace file. */
   readonly local: boolean;
 }
 
 /**
- * The end that a KERNEL mechanism describes.
+ * Returns the end that a KERNEL mechanism describes.
  *
- * @throws NsmError INVALID_ARGUMENT for a namespace or interface that cannot be meant, PERMISSION_DENIED when it
- * was named from another machine, UNIMPLEMENTED for a namespace that comes as a descriptor.
+ * @throws NsmError INVALID_ARGUMENT for an invalid namespace or interface name, PERMISSION_DENIED if a process
+ * on another machine named the namespace, UNIMPLEMENTED for a namespace passed as a descriptor.
  */
 export function endOf(mechanism: Mechanism | undefined, { whose, local }: NamedBy): End {
   if (mechanism?.type !== MechanismType.Kernel) {
     const answer = mechanism ? `mechanism ${mechanism.type}` : "no mechanism";
     throw new NsmError(
       Code.Unimplemented,
-      `the ${whose} has ${answer}, this forwarder joins ${MechanismType.Kernel} only`,
+      `the ${whose} has ${answer}: this forwarder supports ${MechanismType.Kernel} only`,
     );
   }
   const url = mechanism.parameters[Parameter.inodeUrl] ?? "";
@@ -39,7 +39,7 @@ export function endOf(mechanism: Mechanism | undefined, { whose, local }: NamedB
   if (!local) {
     throw new NsmError(
       Code.PermissionDenied,
-      `the ${whose}'s network namespace ${url} was named from elsewhere: only over a unix socket or the loopback network may one be named`,
+      `the ${whose}'s network namespace ${url} was named from another machine: connect over a unix socket or the loopback network`,
     );
   }
   return { whose, path, name: assertLinkName(mechanism.parameters[Parameter.name] ?? "") };
@@ -53,19 +53,19 @@ function namespacePath(url: string, whose: End["whose"]): string {
     throw new NsmError(Code.InvalidArgument, `the ${whose} names no network namespace: ${allowed}`);
   }
   if (url.startsWith("inode:")) {
-    throw refuse("comes as a descriptor, which this forwarder does not take", Code.Unimplemented);
+    throw refuse("is passed as a descriptor, which this forwarder does not support", Code.Unimplemented);
   }
   let path = url;
   if (url.startsWith("file:")) {
     try {
       path = fileURLToPath(url);
     } catch (error) {
-      throw refuse("is no path", Code.InvalidArgument, error);
+      throw refuse("is not a path", Code.InvalidArgument, error);
     }
   }
-  if (!path.startsWith("/") || path.includes("\0")) throw refuse("is no path");
+  if (!path.startsWith("/") || path.includes("\0")) throw refuse("is not a path");
   path = normalize(path);
-  // Read here it would be the forwarder, whatever process wrote it.
-  if (/^\/proc\/(self|thread-self)(\/|$)/.test(path)) throw refuse("would be that of the forwarder");
+  // In this process, the path refers to the forwarder itself.
+  if (/^\/proc\/(self|thread-self)(\/|$)/.test(path)) throw refuse("refers to the forwarder's own namespace");
   return path;
 }

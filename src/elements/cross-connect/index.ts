@@ -1,11 +1,12 @@
 /**
- * The wire itself: joins the client's and the endpoint's network namespace by one veth pair, made straight into
- * both, and gives either end the addresses, routes, neighbours and MTU of the connection's context. A refresh
- * touches only what has changed; Close and a failed Request leave nothing.
+ * Creates the vWire: connects the network namespaces of client and endpoint by one veth pair, created directly
+ * in both. It configures both ends with the addresses, routes, neighbors and MTU of the connection's context. A
+ * refresh changes only what differs. Close and a failed Request remove everything.
  *
  * Server side of a forwarder: after connectionState(), among the KERNEL elements of mechanismsServer(), before
- * connectServer(), whose client chain has mechanismTranslation() and dial(). Acts after the endpoint has answered.
- * Reads `peer` and the slots `endpointMechanism` and `nextRemote`; only those on this machine may name a namespace.
+ * connectServer(), whose client chain has mechanismTranslation() and dial(). Acts after the endpoint has
+ * answered. Reads `peer` and the slots `endpointMechanism` and `nextRemote`. Only processes on this machine may
+ * name a namespace.
  *
  * @example
  * import { mechanismsServer } from "nsm-sdk";

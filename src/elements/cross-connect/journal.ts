@@ -7,25 +7,25 @@ import { Code, explain, NsmError, type Logger } from "../../core/index.js";
 import { makeDirectory } from "../../files/index.js";
 import { keyOf, wireRecord, type Wire } from "./wire.js";
 
-/** Remembers wires for a process that comes after this one. */
+/** Records vWires, so that a later process of this forwarder can recover them. */
 export interface Journal {
-  /** Whether anything is remembered at all. */
+  /** Whether the journal stores anything. */
   readonly isKept: boolean;
-  /** What the process before left. */
+  /** The vWires that the earlier process recorded. */
   readonly left: readonly Wire[];
   write(wire: Wire): Promise<void>;
   remove(key: string): Promise<void>;
 }
 
-/** For a forwarder that remembers nothing. */
+/** The journal of a forwarder without a state directory. */
 export const noJournal: Journal = { isKept: false, left: [], write: async () => {}, remove: async () => {} };
 
 /**
- * A file per wire in a directory of its own, replaced as a whole: whoever reads it sees the old or the new one.
- * It is not synced to the disk, since no wire outlives the machine either. A file that cannot be read is moved
- * aside and told of; one that cannot be written fails with UNAVAILABLE.
+ * Stores one file per vWire in its own directory. Files are replaced atomically, so a reader sees the old or
+ * the new content. Files are not synced to disk, because no vWire survives a restart of the machine. An
+ * unreadable file is renamed and logged. A failed write throws UNAVAILABLE.
  *
- * @throws NsmError FAILED_PRECONDITION when the directory cannot be made or read.
+ * @throws NsmError FAILED_PRECONDITION if the directory cannot be created or read.
  */
 export function journal(directory: string, logger: Logger): Journal {
   const fileOf = (key: string): string => join(directory, fileName(key));
@@ -41,9 +41,13 @@ export function journal(directory: string, logger: Logger): Journal {
         await rename(`${file}.new`, file);
       } catch (cause) {
         await rm(`${file}.new`, { force: true }).catch(() => {});
-        throw new NsmError(Code.Unavailable, `cannot remember the wire of ${wire.connection} in ${file}`, {
-          cause,
-        });
+        throw new NsmError(
+          Code.Unavailable,
+          `cannot record the vWire of connection ${wire.connection} in ${file}`,
+          {
+            cause,
+          },
+        );
       }
     },
 
@@ -53,7 +57,7 @@ export function journal(directory: string, logger: Logger): Journal {
   };
 }
 
-/** Namespaces and aliases make no good file names. */
+/** Hashes the key, because namespaces and aliases are not valid file names. */
 function fileName(key: string): string {
   return `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.json`;
 }
@@ -64,12 +68,16 @@ function load(directory: string, logger: Logger): Wire[] {
     makeDirectory(directory, 0o700);
     names = readdirSync(directory);
   } catch (cause) {
-    throw new NsmError(Code.FailedPrecondition, `the state directory ${directory} is of no use`, { cause });
+    throw new NsmError(
+      Code.FailedPrecondition,
+      `state directory ${directory} is not usable: grant read and write access or pass another directory`,
+      { cause },
+    );
   }
   const wires: Wire[] = [];
   for (const name of names) {
     const file = join(directory, name);
-    if (name.endsWith(".json.new")) rmSync(file, { force: true }); // its writer died before it was done
+    if (name.endsWith(".json.new")) rmSync(file, { force: true }); // its writer ended before the rename
     if (!name.endsWith(".json")) continue;
     try {
       wires.push(read(file, name));
@@ -78,7 +86,7 @@ function load(directory: string, logger: Logger): Wire[] {
       renameSync(file, aside);
       logger.error(
         { file: aside, error: explain(error) },
-        "a wire of the journal cannot be read and is left alone",
+        "could not read a journal file, it was renamed and its vWire is not removed",
       );
     }
   }
@@ -89,6 +97,6 @@ function read(file: string, name: string): Wire {
   const { data: wire, error } = wireRecord.safeParse(JSON.parse(readFileSync(file, "utf8")));
   if (!wire) throw new NsmError(Code.DataLoss, z.prettifyError(error));
   if (fileName(keyOf(wire)) !== name)
-    throw new NsmError(Code.DataLoss, "it is about another wire than its name says");
+    throw new NsmError(Code.DataLoss, "file name and content name different vWires");
   return wire;
 }

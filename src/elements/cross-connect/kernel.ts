@@ -1,6 +1,6 @@
 import type { Netlink, VethPair } from "../../linux/index.js";
 
-/** A network namespace, open for as long as it is worked on. */
+/** An open network namespace. */
 export interface Namespace extends Pick<
   Netlink,
   | "link"
@@ -18,16 +18,16 @@ export interface Namespace extends Pick<
   | "replaceNeighbor"
   | "deleteNeighbor"
 > {
-  /** `device:inode` of the namespace file: the same exactly when the namespace is the same. */
+  /** `device:inode` of the namespace file. Equal if and only if the namespace is the same. */
   readonly id: string;
-  /** Lets its users ping without privilege. */
+  /** Enables unprivileged pings. */
   allowPing(): void;
   enableIpv6(link: string): void;
-  /** May be called again. */
+  /** Closes the namespace. Further calls have no effect. */
   close(): void;
 }
 
-/** One end of a veth pair to be made; it comes up at once. */
+/** One end of a veth pair to create. It comes up at once. */
 export interface NewEnd {
   readonly namespace: Namespace;
   readonly name: string;
@@ -37,17 +37,18 @@ export interface NewEnd {
 }
 
 /**
- * What the cross connect needs of the kernel. {@link linuxKernel} is the real one; tests bring their own.
+ * The kernel operations that the cross connect uses. {@link linuxKernel} implements them; tests pass their own
+ * implementation.
  */
 export interface Kernel {
   /**
    * Opens a network namespace by path.
    *
-   * @throws NsmError NOT_FOUND when nothing is there, INVALID_ARGUMENT when it is something else.
+   * @throws NsmError NOT_FOUND if the file does not exist, INVALID_ARGUMENT if it is not a network namespace.
    */
   open(path: string): Namespace;
-  /** Another path to a namespace whose own path leads nowhere any more; undefined when there is none. */
+  /** Finds another path to a namespace whose own path is gone. Returns undefined if there is none. */
   pathTo(id: string): Promise<string | undefined>;
-  /** @throws NsmError ALREADY_EXISTS when a name is taken; neither end is left then. */
+  /** @throws NsmError ALREADY_EXISTS if a name is taken; then neither end exists. */
   createVeth(a: NewEnd, b: NewEnd): Promise<VethPair>;
 }

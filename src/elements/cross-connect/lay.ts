@@ -7,10 +7,10 @@ import type { Kernel, NewEnd } from "./kernel.js";
 import { assertNameIsFree, type Pair, type Place } from "./veth.js";
 import { expiryOf, type Wire, type WireEnd } from "./wire.js";
 
-/** A wire that stands, with what its ends were configured to have. */
+/** An existing vWire and the configuration of its ends. */
 export interface LaidWire {
   readonly wire: Wire;
-  /** Unknown when another process laid it. */
+  /** Undefined if another process created the vWire. */
   readonly configs: Configs | undefined;
 }
 
@@ -19,18 +19,18 @@ interface Configs {
   readonly endpoint: EndConfig;
 }
 
-/** What is to be joined and how. */
+/** The vWire to create or keep. */
 export interface Plan {
   readonly ctx: Context;
-  /** As the endpoint answered. */
+  /** The answer of the endpoint. */
   readonly connection: Connection;
   readonly client: Place;
   readonly endpoint: Place;
 }
 
 /**
- * Makes a new wire where there is room for it. `remember` is called before the kernel is, so that a process that
- * dies in between has told its successor. When this fails, nothing is left but what `remember` did.
+ * Creates a new vWire if the interface names are free. It calls `remember` before it changes the kernel, so
+ * that a restarted forwarder knows the vWire. If it fails, it leaves nothing except the effect of `remember`.
  */
 export async function makeWire(
   kernel: Kernel,
@@ -57,8 +57,8 @@ export async function makeWire(
 }
 
 /**
- * Goes on using a pair of interfaces: only what the connection wants otherwise than before is changed. When that
- * fails, what was there before is restored as far as it is known.
+ * Keeps an existing pair of interfaces and changes only the settings that differ. If this fails, it restores
+ * the earlier settings as far as they are known.
  */
 export async function keepWire(plan: Plan, pair: Pair, before: LaidWire | undefined): Promise<LaidWire> {
   const configs = configsOf(plan, pair);
@@ -96,7 +96,7 @@ async function configured(
   return { wire: wireOf(plan, pair, at), configs };
 }
 
-/** How long new addresses may take to answer when the caller has all the time there is. */
+/** How long to wait until new addresses are usable if the caller has no deadline, in milliseconds. */
 const USABLE_WITHIN_MS = 5_000;
 
 const nothing: Applied = { routes: [], neighbors: [] };
@@ -115,10 +115,7 @@ async function restore(
     await configure(client.namespace, pair.client.index, configs!.client, all("client"));
     await configure(endpoint.namespace, pair.endpoint.index, configs!.endpoint, all("endpoint"));
   } catch (error) {
-    log(ctx).warn(
-      { connection: wire.connection, error: explain(error) },
-      "a failed change could not be undone",
-    );
+    log(ctx).warn({ connection: wire.connection, error: explain(error) }, "could not undo a failed change");
   }
 }
 

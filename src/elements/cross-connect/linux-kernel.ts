@@ -15,9 +15,8 @@ interface Shared {
 }
 
 /**
- * The kernel this process runs on. Nothing is kept open between calls: a namespace must be able to go with its
- * last process. Those who work in one namespace at the same time share a socket, so that links which are to be
- * deleted go together.
+ * The kernel of this machine. No namespace stays open between calls, because a namespace must end with its last
+ * process. Concurrent users of a namespace share a socket, so that interfaces are deleted in one batch.
  */
 export function linuxKernel(): Kernel {
   const shared = new Map<string, Shared>();
@@ -69,7 +68,7 @@ export function linuxKernel(): Kernel {
 
     async pathTo(id) {
       for await (const path of namespaceFiles()) {
-        // Other users' processes cannot be looked at, and processes end while we look.
+        // Processes of other users are not accessible, and processes may end during the search.
         const found = await stat(path, { bigint: true }).catch(() => undefined);
         if (found && `${found.dev}:${found.ino}` === id) return path;
       }
@@ -84,7 +83,7 @@ function idOf({ device, inode }: NetworkNamespace): string {
   return `${device}:${inode}`;
 }
 
-/** The namespaces of all processes, then those that were given a name. */
+/** The namespaces of all processes, then the named namespaces. */
 async function* namespaceFiles(): AsyncGenerator<string> {
   for (const entry of await list("/proc")) if (/^\d+$/.test(entry)) yield `/proc/${entry}/ns/net`;
   for (const entry of await list("/run/netns")) yield `/run/netns/${entry}`;

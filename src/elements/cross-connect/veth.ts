@@ -4,19 +4,22 @@ import type { End } from "./ends.js";
 import type { Kernel, Namespace } from "./kernel.js";
 import { bears, type Mark, type Wire, type WireEnd } from "./wire.js";
 
-/** The two interfaces of a wire. */
+/** The two interfaces of a vWire. */
 export interface Pair {
   readonly client: Link;
   readonly endpoint: Link;
 }
 
-/** Where an interface is, or is to be. */
+/** The location of an interface, existing or planned. */
 export interface Place extends End {
   readonly namespace: Namespace;
   readonly mark: Mark;
 }
 
-/** The wire between two places as the kernel has it, complete and under the right names; else undefined. */
+/**
+ * Finds the vWire between two places in the kernel. Returns undefined unless both ends exist with the right
+ * names and are connected to each other.
+ */
 export async function standingPair(client: Place, endpoint: Place): Promise<Pair | undefined> {
   const a = await linkNamed(client.namespace, client.name);
   const b = await linkNamed(endpoint.namespace, endpoint.name);
@@ -28,7 +31,7 @@ export async function standingPair(client: Place, endpoint: Place): Promise<Pair
 }
 
 /**
- * Says no when an interface of that name is there and is not one of ours.
+ * Rejects a name that an interface of another owner has.
  *
  * @throws NsmError ALREADY_EXISTS
  */
@@ -37,24 +40,24 @@ export async function assertNameIsFree({ namespace, name, mark, whose }: Place):
   if (!link || bears(link, mark)) return;
   throw new NsmError(
     Code.AlreadyExists,
-    `the ${whose} wants an interface "${name}", but its network namespace has one: ${link.alias ?? link.kind ?? "not made here"}`,
+    `interface name "${name}" is taken in the ${whose}'s network namespace, by ${link.alias ?? link.kind ?? "another program"}`,
   );
 }
 
-/** Makes room for a wire: deletes what is left of an earlier one, that leads elsewhere or was not finished. */
+/** Deletes the remaining interfaces of an earlier vWire that leads elsewhere or was not completed. */
 export async function clear(client: Place, endpoint?: Place): Promise<void> {
   for (const link of await client.namespace.links()) {
     if (bears(link, client.mark)) await deleteLink(client.namespace, link.index);
   }
   if (!endpoint) return;
-  // By name only: the same connection may pass this namespace twice.
+  // By name only, because the same connection may pass through this namespace twice.
   const link = await linkNamed(endpoint.namespace, endpoint.name);
   if (link && bears(link, endpoint.mark)) await deleteLink(endpoint.namespace, link.index);
 }
 
-/** Deletes a wire, whichever of its ends can be reached. One whose namespaces are gone is gone with them. */
+/** Deletes a vWire by whichever end is reachable. If both namespaces are gone, the vWire is gone too. */
 export async function removeWire(kernel: Kernel, { client, endpoint }: Wire): Promise<void> {
-  // Many clients share an endpoint, and links of one namespace are deleted together.
+  // Endpoint first: many clients share an endpoint, and interfaces of one namespace are deleted in one batch.
   const ends = [endpoint, client];
   let reached = false;
   for (const end of ends) {
@@ -74,7 +77,8 @@ export async function removeWire(kernel: Kernel, { client, endpoint }: Wire): Pr
 async function removeEnd(namespace: Namespace, end: WireEnd): Promise<boolean> {
   try {
     const link = await linkNamed(namespace, end.index ?? end.name);
-    // Before its index was known, one of that name and alias may be another forwarder's by now.
+    // Without a recorded index, an interface with this name and alias may belong to another forwarder. Its MAC
+    // address decides.
     if (!link || !bears(link, end) || (end.index === undefined && link.mac !== end.mac)) return false;
     await deleteLink(namespace, link.index);
     return true;
@@ -83,7 +87,7 @@ async function removeEnd(namespace: Namespace, end: WireEnd): Promise<boolean> {
   }
 }
 
-/** Whether an error of opening says that nothing is there, or something else than before. */
+/** Codes of open() that mean that the namespace is not at this path. */
 const absent = new Set<Code>([Code.NotFound, Code.InvalidArgument, Code.PermissionDenied]);
 
 function openAt(kernel: Kernel, path: string, id: string): Namespace | undefined {

@@ -4,52 +4,52 @@ import { currentSegment, pathOf, fromTimestamp, type Connection } from "../../ap
 import type { Link } from "../../linux/index.js";
 
 const wireEnd = z.object({
-  /** Where the namespace file was; it may be gone while the namespace is not. */
+  /** Path of the namespace file. The namespace can outlive the file. */
   path: z.string(),
-  /** The namespace itself: `device:inode`. */
+  /** Identifies the namespace: `device:inode`. */
   namespace: z.string(),
   name: z.string(),
   alias: z.string(),
   mac: z.string(),
-  /** The interface's index; unknown until it is made. */
+  /** Index of the interface. Unset until the interface is created. */
   index: z.int().optional(),
-  /** Destinations of the routes that were set here. */
+  /** Destinations of the routes that this forwarder added. */
   routes: z.array(z.string()),
-  /** Addresses of the neighbours that were set here. */
+  /** Addresses of the neighbors that this forwarder added. */
   neighbors: z.array(z.string()),
 });
 
-/** What a journal holds of a wire: enough to find it again and to know what on it is ours. */
+/** The journal record of a vWire. It is sufficient to find the vWire and the settings that this forwarder made. */
 export const wireRecord = z.object({
   version: z.literal(1),
   connection: z.string(),
-  /** Milliseconds since the epoch: when the connection ends that nobody refreshes. */
+  /** Expiry of the connection unless it is refreshed, in milliseconds since the epoch. */
   expires: z.number(),
   client: wireEnd,
   endpoint: wireEnd,
 });
 
-/** One end of a wire: which interface, in which namespace, and what was set there. */
+/** One end of a vWire: its interface, namespace and settings. */
 export type WireEnd = z.infer<typeof wireEnd>;
 
 /** A veth pair that joins a client and an endpoint. */
 export type Wire = z.infer<typeof wireRecord>;
 
-/** What tells a wire from all others: the client's namespace and the alias of the interface there. */
+/** The unique key of a vWire: the client's namespace and the alias of the interface there. */
 export function keyOf({ client }: { readonly client: Pick<WireEnd, "namespace" | "alias"> }): string {
   return `${client.namespace}/${client.alias}`;
 }
 
-/** How an interface of ours is recognised, whoever made it. */
+/** The marks that identify an interface of this forwarder, even if an earlier process created it. */
 export type Mark = Pick<WireEnd, "alias" | "mac">;
 
-/** Aliases have 255 bytes at most; longer ids are hashed. */
+/** Aliases have at most 255 bytes. Longer ids are hashed. */
 const LONGEST_ID = 200;
 
 /**
- * The alias of the interface at the client (`server-<id>`) or at the endpoint (`client-<id>`), as in Go: from the
- * id of the path's first segment, which outlives this process. A connection that passes this process again gets
- * a number behind it.
+ * The alias of the interface at the client (`server-<id>`) or at the endpoint (`client-<id>`), as in Go. The id
+ * is that of the path's first segment, which outlives this process. If a connection passes through this process
+ * again, a number is appended.
  */
 export function aliasOf(connection: Connection, whose: "client" | "endpoint"): string {
   const { index, pathSegments } = pathOf(connection);
@@ -62,30 +62,34 @@ export function aliasOf(connection: Connection, whose: "client" | "endpoint"): s
 }
 
 /**
- * The marks of an interface. The kernel takes no alias when it makes an interface, but a MAC address: one that
- * follows from what identifies the wire marks what was left by a process that died in between.
+ * The marks of an interface. The kernel cannot set an alias when it creates an interface, but it can set a MAC
+ * address. The MAC address is derived from the key of the vWire, so it marks an interface whose creation a
+ * crash interrupted.
  */
 export function markOf(connection: Connection, clientNamespace: string, whose: "client" | "endpoint"): Mark {
   const alias = aliasOf(connection, whose);
   const own = currentSegment(connection)?.name ?? "";
   const mac = digest(`${clientNamespace}\0${own}\0${alias}`).subarray(0, 6);
-  mac[0] = (mac[0]! & 0xfc) | 0x02; // one's own choice, not a group
+  mac[0] = (mac[0]! & 0xfc) | 0x02; // locally administered, unicast
   return { alias, mac: mac.toString("hex").replace(/..(?=.)/g, "$&:") };
 }
 
-/** Whether an interface carries the mark; without an alias it is one that was not finished. */
+/**
+ * Whether an interface has the mark. An interface without an alias was not completed and is compared by MAC
+ * address.
+ */
 export function bears({ kind, alias, mac }: Link, mark: Mark): boolean {
   if (kind !== "veth") return false;
   return alias === undefined ? mac === mark.mac : alias === mark.alias;
 }
 
-/** How long a wire may stay whose connection says nothing about its end. */
+/** Lifetime of a vWire whose connection has no expiry, in milliseconds. */
 const DEFAULT_LIFE_MS = 600_000;
 
-/** When a connection ends unless it is refreshed: with the token of whoever asked for it. */
+/** When a connection expires unless it is refreshed: when the first token of the earlier hops expires. */
 export function expiryOf(connection: Connection, now: number): number {
   const { index, pathSegments } = pathOf(connection);
-  // A refresh renews the tokens of all hops: when the first of them has run out nobody refreshes any more.
+  // A refresh renews the tokens of all hops. Once one of them has expired, no more refreshes come.
   const times = pathSegments
     .slice(0, index)
     .flatMap(({ expires }) => (expires ? [fromTimestamp(expires)] : []));

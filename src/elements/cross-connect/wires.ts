@@ -15,7 +15,7 @@ import { keepWire, makeWire, type LaidWire, type Plan } from "./lay.js";
 import { assertNameIsFree, clear, removeWire, standingPair, type Place } from "./veth.js";
 import { keyOf, markOf, type Wire } from "./wire.js";
 
-/** What the wires of a forwarder live in. */
+/** Options of {@link Wires}. */
 export interface WiresOptions {
   readonly kernel: Kernel;
   readonly journal: Journal;
@@ -24,12 +24,13 @@ export interface WiresOptions {
   readonly until: AbortSignal;
 }
 
-/** How long until a removal that failed is tried again. */
+/** Delay before a failed removal is retried, in milliseconds. */
 const RETRY_MS = 60_000;
 
 /**
- * All wires of this process and those that one before it left. What happens to one wire happens in turn; it
- * belongs to the connection that asked for it last. One that nobody has asked for yet goes when it expires.
+ * All vWires of this process and those that an earlier process left. Operations on one vWire run one at a time.
+ * A vWire belongs to the connection that requested it last. A vWire of an earlier process is removed when it
+ * expires, unless it is requested again.
  */
 export class Wires {
   private readonly laid = new Map<string, LaidWire>();
@@ -50,12 +51,12 @@ export class Wires {
     return { vWires: this.laid.size - this.expiring.size, journal: remembered, timers: this.expiring.size };
   }
 
-  /** Whether the wire is there and belongs to whom it was given. */
+  /** Whether the vWire exists and still belongs to the connection that it was returned to. */
   stands(wire: LaidWire | undefined): boolean {
     return wire !== undefined && this.laid.get(keyOf(wire.wire)) === wire;
   }
 
-  /** Finds out what would go wrong at the client's end, while nothing has been done yet. */
+  /** Checks the client's end before anything is changed. */
   async check(connection: Connection, client: End): Promise<void> {
     const namespace = this.options.kernel.open(client.path);
     try {
@@ -65,7 +66,7 @@ export class Wires {
     }
   }
 
-  /** Joins client and endpoint, by the wire that stands between them or by a new one. */
+  /** Connects client and endpoint by the existing vWire between them or by a new one. */
   async connect(
     ctx: Context,
     connection: Connection,
@@ -92,7 +93,7 @@ export class Wires {
     }
   }
 
-  /** Removes a wire, unless it has become somebody else's. */
+  /** Removes a vWire, unless it belongs to another connection now. */
   async disconnect(wire: LaidWire): Promise<void> {
     const key = keyOf(wire.wire);
     await this.inTurn(key, async () => {
@@ -100,7 +101,7 @@ export class Wires {
     });
   }
 
-  /** Removes what a process before this one may have made for a connection. */
+  /** Removes the vWire that an earlier process may have created for a connection. */
   async disconnectUnknown(connection: Connection, client: End): Promise<void> {
     const namespace = this.options.kernel.open(client.path);
     try {
@@ -116,7 +117,7 @@ export class Wires {
     }
   }
 
-  /** Removes every wire. */
+  /** Removes every vWire. */
   async removeAll(): Promise<void> {
     await Promise.all([...this.laid.values()].map((wire) => this.disconnect(wire)));
   }
@@ -129,8 +130,9 @@ export class Wires {
       try {
         return await this.own(key, await keepWire(plan, pair, known));
       } catch (error) {
-        // One of an earlier process has nobody here who would go on with it.
-        if (!known?.configs) await this.said(this.drop(key, plan), "a wire that is of no use stays");
+        // No connection of this process uses a vWire of an earlier process, so it is removed.
+        if (!known?.configs)
+          await this.warnOnFailure(this.drop(key, plan), "could not remove an unused vWire");
         throw error;
       }
     }
@@ -140,7 +142,10 @@ export class Wires {
     try {
       return this.own(key, await makeWire(kernel, plan, (wire) => journal.write(wire)));
     } catch (error) {
-      await this.said(journal.remove(key), "a wire that was not made stays in the journal");
+      await this.warnOnFailure(
+        journal.remove(key),
+        "could not remove a vWire that was not created from the journal",
+      );
       throw error;
     }
   }
@@ -148,8 +153,11 @@ export class Wires {
   private async own(key: string, wire: LaidWire): Promise<LaidWire> {
     this.forget(key);
     this.laid.set(key, wire);
-    // The wire stands and works: what comes after a restart is not worth failing for.
-    await this.said(this.options.journal.write(wire.wire), "the journal is behind");
+    // The vWire works. A journal that lags behind must not fail the Request.
+    await this.warnOnFailure(
+      this.options.journal.write(wire.wire),
+      "could not record a vWire in the journal",
+    );
     return wire;
   }
 
@@ -173,7 +181,7 @@ export class Wires {
       this.expireIn(key, RETRY_MS);
       throw error;
     }
-    await this.said(journal.remove(key), "a wire that is gone stays in the journal");
+    await this.warnOnFailure(journal.remove(key), "could not remove a deleted vWire from the journal");
     this.forget(key);
   }
 
@@ -187,13 +195,13 @@ export class Wires {
       if (!wire || !this.expiring.has(key)) return;
       logger.info(
         { connection: wire.connection, link: wire.client.name },
-        "nobody asked for a wire again, removing it",
+        "removing a vWire that was not requested again",
       );
       await this.remove(key, wire);
     };
     const due = (): void =>
       void this.inTurn(key, expire).catch((error: unknown) =>
-        logger.warn({ error: explain(error) }, "an expired wire could not be removed, trying again later"),
+        logger.warn({ error: explain(error) }, "could not remove an expired vWire, will retry"),
       );
     this.expiring.set(key, clock.after(ms, due));
   }
@@ -212,8 +220,8 @@ export class Wires {
     return { ...end, namespace, mark: markOf(connection, clientNamespace, end.whose) };
   }
 
-  /** Waits for what may fail without harm to the caller, and says so when it does. */
-  private async said(work: Promise<void>, message: string): Promise<void> {
+  /** Waits for work whose failure does not affect the caller, and logs a failure. */
+  private async warnOnFailure(work: Promise<void>, message: string): Promise<void> {
     try {
       await work;
     } catch (error) {

@@ -1,10 +1,10 @@
 /**
- * Chooses the remote to the next hop. Client side; after connectionState() and whatever sets `remoteUrl`, before
- * connectClient().
+ * Selects the remote of the next hop. Client side; after connectionState() and the element that sets
+ * `remoteUrl`, before connectClient().
  *
- * Reads `remoteUrl` and fills `nextRemote`, which connectClient(), monitor() and heal() use. Remotes are pooled, so
- * this costs nothing. When a refresh leads elsewhere, the connection is closed at the old next hop first; that
- * may fail, it is gone perhaps.
+ * Reads `remoteUrl` and sets `nextRemote`, which connectClient(), monitor() and heal() use. Remotes are pooled.
+ * If a refresh changes the next hop, dial() first closes the connection at the old next hop. A failure of this
+ * Close is logged, because the old next hop may be gone.
  *
  * @example
  * import { chain, connectionState, updatePath } from "nsm-sdk";
@@ -38,14 +38,14 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 
-/** Where a connection goes on. Changed in place: a Close follows the last Request, even one that failed. */
+/** The next hop of a connection. Changed in place, so that a Close follows the last Request, even a failed one. */
 interface NextHop {
   remote: Remote;
 }
 
 const nextHop = new Slot<NextHop>("peer-remote");
 
-/** The remote to the next hop of a connection: handed over by dial(). */
+/** The remote of a connection's next hop. Set by dial(). */
 export const nextRemote = {
   get: (ctx: Context): Remote | undefined => nextHop.get(ctx)?.remote,
   set(ctx: Context, remote: Remote): void {
@@ -55,18 +55,22 @@ export const nextRemote = {
   },
 };
 
-/** Where the remotes come from. */
+/** Options of dial(). */
 export interface DialOptions {
   readonly remotes: Remotes;
 }
 
-/** See the module's description. Fails with UNAVAILABLE for an address nobody can have. */
+/** Creates the element. See the module description. A Request fails with UNAVAILABLE if the address is invalid. */
 export function dial({ remotes }: DialOptions): NetworkServiceElement {
   const remoteTo = (url: string): Remote => {
     try {
       return remotes.to(url);
     } catch (cause) {
-      throw new NsmError(Code.Unavailable, `the next hop's address "${url}" is of no use`, { cause });
+      throw new NsmError(
+        Code.Unavailable,
+        `invalid next-hop address "${url}": expected tcp://host:port or unix:///path`,
+        { cause },
+      );
     }
   };
 
@@ -82,7 +86,7 @@ export function dial({ remotes }: DialOptions): NetworkServiceElement {
       const known = nextRemote.get(ctx);
       if (!url) return next.request(ctx, request);
       const remote = remoteTo(url);
-      // One address may be written in several ways: the remotes know.
+      // The remotes normalize addresses, so compare their URLs.
       if (known?.url === remote.url) return next.request(ctx, request);
 
       if (known) await closeQuietly(ctx, connectionOf(request), next);
@@ -93,19 +97,22 @@ export function dial({ remotes }: DialOptions): NetworkServiceElement {
 
     async close(ctx, connection, next) {
       const url = ctx.get(remoteUrl);
-      // A next hop that was found anew may have moved since the last Request.
+      // The next hop may have a new address since the last Request.
       if (url) nextRemote.set(ctx, remoteTo(url));
       await next.close(ctx, connection);
     },
   };
 }
 
-/** Takes half of the time that is left at most: an old next hop that is silent must not use up the new one's. */
+/**
+ * Uses at most half of the remaining time, so that the new next hop has time even if the old one does not
+ * answer.
+ */
 async function closeQuietly(ctx: Context, connection: Connection, next: NetworkService): Promise<void> {
   const { remainingMs } = ctx;
   try {
     await ctx.detached((c) => next.close(c, connection), remainingMs && Math.max(0, remainingMs / 2));
   } catch (error) {
-    log(ctx).warn({ err: error, connection: connection.id }, "close at the earlier next hop failed");
+    log(ctx).warn({ err: error, connection: connection.id }, "Close at the earlier next hop failed");
   }
 }

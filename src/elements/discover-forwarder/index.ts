@@ -1,11 +1,12 @@
 /**
- * Chooses the forwarder that carries a connection, and keeps to it. Server side, in an nsmgr; before
+ * Selects the forwarder that carries a connection, and keeps it. Server side, in an nsmgr; before
  * connectServer().
  *
- * Asks the registry for the forwarders that are registered through this nsmgr and offer what the network service
- * wants (`p2p=true` unless its match says otherwise), tries them beginning with a different one each time, and
- * remembers which one took the connection. A refresh or Close goes to that one, without the registry unless it cannot
- * be reached. When the nsmgr was restarted a refresh goes to the one that the path names. A reselect may go to any, to
+ * Queries the registry for the forwarders that are registered through this nsmgr and have the labels that the
+ * network service requires. By default, `p2p=true` is required; the match of a network service can override
+ * this. It tries the forwarders in rotating order and remembers the one that accepted the connection. A refresh
+ * or Close goes to that forwarder, and uses the registry only if the forwarder is unreachable. After a restart
+ * of the nsmgr, a refresh goes to the forwarder that the path names. A reselect may go to any forwarder, and to
  * the one in the path last.
  *
  * @example
@@ -45,26 +46,27 @@ import { matchForwarders } from "../../registry/index.js";
 import { callKnown, type KnownHop } from "../discover/known-hop.js";
 import { findEndpoint, findEndpoints, findNetworkService, isAlive, surely } from "../discover/find.js";
 
-/** Whom to ask, and for what. */
+/** Options of discoverForwarder(). */
 export interface DiscoverForwarderOptions {
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
-  /** The nsmgr's own URL, under which its forwarders are registered. */
+  /** URL of the nsmgr, under which its forwarders are registered. */
   readonly url: string;
   /** The network service that forwarders provide. Default: `forwarder`. */
   readonly service?: string;
 }
 
 /**
- * See the module's description. Fails with NOT_FOUND for an unknown service or without forwarders; when all
- * refuse, with the code they agree on, else UNAVAILABLE, and all their errors as cause.
+ * Creates the element. See the module description. A Request fails with NOT_FOUND if the service is unknown or
+ * no forwarder matches. If all forwarders fail, the error has their common code or UNAVAILABLE, and all
+ * failures as its cause.
  */
 export function discoverForwarder(options: DiscoverForwarderOptions): NetworkServiceElement {
   const { networkServices, endpoints, url, service = "forwarder" } = options;
   const pinned = new Slot<KnownHop>("discover-forwarder");
   let turn = 0;
 
-  /** The forwarders to try, in order. */
+  /** Returns the forwarders to try, in order. */
   async function choose(ctx: Context, connection: Connection): Promise<readonly NetworkServiceEndpoint[]> {
     const { networkService: name, labels } = connection;
     const wanted = await findNetworkService(ctx, networkServices, name);
@@ -81,7 +83,7 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
     if (fit.length > 0) return ordered(fit, nextSegment(connection)?.name, reselect);
     throw new NsmError(
       Code.NotFound,
-      `none of ${registered.length} registered forwarders fits network service "${name}"`,
+      `no forwarder matches network service "${name}": ${registered.length} registered`,
     );
   }
 
@@ -124,7 +126,7 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
         ctx,
         await surely(ctx, (c) => choose(c, connection)),
         ask,
-        (tried) => `none of ${tried} forwarders took the connection`,
+        (tried) => `all ${tried} forwarders rejected the connection`,
       );
     },
 
@@ -135,11 +137,11 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
       const name = nextSegment(connection)?.name;
       if (name === undefined) return next.close(ctx, connection);
       const forwarder = await findEndpoint(ctx, endpoints, name).catch((error: unknown) => {
-        log(ctx).warn({ err: error, connection: connection.id }, "forwarder lookup for a close failed");
+        log(ctx).warn({ err: error, connection: connection.id }, "forwarder lookup for a Close failed");
         return undefined;
       });
       if (forwarder) return call(forwarder.url);
-      // This process was restarted, perhaps, and its neighbours have not found it again yet.
+      // This process may have restarted, and its forwarders may not have registered again yet.
       await next.close(ctx, connection).catch((cause: unknown) => {
         if (codeOf(cause) !== Code.NotFound) throw cause;
         throw new NsmError(
@@ -155,7 +157,7 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
 function goneForGood({ name }: KnownHop, cause: unknown): NsmError {
   return new NsmError(
     Code.NotFound,
-    `forwarder "${name}", which carries the connection, is not registered any more`,
+    `forwarder "${name}", which carries the connection, is no longer registered`,
     { cause },
   );
 }

@@ -14,7 +14,7 @@ import {
 } from "../../core/index.js";
 import { bypassCache } from "../../registry/index.js";
 
-/** The registered endpoints that answer the query at this moment. */
+/** The registered endpoints that match the query. */
 export async function findEndpoints(
   ctx: Context,
   registry: EndpointRegistry,
@@ -30,7 +30,7 @@ export async function findEndpoints(
   );
 }
 
-/** The endpoint of exactly that name. */
+/** The endpoint with exactly that name. */
 export async function findEndpoint(
   ctx: Context,
   registry: EndpointRegistry,
@@ -39,7 +39,7 @@ export async function findEndpoint(
   return (await findEndpoints(ctx, registry, { name })).find((endpoint) => endpoint.name === name);
 }
 
-/** The network service of exactly that name, and that payload unless it is empty. */
+/** The network service with exactly that name, and with that payload unless the payload is empty. */
 export async function findNetworkService(
   ctx: Context,
   registry: NetworkServiceRegistry,
@@ -52,12 +52,12 @@ export async function findNetworkService(
     ?.networkService;
 }
 
-/** Whether the registration still holds; one without expiration always does. */
+/** Whether the registration has not expired. A registration without an expiry never expires. */
 export function isAlive(ctx: Context, { expirationTime }: NetworkServiceEndpoint): boolean {
   return expirationTime === undefined || fromTimestamp(expirationTime) > ctx.clock.now();
 }
 
-/** What `look` finds. When it says NOT_FOUND it looks once more, past every cache: a miss has to be certain. */
+/** Runs `look`. If it fails with NOT_FOUND, runs it once more without caches, so that a miss is certain. */
 export async function surely<R>(ctx: Context, look: (ctx: Context) => Promise<R>): Promise<R> {
   try {
     return await look(ctx);

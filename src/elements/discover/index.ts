@@ -1,14 +1,15 @@
 /**
- * Asks the registry who can provide what a connection asks for. Server side; after
- * connectionState(), before roundRobin().
+ * Finds the endpoints for a connection in the registry. Server side; after connectionState(), before
+ * roundRobin().
  *
- * A connection that names its endpoint gets that endpoint's URL as `remoteUrl`. Any other gets the `candidates`
- * that the network service's matches choose for its labels, and the service's payload. A URL that is in the
- * Context already decides. Of the endpoints of a large service that is cached, 32 that fit are candidates, by turns.
- * Nothing is waited for: who wants to wait asks again (retry()).
+ * If the connection names its endpoint, discover() sets that endpoint's URL as `remoteUrl`. Otherwise it sets
+ * the `candidates` that the matches of the network service select for the connection's labels, and the payload
+ * of the service. If the Context already has a URL, discover() does nothing. For a large cached service, at
+ * most 32 matching endpoints are candidates, in rotating order. discover() never waits for registrations; use
+ * retry() for that.
  *
- * A refresh or Close goes to the endpoint that has the connection, without the registry; only when it cannot be
- * reached, or does not know the connection, the registry is asked whether it has moved.
+ * A refresh or Close goes to the endpoint of the connection, without the registry. discover() checks in the
+ * registry whether the endpoint has moved only if the endpoint is unreachable or does not know the connection.
  *
  * @example
  * import { chain } from "nsm-sdk";
@@ -42,33 +43,36 @@ import { endpointChoice, matchEndpoints, type EndpointChoice } from "../../regis
 import { findEndpoint, findEndpoints, findNetworkService, isAlive, surely } from "./find.js";
 import { callKnown, type KnownHop } from "./known-hop.js";
 
-/** The endpoints that may serve the connection, in the order of the service's routes. Set by discover(). */
+/** The endpoints that can serve the connection, in the order of the service's routes. Set by discover(). */
 export const candidates = new ContextKey<readonly NetworkServiceEndpoint[]>("candidates");
 
-/** Whether the first of the `candidates` is the one whose turn it is: a cache has chosen them. Set by discover(). */
+/** Whether the `candidates` are already rotated, because a cache selected them. Set by discover(). */
 export const candidatesInTurn = new ContextKey<boolean>("candidates-in-turn");
 
-/** How many endpoints a connection may have as candidates when more of them fit. */
+/** Maximum number of candidates of a connection. */
 const MOST_CANDIDATES = 32;
 
-/** What a network service offers a connection. */
+/** The endpoints and the payload that a network service has for a connection. */
 interface Fitting {
   readonly found: readonly NetworkServiceEndpoint[];
   readonly payload: string;
   readonly inTurn: boolean;
 }
 
-/** Whom to ask. */
+/** Options of discover(). */
 export interface DiscoverOptions {
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
 }
 
-/** See the module's description. Fails with NOT_FOUND for an unknown service or endpoint, or without candidates. */
+/**
+ * Creates the element. See the module description. A Request fails with NOT_FOUND if the service or endpoint is
+ * unknown, or if no endpoint matches.
+ */
 export function discover({ networkServices, endpoints }: DiscoverOptions): NetworkServiceElement {
   const serving = new Slot<KnownHop>("discover");
 
-  /** The endpoint that has the connection, if that is still the one it names. */
+  /** The endpoint that serves the connection, if the connection still names it. */
   const servingNow = (
     ctx: Context,
     { networkServiceEndpointName: name }: Connection,
@@ -77,20 +81,20 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
     return known?.name === name ? known : undefined;
   };
 
-  /** Where the named endpoint listens; undefined when it is not registered. */
+  /** The URL of the named endpoint, or undefined if it is not registered. */
   const urlOf = async (
     ctx: Context,
     { networkServiceEndpointName: name }: Connection,
   ): Promise<string | undefined> => (await findEndpoint(ctx, endpoints, name))?.url;
 
-  /** The URL of the endpoint that the connection names. */
+  /** The URL of the named endpoint. Throws NOT_FOUND if it is not registered. */
   const named = async (ctx: Context, connection: Connection): Promise<string> => {
     const url = await urlOf(ctx, connection);
     if (url !== undefined) return url;
     throw notRegistered(connection);
   };
 
-  /** The endpoints that fit a connection which names none, and the payload of its service. */
+  /** The endpoints that match a connection without an endpoint name, and the payload of its service. */
   const fitting = async (
     ctx: Context,
     { networkService: name, payload, labels }: Connection,
@@ -108,7 +112,7 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
     if (found.length > 0) return { found, payload: service.payload, inTurn: choice.inTurn === true };
     throw new NsmError(
       Code.NotFound,
-      `no endpoint of network service "${name}" fits: ${providers.length} registered, labels ${JSON.stringify(labels)}`,
+      `no endpoint of network service "${name}" matches: ${providers.length} registered, labels ${JSON.stringify(labels)}`,
     );
   };
 
@@ -153,8 +157,8 @@ export function discover({ networkServices, endpoints }: DiscoverOptions): Netwo
       if (hop)
         return callKnown(ctx, { endpoints, hop, call, gone: (cause) => notRegistered(connection, cause) });
       const url = await urlOf(ctx, connection).catch((error: unknown) => {
-        // A registry that is down must not keep a connection alive: dial() may know the remote.
-        log(ctx).warn({ err: error, connection: connection.id }, "endpoint lookup for a close failed");
+        // An unavailable registry must not prevent the Close, because dial() may know the remote.
+        log(ctx).warn({ err: error, connection: connection.id }, "endpoint lookup for a Close failed");
         return undefined;
       });
       return url === undefined ? next.close(ctx, connection) : call(url);

@@ -9,34 +9,34 @@ import {
 import { cachedOnly, bypassCache } from "../../registry/index.js";
 import { findEndpoint } from "./find.js";
 
-/** A next hop that took the connection before. */
+/** A next hop that accepted the connection before. */
 export interface KnownHop {
   readonly name: string;
   readonly url: string;
 }
 
-/** How long a registry without a cache may take to say where a known hop is now. */
+/** Time limit of the lookup before the call, in milliseconds. It matters only for registries without a cache. */
 const HINT_WITHIN_MS = 500;
 
-/** How long it may take when the hop cannot be reached where it was. */
+/** Time limit of the lookup after the hop was unreachable, in milliseconds. */
 const LOOK_UP_WITHIN_MS = 5_000;
 
-/** How a known hop is called. */
+/** Options of callKnown(). */
 export interface CallKnownOptions<R> {
   readonly endpoints: EndpointRegistry;
   readonly hop: KnownHop;
   readonly call: (url: string) => Promise<R>;
-  /** The NOT_FOUND for a hop that is unreachable and not registered any more. */
+  /** Creates the NOT_FOUND error for a hop that is unreachable and no longer registered. */
   readonly gone: (cause: unknown) => NsmError;
 }
 
 /**
- * Calls the hop that a connection goes through already. No registry is needed for that: the hop is where it was,
- * unless a cache knows better. Only when it cannot be reached, or says NOT_FOUND, the registry is asked whether it
- * has moved.
+ * Calls the hop that already carries a connection. This needs no registry: the call uses the known address,
+ * unless a cache has a newer one. If the hop is unreachable or answers NOT_FOUND, callKnown() looks up in the
+ * registry whether it has moved.
  *
- * @throws NsmError NOT_FOUND when the hop is unreachable and the registry is sure that it is gone; else what the
- * hop failed with
+ * @throws NsmError NOT_FOUND if the hop is unreachable and no longer registered; otherwise the failure of the
+ * hop
  */
 export async function callKnown<R>(
   ctx: Context,
@@ -59,7 +59,7 @@ function mayHaveMoved(error: unknown): boolean {
   return code === Code.Unavailable || code === Code.NotFound;
 }
 
-/** Where the hop is as far as is known here. */
+/** The address of the hop according to the local cache. */
 async function hint(ctx: Context, endpoints: EndpointRegistry, { name, url }: KnownHop): Promise<string> {
   try {
     const at = ctx.with(cachedOnly, true);
@@ -70,7 +70,7 @@ async function hint(ctx: Context, endpoints: EndpointRegistry, { name, url }: Kn
   }
 }
 
-/** Where the registry says that it is; undefined when it is not registered. */
+/** The address of the hop according to the registry, or undefined if it is not registered. */
 async function lookUp(
   ctx: Context,
   endpoints: EndpointRegistry,
@@ -81,7 +81,7 @@ async function lookUp(
   return found?.url;
 }
 
-/** A registry that hangs must not use up the time of the call. */
+/** Limits a lookup to half of the remaining time, because the registry may hang. */
 function share({ remainingMs = Infinity }: Context, most: number): number {
   return Math.max(0, Math.min(most, remainingMs / 2));
 }

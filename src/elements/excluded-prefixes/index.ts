@@ -1,5 +1,5 @@
 /**
- * Excluded prefixes: addresses that no endpoint may give out, because the network around it uses them.
+ * Excluded prefixes: addresses that no endpoint may allocate, because the surrounding network uses them.
  *
  * @example
  * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";

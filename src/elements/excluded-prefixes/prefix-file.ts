@@ -7,16 +7,16 @@ import { AddressSet, formatPrefix, parsePrefix } from "../../net/index.js";
 // An empty file is an empty list.
 const content = z.object({ prefixes: z.array(z.string()).nullish() }).nullish();
 
-/** What the file held in one of its versions. */
+/** The content of one version of the file. */
 interface Content {
   readonly version: string;
   readonly prefixes: Promise<readonly string[]>;
 }
 
 /**
- * The prefixes in a file, joined where they are neighbours, IPv4 first. The file is read again when it has
- * changed, which costs a stat() per call and needs no watcher that could miss the swap of a link. Calls that come
- * while it is read wait for the same content.
+ * Reads the prefixes of a file, with adjacent prefixes merged, IPv4 first. The file is read again when it has
+ * changed. This costs one stat() per call and needs no watcher, which could miss a replaced symlink. Concurrent
+ * calls share one read.
  */
 export function prefixFile(path: string): (ctx: Context) => Promise<readonly string[]> {
   let newest: Content | undefined;
@@ -27,7 +27,7 @@ export function prefixFile(path: string): (ctx: Context) => Promise<readonly str
     } catch (error) {
       log(ctx).warn(
         { err: error, file: path },
-        "excluded prefixes stay as they were: the file cannot be used",
+        "could not read the file of excluded prefixes, the earlier prefixes stay in force",
       );
       return before?.prefixes ?? [];
     }
@@ -40,7 +40,7 @@ export function prefixFile(path: string): (ctx: Context) => Promise<readonly str
   };
 }
 
-/** Changes whenever the file does; the error's code when it cannot be looked at. */
+/** A value that changes with the file, or the error code if the file is not accessible. */
 async function versionOf(path: string): Promise<string> {
   try {
     const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });

@@ -2,16 +2,19 @@ import { connectionOf, patchConnection, patchIpContext } from "../../api/index.j
 import type { NetworkServiceElement } from "../../core/index.js";
 import { prefixFile } from "./prefix-file.js";
 
-/** Where the prefixes stand. */
+/** Options of excludedPrefixesServer(). */
 export interface ExcludedPrefixesServerOptions {
-  /** A YAML file with a list `prefixes`. Default: `/var/lib/networkservicemesh/config/excluded_prefixes.yaml`. */
+  /**
+   * Path of a YAML file with a list `prefixes`. Default:
+   * `/var/lib/networkservicemesh/config/excluded_prefixes.yaml`.
+   */
   readonly file?: string;
 }
 
 /**
- * Adds the prefixes of a file to those that a request excludes; what is there stays. The file is looked at on
- * every Request, so a change counts from the next one on. Without a file nothing is added; one that cannot be
- * read leaves the earlier prefixes in force and is logged.
+ * Adds the prefixes of a file to the excluded prefixes of a request. Existing prefixes are kept. The file is
+ * checked on every Request, so a change applies to the next Request. If the file does not exist, nothing is
+ * added. If it cannot be read, the earlier prefixes stay in force and the failure is logged.
  *
  * Server side, in an nsmgr; before connectServer().
  */

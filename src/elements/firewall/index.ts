@@ -1,16 +1,17 @@
 /**
- * Filters the packets of an endpoint's connections. The filter stands before the endpoint answers, and the
- * forwarder makes the interface after that: no packet passes unfiltered. It is stateful: replies of what a rule
- * allows pass. With an empty list of rules everything passes; once there is a rule, what none allows is dropped.
+ * Filters the packets of an endpoint's connections. The filter is in force before the endpoint answers, and the
+ * forwarder creates the interface after that, so no packet passes unfiltered. The filter is stateful: replies
+ * to allowed packets pass. With an empty list of rules, everything passes. Otherwise a packet that no rule
+ * allows is dropped.
  *
- * New rules hold at once, also for flows that are open: flows that they deny are cut, all others continue. Clients
- * can send from the addresses of their connection only, and cannot change the endpoint's routes. The connections of
- * each client are tracked apart and forgotten with its interface.
+ * New rules apply at once, also to open flows: flows that they deny are cut, all others continue. Clients can
+ * send only from the addresses of their connection, and cannot change the endpoint's routes. The flows of each
+ * client are tracked separately and forgotten with its interface.
  *
- * Server side, in an endpoint; after connectionState(), on either side of mechanismsServer(). Reads namespace and
+ * Server side, in an endpoint; after connectionState(), before or after mechanismsServer(). Reads namespace and
  * name of the interface from the answer's KERNEL mechanism, and the client's addresses from its IP context. The
- * firewall rejects other mechanisms, because it cannot filter them. An interface stays filtered after Close, and after
- * stop(), until it is gone.
+ * firewall rejects other mechanisms, because it cannot filter them. An interface stays filtered after Close,
+ * and after stop(), until it is gone.
  *
  * @example
  * import { chain, kernelServer, mechanismsServer, pointToPointIpam } from "nsm-sdk";

@@ -1,15 +1,16 @@
 import type { Clock } from "../../core/index.js";
 
-/** How often a whole process may try to heal. */
+/** Limits of heal attempts of a whole process. */
 export interface HealBudgetOptions {
-  /** Tries that may come at once. */
+  /** Maximum number of simultaneous attempts. Default: 100. */
   readonly burst?: number;
   readonly perSecond?: number;
 }
 
 /**
- * Shared by all heal() elements of a process: a dead endpoint with a thousand clients must not become a storm.
- * A bucket of `burst` tries, refilled at `perSecond`.
+ * Limits the heal attempts of a process, so that the loss of an endpoint with a thousand clients does not flood
+ * the mesh. A token bucket with `burst` attempts, refilled at `perSecond`. All heal() elements of a process
+ * share it.
  */
 export class HealBudget {
   private readonly burst: number;
@@ -23,7 +24,7 @@ export class HealBudget {
     this.left = burst;
   }
 
-  /** Takes one try; returns how many milliseconds to wait before making it. */
+  /** Takes one attempt from the budget. Returns the delay before it may start, in milliseconds. */
   take(clock: Clock): number {
     const now = clock.now();
     const refill = ((now - (this.at ?? now)) / 1000) * this.perSecond;

@@ -1,16 +1,17 @@
 /**
- * Rebuilds a connection when something on its road dies. It watches the next hop's monitor (control plane) and,
- * with a liveness check, whether packets pass (data plane), over all refreshes. After a loss it asks again until
- * the connection stands, with growing pauses and within a budget of the process:
+ * Rebuilds a connection when a hop on its path fails. It watches the monitor of the next hop (control plane)
+ * and, with a liveness check, whether packets pass (data plane). Both watches continue across refreshes. After
+ * a loss, it retries until the connection is established, with growing delays and within a budget of the
+ * process:
  *
  * - It requests the same endpoint before it closes anything. It keeps a connection that carries packets while a
- *   manager, a forwarder or a registry is away, and every connection while the next hop is away.
- * - It gives up an endpoint that is gone or that packets do not reach, and requests any other: see Patience.
- * - If a connection is lost soon after it was rebuilt, the pauses continue to grow.
+ *   manager, a forwarder or a registry is unreachable, and every connection while the next hop is unreachable.
+ * - It selects another endpoint if the endpoint is gone or packets do not reach it: see Patience.
+ * - If a connection is lost soon after it was rebuilt, the delays continue to grow.
  *
  * Only the client at the edge heals; all other hops forward the events. Client side. After begin and
- * connection-state, before dial. Reads `connectionEvents` and the slot `nextRemote`. Marks its Requests, which shows for
- * each event whether it is about the current connection or an earlier one.
+ * connection-state, before dial. Reads `connectionEvents` and the slot `nextRemote`. heal() marks its Requests,
+ * so that each event shows whether it is about the current connection or an earlier one.
  *
  * @example
  * import { chain, connectionState, updatePath } from "nsm-sdk";
@@ -54,28 +55,33 @@ export { HealBudget, type HealBudgetOptions } from "./budget.js";
 export { kernelLiveness, type KernelLivenessOptions } from "./kernel-liveness.js";
 export type { LivenessCheck, LivenessOptions, Loss } from "./watch.js";
 
-/** How heal() watches and tries. */
+/** Options of heal(). */
 export interface HealOptions {
   readonly hub: MonitorHub;
-  /** Ends all watching and healing: the program's life. */
+  /** The lifetime of the program. Ends all watches and recoveries. */
   readonly until: AbortSignal;
-  /** Checks the data plane too. Default: heal does not know whether packets pass. */
+  /** Checks the data plane. Default: heal() checks only the control plane. */
   readonly liveness?: LivenessOptions | undefined;
   /**
-   * How long to request a lost endpoint again while its interface still answers, and an endpoint behind a lost hop
-   * without a liveness check, in milliseconds. Default: 3,000.
+   * How long to keep requesting a lost endpoint while its interface still answers, in milliseconds. Without a
+   * liveness check, it also applies to an endpoint behind a lost hop. Default: 3,000.
    */
   readonly keepEndpointMs?: number | undefined;
-  /** Emits when trying again at once is worth it: an endpoint of the connection's service was registered. */
+  /**
+   * Emits when an immediate retry may succeed, for example when an endpoint of the connection's service
+   * registers.
+   */
   readonly wake?: ((connection: Connection) => Observable<unknown>) | undefined;
-  /** Shared by the elements of a process. Default: 100 tries at once, then 200 a second. */
+  /**
+   * The budget that all heal() elements of a process share. Default: 100 attempts at once, then 200 per second.
+   */
   readonly budget?: HealBudget | undefined;
-  /** Called when healing begins. The cause is set if a hop reported one. */
+  /** Called when a recovery starts. `cause` is set if a hop reported one. */
   readonly onHealing?: ((connection: Connection, loss: Loss, cause?: DownCause) => void) | undefined;
   readonly random?: (() => number) | undefined;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function heal(options: HealOptions): NetworkServiceElement {
   const { hub, until, liveness, budget = new HealBudget(), random = Math.random } = options;
   const slot = new Slot<Watch>("heal", { release: (watch) => stop(watch) });
@@ -160,9 +166,9 @@ export function heal(options: HealOptions): NetworkServiceElement {
     },
 
     async close(ctx, connection, next) {
-      // Our own Close is no loss.
+      // The Close of this process is not a loss.
       stop(slot.get(ctx));
-      // The Close of a reselect is none for good.
+      // After the Close of a reselect, the recovery continues.
       if (ctx.get(connectionEvents)?.closed.aborted) recoveries.forget(connection.id);
       await next.close(ctx, connection);
     },

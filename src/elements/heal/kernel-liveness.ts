@@ -4,24 +4,24 @@ import { ping, type NetworkNamespace } from "../../linux/index.js";
 import { addressesOf, formatAddress } from "../../net/index.js";
 import type { LivenessCheck } from "./watch.js";
 
-/** Where the client's interfaces are. */
+/** Options of kernelLiveness(). */
 export interface KernelLivenessOptions {
-  /** Open for as long as the check is used. */
+  /** The network namespace of the client's interfaces. Keep it open while the check is used. */
   readonly namespace: NetworkNamespace;
 }
 
-/** How many echoes each pair of addresses is asked for. */
+/** Number of echo requests per pair of addresses. */
 const ECHOES = 4;
-/** Of the time there is: a late answer is to be counted before the time is over. */
+/** Share of the time limit to wait for replies, so that the result is ready before the limit. */
 const PATIENCE = 0.9;
 const DEFAULT_TIMEOUT_MS = 1_000;
 
 /**
- * Asks the far end of a KERNEL connection for echoes: alive when one came back for every pair of a client's and
- * an endpoint's address of the same family. Without addresses there is nobody to ask, and the connection counts
- * as alive, as one of another mechanism does. NSM protocol, liveness probes.
+ * Sends echo requests to the endpoint of a KERNEL connection. The connection is alive if every pair of a client
+ * address and an endpoint address of the same family gets a reply. A connection without addresses, or with
+ * another mechanism, counts as alive. NSM protocol, liveness probes.
  *
- * @throws NsmError when a probe cannot be sent, since the interface or its address is gone.
+ * @throws NsmError if a probe cannot be sent, because the interface or its address is gone.
  *
  * @example
  * import { heal, kernelLiveness } from "nsm-sdk/elements/heal";
@@ -44,7 +44,7 @@ export function kernelLiveness({ namespace }: KernelLivenessOptions): LivenessCh
     const answers = await Promise.all(
       pairsOf(connection).map((pair) => ping({ namespace, ...pair, count: ECHOES, timeoutMs, signal })),
     );
-    // Where the way was lost in between, what came before says nothing.
+    // If the route was lost during the check, earlier replies do not count.
     return answers.every(({ received, unreachable }) => received > 0 && unreachable === undefined);
   };
 }

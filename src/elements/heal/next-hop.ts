@@ -5,8 +5,9 @@ import { codeOf, isRefusal, type Context, type Remote } from "../../core/index.j
 const ANSWER_WITHIN_MS = 1_000;
 
 /**
- * Whether the next hop answers within a second. Subscribes to its monitor for this connection, because every monitor
- * publishes its initial state at once. A refusal counts as an answer.
+ * Whether the next hop answers within one second. Subscribes to its monitor for this connection, because every
+ * monitor publishes its initial state at once. An error counts as an answer, unless it means that the hop is
+ * unreachable.
  */
 export async function isReachable(ctx: Context, remote: Remote, connection: Connection): Promise<boolean> {
   const { name, id } = currentSegment(connection)!;

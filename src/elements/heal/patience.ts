@@ -2,10 +2,10 @@ import { fromTimestamp, pathOf, type Connection } from "../../api/index.js";
 import { Code, type Clock } from "../../core/index.js";
 import type { DownCause } from "../monitor/index.js";
 
-/** How long endpoints and forwarders may take to register again with a manager that has restarted. */
+/** How long endpoints and forwarders may take to register again with a restarted manager, in milliseconds. */
 const AFTER_RETURN_MS = 15_000;
 
-/** The loss, and how long to keep the endpoint. */
+/** The lost connection, the cause, and how long to keep the endpoint. */
 export interface PatienceOptions {
   readonly connection: Connection;
   readonly cause: DownCause | undefined;
@@ -23,13 +23,15 @@ export interface FailedTry {
 }
 
 /**
- * Decides when to give up an endpoint whose Requests fail:
+ * Decides when to select another endpoint because Requests for the current one fail:
  *
- * - The next hop is away: never, because only the next hop leads to another endpoint. This time does not count.
- * - The endpoint is lost, or no hop reported what is lost: at once if it is not registered any more or there is no
- *   liveness check, else after `keepEndpointMs`, because its interface may go on answering.
- * - A hop between is lost, and packets pass: `keepEndpointMs` after tokens expire, because the hops close the
- *   connection then. Without a liveness check: after `keepEndpointMs`, or after 15 s if the next hop has restarted.
+ * - The next hop is unreachable: never, because only the next hop leads to another endpoint. This time does not
+ *   count.
+ * - The endpoint is lost, or no hop reported a cause: at once if it is no longer registered or there is no
+ *   liveness check. Otherwise after `keepEndpointMs`, because its interface may still answer.
+ * - A hop in between is lost, and packets pass: `keepEndpointMs` after tokens expire, because the hops then
+ *   close the connection. Without a liveness check: after `keepEndpointMs`, or after 15 s if the next hop has
+ *   restarted.
  */
 export class Patience {
   private readonly atEndpoint: boolean;
@@ -48,7 +50,7 @@ export class Patience {
     this.lookedAt = options.clock.now();
   }
 
-  /** Whether to give up the endpoint now that one more try has failed. */
+  /** Whether to select another endpoint after one more failed try. */
   isOver({ code, alive, reachable }: FailedTry): boolean {
     const now = this.options.clock.now();
     const passed = now - this.lookedAt;
@@ -60,7 +62,7 @@ export class Patience {
   }
 }
 
-/** The place on the path of the hop that is lost; undefined if no hop reported it. */
+/** The path index of the lost hop, or undefined if no hop reported it. */
 function struckPlace({ cause }: PatienceOptions): number | undefined {
   return cause && (cause.reason === "refused" ? cause.index : cause.index + 1);
 }

@@ -1,30 +1,30 @@
 import { backoff } from "../../core/index.js";
 
-/** The recoveries of one connection. */
+/** The recovery state of one connection. */
 interface Case {
-  /** Ends the one under way. */
+  /** Ends the running recovery. */
   stop: AbortController | undefined;
   nextWait: () => number;
-  /** When the connection was last made or refreshed with success. */
+  /** When the connection was last established or refreshed successfully. */
   stoodAt: number;
 }
 
-/** Pauses between tries. The first ones are short, because another endpoint may be ready. */
+/** Delays between tries. The first ones are short, because another endpoint may be available. */
 const BACKOFF = { initialMs: 20, maxMs: 2_000 };
-/** A connection that is lost sooner than this after it was rebuilt is rebuilt with growing pauses. */
+/** If a connection is lost again within this time, the delays continue to grow. */
 const STEADY_MS = 10_000;
 
-/** How one recovery is to wait, and what ends it. */
+/** The delays of one recovery, and its controller. */
 export interface Begun {
   readonly stop: AbortController;
-  /** 0 unless an earlier success did not last. */
+  /** 0, unless the connection was lost again soon after it was rebuilt. */
   readonly firstWaitMs: number;
   readonly nextWait: () => number;
 }
 
 /**
- * The recoveries of one heal(), by connection. They outlive the slots: a reselect closes the connection, and with
- * it goes what is remembered there.
+ * The recoveries of one heal(), by connection. They outlive the slots, because a reselect closes the connection
+ * and releases its slots.
  */
 export class Recoveries {
   private readonly cases = new Map<string, Case>();
@@ -39,7 +39,7 @@ export class Recoveries {
     return this.cases.size;
   }
 
-  /** Begins a recovery. The pauses continue to grow if the last success did not last. */
+  /** Starts a recovery. The delays continue to grow if the connection was lost again soon after it was rebuilt. */
   begin(id: string, now: number): Begun {
     const known = this.cases.get(id);
     known?.stop?.abort();
@@ -50,7 +50,7 @@ export class Recoveries {
     return { stop, nextWait, firstWaitMs: again ? nextWait() : 0 };
   }
 
-  /** A Request of any origin succeeded: the connection stands. */
+  /** A Request of any origin succeeded: the connection is established. */
   stands(id: string, now: number): void {
     const known = this.cases.get(id);
     if (!known) return;
@@ -59,13 +59,13 @@ export class Recoveries {
     known.stoodAt = now;
   }
 
-  /** The recovery that `stop` belongs to is over. */
+  /** Marks the recovery that `stop` belongs to as ended. */
   ended(id: string, stop: AbortController): void {
     const known = this.cases.get(id);
     if (known?.stop === stop) known.stop = undefined;
   }
 
-  /** The connection is closed for good. */
+  /** Forgets a connection that is permanently closed. */
   forget(id: string): void {
     this.cases.get(id)?.stop?.abort();
     this.cases.delete(id);

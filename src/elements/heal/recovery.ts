@@ -17,7 +17,7 @@ import { isReachable } from "./next-hop.js";
 import { Patience } from "./patience.js";
 import { isAlive, type LivenessOptions, type Loss } from "./watch.js";
 
-/** What a recovery works with. */
+/** Options of recover(). */
 export interface RecoveryOptions {
   readonly connection: Connection;
   readonly remote: Remote;
@@ -28,32 +28,32 @@ export interface RecoveryOptions {
   readonly liveness: LivenessOptions | undefined;
   readonly wake: ((connection: Connection) => Observable<unknown>) | undefined;
   readonly keepEndpointMs: number;
-  /** How long to wait before the first try, and between two. */
+  /** Delay before the first try, in milliseconds. */
   readonly firstWaitMs: number;
   readonly nextWait: () => number;
-  /** Aborts when another Request has made the connection again. */
+  /** Aborts when another Request has established the connection again. */
   readonly stopped: AbortSignal;
 }
 
-/** Tries until the connection stands again, is closed, or `ctx` (the program) ends. */
+/** Retries until the connection is established again or closed, or `ctx` (the program) ends. */
 export function recover(ctx: Context, options: RecoveryOptions): Promise<void> {
   return ctx.withSignal(options.events.closed, (open) =>
     open.withSignal(options.stopped, (wanted) => new Recovery(wanted, options).run()),
   );
 }
 
-/** What to do next. */
+/** The next step of a recovery. */
 type Move = "ask again" | "let go" | "wait";
 
 class Recovery {
   private readonly patience: Patience;
-  /** Whether a reselect has begun: it closed the connection, so there is no way back to its endpoint. */
+  /** Whether a reselect has started. It closed the connection, so its endpoint cannot be kept any more. */
   private letGo = false;
   private exhausted = false;
   /** Whether packets pass; undefined without a liveness check. */
   private alive: boolean | undefined;
   private reachable: boolean;
-  /** Why the last try failed. */
+  /** The reason of the last failure. */
   private reason: string | undefined;
 
   constructor(
@@ -89,7 +89,10 @@ class Recovery {
     }
   }
 
-  /** Closes nothing before the next hop has answered, because only the next hop leads to another endpoint. */
+  /**
+   * Selects the next step. Closes nothing before the next hop has answered, because only the next hop leads to
+   * another endpoint.
+   */
   private async nextMove(first: boolean): Promise<Move> {
     const { connection, liveness, loss } = this.options;
     if (this.letGo) return "let go";
@@ -105,7 +108,7 @@ class Recovery {
     return (this.reachable = await isReachable(this.ctx, remote, connection));
   }
 
-  /** Whether a try that failed was the last one with this endpoint. */
+  /** Whether the failed try was the last one for this endpoint. */
   private async isEnough(code: Code): Promise<boolean> {
     if (this.letGo) return false;
     if (!isRefusal(code)) await this.reaches();
@@ -118,13 +121,13 @@ class Recovery {
     return this.exhausted;
   }
 
-  /** Logs why a try failed: a reason that repeats only once. */
+  /** Logs why a try failed. A repeated reason is logged only once. */
   private logFailure(reason: string): void {
     if (reason === this.reason) return;
     this.reason = reason;
     log(this.ctx).info(
       { connection: this.options.connection.id, error: reason },
-      "healing failed, trying again",
+      "healing failed, will retry",
     );
   }
 
@@ -134,18 +137,18 @@ class Recovery {
     if (waitMs > 0) await sleep(clock, waitMs, signal);
   }
 
-  /** Waits, but not longer than until something happens that may let the next try succeed. */
+  /** Waits until the delay ends or `wake` emits. */
   private async pause(ms: number): Promise<void> {
     const { ctx } = this;
     const { connection, wake } = this.options;
     const woken = new AbortController();
     const wakeUp = (): void => woken.abort();
-    // If the stream breaks, try at once too.
+    // An error of the stream also ends the delay.
     const subscription = wake?.(connection).subscribe({ next: wakeUp, error: wakeUp });
     try {
       await ctx.withSignal(woken.signal, (c) => sleep(ctx.clock, ms, c.signal));
     } catch {
-      // Woken or aborted: run() checks which.
+      // Woken or aborted. run() checks which.
     } finally {
       subscription?.unsubscribe();
     }

@@ -2,36 +2,36 @@ import { currentSegment, pathOf, State, type Connection } from "../../api/index.
 import { log, type CancelTimer, type ConnectionEvents, type Context, type Remote } from "../../core/index.js";
 import { Following, type DownCause, type MonitorHub, type Observation } from "../monitor/index.js";
 
-/** Checks whether packets still pass through a connection. Ends with the Context's deadline. */
+/** Checks whether packets pass through a connection. Must end by the deadline of the Context. */
 export type LivenessCheck = (ctx: Context, connection: Connection) => Promise<boolean>;
 
-/** How to check the data plane. */
+/** Options of the data plane check. */
 export interface LivenessOptions {
   readonly check: LivenessCheck;
-  /** Pause between checks, in milliseconds. Default: 200. */
+  /** Delay between checks, in milliseconds. Default: 200. */
   readonly intervalMs?: number | undefined;
-  /** How long a check may take, in milliseconds. Default: 1,000. */
+  /** Time limit of a check, in milliseconds. Default: 1,000. */
   readonly timeoutMs?: number | undefined;
   /**
-   * Whether failed checks count only after the first one that succeeded: for checks that a firewall may drop. While
-   * a connection is being rebuilt, every failed check counts. Default: false.
+   * Whether failed checks count only after the first successful one, for checks that a firewall may drop.
+   * During a recovery, every failed check counts. Default: false.
    */
   readonly onceAnswered?: boolean | undefined;
 }
 
-/** Which plane noticed the loss. */
+/** The plane that detected the loss. */
 export type Loss = "control plane" | "data plane";
 
-/** What a watch looks at. */
+/** Options of {@link Watch}. */
 export interface WatchOptions {
   readonly ctx: Context;
   readonly hub: MonitorHub;
   readonly liveness: LivenessOptions | undefined;
-  /** The cause of a lost control plane, if a hop reported one. */
+  /** Called once per loss. `cause` is set if a hop reported it. */
   readonly onLoss: (lost: Answered, loss: Loss, cause?: DownCause) => void;
 }
 
-/** A connection as a Request answered it. */
+/** The answer to a Request, with its remote and events. */
 export interface Answered {
   readonly connection: Connection;
   readonly remote: Remote;
@@ -41,13 +41,13 @@ export interface Answered {
 }
 
 /**
- * Looks after one connection over all its Requests: by the next hop's monitor, and by packets where there is a
- * liveness check. Reports a loss once, and watches again from the next good Request on.
+ * Watches one connection across all its Requests: by the monitor of the next hop, and by packets if there is a
+ * liveness check. Reports a loss once, and resumes with the next successful Request.
  */
 export class Watch {
   private following: Following | undefined;
   private last: Answered | undefined;
-  // Whether packets have ever passed. Kept over refreshes, because they do not repair a data plane.
+  // Whether packets have ever passed. Kept across refreshes, because a refresh does not repair the data plane.
   private everAlive = false;
   private cancelTick: CancelTimer | undefined;
   private checking = false;
@@ -56,12 +56,12 @@ export class Watch {
 
   constructor(private readonly options: WatchOptions) {}
 
-  /** A Request is under way: the events of the monitor wait until it has ended. */
+  /** A Request started. Monitor events wait until it ends. */
   requestBegins(): void {
     this.following?.requestBegins();
   }
 
-  /** A Request was answered: from here on the connection stands. */
+  /** A Request succeeded: the connection is established. */
   stands(answered: Answered): void {
     if (this.over) return;
     const { connection, remote, mark } = answered;
@@ -80,7 +80,7 @@ export class Watch {
     this.scheduleCheck();
   }
 
-  /** A Request failed. The connection may stand all the same. */
+  /** A Request failed. The connection may still be established. */
   requestFails(): void {
     this.following?.requestEnds();
   }
@@ -128,7 +128,7 @@ export class Watch {
   }
 }
 
-/** One liveness check within its time. False if it throws or does not answer. */
+/** Runs one liveness check within its time limit. Returns false if it throws or times out. */
 export async function isAlive(
   ctx: Context,
   { check, timeoutMs = 1_000 }: LivenessOptions,

@@ -1,9 +1,10 @@
 /**
- * Keeps the mechanisms of the two sides of a process apart: what the caller chose stays with the caller, and the
- * next hop is asked for what it accepted last time, at first for whatever the elements behind this one offer.
+ * Keeps the mechanisms of the two sides of a process separate. The mechanism of the caller stays with the
+ * caller. The request to the next hop has the mechanism that it accepted last time, and at first the mechanisms
+ * that later elements offer.
  *
- * Client side, in a forwarder or a pass-through endpoint; before the elements that offer mechanisms. Fills the slot
- * `endpointMechanism`.
+ * Client side, in a forwarder or a pass-through endpoint; before the elements that offer mechanisms. Sets the
+ * slot `endpointMechanism`.
  *
  * @example
  * import { chain } from "nsm-sdk";
@@ -25,10 +26,13 @@
 import { connectionOf, type Mechanism } from "../../api/index.js";
 import { Slot, type NetworkServiceElement } from "../../core/index.js";
 
-/** What the next hop accepted: handed over by mechanismTranslation() to what joins the two sides. */
+/**
+ * The mechanism that the next hop accepted. mechanismTranslation() sets it for the element that connects the
+ * two sides.
+ */
 export const endpointMechanism = new Slot<Mechanism>("endpoint-mechanism");
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function mechanismTranslation(): NetworkServiceElement {
   return {
     name: "mechanism-translation",

@@ -1,9 +1,9 @@
 /**
- * Gives each type of mechanism elements of its own and takes the first that works.
+ * Runs separate elements for each mechanism type and selects the first mechanism that works.
  *
- * A connection whose mechanism is chosen goes through the elements of that type. Otherwise the preferences are
- * tried in their order: on the server side the connection is given that mechanism, on the client side only that
- * one is offered to the next hop. The own path segment's metrics name the interface (`server_interface`,
+ * If the connection has a mechanism, the elements of that type run. Otherwise the preferences are tried in
+ * order. On the server side, the connection gets that mechanism; on the client side, only that mechanism is
+ * offered to the next hop. The metrics of the own path segment record the interface name (`server_interface`,
  * `client_interface`: `KERNEL/nsm-1`).
  *
  * @example

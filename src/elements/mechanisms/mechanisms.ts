@@ -20,17 +20,17 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 
-/** The elements for each type of mechanism, by the name of the type; an empty list takes it as it is. */
+/** The elements of each mechanism type, by type name. An empty list accepts the mechanism unchanged. */
 export interface MechanismChains {
   readonly [type: string]: NetworkServiceElement | Elements<NetworkService>;
 }
 
-/** The endpoint's side of a hop: chooses a mechanism among those the client prefers. After begin and IPAM. */
+/** Server side: selects one of the client's preferred mechanisms. After begin and IPAM. */
 export function mechanismsServer(chains: MechanismChains): NetworkServiceElement {
   return mechanisms("server", chains, (request, mechanism) => patchConnection(request, { mechanism }));
 }
 
-/** The client's side of a hop: offers one mechanism after the other. Before connectClient(). */
+/** Client side: offers one mechanism after the other. Before connectClient(). */
 export function mechanismsClient(chains: MechanismChains): NetworkServiceElement {
   return mechanisms("client", chains, (request, mechanism) => ({
     ...request,
@@ -38,7 +38,7 @@ export function mechanismsClient(chains: MechanismChains): NetworkServiceElement
   }));
 }
 
-/** Both sides. A type that has no elements here fails with INVALID_ARGUMENT. */
+/** Both sides. A Request for a type without an entry fails with INVALID_ARGUMENT. */
 function mechanisms(
   side: "server" | "client",
   chains: MechanismChains,
@@ -56,7 +56,7 @@ function mechanisms(
     return road;
   };
 
-  /** The first preference that works. */
+  /** Returns the result of the first preference that works. */
   async function firstPreference(
     ctx: Context,
     request: NetworkServiceRequest,
@@ -89,14 +89,14 @@ function mechanisms(
     },
 
     async close(ctx, connection, next) {
-      // None was chosen: a Close after a lost answer, or from a hop that has forgotten.
+      // A Close after a lost answer, or from a restarted hop, has no mechanism.
       const road = connection.mechanism ? roadOf(connection.mechanism)(next) : next;
       await road.close(ctx, connection);
     },
   };
 }
 
-/** The connection with the interface's name in its own segment's metrics, unless it is there. */
+/** Adds the interface name to the metrics of the own segment, unless it is present. */
 function withMetric(connection: Connection, metric: string): Connection {
   const { mechanism } = connection;
   const metrics = currentSegment(connection)?.metrics;

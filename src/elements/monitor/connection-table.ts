@@ -10,7 +10,7 @@ import { peer, type Context, type DebugState, type MonitorConnection } from "../
 import { atEnd } from "../../core/until.js";
 import { idOf, matchesSelector, MultiMap, SelectorIndex } from "./selector.js";
 
-/** A connection as it stands, and who asked for it. */
+/** A connection and the identity of its owner. */
 interface Entry {
   connection: Connection;
   owner: string | undefined;
@@ -18,15 +18,15 @@ interface Entry {
 
 interface Subscriber {
   readonly selector: MonitorScopeSelector;
-  /** Its identity, when it may see only its own connections. */
+  /** Identity of the subscriber if it may see only its own connections. */
   readonly viewer: string | undefined;
   readonly reader: Reader<ConnectionEvent>;
 }
 
-/** What stands, and who wants to hear of it. */
+/** The established connections and the subscribers to their events. */
 export class ConnectionTable implements MonitorConnection {
   private readonly entries = new Map<string, Entry>();
-  // A subscription names a segment's id as a rule, and there may be one for every connection.
+  // Most subscriptions name a segment id, and there may be one per connection.
   private readonly entriesBySegment = new MultiMap<Entry>();
   private readonly subscribers = new Set<Subscriber>();
   private readonly subscribersBySelector = new SelectorIndex<Subscriber>();
@@ -50,23 +50,23 @@ export class ConnectionTable implements MonitorConnection {
     return this.entries.get(id)?.connection;
   }
 
-  /** Publishes a connection as it stands now; Without `owner`, the owner stays the same. */
+  /** Publishes the current state of a connection. Without `owner`, the owner stays the same. */
   put(connection: Connection, owner?: string): void {
     const entry = this.entries.get(connection.id) ?? { connection: Connection.create(), owner };
     this.index(entry, connection);
     entry.connection = connection;
     entry.owner = owner ?? entry.owner;
     this.entries.set(connection.id, entry);
-    this.tell(ConnectionEventType.UPDATE, entry);
+    this.publish(ConnectionEventType.UPDATE, entry);
   }
 
-  /** Publishes that a connection is gone. */
+  /** Publishes the deletion of a connection. */
   delete(id: string): void {
     const entry = this.entries.get(id);
     if (!entry) return;
     this.entries.delete(id);
     this.index(entry, undefined);
-    this.tell(ConnectionEventType.DELETE, entry);
+    this.publish(ConnectionEventType.DELETE, entry);
   }
 
   monitorConnections(ctx: Context, selector: MonitorScopeSelector): Observable<ConnectionEvent> {
@@ -89,13 +89,13 @@ export class ConnectionTable implements MonitorConnection {
 
   private index(entry: Entry, connection: Connection | undefined): void {
     const [before, after] = [segmentIds(entry.connection), connection ? segmentIds(connection) : []];
-    // A refresh leads the same way as a rule.
+    // A refresh usually keeps the path.
     if (before.length === after.length && before.every((id, i) => id === after[i])) return;
     for (const id of before) this.entriesBySegment.delete(id, entry);
     for (const id of after) this.entriesBySegment.add(id, entry);
   }
 
-  private tell(type: ConnectionEventType, entry: Entry): void {
+  private publish(type: ConnectionEventType, entry: Entry): void {
     const event = eventOf(type, [entry]);
     for (const subscriber of this.subscribersBySelector.find(entry.connection)) {
       if (isFor(subscriber, entry)) subscriber.reader.next(event);
@@ -114,7 +114,7 @@ function eventOf(type: ConnectionEventType, entries: readonly Entry[]): Connecti
   };
 }
 
-/** Each once: a path may lead through a process twice. */
+/** Without duplicates, because a path may lead through a process twice. */
 function segmentIds(connection: Connection): readonly string[] {
   const ids = pathOf(connection).pathSegments.map(({ id }) => id);
   return new Set(ids).size === ids.length ? ids : [...new Set(ids)];

@@ -10,14 +10,15 @@ export interface FollowingOptions {
   readonly hub: MonitorHub;
   readonly remote: Remote;
   readonly segment: OwnSegment;
-  /** The mark of the Request that was answered last. */
+  /** The mark of the last successful Request. */
   readonly mark: string | undefined;
   readonly onObservation: (observation: Observation) => void;
 }
 
 /**
- * Follows one connection at its next hop over all its Requests. An event that arrives during a Request waits for the
- * answer. If the next hop published it before that answer, it is dropped, because it is about the earlier connection.
+ * Follows one connection at its next hop across all its Requests. An event that arrives during a Request waits
+ * for the answer. An event that the next hop published before that answer is dropped, because it is about the
+ * earlier connection.
  */
 export class Following {
   private readonly subscription: Subscription;
@@ -39,7 +40,7 @@ export class Following {
     if (this.stopped) this.subscription.unsubscribe();
   }
 
-  /** Whether this still follows a connection that goes over that remote by that segment. */
+  /** Whether this still follows the connection at that remote with that segment. */
   serves(remote: Remote, { index, name, id }: OwnSegment): boolean {
     const { segment } = this.options;
     return (
@@ -51,7 +52,7 @@ export class Following {
     );
   }
 
-  /** A Request is under way. */
+  /** A Request started. */
   requestBegins(): void {
     this.requesting = true;
     this.pending = undefined;

@@ -12,43 +12,44 @@ import {
 import { atEnd } from "../../core/until.js";
 import { MonitorStream, type Follower, type OwnSegment, type Observation } from "./stream.js";
 
-/** Follows connections at the next hops of a process. Made by {@link monitorHub}. */
+/** Follows connections at the next hops of a process. Created by {@link monitorHub}. */
 export interface MonitorHub {
   /**
-   * Follows the connection that has our segment `segment`. Whoever begins to follow after an event is told the
-   * last one; an event may overtake the answer to the Request it is about.
+   * Follows the connection with the own segment `segment`. A late subscriber receives the last event. An event
+   * may arrive before the answer to the Request that it is about.
    *
-   * Never completes and never fails: a peer that is lost is a Observation that says so, the last one.
+   * The Observable never completes and never fails. If the peer is lost, the last Observation reports it.
    */
   follow(ctx: Context, remote: Remote, segment: OwnSegment): Observable<Observation>;
   debugState(): DebugState;
 }
 
-/** What a hub watches. */
+/** Options of monitorHub(). */
 export interface MonitorHubOptions {
   /**
-   * `segment`: one stream per peer for all connections that pass through us, for managers and forwarders.
-   * `connection`: a stream for each, for clients, whose names need not be unique.
+   * `segment`: one stream per peer for all connections through this process, for managers and forwarders.
+   * `connection`: one stream per connection, for clients, whose names may not be unique.
    */
   readonly scope: "segment" | "connection";
-  /** Ends all streams: the program's life. */
+  /** The lifetime of the program. Ends all streams. */
   readonly until: AbortSignal;
 }
 
 /** The streams to one peer. */
 interface Peer {
-  /** It refused to show all connections at once. */
+  /** Whether the peer refused a stream of all connections. */
   narrow: boolean;
   readonly streams: Map<string, MonitorStream>;
 }
 
 /**
- * The monitor streams of a process to its next hops, shared by all who follow something there.
+ * Creates the hub for the monitor streams of a process to its next hops. All followers share the streams.
  *
- * A stream that breaks is opened again once, at once; what the new one does not show, or everything when it
- * cannot be had, is DOWN. A peer that refuses to show all connections (PERMISSION_DENIED) is asked for each. A
- * peer that refuses even that, or has no monitor, from the beginning, cannot be watched, which is logged and is
- * no reason to take its connections for dead. A stream nobody follows is closed.
+ * The hub reopens a broken stream once, immediately. Connections that the new stream does not show are reported
+ * as DOWN; if the stream cannot be opened, all are. If a peer refuses to show all connections
+ * (PERMISSION_DENIED), the hub opens one stream per connection. If the peer refuses this too, or has no monitor
+ * from the start, its connections are not monitored. This is logged; the connections stay up. The hub closes a
+ * stream without followers.
  *
  * @example
  * import { monitorHub } from "nsm-sdk/elements/monitor";
@@ -105,7 +106,10 @@ export function monitorHub({ scope, until }: MonitorHubOptions): MonitorHub {
     stop(stream);
     for (const follower of followers) streamOf.delete(follower);
     if (!stream.accepted && (code === Code.PermissionDenied || code === Code.Unimplemented)) {
-      log(ctx).warn({ url: remote.url, error: explain(error) }, "connections at this peer cannot be watched");
+      log(ctx).warn(
+        { url: remote.url, error: explain(error) },
+        "cannot monitor the connections at this peer",
+      );
       return;
     }
     log(ctx).debug({ url: remote.url, error: explain(error) }, "monitor stream lost");

@@ -1,18 +1,18 @@
 /**
- * Tells others what happens to the connections of this process: made or refreshed, changed, down, closed. What
- * the next hop says about a connection is told on (path, context, state), so that the news of a dead endpoint
- * reaches the client at the other end, with its reason and the hop that noticed.
+ * Publishes events of the connections of this process: established or refreshed, changed, down, closed. Changes
+ * that the next hop reports (path, context, state) are forwarded, so that the loss of an endpoint reaches the
+ * client, with its reason and the hop that detected it.
  *
- * A Request that fails says nothing about the connection that stands: its caller has the answer, and a loss shows
- * at the next hop. Only where a Request ends, a clear no means DOWN.
+ * A failed Request does not change the established connection: its caller has the error, and the next hop
+ * reports a loss. Only at the last hop, a permanent failure means DOWN.
  *
- * Elements that authorize or count may stand before the service, in a monitorChain().
+ * Elements that authorize or count can precede the service, in a monitorChain().
  *
- * One object with two halves: `element` stands in the chain, `service` is served to callers. A caller with an
- * identity sees the connections that it asked for itself; without TLS everybody sees all.
+ * It has two parts: `element` is for the chain, `service` is served to callers. A caller with an identity sees
+ * only the connections that it requested. Without TLS, every caller sees all connections.
  *
- * Server side. After connection-state; outside trim-path and whatever may fail, so that it sees the final answer.
- * Reads the slot `nextRemote`; sets `connectionUpdate`. NSM protocol, MonitorConnections.
+ * Server side. After connection-state; before trim-path and all elements that may fail, so that it sees the
+ * final answer. Reads the slot `nextRemote`; sets `connectionUpdate`. NSM protocol, MonitorConnections.
  *
  * @example
  * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
@@ -58,41 +58,42 @@ import { nextRemote } from "../dial/index.js";
 import { ConnectionTable } from "./connection-table.js";
 import { relayed } from "./relay.js";
 
-/** What a monitor watches and shows. */
+/** Options of monitor(). */
 export interface MonitorOptions {
-  /** Source of connection events from next hops. Default: none, and their events are not forwarded. */
+  /** Source of connection events from next hops. Default: none; events of next hops are not forwarded. */
   readonly hub?: MonitorHub;
-  /** Ends all streams: the program's life. */
+  /** The lifetime of the program. Ends all streams. */
   readonly until: AbortSignal;
-  /** Shows every connection to everybody, whoever asked for it. */
+  /** Shows every connection to every caller. Default: false. */
   readonly showAll?: boolean;
 }
 
-/** The two halves of a monitor. */
+/** The two parts of a monitor. */
 export interface Monitor {
   readonly element: NetworkServiceElement;
   readonly service: MonitorConnection;
 }
 
-/** A connection that is shown, and how its next hop is followed. */
+/** A published connection, and the subscription at its next hop. */
 interface Shown {
   readonly id: string;
   following: Following | undefined;
 }
 
-/** What an element may say about its connection. */
+/** The fields of a connection that an element may change. */
 export type ConnectionChange = Partial<Pick<Connection, "state" | "context">>;
 
 /**
- * Publishes a change of the connection whose call it is, at any time while that stands: for elements inside
- * monitor() that want their client to ask again (REFRESH_REQUESTED), say. Set by monitor().
+ * Publishes a change of the connection that the call belongs to, at any time while it is established. For
+ * elements after monitor() that request a refresh from their client (REFRESH_REQUESTED), for example. Set by
+ * monitor().
  */
 export const connectionUpdate = new ContextKey<(change: ConnectionChange) => void>("connection-update");
 
-/** See the module's description. */
+/** Creates the element and the service. See the module description. */
 export function monitor({ hub, until, showAll = false }: MonitorOptions): Monitor {
   const table = new ConnectionTable(until, showAll);
-  // Set once: a refresh that an outer element refuses leaves the connection as this one has shown it.
+  // Set once, so that a refresh that an earlier element rejects does not withdraw the connection.
   const slot = new Slot<Shown>("monitor", {
     release: (shown) => {
       stop(shown);
@@ -158,7 +159,7 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
         known?.following?.requestEnds();
         throw error;
       }
-      // Whatever state was asked for (RESELECT_REQUESTED, say): what was just made is up.
+      // A new connection is UP, whatever state was requested (RESELECT_REQUESTED, for example).
       table.put({ ...response, state: State.UP }, ownerOf(ctx, response));
       const shown = known ?? { id: response.id, following: undefined };
       slot.set(ctx, shown);
@@ -167,23 +168,23 @@ export function monitor({ hub, until, showAll = false }: MonitorOptions): Monito
     },
 
     async close(ctx, connection, next) {
-      // The DOWN that follows our own Close is not an event for callers.
+      // The DOWN event after the Close of this process is not for callers.
       stop(slot.get(ctx));
       await next.close(ctx, connection);
     },
   };
-  // An object of its own: whoever links a chain to it may take the method by itself.
+  // A separate object, because a chain may call the method without its object.
   const service: MonitorConnection = {
     monitorConnections: (ctx, selector) => table.monitorConnections(ctx, selector),
   };
   return { element, service };
 }
 
-/** Who asked for a connection: the certificate of the caller says so, or else its token. */
+/** The identity that requested a connection, from the caller's certificate or else from its token. */
 function ownerOf(ctx: Context, connection: Connection): string | undefined {
   const proved = ctx.get(peer)?.spiffeId;
   if (proved !== undefined) return proved;
-  // No token at all: only those without an identity of their own may see the connection.
+  // Not a valid token: only callers without an identity may see the connection.
   return subjectOf(previousSegment(connection)?.token ?? "");
 }
 export { Following, type FollowingOptions } from "./following.js";

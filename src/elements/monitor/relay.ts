@@ -4,10 +4,10 @@ import { withDownReason } from "./marks.js";
 import { type Observation } from "./stream.js";
 
 /**
- * Our connection with what the next hop says about it: path, context and state. Undefined when that is nothing
- * new. Mechanism, labels and the endpoint's name belong to each hop, and the path up to here to those before: a peer
- * could speak about the connection of another client there. A reason that was noticed here stands in our own segment;
- * one that was noticed further on comes with the path.
+ * Applies an observation of the next hop to the own connection: path, context and state. Returns undefined if
+ * nothing has changed. Mechanism, labels and endpoint name belong to each hop, and the path up to this hop to
+ * the earlier hops. Otherwise a peer could change the connection of another client. A reason detected here is
+ * in the own segment; a reason detected later comes with the path.
  */
 export function relayed(
   own: Connection,
@@ -16,7 +16,7 @@ export function relayed(
   if (state === State.DOWN && own.state === State.DOWN) return undefined;
   const { index, pathSegments } = pathOf(own);
   const behind = index + 1;
-  const told = theirs?.path
+  const updated = theirs?.path
     ? {
         ...own,
         state,
@@ -28,16 +28,17 @@ export function relayed(
         context: theirs.context,
       }
     : { ...own, state };
-  if (cause?.index === index) return withDownReason(told, cause.reason);
-  if (state === own.state && samePath(pathOf(told), pathOf(own)) && sameContext(told, own)) return undefined;
-  return told;
+  if (cause?.index === index) return withDownReason(updated, cause.reason);
+  if (state === own.state && samePath(pathOf(updated), pathOf(own)) && sameContext(updated, own))
+    return undefined;
+  return updated;
 }
 
 function sameContext(one: Connection, other: Connection): boolean {
   return one.context === other.context || isDeepStrictEqual(one.context, other.context);
 }
 
-// By hand: there is one of these for every event, and a general comparison takes ten times as long.
+// Compared field by field, because this runs for every event and a generic comparison takes ten times as long.
 function samePath({ pathSegments: ones }: Path, { pathSegments: others }: Path): boolean {
   if (ones === others) return true;
   return ones.length === others.length && ones.every((one, i) => sameSegment(one, others[i]!));

@@ -1,8 +1,9 @@
 import { pathOf, type Connection, type MonitorScopeSelector, type PathSegment } from "../../api/index.js";
 
 /**
- * Whether a connection is among those asked for: of one of the services, and with the segments as a contiguous
- * run anywhere in its path. Nothing named is everything; an empty name, id or token fits all.
+ * Whether a connection matches a selector: it has one of the services, and its path contains the segments as a
+ * contiguous sequence. An empty selector matches every connection. An empty name, id or token matches any
+ * value.
  */
 export function matchesSelector(
   { networkServices, pathSegments }: MonitorScopeSelector,
@@ -22,16 +23,16 @@ export function matchesSelector(
   return false;
 }
 
-/** The id that every connection must have in its path to match; undefined when none is named. */
+/** The segment id that every matching connection must have, or undefined if the selector has none. */
 export function idOf({ pathSegments }: MonitorScopeSelector): string | undefined {
   return pathSegments.find(({ id }) => id !== "")?.id;
 }
 
-/** Several things under one key. */
+/** A map with several values per key. */
 export class MultiMap<T> {
   private readonly things = new Map<string, T[]>();
 
-  /** How many keys there are. */
+  /** The number of keys. */
   get size(): number {
     return this.things.size;
   }
@@ -53,14 +54,14 @@ export class MultiMap<T> {
   }
 }
 
-/** Finds what has a selector by the connections it may match, without looking at all of them. */
+/** Finds the items whose selector may match a connection, without checking every item. */
 export class SelectorIndex<T extends { readonly selector: MonitorScopeSelector }> {
   private readonly byId = new MultiMap<T>();
   private readonly byService = new MultiMap<T>();
   private readonly byName = new MultiMap<T>();
   private readonly others = new Set<T>();
 
-  /** How many keys there are, those who have none included. */
+  /** The number of keys, plus the number of items without a key. */
   get size(): number {
     return this.byId.size + this.byService.size + this.byName.size + this.others.size;
   }
@@ -77,7 +78,7 @@ export class SelectorIndex<T extends { readonly selector: MonitorScopeSelector }
     else for (const key of keys) map.delete(key, thing);
   }
 
-  /** All whose selector may match the connection, each once. */
+  /** Returns all items whose selector may match the connection, each once. */
   find(connection: Connection): ReadonlySet<T> {
     const found = new Set(this.others);
     for (const thing of this.byService.get(connection.networkService)) found.add(thing);
@@ -88,7 +89,7 @@ export class SelectorIndex<T extends { readonly selector: MonitorScopeSelector }
     return found;
   }
 
-  /** Under what fewest connections share. */
+  /** The most selective key of an item. */
   private placeOf({ selector }: T): readonly [map: MultiMap<T> | undefined, keys: Iterable<string>] {
     const id = idOf(selector);
     if (id !== undefined) return [this.byId, [id]];

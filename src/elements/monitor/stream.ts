@@ -12,66 +12,69 @@ import { Code, codeOf, type CancelTimer, type Context, type Remote } from "../..
 import { MAX_CONNECTIONS } from "../../inbound/index.js";
 import { downCauseOf, requestMark, type DownCause, type DownReason } from "./marks.js";
 
-/** What a peer says about one connection. */
+/** The state of one connection as a peer reports it. */
 export interface Observation {
-  /** As the peer told it; undefined when the peer told nothing, because it or the connection is gone. */
+  /** The connection as the peer reported it. Undefined if the peer or the connection is gone. */
   readonly connection: Connection | undefined;
-  /** DOWN for a deleted connection, and for a peer or a connection that was lost. Never RESELECT_REQUESTED. */
+  /** DOWN for a deleted connection, and for a lost peer or connection. Never RESELECT_REQUESTED. */
   readonly state: State;
-  /** Why it is DOWN; undefined when a peer says so without a reason. */
+  /** Why the connection is DOWN. Undefined if the peer reported no reason. */
   readonly cause?: DownCause | undefined;
-  /** Which of our Requests the peer had answered when it said so; undefined when that does not show. */
+  /**
+   * The mark of the Request that the peer had answered when it published the event. Undefined if the event has
+   * no mark.
+   */
   readonly mark?: string | undefined;
-  /** Whether the peer cannot be watched any more: nothing comes after this. */
+  /** Whether the peer is lost. No further observation follows. */
   readonly lost?: true;
 }
 
-/** A segment of our own, by which a peer knows the connection that went through us to it. */
+/** The own segment, which identifies the connection at the peer. */
 export interface OwnSegment {
-  /** Its place on the path. */
+  /** Index of the segment in the path. */
   readonly index: number;
   readonly name: string;
   readonly id: string;
 }
 
-/** Somebody who wants to hear about one connection. */
+/** A subscriber to the observations of one connection. */
 export interface Follower {
   readonly segment: OwnSegment;
   readonly see: (observation: Observation) => void;
 }
 
-/** What a stream asks for and whom it tells when it is over. */
+/** Options of {@link MonitorStream}. */
 export interface MonitorStreamOptions {
   readonly ctx: Context;
   readonly remote: Remote;
-  /** Our name, and the id of one connection's segment unless all are wanted. */
+  /** Name of this process in the path. */
   readonly name: string;
   readonly id?: string | undefined;
-  /** Whether the peer has answered such a stream before. */
+  /** Whether the peer has accepted such a stream before. */
   readonly accepted?: boolean;
-  /** The stream cannot be had (any more); it does nothing from here on. */
+  /** Called when the stream cannot be opened or reopened. The stream does nothing afterwards. */
   readonly onLost: (stream: MonitorStream, error: unknown) => void;
 }
 
 /**
- * How long a large initial set that does not say where it ends must show nothing of what is missing before that
- * counts as lost.
+ * How long to wait for missing connections of a large initial set without an end marker, in milliseconds. Each
+ * arriving connection restarts the time. Connections that are still missing afterwards count as lost.
  */
 const QUIET_MS = 5_000;
-/** A stream that breaks sooner than this after it was opened anew is not opened again. */
+/** Minimum lifetime of a reopened stream, in milliseconds. A stream that breaks sooner is not reopened. */
 const SHORTEST_LIFE_MS = 1_000;
-/** How many events about connections that nobody follows yet are remembered. */
+/** Maximum number of stored events for connections without a follower. */
 const MAX_EARLY = 1_024;
 
-/** A stream of a peer's connection events, shared by all who follow connections in it. */
+/** A stream of a peer's connection events, shared by all followers of its connections. */
 export class MonitorStream {
   private readonly followers = new Map<string, { readonly all: Set<Follower>; last?: Observation }>();
-  // An event may overtake the answer to the Request that it is about: kept for whoever follows then.
+  // Events that arrive before the answer to their Request, stored for a follower that subscribes later.
   private readonly early = new Map<string, Observation>();
-  // Who followed before the stream was opened and was not in what it showed.
+  // Followers whose connections the stream has not shown since it was opened.
   private missing = new Set<Follower>();
   private subscription = new Subscription();
-  // While the rest of a large initial set is awaited.
+  // Set while waiting for the rest of a large initial set.
   private cancelQuiet: CancelTimer | undefined;
   private progressAt = 0;
   private openedAnew = false;
@@ -88,7 +91,7 @@ export class MonitorStream {
     return [...this.followers.values()].flatMap(({ all }) => [...all]);
   }
 
-  /** Whether nobody follows anything here. */
+  /** Whether the stream has no followers. */
   get idle(): boolean {
     return this.followers.size === 0;
   }
@@ -97,7 +100,7 @@ export class MonitorStream {
     return this.early.size;
   }
 
-  /** Tells the follower what is known already, then everything that comes. */
+  /** Publishes the last known observation to the follower, then all later ones. */
   attach(follower: Follower): void {
     const { id } = follower.segment;
     const entry = this.followers.get(id) ?? { all: new Set(), ...this.takeEarly(id) };
@@ -111,7 +114,7 @@ export class MonitorStream {
     const entry = this.followers.get(id);
     entry?.all.delete(follower);
     this.missing.delete(follower);
-    // With the last follower goes what was known: whoever follows this id again has made a new connection of it.
+    // Forget the last observation with the last follower. A later follower of this id has a new connection.
     if (entry?.all.size === 0) this.followers.delete(id);
   }
 
@@ -164,7 +167,7 @@ export class MonitorStream {
     }
   }
 
-  /** A large initial set comes in pieces: as long as they come, what is missing may be in the next. */
+  /** Waits for the rest of a large initial set, which arrives in parts. */
   private awaitRest(): void {
     const { clock } = this.options.ctx;
     this.progressAt = clock.now();
@@ -187,10 +190,10 @@ export class MonitorStream {
   private receiveOne(type: ConnectionEventType, connection: Connection): void {
     const deleted = type === ConnectionEventType.DELETE;
     const state = deleted ? State.DOWN : stateOf(connection);
-    const told = state === State.DOWN && !deleted ? downCauseOf(connection) : undefined;
+    const downCause = state === State.DOWN && !deleted ? downCauseOf(connection) : undefined;
     for (const [index, segment] of this.ownSegments(connection)) {
       const { name, id } = segment;
-      const cause = deleted ? ({ reason: "closed", hop: name, index } as const) : told;
+      const cause = deleted ? ({ reason: "closed", hop: name, index } as const) : downCause;
       const observation: Observation = {
         connection,
         state,
@@ -206,13 +209,13 @@ export class MonitorStream {
           follower.see(observation);
         }
       } else if (!deleted || this.early.has(id)) {
-        // A connection deleted that nobody follows any more is one that we closed ourselves.
+        // A deleted connection without a follower was closed by this process.
         this.remember(id, observation);
       }
     }
   }
 
-  /** Ours is the segment before the peer's, or the peer's when it goes by our name. */
+  /** The own segment is the one before the peer's, or the peer's segment if it has the own name. */
   private *ownSegments(connection: Connection): Iterable<readonly [index: number, segment: PathSegment]> {
     const { index, pathSegments } = pathOf(connection);
     for (const at of [index - 1, index]) {
@@ -234,7 +237,7 @@ export class MonitorStream {
     for (const follower of missing) this.lose(follower, "unknown", {});
   }
 
-  /** Tells a follower that its connection is gone, if it still wants to know. */
+  /** Publishes to a follower that its connection is lost, if it still follows. */
   private lose(follower: Follower, reason: DownReason, more: { lost?: true }): void {
     const { segment } = follower;
     const entry = this.followers.get(segment.id);
@@ -260,18 +263,18 @@ export class MonitorStream {
     this.options.onLost(this, error);
   }
 
-  /** Tells all followers that their connections are gone. */
+  /** Publishes to all followers that their connections are lost. */
   loseAll(): void {
     for (const follower of this.following) this.lose(follower, "unreachable", { lost: true });
   }
 }
 
-/** Whether asking again is of no use. */
+/** Whether a retry cannot succeed. */
 function isFinal(code: Code): boolean {
   return code === Code.PermissionDenied || code === Code.Unimplemented;
 }
 
-/** RESELECT_REQUESTED stays in the monitor of a Go peer after a heal that went well. */
+/** A Go peer's monitor keeps RESELECT_REQUESTED after a successful heal. */
 function stateOf({ state }: Connection): State {
   return state === State.RESELECT_REQUESTED ? State.UP : state;
 }

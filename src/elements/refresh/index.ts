@@ -1,10 +1,11 @@
 /**
- * Asks for a connection again before the first token on its path expires. A refresh that fails is tried again
- * after 200 ms, then with growing pauses of 10 s at most, until it succeeds, the connection is closed or the
- * program ends. Every wait is up to a tenth shorter by chance.
+ * Requests a connection again before the first token on its path expires. A failed refresh is retried after 200
+ * ms, then with growing delays of at most 10 s, until it succeeds, the connection is closed or the program
+ * ends. Every delay is shortened by a random part of up to one tenth.
  *
- * Client side. After begin and connection-state. Reads `connectionEvents`. NSM protocol, refresh: at a third of
- * the remaining time for a path of one segment, else at 0.2 to 0.4 of it, the later the further down the path.
+ * Client side. After begin and connection-state. Reads `connectionEvents`. NSM protocol, refresh: at one third
+ * of the remaining time for a path of one segment, otherwise at 0.2 to 0.4 of it, later for hops further down
+ * the path.
  *
  * @example
  * import { chain, connectionState, updatePath } from "nsm-sdk";
@@ -37,21 +38,21 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 
-/** How long connections are refreshed. */
+/** Options of refresh(). */
 export interface RefreshOptions {
-  /** Ends all refreshing: the program's life. */
+  /** The lifetime of the program. Ends all refreshes. */
   readonly until?: AbortSignal;
-  /** For jitter, between 0 and 1; seed it in tests. Default: `Math.random`. */
+  /** Returns random numbers between 0 and 1, for jitter. Tests pass a seeded source. Default: `Math.random`. */
   readonly random?: () => number;
 }
 
-/** Up to this share of a wait is left out by chance, so that refreshes that failed together drift apart. */
+/** The maximum random share by which a delay is shortened, so that refreshes that failed together spread out. */
 const JITTER = 0.1;
 const RETRY = { initialMs: 200, maxMs: 10_000 };
-/** A token that is expired as it comes means that clocks disagree: refreshing in a hot loop would not help. */
+/** Delay for a token that is expired on arrival, which means that clocks differ. It prevents a hot loop. */
 const EXPIRED_DELAY_MS = 1_000;
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function refresh({ until, random = Math.random }: RefreshOptions = {}): NetworkServiceElement {
   const timer = new TimerSlot("refresh", until);
 
@@ -76,7 +77,7 @@ export function refresh({ until, random = Math.random }: RefreshOptions = {}): N
   };
 }
 
-/** Milliseconds until the refresh; undefined when no segment says that it expires. */
+/** Milliseconds until the refresh, or undefined if no segment has an expiry. */
 function refreshDelay(connection: Connection, now: number): number | undefined {
   const { index, pathSegments } = pathOf(connection);
   const expiries = pathSegments.flatMap(({ expires }) => (expires ? [fromTimestamp(expires)] : []));
@@ -86,7 +87,10 @@ function refreshDelay(connection: Connection, now: number): number | undefined {
   return left > 0 ? left * (count === 1 ? 1 / 3 : 0.2 + (0.2 * index) / count) : EXPIRED_DELAY_MS;
 }
 
-/** A good refresh passes through the element again, which arms the next timer and so ends this. */
+/**
+ * Retries a refresh. A successful refresh passes through the element again, which arms the next timer and so
+ * ends this loop.
+ */
 async function retried(
   ctx: Context,
   events: ConnectionEvents,

@@ -1,6 +1,6 @@
 /**
- * Repeats a call until it succeeds or the caller's time is over. Not an element: it wraps a whole client chain, so that
- * every try runs through all of its elements.
+ * Retries a call until it succeeds or the caller's deadline expires. Not an element: it wraps a whole client
+ * chain, so that every try runs through all elements.
  *
  * @example
  * import { client } from "nsm-sdk";
@@ -23,7 +23,7 @@ import {
   type NetworkService,
 } from "../../core/index.js";
 
-/** Pauses between tries, and the time for one try. */
+/** Delays between tries, and the time limit of one try. */
 export interface RetryOptions {
   /** The first wait in milliseconds, shortened at random by up to half. Default: 200. */
   readonly intervalMs?: number | undefined;
@@ -35,11 +35,11 @@ export interface RetryOptions {
 }
 
 /**
- * The service with its calls repeated. A Close that fails with NOT_FOUND counts as done: the connection, or the hop that
- * had it, is gone.
+ * Wraps a service so that its calls are retried. A Close that fails with NOT_FOUND counts as successful,
+ * because the connection, or the hop that had it, is gone.
  *
- * @throws at once a failure that no repetition can correct (INVALID_ARGUMENT, PERMISSION_DENIED, …); when the time is
- * over, an NsmError with the failure of the last try as its cause
+ * @throws at once, if the failure is permanent (INVALID_ARGUMENT, PERMISSION_DENIED, …). When the deadline
+ * expires, an NsmError with the failure of the last try as its cause
  */
 export function retry(
   service: NetworkService,
@@ -50,13 +50,16 @@ export function retry(
     return repeatCall(ctx, attempt, { nextWait, tryTimeoutMs });
   }
 
-  /** NOT_FOUND says that what was to be closed is gone: there is nothing to wait for. */
+  /** Closes a connection. NOT_FOUND means that the connection is gone, so it is not retried. */
   async function closed(ctx: Context, connection: Connection): Promise<void> {
     try {
       await service.close(ctx, connection);
     } catch (error) {
       if (codeOf(error) !== Code.NotFound) throw error;
-      log(ctx).debug({ connection: connection.id, error: explain(error) }, "closed what was gone already");
+      log(ctx).debug(
+        { connection: connection.id, error: explain(error) },
+        "the connection to close was already gone",
+      );
     }
   }
 

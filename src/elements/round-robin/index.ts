@@ -1,9 +1,10 @@
 /**
- * Tries the candidates that discover() found, each new connection of a network service starting one further on.
- * Server side; after discover(), before connectServer().
+ * Tries the candidates that discover() found. Each new connection of a network service starts with the next
+ * candidate. Server side; after discover(), before connectServer().
  *
- * Reads `candidates`; sets `remoteUrl` and the connection's endpoint name. The first candidate that accepts wins;
- * the next one is asked as if those before had never been. A URL that is in the Context already decides.
+ * Reads `candidates`; sets `remoteUrl` and the connection's endpoint name. The first candidate that accepts the
+ * connection is used. The values that a failed candidate set are released before the next try. If the Context
+ * already has a URL, roundRobin() does nothing.
  *
  * @example
  * import { chain } from "nsm-sdk";
@@ -19,12 +20,12 @@ import { connectionOf, patchConnection, type NetworkServiceEndpoint } from "../.
 import { tryEach, remoteUrl, type NetworkServiceElement } from "../../core/index.js";
 import { candidates, candidatesInTurn } from "../discover/index.js";
 
-// Names of services come from outside: only so many are remembered, the rest start at the beginning.
+// Limits the stored services, because callers choose the names. Other services start with the first candidate.
 const MOST_SERVICES = 1_000;
 
 /**
- * See the module's description. When all candidates refuse, the error has the code they agree on, else
- * UNAVAILABLE, and all their errors as cause.
+ * Creates the element. See the module description. If all candidates fail, the error has their common code or
+ * UNAVAILABLE, and all failures as its cause.
  */
 export function roundRobin(): NetworkServiceElement {
   const turns = new Map<string, number>();
@@ -55,13 +56,13 @@ export function roundRobin(): NetworkServiceElement {
           const aimed = patchConnection(request, { networkServiceEndpointName: name });
           return next.request(c.with(remoteUrl, url), aimed);
         },
-        (tried) => `none of ${tried} endpoints of network service "${service}" took the connection`,
+        (tried) => `all ${tried} endpoints of network service "${service}" rejected the connection`,
       );
     },
   };
 }
 
-/** All endpoints, beginning with the one whose turn it is, each once. */
+/** All endpoints in rotated order, each once. */
 function inTurn(
   endpoints: readonly NetworkServiceEndpoint[],
   turn: number,

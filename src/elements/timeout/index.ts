@@ -1,10 +1,10 @@
 /**
- * Closes a connection that its caller does not refresh: before the caller's token expires, early enough for the
- * Close to reach the last hop with tokens that still hold. How early is what the Request had for its time; when
- * that would leave less than two thirds of the token's life, it is a third of it.
+ * Closes a connection that its caller does not refresh. The Close starts before the caller's token expires,
+ * early enough to reach the last hop with valid tokens. The margin equals the time limit of the Request, but at
+ * most one third of the token's remaining lifetime.
  *
- * Server side. After begin, update-token and connection-state; outside what may fail, so that it sees the final
- * answer. Reads `connectionEvents`.
+ * Server side. After begin, update-token and connection-state; before all elements that may fail, so that it
+ * sees the final answer. Reads `connectionEvents`.
  *
  * @example
  * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
@@ -25,17 +25,17 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 
-/** How long timers may run. */
+/** Options of timeout(). */
 export interface TimeoutOptions {
-  /** Ends all timers, without closing anything: the program's life. */
+  /** The lifetime of the program. Cancels all timers, without closing connections. */
   readonly until?: AbortSignal;
 }
 
 /**
- * See the module's description.
+ * Creates the element. See the module description.
  *
- * @throws NsmError INVALID_ARGUMENT when the caller's segment does not say when it expires; nothing behind this
- * element has heard of the Request then
+ * @throws NsmError INVALID_ARGUMENT if the caller's segment has no expiry; later elements then do not see the
+ * Request
  */
 export function timeout({ until }: TimeoutOptions = {}): NetworkServiceElement {
   const timer = new TimerSlot("timeout", until);
@@ -54,7 +54,7 @@ export function timeout({ until }: TimeoutOptions = {}): NetworkServiceElement {
 
       const left = expires - ctx.clock.now();
       const events = ctx.get(connectionEvents)!;
-      // A refresh that fails does not come here: the timer of the Request before it goes on.
+      // A failed refresh does not reach this point, so the timer of the earlier Request continues.
       timer.arm(ctx, left - Math.min(asked, left / 3), (signal) => {
         log(ctx).info({ connection: response.id }, "closing a connection that was not refreshed");
         return events.close({ signal, cause: "timeout" });
@@ -64,7 +64,7 @@ export function timeout({ until }: TimeoutOptions = {}): NetworkServiceElement {
   };
 }
 
-/** When the caller's token expires, in milliseconds since the epoch. */
+/** Expiry of the caller's token, in milliseconds since the epoch. */
 function callerExpires(connection: Connection): number {
   const caller = previousSegment(connection);
   if (!caller?.expires) {

@@ -1,7 +1,7 @@
 /**
- * Cuts from the path of an answer what stands behind the last hop: the segments of hops that a connection does
- * not lead through any more. A server that passes the connection on keeps what the next hops answered; one that
- * ends it cuts.
+ * Removes obsolete segments from the end of an answer's path: hops that the connection no longer passes. A
+ * server that forwards the connection keeps the path of the next hop's answer. A server that ends the
+ * connection trims it.
  *
  * Both sides. `trimPathServer()` after connection-state, inside monitor; `trimPathClient()` near connect.
  *
@@ -27,17 +27,17 @@
 import { pathOf, type Connection } from "../../api/index.js";
 import { Slot, type NetworkServiceElement } from "../../core/index.js";
 
-/** Whether the answer under way came from a next hop: said by the client side, heard by the server side. */
+/** Whether the current answer came from a next hop. Set by the client side, read by the server side. */
 const passedOn = new Slot<true>("trim-path");
 
-/** Cuts the path of an answer that came from no next hop. */
+/** Trims the path of an answer that did not come from a next hop. */
 export function trimPathServer(): NetworkServiceElement {
   return {
     name: "trim-path/server",
     inside: ["connection-state"],
     outside: ["connect/server"],
     async request(ctx, request, next) {
-      // Of an earlier Request that failed after its next hop had answered.
+      // Left by an earlier Request that failed after its next hop had answered.
       passedOn.take(ctx);
       const response = await next.request(ctx, request);
       return passedOn.take(ctx) ? response : trimmed(response);
@@ -45,7 +45,7 @@ export function trimPathServer(): NetworkServiceElement {
   };
 }
 
-/** Lets the path of what the next hop answers stand. */
+/** Keeps the path of the next hop's answer. */
 export function trimPathClient(): NetworkServiceElement {
   return {
     name: "trim-path/client",

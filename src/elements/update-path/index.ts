@@ -1,12 +1,12 @@
 /**
- * Writes the process into the path of a connection: its segment becomes the current one and `Connection.id` its
- * id. Answers are turned back to the segment they are for.
+ * Adds this process to the path of a connection: its segment becomes the current one, and `Connection.id` its
+ * id. An answer is set back to the segment of its recipient.
  *
- * The id of a new segment follows from the id of the segment before it, who calls, the process's name and a
- * secret of the process. A caller whose answer was lost can repeat the Request, or close, without our segment in its
- * path, and reaches the same connection. At the head of a path the id is random.
+ * The id of a new segment is derived from the id of the previous segment, the caller, the name of the process
+ * and a secret of the process. A caller whose answer was lost can repeat the Request, or send a Close, without
+ * this process's segment in its path, and reaches the same connection. At the head of a path, the id is random.
  *
- * Both sides, one element. The first of every chain. NSM protocol, path and segment rules.
+ * One element for both sides. The first element of every chain. NSM protocol, path and segment rules.
  *
  * @example
  * import { beginServer, chain, connectionState, updatePath } from "nsm-sdk";
@@ -19,19 +19,22 @@ import { createHmac, randomBytes, randomUUID } from "node:crypto";
 import { Connection, PathSegment, pathOf } from "../../api/index.js";
 import { Code, NsmError, peer, type Context, type NetworkServiceElement } from "../../core/index.js";
 
-/** Who writes itself into the path. */
+/** Options of updatePath(). */
 export interface UpdatePathOptions {
-  /** The name of the process: the same in its server and client chains, or it owns two segments. */
+  /**
+   * Name of the process. Use the same name in its server and client chains; otherwise the process has two
+   * segments.
+   */
   readonly name: string;
   /** Key of the segment ids. Default: 32 random bytes. With a stored key, the ids stay the same after a restart. */
   readonly secret?: Uint8Array;
 }
 
 /**
- * See the module's description.
+ * Creates the element. See the module description.
  *
- * @throws NsmError INVALID_ARGUMENT for a path whose index points behind its end, or whose current segment is
- * another connection's.
+ * @throws NsmError INVALID_ARGUMENT if the path's index is beyond its last segment, or if the current segment
+ * belongs to another connection.
  */
 export function updatePath({ name, secret = randomBytes(32) }: UpdatePathOptions): NetworkServiceElement {
   return {
@@ -51,7 +54,9 @@ export function updatePath({ name, secret = randomBytes(32) }: UpdatePathOptions
   };
 }
 
-/** Callers that chose the same id do not meet in one connection when they are known to be different. */
+/**
+ * Derives a secret per verified identity, so that different callers with the same id get different connections.
+ */
 function secretFor(ctx: Context, secret: Uint8Array): Uint8Array {
   const caller = ctx.get(peer)?.spiffeId;
   return caller === undefined ? secret : createHmac("sha256", secret).update(caller).digest();
@@ -80,20 +85,20 @@ function enter(connection: Connection, name: string, secret: Uint8Array): Entere
   if (!current) {
     throw new NsmError(
       Code.InvalidArgument,
-      `the path's index is ${index}, its last segment is ${pathSegments.length - 1}`,
+      `path index ${index} is beyond the last segment, ${pathSegments.length - 1}`,
     );
   }
   if (current.name === name) return { connection: at(current.id, index, pathSegments), sender: index };
   if (current.id !== connection.id) {
     throw new NsmError(
       Code.InvalidArgument,
-      `the connection's id is "${connection.id}", that of its current path segment "${current.id}"`,
+      `connection id "${connection.id}" differs from the id of its current path segment, "${current.id}"`,
     );
   }
   const known = pathSegments[index + 1];
   const own =
     known?.name === name ? known : PathSegment.create({ name, id: derivedId(current.id, name, secret) });
-  // What stands behind a segment that changed is left for trim-path: the next hop may find itself there.
+  // The segments after a changed segment stay for trim-path, because the next hop may find its own among them.
   const segments = [...pathSegments.slice(0, index + 1), own, ...pathSegments.slice(index + 2)];
   return { connection: at(own.id, index + 1, segments), sender: index };
 }
@@ -103,7 +108,7 @@ function rewind(response: Connection, index: number): Connection {
   return segment ? { ...response, id: segment.id, path: { ...response.path!, index } } : response;
 }
 
-/** A UUID of version 8 (RFC 9562, section 5.8): the one for ids made from a hash. */
+/** A UUID of version 8 (RFC 9562, section 5.8), the version for hash-based ids. */
 function derivedId(previousId: string, name: string, secret: Uint8Array): string {
   const hash = createHmac("sha256", secret).update(`${previousId}\0${name}`).digest();
   hash[6] = (hash[6]! & 0x0f) | 0x80;

@@ -1,6 +1,7 @@
 /**
- * Writes tokens into the path: the caller's into its segment, as it came in the headers of the call, and one for
- * the caller into our own. Request and Close alike, so that tokens are always the latest.
+ * Writes tokens into the path: the caller's token, from the headers of the call, into the caller's segment, and
+ * a token for the caller into the own segment. It does so on Request and Close, so that tokens are always the
+ * latest.
  *
  * Server side. After update-path and begin, before authorize and timeout. Reads `peer`. NSM protocol, path and
  * segment rules.
@@ -17,15 +18,16 @@ import { connectionOf, patchSegment, pathOf, previousSegment, type Connection } 
 import { log, peer, type Context, type NetworkServiceElement } from "../../core/index.js";
 import { assertTokenOfPeer, type TokenGenerator } from "../../identity/index.js";
 
-/** Where our own tokens come from. */
+/** Options of updateToken(). */
 export interface UpdateTokenOptions {
   readonly tokens: TokenGenerator;
 }
 
 /**
- * See the module's description. A caller without token is logged; whether it may pass is for policies to say.
+ * Creates the element. See the module description. A caller without a token is logged; policies decide whether
+ * to reject it.
  *
- * @throws NsmError PERMISSION_DENIED for the token of another identity than the one that TLS proved
+ * @throws NsmError PERMISSION_DENIED if the token belongs to another identity than the one that TLS verified
  */
 export function updateToken({ tokens }: UpdateTokenOptions): NetworkServiceElement {
   const signed = (ctx: Context, connection: Connection): Connection => {

@@ -9,7 +9,7 @@ export function assertLinkName(name: string): string {
   if (isUsable && Buffer.byteLength(name) <= MAX_INTERFACE_NAME) return name;
   throw new NsmError(
     Code.InvalidArgument,
-    `"${name}" is no interface name: 1 to ${MAX_INTERFACE_NAME} bytes without white space, "/", ":" or "%" are allowed`,
+    `invalid interface name "${name}": allowed are 1 to ${MAX_INTERFACE_NAME} bytes without white space, "/", ":" or "%"`,
   );
 }
 

@@ -97,7 +97,7 @@ describe("begin/server and who began a connection", () => {
     const stranger = withOwn(via("stranger/s/spiffe://test/client"), own);
     await expect(ask(stranger)).rejects.toMatchObject({
       ...DENIED,
-      message: `connection ${own} was begun by "client", not by this caller`,
+      message: `connection ${own} belongs to "client", not to this caller`,
     });
     await expect(close(stranger)).rejects.toMatchObject(DENIED);
     await close(first);

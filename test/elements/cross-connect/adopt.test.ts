@@ -263,7 +263,7 @@ describe("a forwarder after another one", () => {
     await ask();
     rmSync(gone, { recursive: true });
     await refresh();
-    expect(logger.lines).toEqual([expect.stringContaining("the journal is behind")]);
+    expect(logger.lines).toEqual([expect.stringContaining("could not record a vWire in the journal")]);
     expect(kernel.show(CLIENT)).toHaveLength(1);
     await close();
     expect(leftovers()).toEqual({});

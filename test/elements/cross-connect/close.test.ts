@@ -19,7 +19,7 @@ describe("cross-connect closes", () => {
     kernel.failNext("deleteLink", Code.ResourceExhausted);
     await expect(close()).rejects.toMatchObject({
       code: Code.Unavailable,
-      message: expect.stringMatching(/neither here nor beyond/),
+      message: expect.stringMatching(/failed here and at the next hop/),
     });
   });
 

@@ -8,18 +8,18 @@ import { CLIENT, ENDPOINT, forwarder } from "./kit.js";
 describe("what cross-connect refuses before anybody else is asked", () => {
   const { Unimplemented, InvalidArgument, NotFound } = Code;
   test.each([
-    ["file:///proc/self/ns/net", "nsm-1", InvalidArgument, /would be that of the forwarder/],
+    ["file:///proc/self/ns/net", "nsm-1", InvalidArgument, /refers to the forwarder's own namespace/],
     [
       "file:///proc/thread-self/ns/net",
       "nsm-1",
       InvalidArgument,
-      /thread-self.*would be that of the forwarder/,
+      /thread-self.*refers to the forwarder's own namespace/,
     ],
-    ["file:///proc//1/../self/ns/net", "nsm-1", InvalidArgument, /would be that of the forwarder/],
+    ["file:///proc//1/../self/ns/net", "nsm-1", InvalidArgument, /refers to the forwarder's own namespace/],
     ["inode://4/4026532233", "nsm-1", Unimplemented, /inode:\/\/4\/4026532233.*descriptor/],
     ["", "nsm-1", InvalidArgument, /the client names no network namespace/],
     ["file://host/proc/1/ns/net", "nsm-1", InvalidArgument, /file:\/\/host/],
-    ["file:///proc/1%00/ns/net", "nsm-1", InvalidArgument, /is no path/],
+    ["file:///proc/1%00/ns/net", "nsm-1", InvalidArgument, /is not a path/],
     ["proc/1/ns/net", "nsm-1", InvalidArgument, /proc\/1\/ns\/net/],
     ["http://example.com/", "nsm-1", InvalidArgument, /http:/],
     ["file:///proc/4711/ns/net", "nsm-1", NotFound, /\/proc\/4711\/ns\/net/],
@@ -67,7 +67,7 @@ describe("what cross-connect refuses before anybody else is asked", () => {
     kernel.addLink(CLIENT, "nsm-1");
     await expect(ask()).rejects.toMatchObject({
       code: Code.AlreadyExists,
-      message: expect.stringMatching(/client wants an interface "nsm-1"/),
+      message: expect.stringMatching(/"nsm-1" is taken in the client's network namespace/),
     });
     expect([downstream.calls, leftovers(), kernel.opened]).toEqual([[], {}, 0]);
   });
@@ -140,7 +140,7 @@ describe("what cross-connect refuses in the endpoint's answer", () => {
     kernel.addLink(ENDPOINT, "fw-1");
     await expect(ask()).rejects.toMatchObject({
       code: Code.AlreadyExists,
-      message: expect.stringMatching(/endpoint wants an interface "fw-1"/),
+      message: expect.stringMatching(/"fw-1" is taken in the endpoint's network namespace/),
     });
     expect([downstream.calls, kernel.show(CLIENT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });

@@ -130,7 +130,7 @@ describe("discover", () => {
     );
     await expect(request({ ...icmp, labels: { b: "2" } })).rejects.toMatchObject({
       code: Code.NotFound,
-      message: 'no endpoint of network service "icmp" fits: 1 registered, labels {"b":"2"}',
+      message: 'no endpoint of network service "icmp" matches: 1 registered, labels {"b":"2"}',
     });
   });
 

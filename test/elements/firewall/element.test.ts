@@ -171,7 +171,7 @@ describe("firewall", () => {
     ["another mechanism", { mechanism: Mechanism.create({ type: "MEMIF" }) }, /its mechanism is MEMIF/],
     ["no mechanism", {}, /its mechanism is not chosen yet/],
     ["no interface name", kernel(""), /names no interface/],
-    ["another namespace", kernel("fw-1", "file:///proc/8/ns/net"), /goes into file:\/\/\/proc\/8\/ns\/net/],
+    ["another namespace", kernel("fw-1", "file:///proc/8/ns/net"), /is in file:\/\/\/proc\/8\/ns\/net/],
   ])("refuses %s, which it could not filter", async (_what, connection, message) => {
     const behind = holder();
     const { request, fake, leftovers } = endpoint({}, [behind.element]);
@@ -346,7 +346,7 @@ describe("firewall", () => {
 
   test("refuses rules in code that make no sense", () => {
     expect(() => firewall({ name: "fw", rules: [{ name: "web", action: "allow", ports: 80 }] })).toThrow(
-      /rule "web": ports: only a rule for tcp, udp or sctp/,
+      /rule "web": ports: allowed only for protocol tcp, udp or sctp/,
     );
   });
 });

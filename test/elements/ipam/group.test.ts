@@ -61,7 +61,7 @@ describe("ipam/group", () => {
   });
 
   test("refuses no groups and empty ones", () => {
-    expect(() => groupIpam([])).toThrow("no group of prefixes is given");
-    expect(() => groupIpam([["10.0.0.0/8"], []])).toThrow("no prefix is given");
+    expect(() => groupIpam([])).toThrow("no address prefixes: groupIpam() needs at least one group");
+    expect(() => groupIpam([["10.0.0.0/8"], []])).toThrow("no address prefixes");
   });
 });

@@ -128,7 +128,7 @@ describe("ipam/point-to-point", () => {
     const only = await ask("a");
     await expect(ask("b")).rejects.toMatchObject({
       code: Code.ResourceExhausted,
-      message: `no two free addresses are left in ${named}`,
+      message: `no free pair of addresses in ${named}`,
     });
     await close(only);
     expect(leftovers()).toEqual({});
@@ -138,8 +138,7 @@ describe("ipam/point-to-point", () => {
     const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/24", "172.17.0.0/24"] }));
     await expect(ask("a", { excludedPrefixes: ["172.16.0.0/16", "172.17.0.0/16"] })).rejects.toMatchObject({
       code: Code.ResourceExhausted,
-      message:
-        "no two free addresses are left in 172.16.0.0/24, 172.17.0.0/24 without the excluded 172.16.0.0/15",
+      message: "no free pair of addresses in 172.16.0.0/24, 172.17.0.0/24 without the excluded 172.16.0.0/15",
     });
     expect(leftovers()).toEqual({});
   });
@@ -291,7 +290,7 @@ describe("ipam/point-to-point", () => {
   });
 
   test.each([
-    [[], "no prefix is given"],
+    [[], "no address prefixes"],
     [["172.16.0.0/33"], '"172.16.0.0/33" is no prefix'],
     [["172.16.0"], '"172.16.0" is no prefix'],
   ])("refuses %j as prefixes", (bad, why) => {

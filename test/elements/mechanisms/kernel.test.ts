@@ -73,8 +73,8 @@ describe("mechanisms/kernel/client", () => {
   });
 
   test.each(["a-name-too-long!", "", "a b", "a/b", "eth0:1", ".."])('refuses the name "%s"', async (name) => {
-    expect(() => kernelClient({ inodeUrl, interfaceName: name })).toThrow(`"${name}" is no interface name`);
-    expect(() => kernelServer({ interfaceName: name })).toThrow(`"${name}" is no interface name`);
+    expect(() => kernelClient({ inodeUrl, interfaceName: name })).toThrow(`invalid interface name "${name}"`);
+    expect(() => kernelServer({ interfaceName: name })).toThrow(`invalid interface name "${name}"`);
     if (name)
       await expect(offered(undefined, [kernel({ name })])).rejects.toMatchObject({
         code: Code.InvalidArgument,

@@ -199,7 +199,7 @@ describe("a peer that does not show everything", () => {
     peer.refusals = refusals;
     const hub = hubOf("segment");
     expect(follow(hub, "one", peer.remote, ctx.with(logger, noting)).seen).toEqual([]);
-    expect(warnings).toEqual(["connections at this peer cannot be watched"]);
+    expect(warnings).toEqual(["cannot monitor the connections at this peer"]);
     expect(hub.debugState()).toMatchObject({ streams: 0, following: 0 });
   });
 });

@@ -35,7 +35,7 @@ describe("a requested service", () => {
     ["vxlan://s/i", /asks for the mechanism VXLAN/],
     [
       "kernel://s/a-name-that-is-too-long",
-      /names no usable interface.*"a-name-that-is-too-long" is no interface name: 1 to 15 bytes/,
+      /names no usable interface.*invalid interface name "a-name-that-is-too-long": allowed are 1 to 15 bytes/,
     ],
     ["kernel://s/%zz", /broken escape "%zz"/],
     ["kernel://s/a/b", /has the path "a\/b" where one interface name belongs/],

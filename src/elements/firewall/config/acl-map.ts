@@ -14,7 +14,7 @@ import { parsed, prefix, wholeNumber } from "../rules/values.js";
 
 const number = (highest: number) => parsed(wholeNumber(highest)).optional();
 
-/** The fields of a VPP ACL rule in lower case, as the Go firewall reads them; a number left out is 0. */
+/** The fields of a VPP ACL rule in lower case, as in the Go firewall. Numbers default to 0. */
 const aclSchema = z.strictObject({
   ispermit: number(2),
   srcprefix: parsed(prefix).optional(),
@@ -31,10 +31,10 @@ const aclSchema = z.strictObject({
 type AclRule = z.infer<typeof aclSchema>;
 
 /**
- * A rule of the Go firewall's configuration: it holds for packets from the client as it stands, and towards the
- * client with prefixes and ports swapped. Permit (1) and permit with reflection (2) are one here, where the
- * replies of what is allowed always pass. One that others before it leave nothing to is accepted: the Go program
- * takes rules in any order, so files in use have such.
+ * Reads a rule of the Go firewall's configuration. It applies unchanged to packets from the client, and with
+ * prefixes and ports swapped to packets towards the client. Permit (1) and permit with reflection (2) are equal
+ * here, because replies to allowed packets always pass. A rule that earlier rules fully cover is accepted,
+ * because the Go program accepts rules in any order and existing files contain such rules.
  */
 export function readAclRule(name: string, value: unknown): CheckedRule | readonly Problem[] {
   const label = `rule "${name}"`;
@@ -60,13 +60,13 @@ function neverMatches(rule: AclRule): Problem | undefined {
   }
   const family = families[0] ?? families[1];
   if ((proto === Ip.icmp && family === 6) || (proto === Ip.icmpv6 && family === 4)) {
-    const message = `can never match: protocol ${proto} is of another IP version than the addresses`;
+    const message = `can never match: protocol ${proto} belongs to another IP version than the addresses`;
     return { path: ["proto"], message };
   }
   if (proto === Ip.tcp && (rule.tcpflagsvalue ?? 0) & ~(rule.tcpflagsmask ?? 0)) {
     return {
       path: ["tcpflagsvalue"],
-      message: "can never match: it wants flags that tcpflagsmask leaves out",
+      message: "can never match: it requires flags that tcpflagsmask does not include",
     };
   }
   if (!looksIntoTransport(proto)) return undefined;
@@ -80,7 +80,7 @@ function neverMatches(rule: AclRule): Problem | undefined {
   if (never) return never;
   if (hasPorts(proto) && source.last === 0 && rule.srcportoricmptypelast === undefined) {
     const message =
-      "can never match: without srcportoricmptypelast only source port 0 does; 65535 there means any";
+      "can never match: srcportoricmptypelast defaults to 0; set it to 65535 to allow any source port";
     return { path: [], message };
   }
   return undefined;
@@ -96,7 +96,7 @@ function matchOf(rule: AclRule, direction: Direction): Match {
     rangeOf(rule.srcportoricmptypefirst, rule.srcportoricmptypelast),
     rangeOf(rule.dstportoricmpcodefirst, rule.dstportoricmpcodelast),
   );
-  const family = (from ?? to)?.address.family ?? (proto === Ip.icmpv6 ? 6 : 4); // no prefix is 0.0.0.0/0
+  const family = (from ?? to)?.address.family ?? (proto === Ip.icmpv6 ? 6 : 4); // without a prefix: 0.0.0.0/0
   return {
     direction,
     family,
@@ -119,7 +119,7 @@ function rangeOf(first = 0, last = 0): NumberRange {
   return { first, last };
 }
 
-/** ICMP types and codes have one byte; 65535 is how files say "all". */
+/** ICMP types and codes have one byte. Files use 65535 for "all". */
 function octet({ first, last }: NumberRange): NumberRange {
   return { first: Math.min(first, 255), last: Math.min(last, 255) };
 }

@@ -19,11 +19,11 @@ import { readRules } from "../rules/check.js";
 const MOST_ALIASES = 100;
 
 /**
- * The rules in a text: a YAML list of rules, or the map of ACL rules that the Go firewall reads (section
- * "Firewall NSE" of its data plane), told apart by what they are. `file` is what errors call it.
- * Only the empty list `[]` means that everything passes: a text without rules is rejected.
+ * Parses the rules in a text: a YAML list of rules, or the map of ACL rules that the Go firewall reads (section
+ * "Firewall NSE" of its data plane). The YAML type selects the format. Errors refer to the text as `file`. Only
+ * the empty list `[]` allows everything; a text without rules is rejected.
  *
- * @throws NsmError INVALID_ARGUMENT with file, line and reason of the first thing that is wrong.
+ * @throws NsmError INVALID_ARGUMENT with file, line and reason of the first problem.
  * @example
  * import { parseRules } from "nsm-sdk/elements/firewall";
  *
@@ -31,7 +31,7 @@ const MOST_ALIASES = 100;
  */
 export function parseRules(text: string, file = "rules"): RuleSet {
   const lines = new LineCounter();
-  // Editors on other systems put a byte order mark in front, which would count as indentation.
+  // Some editors write a byte order mark first, which would count as indentation.
   const document = parseDocument(text.replace(/^\uFEFF/, ""), { lineCounter: lines, prettyErrors: false });
   const refuse = (offset: number, message: string): NsmError =>
     new NsmError(Code.InvalidArgument, `${file}:${lines.linePos(offset).line || 1}: ${message}`);
@@ -39,11 +39,15 @@ export function parseRules(text: string, file = "rules"): RuleSet {
   const [broken] = document.errors;
   if (broken) {
     const second = broken.code === "MULTIPLE_DOCS";
-    throw refuse(broken.pos[0], second ? "a second document begins, one is allowed" : broken.message);
+    throw refuse(
+      broken.pos[0],
+      second ? "a second YAML document starts here: only one is allowed" : broken.message,
+    );
   }
   const { lost, surplus } = aliasProblems(document);
-  if (lost) throw refuse(offsetOf(lost), `*${lost.source} refers to nothing before it`);
-  if (surplus) throw refuse(offsetOf(surplus), `more than ${MOST_ALIASES} aliases: write the values out`);
+  if (lost) throw refuse(offsetOf(lost), `alias *${lost.source} has no anchor before it`);
+  if (surplus)
+    throw refuse(offsetOf(surplus), `more than ${MOST_ALIASES} aliases: replace some by their values`);
 
   const read = readDocument(document, (message) => refuse(offsetOf(document.contents), message));
   if ("rules" in read) return read;
@@ -59,20 +63,20 @@ function readDocument(document: Document.Parsed, refuse: (message: string) => Ns
   const { contents } = document;
   const isNothing = contents === null || (isScalar(contents) && contents.value === null);
   if (isNothing || (isMap(contents) && contents.items.length === 0)) {
-    throw refuse("no rules; write [] to let everything pass");
+    throw refuse("no rules: write [] to allow everything");
   }
   try {
     if (isSeq(contents)) return readRules(document.toJS() as unknown[]);
     if (isMap(contents)) return readAclMap(contents, document);
   } catch (error) {
-    // Aliases of aliases that would grow without end.
+    // Nested aliases that would expand without limit.
     if (error instanceof ReferenceError) throw refuse(explain(error));
     throw error;
   }
-  throw refuse("neither a list of rules nor a map of ACL rules");
+  throw refuse("expected a list of rules or a map of ACL rules");
 }
 
-/** Entry by entry: as a JavaScript object the map would lose its order where names look like numbers. */
+/** Reads entry by entry, because a JavaScript object would reorder names that look like numbers. */
 function readAclMap(map: YAMLMap, document: Document.Parsed): Read {
   const read = map.items.map(({ key, value }) =>
     readAclRule(keyText(key), (value as Node | null)?.toJS(document)),
@@ -81,7 +85,10 @@ function readAclMap(map: YAMLMap, document: Document.Parsed): Read {
   return problems.length > 0 ? { problems } : { rules: read as readonly CheckedRule[] };
 }
 
-/** The first alias that refers to nothing, and the first of too many: the library looks through the file for each. */
+/**
+ * Finds the first alias without an anchor, and the first alias above the limit. The limit exists because the
+ * library searches the file once per alias.
+ */
 function aliasProblems(document: Document.Parsed): { lost?: Alias; surplus?: Alias } {
   const anchors = new Set<string>();
   const found: { lost?: Alias; surplus?: Alias } = {};
@@ -99,7 +106,7 @@ function aliasProblems(document: Document.Parsed): { lost?: Alias; surplus?: Ali
   return found;
 }
 
-/** Where the value at the path begins, or the deepest part of the way to it that there is. */
+/** The offset of the value at the path, or of its closest existing ancestor. */
 function locate(document: Document.Parsed, path: Problem["path"]): number {
   let node: Node | null | undefined = document.contents;
   let offset = offsetOf(node);
@@ -114,7 +121,7 @@ function locate(document: Document.Parsed, path: Problem["path"]): number {
       if (!pair) break;
       offset = offsetOf(pair.key as Node, offset);
       node = pair.value as Node | null;
-      if (i === path.length - 1) break; // the line of the key; its value may begin further down
+      if (i === path.length - 1) break; // the line of the key, because its value may start on a later line
     } else break;
   }
   return offset;

@@ -16,17 +16,17 @@ import { errnoText } from "../../../linux/index.js";
 import { parseRules } from "./parse-rules.js";
 import type { RuleSet } from "../rules/rule.js";
 
-/** Where rules come from that may change. */
+/** A source of rules that may change. */
 export interface RulesSource {
   current(): RuleSet;
-  /** Each replacement of current(), after the fact; completes on close(). */
+  /** Emits current() after each change. Completes on close(). */
   readonly changes: Observable<RuleSet>;
-  /** Why what was to replace them cannot; current() stays. */
+  /** Emits why changed rules were rejected. current() stays the same. */
   readonly refusals: Observable<NsmError>;
   close(): void;
 }
 
-/** How a file of rules is followed. */
+/** Options of watchedRules(). */
 export interface WatchedRulesOptions {
   readonly clock?: Clock;
   /** How often the file is read even if its directory reports no change, in milliseconds. Default: 60,000. */
@@ -37,15 +37,15 @@ export interface WatchedRulesOptions {
 
 const RECHECK_MS = 60_000;
 
-// A file that is written in place is empty or half there for a moment: two readings in a row must agree.
+// A file that is written in place is briefly empty or incomplete, so two consecutive reads must agree.
 const SETTLE_MS = 50;
 
 /**
- * The rules in a file (see parseRules), followed as it changes: written in place (also behind a symlink),
- * renamed over, or by a swapped symlink as Kubernetes does with volumes. If the file becomes invalid or empty, the
- * rules stay as they were, and the error is reported once.
+ * Watches the rules in a file (see parseRules). It detects a file that is written in place (also behind a
+ * symlink), a rename onto the file, and a replaced symlink as in Kubernetes volumes. If the file becomes
+ * invalid or empty, the rules stay the same and the error is reported once.
  *
- * @throws NsmError naming file, line and reason, if the file is invalid at the start
+ * @throws NsmError with file, line and reason, if the file is invalid at the start
  * @example
  * import { firewall, watchedRules } from "nsm-sdk/elements/firewall";
  *
@@ -59,7 +59,7 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
   const changes = new Subject<RuleSet>();
   const refusals = new Subject<NsmError>();
   let closed = false;
-  let told: string | undefined;
+  let reported: string | undefined;
   let seen: string | NsmError | undefined;
   let cancel: CancelTimer | undefined;
 
@@ -68,7 +68,7 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
   const lookSoon = (): void => {
     if (closed) return;
     cancel ??= clock.after(SETTLE_MS, () => {
-      cancel = undefined; // what is heard during the reading asks for another one
+      cancel = undefined; // an event during the read starts another read
       void turns.run(look);
     });
   };
@@ -78,7 +78,7 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
     await followTarget();
     const settled = textOf(found) === textOf(seen);
     seen = found;
-    if (found === contents) told = undefined;
+    if (found === contents) reported = undefined;
     else if (settled) take(found);
     else lookSoon();
   };
@@ -87,11 +87,11 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
       if (typeof found !== "string") throw found;
       current = parseRules(found, file);
       contents = found;
-      told = undefined;
+      reported = undefined;
     } catch (error) {
       const text = explain(error);
-      if (text !== told) refusals.next(error as NsmError);
-      told = text;
+      if (text !== reported) refusals.next(error as NsmError);
+      reported = text;
       return;
     }
     changes.next(current);
@@ -105,13 +105,14 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
       onEvent: lookSoon,
       onRecheck: lookSoon,
       onFailure: (cause) => {
-        const text = `the directory of ${file} cannot be watched; it is read every ${recheckMs} ms instead`;
+        const text = `cannot watch the directory of ${file}: the file is read every ${recheckMs} ms instead`;
         onProblem(new NsmError(Code.FailedPrecondition, text, { cause }));
       },
     });
   const named = dirname(resolve(file));
   const watch = watchDirectory(named);
-  // Behind a link the file is written in another directory, of which the first one hears nothing.
+  // Behind a symlink, the file is in another directory. The watch of the first directory does not report its
+  // changes.
   let target: { directory: string; close(): void } | undefined;
   const followTarget = async (): Promise<void> => {
     const [home, directory] = await Promise.all([realpath(named), realpath(file).then(dirname)]).catch(
@@ -123,7 +124,7 @@ export async function watchedRules(file: string, options: WatchedRulesOptions = 
     lookSoon();
   };
 
-  // What changed between the first reading and the watch.
+  // Detects changes between the first read and the start of the watch.
   lookSoon();
   return {
     current: () => current,

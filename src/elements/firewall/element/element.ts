@@ -22,66 +22,69 @@ import type { RulesSource } from "../config/watched-rules.js";
 import { tableName } from "../table/tables.js";
 import { FilteredInterfaces, type FilteredInterface } from "./filtered-interfaces.js";
 
-/** What a firewall filters, and by what. */
+/** Options of firewall(). */
 export interface FirewallOptions {
   /**
-   * The endpoint's name: its table is called `nsm-firewall-<name>`. The process after this one finds by it what
-   * this one left; two endpoints of one namespace must not share it.
+   * Name of the endpoint. The nftables table is called `nsm-firewall-<name>`. After a restart, the firewall
+   * finds the earlier table by this name. Two endpoints in one namespace must use different names.
    */
   readonly name: string;
-  /** Rules, or a source of rules that change; stop() ends the source too. */
+  /** The rules, or a source of changing rules. stop() also closes the source. */
   readonly rules: readonly Rule[] | RuleSet | RulesSource;
-  /** The namespace of the endpoint's interfaces, as path or file URL. Default: that of this process. */
+  /**
+   * Network namespace of the endpoint's interfaces, as a path or file URL. Default: the namespace of this
+   * process.
+   */
   readonly netns?: string;
   /**
-   * Accepts packets whose source is not an address of the connection's client: for clients that route for others.
-   * Rules with `from` then trust what clients write into their packets. Default: false.
+   * Accepts packets whose source is not an address of the connection's client, for clients that route for
+   * others. Rules with `from` then trust source addresses that clients choose. Default: false.
    */
   readonly allowForeignSources?: boolean | undefined;
-  /** Told whenever the rules of a source came into force or were refused. */
+  /** Called when changed rules of a source are in force or were rejected. */
   readonly onEvent?: (event: FirewallEvent) => void;
   readonly clock?: Clock;
   readonly logger?: Logger;
-  /** Default: the kernel's. */
+  /** The packet filter. Default: the kernel's. */
   readonly filter?: PacketFilter;
 }
 
-/** What became of rules that have changed: how many are in force, or why those of before stay. */
+/** The result of a rule change: the number of rules in force, or why the earlier rules stay. */
 export type FirewallEvent =
   | { readonly event: "rules"; readonly rules: number }
   | { readonly event: "rules-refused"; readonly error: string };
 
-/** What a firewall has counted since its table was made. */
+/** The counters of a firewall since its table was created. */
 export interface FirewallCounters {
-  /** In the order of the rules: packets of the side that began the connection. */
+  /** In the order of the rules: packets from the side that opened the flow. */
   readonly rules: readonly (CounterValue & { readonly name: string; readonly action: "allow" | "deny" })[];
-  /** Replies, and packets of flows that a rule allowed by their first packet. */
+  /** Replies, and later packets of flows that a rule allowed. */
   readonly established: CounterValue;
-  /** What no rule allowed. */
+  /** Packets that no rule allowed. */
   readonly denied: CounterValue;
-  /** What came from an address that is not one of the connection's client. */
+  /** Packets whose source is not an address of the connection's client. */
   readonly foreign: CounterValue;
 }
 
-/** The element, and what a program does with it beside. */
+/** The element, and operations for programs. */
 export interface Firewall extends NetworkServiceElement {
   /**
-   * Makes the table now instead of at the first Request, so that a program without the privilege for it fails
-   * when it starts.
+   * Creates the table now instead of at the first Request, so that a program without the privilege fails when
+   * it starts.
    */
   prepare(): Promise<void>;
   counters(): Promise<FirewallCounters>;
   /**
-   * Stops following the rules, and removes the table if no interface needs it any more. Interfaces that still stand
-   * stay filtered by the rules of now until a firewall of the same name takes them over.
+   * Stops watching the rules, and removes the table if no interface needs it. Remaining interfaces stay
+   * filtered by the current rules until a firewall of the same name takes them over.
    */
   stop(): Promise<void>;
 }
 
 /**
- * See the module's description.
+ * Creates the element. See the module description.
  *
- * @throws NsmError INVALID_ARGUMENT for rules that make no sense.
+ * @throws NsmError INVALID_ARGUMENT for invalid rules.
  */
 export function firewall(options: FirewallOptions): Firewall {
   const { netns, onEvent, clock = systemClock, logger = silent } = options;
@@ -94,7 +97,7 @@ export function firewall(options: FirewallOptions): Firewall {
   const own = new Slot<FilteredInterface>("firewall", { release: (wire) => interfaces.release(wire) });
 
   const refused = (error: unknown): void => {
-    logger.warn({ error: explain(error) }, "new rules refused, those of before stay in force");
+    logger.warn({ error: explain(error) }, "new rules rejected, the earlier rules stay in force");
     onEvent?.({ event: "rules-refused", error: explain(error) });
   };
   const replace = async (rules: RuleSet): Promise<void> => {
@@ -138,8 +141,7 @@ export function firewall(options: FirewallOptions): Firewall {
       source?.close();
       try {
         const standing = await interfaces.close();
-        if (standing > 0)
-          logger.info({ interfaces: standing, table }, "interfaces still stand and stay filtered");
+        if (standing > 0) logger.info({ interfaces: standing, table }, "remaining interfaces stay filtered");
       } finally {
         filter.close();
       }
@@ -163,17 +165,22 @@ function ruleSetOf(rules: FirewallOptions["rules"]): RuleSet {
   return "rules" in rules ? rules : checkRules(rules);
 }
 
-/** The interface to filter. What cannot be filtered must not be answered. */
+/**
+ * The interface to filter. Throws if the firewall cannot filter the connection, because such a connection must
+ * not be established.
+ */
 function interfaceOf({ id, mechanism }: Connection, filter: PacketFilter): string {
   const refuse = (why: string): NsmError =>
     new NsmError(Code.FailedPrecondition, `connection ${id} cannot be filtered: ${why}`);
   if (mechanism?.type !== MechanismType.Kernel) {
-    throw refuse(`its mechanism is ${mechanism?.type ?? "not chosen yet"}, the firewall takes KERNEL`);
+    throw refuse(
+      `its mechanism is ${mechanism?.type ?? "not chosen yet"}: the firewall supports KERNEL only`,
+    );
   }
   const { [Parameter.name]: name, [Parameter.inodeUrl]: inodeUrl } = mechanism.parameters;
-  if (!name) throw refuse("its mechanism names no interface, which is kernelServer()'s to do");
+  if (!name) throw refuse("its mechanism names no interface: add kernelServer() to the chain");
   if (inodeUrl && !filter.isOf(inodeUrl)) {
-    throw refuse(`its interface goes into ${inodeUrl}, the firewall filters another namespace`);
+    throw refuse(`its interface is in ${inodeUrl}, but the firewall filters another namespace`);
   }
   return name;
 }

@@ -9,7 +9,7 @@ import type { PacketFilter } from "./packet-filter.js";
 import type { RuleSet } from "../rules/rule.js";
 import { removeAbandoned } from "../table/tables.js";
 
-/** What a firewall's interfaces live in. */
+/** Options of {@link FilteredInterfaces}. */
 export interface FilteredInterfacesOptions {
   readonly filter: PacketFilter;
   readonly table: string;
@@ -26,15 +26,15 @@ export interface FilteredInterface {
 }
 
 /**
- * The interfaces that the table filters, and the rules it filters them by. An interface stays filtered for as
- * long as it stands: also after its connection was closed, which the forwarder hears later, and when a process
- * before this one made it. Changes that come together are made together.
+ * The interfaces that the table filters, and the rules in force. An interface stays filtered as long as it
+ * exists: also after its connection was closed, because the forwarder removes it later, and if an earlier
+ * process requested it. Concurrent changes are applied together.
  */
 export class FilteredInterfaces {
   private readonly own = new Set<FilteredInterface>();
-  /** Those of `own` that no table filters yet. */
+  /** The members of `own` that the table does not filter yet. */
   private fresh = new Set<FilteredInterface>();
-  /** Interfaces that stand without a connection, with the addresses of their clients. */
+  /** Interfaces without a connection, with the addresses of their clients. */
   private readonly orphans = new Map<string, readonly string[]>();
   private readonly ids = new LinkIds();
   private readonly turns = new SerialQueue();
@@ -43,7 +43,7 @@ export class FilteredInterfaces {
   private rules: RuleSet;
   private generation = 0;
   private tookOver = false;
-  /** The table is ours. */
+  /** Whether this process has written the table. */
   private wrote = false;
   private ended = false;
 
@@ -66,7 +66,7 @@ export class FilteredInterfaces {
     return { interfaces: this.own.size, orphans: this.orphans.size };
   }
 
-  /** Filters an interface, whether it is there or still to come. */
+  /** Filters an interface that exists or is about to be created. */
   async add(name: string, sources: readonly string[]): Promise<FilteredInterface> {
     assertLinkName(name);
     this.assertOpen();
@@ -79,14 +79,17 @@ export class FilteredInterfaces {
     return wire;
   }
 
-  /** Forgets a connection's interface and stops filtering it when it is gone. Never fails: it tries again. */
+  /**
+   * Releases the interface of a connection. Filtering stops when the interface is gone. Never fails; failures
+   * are retried.
+   */
   async release(wire: FilteredInterface): Promise<void> {
     this.own.delete(wire);
     this.orphans.set(wire.name, wire.sources);
     await this.watch.lookNow();
   }
 
-  /** Brings the table into line with the interfaces and rules of now. */
+  /** Updates the table to the current interfaces and rules. */
   apply(): Promise<void> {
     this.coming ??= this.turns.run(async () => {
       this.coming = undefined;
@@ -102,7 +105,7 @@ export class FilteredInterfaces {
     return this.coming;
   }
 
-  /** Filters by other rules; when the kernel refuses them, those of before stay. */
+  /** Replaces the rules. If the kernel rejects them, the earlier rules stay. */
   async replaceRules(rules: RuleSet): Promise<void> {
     await this.turns.run(async () => {
       await this.write(rules);
@@ -110,14 +113,14 @@ export class FilteredInterfaces {
     });
   }
 
-  /** Removes the table, unless it filters interfaces that still stand or may still come. Returns their number. */
+  /** Removes the table, unless it filters interfaces that exist or may still be created. Returns their number. */
   async close(): Promise<number> {
     if (this.ended) return 0;
     this.ended = true;
     this.watch.close();
     const { filter, table } = this.options;
     return this.turns.run(async () => {
-      if (!this.wrote) return 0; // there is no table, or it is that of another process
+      if (!this.wrote) return 0; // there is no table, or another process owns it
       const names = new Set([...this.own].map(({ name }) => name));
       for (const name of this.orphans.keys()) if (await filter.link(name)) names.add(name);
       if (names.size === 0) await filter.deleteTable(table);
@@ -143,7 +146,7 @@ export class FilteredInterfaces {
     this.watch.guard(!isProtected && interfaces.length > 0);
   }
 
-  /** The interfaces to filter, each with every address that one of its connections has. */
+  /** The interfaces to filter, each with the client addresses of all its connections. */
   private sourcesByName(): ReadonlyMap<string, readonly string[]> {
     const found = new Map(this.orphans);
     for (const { name } of this.own) found.set(name, []);
@@ -159,7 +162,7 @@ export class FilteredInterfaces {
       let id = this.ids.get(name);
       if (id === undefined) {
         id = this.ids.allocate(name);
-        await this.forgetConnections(id); // what a process before this one may have left
+        await this.forgetConnections(id); // flows of an earlier process
       }
       links.push({ name, id, sources });
     }
@@ -172,10 +175,10 @@ export class FilteredInterfaces {
 
   private assertOpen(): void {
     const { table } = this.options;
-    if (this.ended) throw new NsmError(Code.FailedPrecondition, `the firewall ${table} has been stopped`);
+    if (this.ended) throw new NsmError(Code.FailedPrecondition, `firewall ${table} is stopped`);
   }
 
-  /** Continues where the process before this one ended: its interfaces that still stand, and their flows. */
+  /** Takes over the interfaces of an earlier process that still exist, and their flows. */
   private async takeOver(): Promise<void> {
     const { filter, table, logger } = this.options;
     const { generation, links } = readMemory((await filter.counters(table)).keys());
@@ -187,19 +190,22 @@ export class FilteredInterfaces {
     this.generation = after(generation);
     this.tookOver = true;
     await removeAbandoned(filter, table).catch((error: unknown) =>
-      logger.warn({ error: explain(error) }, "tables of firewalls that are gone stay"),
+      logger.warn({ error: explain(error) }, "could not remove the tables of earlier firewalls"),
     );
     if (this.orphans.size > 0) this.watch.lookLater();
   }
 
-  /** An interface that is no wire must not be asked for: it would be cut off, and stay so. */
+  /**
+   * Rejects the name of an interface that is not a vWire, because the firewall would block its traffic
+   * permanently.
+   */
   private async assertOurs(name: string): Promise<void> {
     const link = await this.options.filter.link(name);
     if (!link?.up || this.orphans.has(name) || /^(client|server)-/.test(link.alias ?? "")) return;
     if (this.isOpen(name)) return;
     throw new NsmError(
       Code.AlreadyExists,
-      `the connection's interface is to be called "${name}", but the endpoint's namespace has one that is no wire`,
+      `interface name "${name}" of the connection is taken in the endpoint's namespace by an interface that is not a vWire`,
     );
   }
 
@@ -211,11 +217,11 @@ export class FilteredInterfaces {
     const { filter, table, logger } = this.options;
     const { generation } = readMemory((await filter.counters(table)).keys());
     if (generation === this.generation) return;
-    logger.warn({ table }, "another program has removed the firewall's table; it is written again");
+    logger.warn({ table }, "another program removed the firewall's table, writing it again");
     await this.apply();
   }
 
-  /** Forgets orphans that are gone or have a connection again. True when there are others. */
+  /** Forgets orphans that are gone or have a connection again. Returns whether any orphans are left. */
   private async look(): Promise<boolean> {
     const settled = new Map<string, readonly string[]>();
     try {
@@ -232,7 +238,7 @@ export class FilteredInterfaces {
   }
 }
 
-/** The next generation; 0 is that of flows that no rules have allowed. */
+/** The next generation. 0 marks flows that no rules have allowed. */
 function after(generation: number): number {
   return (generation % HIGHEST_NUMBER) + 1;
 }

@@ -1,7 +1,7 @@
 import { Code, NsmError } from "../../../core/index.js";
 import { HIGHEST_NUMBER } from "../table/memory.js";
 
-/** Gives each interface of a table a number of its own, which it keeps as long as it is filtered. */
+/** Allocates a number for each interface of a table. The interface keeps its number as long as it is filtered. */
 export class LinkIds {
   private readonly ids = new Map<string, number>();
 
@@ -9,15 +9,15 @@ export class LinkIds {
     return this.ids.get(name);
   }
 
-  /** Keeps the number that an interface had in the table of the process before. */
+  /** Keeps the number that an interface had in the table of an earlier process. */
   keep(name: string, id: number): void {
     this.ids.set(name, id);
   }
 
   /**
-   * A number that no other interface has.
+   * Allocates a number that no other interface has.
    *
-   * @throws NsmError RESOURCE_EXHAUSTED with 65,535 interfaces.
+   * @throws NsmError RESOURCE_EXHAUSTED if the table has 65,535 interfaces.
    */
   allocate(name: string): number {
     const taken = new Set(this.ids.values());
@@ -26,10 +26,13 @@ export class LinkIds {
       this.ids.set(name, id);
       return id;
     }
-    throw new NsmError(Code.ResourceExhausted, `a firewall filters at most ${HIGHEST_NUMBER} interfaces`);
+    throw new NsmError(
+      Code.ResourceExhausted,
+      `too many interfaces: a firewall filters at most ${HIGHEST_NUMBER}`,
+    );
   }
 
-  /** Frees the numbers of interfaces that are not among `names`, and returns them. */
+  /** Releases the numbers of interfaces that are not in `names`, and returns them. */
   retain(names: ReadonlySet<string>): readonly number[] {
     const freed = [...this.ids].filter(([name]) => !names.has(name));
     for (const [name] of freed) this.ids.delete(name);

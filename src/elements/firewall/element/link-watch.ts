@@ -5,18 +5,18 @@ export interface LinkWatchOptions {
   readonly filter: PacketFilter;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Stops filtering interfaces that are gone. True when it has to look again. */
+  /** Stops filtering interfaces that are gone. Returns whether to check again. */
   readonly look: () => Promise<boolean>;
   /** Whether a connection has the interface. */
   readonly isOpen: (name: string) => boolean;
-  /** Writes the table again when it is gone. */
+  /** Writes the table again if it is gone. */
   readonly repair: () => Promise<void>;
 }
 
-/** How often to look whether interfaces have come or gone. */
+/** Delays between checks for created and removed interfaces. */
 const LOOK_AGAIN = { initialMs: 50, maxMs: 5_000 };
 
-/** Looks again and again while there is something to wait for: interfaces that are to come, or to go. */
+/** Repeats checks while interfaces are about to be created or removed, or while the table is unprotected. */
 export class LinkWatch {
   private readonly toHarden = new Set<string>();
   private isGuarding = false;
@@ -26,29 +26,29 @@ export class LinkWatch {
 
   constructor(private readonly options: LinkWatchOptions) {}
 
-  /** Has the interface ignore routers and redirects as soon as it stands. */
+  /** Makes the interface ignore routers and redirects as soon as it exists. */
   harden(name: string): void {
     this.toHarden.add(name);
     this.wait = backoff(LOOK_AGAIN);
     this.lookLater();
   }
 
-  /** Looks now and then whether the table is still there, which this kernel does not protect. */
+  /** Turns on periodic checks that the table exists, for kernels that cannot protect it. */
   guard(on: boolean): void {
     this.isGuarding = on;
     if (on && !this.cancel) this.lookLater();
   }
 
-  /** Never fails: it tries again. */
+  /** Runs all checks. Never fails; failures are retried. */
   async lookNow(): Promise<void> {
     this.cancel?.();
     this.cancel = undefined;
     const { look, repair } = this.options;
     const again = [
-      await this.attempt("interfaces that are gone are still in the packet filter", look),
-      await this.attempt("an interface has its default settings", () => this.hardenThose()),
+      await this.attempt("could not remove deleted interfaces from the packet filter", look),
+      await this.attempt("could not harden an interface", () => this.hardenThose()),
       this.isGuarding &&
-        (await this.attempt("the firewall's table is missing", async () => (await repair(), true))),
+        (await this.attempt("could not restore the firewall's table", async () => (await repair(), true))),
     ];
     if (again.includes(true)) this.lookLater();
     else this.wait = backoff(LOOK_AGAIN);
@@ -83,8 +83,11 @@ export class LinkWatch {
         try {
           filter.ignoreRouters(name);
         } catch (error) {
-          // The table drops what the kernel would act upon. The settings are for a time without the table.
-          logger.warn({ wire: name, error: explain(error) }, "an interface keeps its default settings");
+          // The table drops these packets anyway. The settings matter only while the table is missing.
+          logger.warn(
+            { wire: name, error: explain(error) },
+            "could not harden an interface, it keeps its default settings",
+          );
         }
       }
     }

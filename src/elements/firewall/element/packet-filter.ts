@@ -10,31 +10,31 @@ import {
   type Table,
 } from "../../../linux/index.js";
 
-/** The packet filter of one network namespace, as far as a firewall needs it. */
+/** The packet filter operations of one network namespace that a firewall uses. */
 export interface PacketFilter {
-  /** Whether this is the filter of the namespace that a URL names (`file:///proc/1234/ns/net`). */
+  /** Whether a URL names the namespace of this filter (`file:///proc/1234/ns/net`). */
   isOf(inodeUrl: string): boolean;
   /** The interface of that name, or undefined. */
   link(name: string): Promise<Pick<Link, "alias" | "up"> | undefined>;
   /**
-   * Makes a table what is described, at one moment; counters of the same name go on. `isProtected` is false when
-   * other programs can remove it.
+   * Replaces a table in one transaction. Counters with the same name keep their values. `isProtected` is false
+   * if other programs can remove the table.
    */
   replaceTable(table: Table): Promise<{ readonly isProtected: boolean }>;
-  /** Does nothing when there is none. */
+  /** Does nothing if the table does not exist. */
   deleteTable(name: string): Promise<void>;
-  /** The counters of a table by name; none when there is no such table. */
+  /** The counters of a table by name. Empty if the table does not exist. */
   counters(table: string): Promise<ReadonlyMap<string, CounterValue>>;
-  /** The tables whose process is gone. */
+  /** The tables whose owner process has ended. */
   abandonedTables(): Promise<readonly string[]>;
-  /** Forgets the connections whose mark has this value in the bits of the mask. */
+  /** Deletes the conntrack entries whose mark has this value in the bits of the mask. */
   forgetConnections(marked: { readonly mark: number; readonly mask: number }): Promise<void>;
-  /** Has an interface take no routes from router advertisements and redirects. */
+  /** Makes an interface ignore router advertisements and redirects. */
   ignoreRouters(name: string): void;
   close(): void;
 }
 
-/** The kernel's own. The namespace is opened at the first use and held until close(). */
+/** The packet filter of the kernel. Opens the namespace at first use and holds it until close(). */
 export function kernelPacketFilter(netns = "/proc/thread-self/ns/net"): PacketFilter {
   let opened: NetworkNamespace | undefined;
   const namespace = () => (opened ??= openNamespace(netns));
@@ -81,7 +81,7 @@ export function kernelPacketFilter(netns = "/proc/thread-self/ns/net"): PacketFi
         try {
           writeSysctl(namespace(), setting.replace("*", name), "0");
         } catch (error) {
-          if (codeOf(error) !== Code.NotFound) throw error; // a kernel without IPv6, or the interface is gone again
+          if (codeOf(error) !== Code.NotFound) throw error; // a kernel without IPv6, or a deleted interface
         }
       }
     },

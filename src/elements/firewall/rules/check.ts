@@ -17,9 +17,9 @@ const ruleSchema = z.strictObject({
 });
 
 /**
- * Rules given in code, checked as those of a file are.
+ * Checks rules from code in the same way as rules from a file.
  *
- * @throws NsmError INVALID_ARGUMENT naming the rule and what is wrong with it.
+ * @throws NsmError INVALID_ARGUMENT with the rule and its problem.
  * @example
  * import { checkRules } from "nsm-sdk/elements/firewall";
  *
@@ -31,7 +31,7 @@ export function checkRules(rules: readonly Rule[]): RuleSet {
   throw new NsmError(Code.InvalidArgument, read.problems[0]!.message);
 }
 
-/** The rules in a list of anything, or everything that is wrong with them. */
+/** The rules in a list of any values, or all their problems. */
 export function readRules(list: readonly unknown[]): RuleSet | { readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const rules: CheckedRule[] = [];
@@ -56,7 +56,7 @@ export function readRules(list: readonly unknown[]): RuleSet | { readonly proble
     if (twin !== undefined) refuse({ path: ["name"], message: `rule ${twin + 1} has the same name` });
     else if (takers) {
       const before = takers.map((taker) => `"${taker.name}"`).join(" and ");
-      refuse({ path: [], message: `can never match: ${before} before it already takes all it could` });
+      refuse({ path: [], message: `can never match: earlier rules cover it completely: ${before}` });
     }
     if (twin === undefined) positions.set(name, rules.length);
     earlier.add(rule);
@@ -65,21 +65,21 @@ export function readRules(list: readonly unknown[]): RuleSet | { readonly proble
   return problems.length > 0 ? { problems } : { rules };
 }
 
-/** What zod found, one problem per value or key. */
+/** Converts the issues of zod to one problem per value or key. */
 export function schemaProblems(error: z.ZodError, schema: z.ZodObject, what: string): readonly Problem[] {
   const keys = Object.keys(schema.shape).join(", ");
-  // A key that is misspelt is missing as well: the misspelling is what helps.
+  // A misspelled key is also missing. Report only the misspelling, which is more helpful.
   const unknown = error.issues.filter(({ code }) => code === "unrecognized_keys");
   return (unknown.length > 0 ? unknown : error.issues).flatMap((issue): readonly Problem[] => {
     const path = issue.path.filter((part) => typeof part !== "symbol");
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({
         path: [...path, key],
-        message: `no key of ${what}; allowed are ${keys}`,
+        message: `not a key of ${what}: allowed are ${keys}`,
       }));
     }
     if (path.length > 0) return [{ path, message: issue.message }];
-    return [{ path, message: `is no map; ${what} has the keys ${keys}` }];
+    return [{ path, message: `is not a map: ${what} has the keys ${keys}` }];
   });
 }
 

@@ -2,7 +2,7 @@ import type { Prefix } from "../../../net/index.js";
 import { icmpType } from "./icmp-types.js";
 import { hasPorts, Ip, type Direction, type Match, type NumberRange, type Problem } from "./rule.js";
 
-/** A rule whose values are understood one by one. */
+/** A rule whose values are parsed but not yet combined. */
 export interface ReadRule {
   readonly protocol?: keyof typeof Ip | "any" | number | undefined;
   readonly from?: readonly Prefix[] | undefined;
@@ -13,7 +13,8 @@ export interface ReadRule {
 }
 
 /**
- * What a rule fits, IPv4 and IPv6 apart where it makes a difference; or why its parts do not go together.
+ * The matches of a rule, separate for IPv4 and IPv6 if they differ, or the reason why its parts cannot be
+ * combined.
  */
 export function expand(rule: ReadRule): readonly Match[] | Problem {
   const { from, to, ports, icmp, direction = "from-client" } = rule;
@@ -30,7 +31,7 @@ export function expand(rule: ReadRule): readonly Match[] | Problem {
   return directions.flatMap((one) => matches.map((match) => ({ direction: one, ...match })));
 }
 
-/** The part of a rule that is about one IP version, if there is any. */
+/** The part of a rule that applies to one IP version, if any. */
 function inFamily(
   family: 4 | 6,
   rule: ReadRule,
@@ -47,13 +48,13 @@ function inFamily(
     if (types?.length === 0) return [];
     return [{ ...addressed, protocol: own, ...(types && { icmpTypes: types }) }];
   }
-  // The ICMP of the other IP version.
+  // ICMP of the other IP version does not apply.
   return common.protocol === Ip.icmp || common.protocol === Ip.icmpv6 ? [] : [addressed];
 }
 
 function icmpTypes(family: 4 | 6, { protocol, icmp }: ReadRule): readonly NumberRange[] | undefined {
   return icmp?.flatMap((type) => {
-    // A bare number means something else in each version; with "icmp" it is one of IPv4.
+    // A number has a different meaning in each IP version. With "icmp" it is an IPv4 type.
     const foreign = typeof type === "number" && protocol === "icmp" && family === 6;
     const value = typeof type === "number" ? type : icmpType(type, family);
     return value === undefined || foreign ? [] : [{ first: value, last: value }];
@@ -66,8 +67,8 @@ function protocolNumber(protocol: ReadRule["protocol"]): number | undefined {
 }
 
 function wrongFor(key: string, needed: string, protocol: ReadRule["protocol"]): Problem {
-  const was = protocol === undefined ? "no protocol is given" : `the protocol is ${protocol}`;
-  return { path: [key], message: `only a rule for ${needed} can have these; ${was}` };
+  const was = protocol === undefined ? "the rule has no protocol" : `the protocol is ${protocol}`;
+  return { path: [key], message: `allowed only for protocol ${needed}; ${was}` };
 }
 
 function nothingLeft({ from, to, icmp, protocol }: ReadRule): Problem {
@@ -79,9 +80,9 @@ function nothingLeft({ from, to, icmp, protocol }: ReadRule): Problem {
   }
   if (icmp) {
     const what = `${icmp.join(", ")} of protocol ${protocol}`;
-    const message = `can never match: ${what} exists in another IP version only${from || to ? " than the addresses" : ""}`;
+    const message = `can never match: ${what} exists only in another IP version${from || to ? " than the addresses" : ""}`;
     return { path: ["icmp"], message };
   }
-  const message = `can never match: protocol ${protocol} is of another IP version than the addresses`;
+  const message = `can never match: protocol ${protocol} belongs to another IP version than the addresses`;
   return { path: ["protocol"], message };
 }

@@ -1,4 +1,4 @@
-/** ICMP types by name (IANA's registries, spelled as nft does). */
+/** ICMP types by name (from the IANA registries, spelled as in nft). */
 const ipv4: Readonly<Record<string, number>> = {
   "echo-reply": 0,
   "destination-unreachable": 3,
@@ -22,11 +22,11 @@ const ipv6: Readonly<Record<string, number>> = {
   redirect: 137,
 };
 
-/** The number of a type in one IP version; undefined where it has none of that name. */
+/** The number of a type in one IP version, or undefined if that version has no such type. */
 export function icmpType(name: string, family: 4 | 6): number | undefined {
   const types = family === 4 ? ipv4 : ipv6;
   return Object.hasOwn(types, name) ? types[name] : undefined;
 }
 
-/** Every name there is. */
+/** All type names. */
 export const icmpTypeNames: readonly string[] = [...new Set([...Object.keys(ipv4), ...Object.keys(ipv6)])];

@@ -4,7 +4,7 @@ import type { CheckedRule, Match, NumberRange } from "./rule.js";
 /** A match of one IP version. */
 export type FamilyMatch = Match & { readonly family: 4 | 6 };
 
-/** A match of an earlier rule with its lists in the form that comparisons need. */
+/** A match of an earlier rule, prepared for comparisons. */
 export interface PreparedMatch {
   readonly match: Match;
   readonly rule: CheckedRule;
@@ -18,7 +18,7 @@ export interface PreparedMatch {
 }
 
 const ANY = "any";
-/** A match with more keys than this is filed under "any" instead, so that one long rule does not fill the index. */
+/** A match with more keys than this is indexed under "any", so that one long rule does not fill the index. */
 const MOST_KEYS = 64;
 const PORTS_PER_CELL = 256;
 
@@ -29,12 +29,12 @@ interface Keys {
 }
 
 /**
- * Matches of earlier rules, filed by protocol, networks and ports. A match can be covered only by one that is filed
- * under its own keys or under wider ones, so a new rule is compared with a few others and not with all of them.
+ * An index of the matches of earlier rules by protocol, networks and ports. Only a match with the same or wider
+ * keys can cover another match, so a new rule is compared with a few matches instead of all.
  */
 export class MatchIndex {
   private readonly filed = new Map<string, PreparedMatch[]>();
-  /** The lengths of the networks in the index, by family: only these are looked up. */
+  /** The prefix lengths in the index, by family. Only these are looked up. */
   private readonly lengths = { 4: new Set<number>(), 6: new Set<number>() };
 
   add(match: PreparedMatch): void {
@@ -49,7 +49,7 @@ export class MatchIndex {
     }
   }
 
-  /** Every match that may cover this one, and few that do not. */
+  /** Returns all matches that may cover this one, and few others. */
   candidates(narrow: FamilyMatch): readonly PreparedMatch[] {
     const { direction, family, protocol } = narrow;
     const cell = narrow.ports?.[0] ? [cellOf(narrow.ports[0].first), ANY] : [ANY];

@@ -1,24 +1,27 @@
 import type { Prefix } from "../../../net/index.js";
 
-/** Which end begins the connections that a rule is about. */
+/** Which end opens the flows that a rule applies to. */
 export type Direction = "from-client" | "to-client";
 
-/** A rule as its author writes it, in code or in YAML. The first that fits decides. */
+/** A rule as written in code or in YAML. The first rule that matches decides. */
 export interface Rule {
-  /** Names its counter and the rule in errors; each rule has another one. */
+  /** Unique name of the rule, used for its counter and in errors. */
   readonly name: string;
   readonly action: "allow" | "deny";
-  /** `icmp` is that of the packet's own IP version. Default: `any`. */
+  /** IP protocol. `icmp` means ICMP of the packet's IP version. Default: `any`. */
   readonly protocol?: "any" | "tcp" | "udp" | "sctp" | "icmp" | "icmpv6" | number;
-  /** Source addresses: prefixes or single ones, IPv4 and IPv6. Default: any. */
+  /** Source addresses: prefixes or addresses, IPv4 and IPv6. Default: any. */
   readonly from?: string | readonly string[];
-  /** Destination addresses. */
+  /** Destination addresses. Default: any. */
   readonly to?: string | readonly string[];
-  /** Destination ports: 80, "8000-8010". For tcp, udp and sctp. */
+  /** Destination ports, such as 80 or "8000-8010". For tcp, udp and sctp. Default: any. */
   readonly ports?: number | string | readonly (number | string)[];
-  /** ICMP types by name ("echo-request") or number; with `protocol: icmp` a number is one of IPv4. */
+  /**
+   * ICMP types by name ("echo-request") or number. With `protocol: icmp`, a number is an IPv4 type. Default:
+   * any.
+   */
   readonly icmp?: number | string | readonly (number | string)[];
-  /** Default: `from-client`, so that no connection towards the client can begin. */
+  /** Which end may open the flow. Default: `from-client`. */
   readonly direction?: Direction | "both";
 }
 
@@ -28,10 +31,10 @@ export interface NumberRange {
   readonly last: number;
 }
 
-/** What a packet must be like, in everything that is given. */
+/** A condition for packets. Every given field must match. */
 export interface Match {
   readonly direction: Direction;
-  /** IP version; addresses are of it. */
+  /** IP version of the packet and of the addresses. */
   readonly family?: 4 | 6;
   readonly protocol?: number;
   readonly from?: readonly Prefix[];
@@ -40,23 +43,23 @@ export interface Match {
   readonly ports?: readonly NumberRange[];
   readonly icmpTypes?: readonly NumberRange[];
   readonly icmpCodes?: readonly NumberRange[];
-  /** Of the TCP flags in `mask`, exactly those in `value` are set. */
+  /** Of the TCP flags in `mask`, exactly the flags in `value` must be set. */
   readonly tcpFlags?: { readonly mask: number; readonly value: number };
 }
 
-/** A rule that makes sense: it fits a packet that is like any of its matches. */
+/** A valid rule. It matches a packet if any of its matches does. */
 export interface CheckedRule {
   readonly name: string;
   readonly action: "allow" | "deny";
   readonly matches: readonly Match[];
 }
 
-/** Rules in their order, checked. Without any, everything passes. */
+/** Checked rules in their order. If empty, everything passes. */
 export interface RuleSet {
   readonly rules: readonly CheckedRule[];
 }
 
-/** What is wrong with rules, and where: the way from the root of what was read. */
+/** A problem of the rules, and its path from the root of the input. */
 export interface Problem {
   readonly path: readonly (string | number)[];
   readonly message: string;
@@ -65,7 +68,7 @@ export interface Problem {
 /** IP protocol numbers. */
 export const Ip = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
 
-/** Protocols whose packets begin with two port numbers. */
+/** Whether packets of a protocol start with two port numbers. */
 export function hasPorts(protocol: number | undefined): boolean {
   return protocol === Ip.tcp || protocol === Ip.udp || protocol === Ip.sctp;
 }

@@ -2,7 +2,7 @@ import { AddressSet, type Prefix } from "../../../net/index.js";
 import { MatchIndex, type FamilyMatch, type PreparedMatch } from "./match-index.js";
 import type { CheckedRule, Match, NumberRange } from "./rule.js";
 
-/** The rules of a list so far, to find out whether the next one can still match anything. */
+/** The earlier rules of a list. Checks whether the next rule can match anything. */
 export class EarlierRules {
   private readonly index = new MatchIndex();
   private count = 0;
@@ -13,9 +13,9 @@ export class EarlierRules {
   }
 
   /**
-   * The earlier rules that together match everything the rule could match, or undefined if something is left for it.
-   * Each of its matches must lie in one match of an earlier rule. A rule that others cover piece by piece is not found;
-   * a rule that can match is never reported.
+   * Returns the earlier rules that together match everything the rule could match, or undefined if something is
+   * left. Each match of the rule must be covered by one match of an earlier rule. A rule that is covered only
+   * by several partial matches is not detected. A rule that can match is never reported.
    */
   shadowing(rule: CheckedRule): readonly CheckedRule[] | undefined {
     const takers = new Set<CheckedRule>();
@@ -30,7 +30,7 @@ export class EarlierRules {
     return [...takers];
   }
 
-  /** The matches that `narrow` is compared with. */
+  /** Returns the matches to compare with `narrow`. */
   candidates(narrow: FamilyMatch): readonly PreparedMatch[] {
     return this.index.candidates(narrow);
   }
@@ -55,7 +55,7 @@ function prepared(match: Match, rule: CheckedRule, position: number): PreparedMa
   };
 }
 
-/** Ranges in ascending order, neighbors as one: 1-5 and 6-9 cover 3-7. */
+/** Sorts ranges and merges adjacent ones: 1-5 and 6-9 cover 3-7. */
 function joined(ranges: readonly NumberRange[] | undefined): readonly NumberRange[] | undefined {
   if (!ranges || ranges.length < 2) return ranges;
   const list: NumberRange[] = [];
@@ -68,7 +68,10 @@ function joined(ranges: readonly NumberRange[] | undefined): readonly NumberRang
   return list;
 }
 
-/** Whether every packet that fits `narrow` fits `wide` too. Direction and protocol are equal or wider by the index. */
+/**
+ * Whether every packet that matches `narrow` also matches `wide`. The index has already compared direction and
+ * protocol.
+ */
 function covers(wide: PreparedMatch, narrow: FamilyMatch): boolean {
   const { tcpFlags } = wide.match;
   return (

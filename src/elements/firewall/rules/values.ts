@@ -4,7 +4,7 @@ import { parsePrefixOrAddress, type Prefix } from "../../../net/index.js";
 import { icmpTypeNames } from "./icmp-types.js";
 import { Ip, type NumberRange } from "./rule.js";
 
-/** A value of a rule; the message of what `parse` throws becomes the issue's. */
+/** A zod schema for one value of a rule. The message of an error from `parse` becomes the message of the issue. */
 export function parsed<T>(parse: (value: unknown) => T) {
   return z.unknown().transform((value, ctx) => {
     try {
@@ -16,18 +16,18 @@ export function parsed<T>(parse: (value: unknown) => T) {
   });
 }
 
-/** One such value or a list of them. */
+/** A zod schema for one value or a list of values. */
 export function oneOrMany<T>(parse: (value: unknown) => T) {
   return z.preprocess(
     (value) => (Array.isArray(value) ? (value as unknown[]) : [value]),
-    z.array(parsed(parse)).min(1, "an empty list fits nothing; leave the key out to allow any"),
+    z.array(parsed(parse)).min(1, "an empty list matches nothing: omit the key to allow any"),
   );
 }
 
-/** The refusal of a value: what it was, and what is allowed. */
+/** Creates the error for an invalid value: the value, and what is allowed. */
 export function wrong(value: unknown, allowed: string): NsmError {
-  const shown = value === undefined ? "nothing was given" : `${JSON.stringify(value)} is not allowed`;
-  return new NsmError(Code.InvalidArgument, `${shown}; allowed ${allowed}`);
+  const shown = value === undefined ? "no value" : `invalid value ${JSON.stringify(value)}`;
+  return new NsmError(Code.InvalidArgument, `${shown}: allowed ${allowed}`);
 }
 
 export function word<T extends string>(...allowed: readonly T[]): (value: unknown) => T {
@@ -47,7 +47,7 @@ export function wholeNumber(highest: number): (value: unknown) => number {
 
 export function ruleName(value: unknown): string {
   if (typeof value === "string" && value.trim() !== "") return value;
-  throw wrong(value, "is a text");
+  throw wrong(value, "is a non-empty string");
 }
 
 export function prefix(value: unknown): Prefix {
@@ -71,12 +71,12 @@ export function portRange(value: unknown): NumberRange {
     throw wrong(value, 'is a port from 0 to 65535, a range like "8000-8010", or a list of them');
   }
   if (range.first > range.last) {
-    throw new NsmError(Code.InvalidArgument, `the range "${String(value)}" ends before it begins`);
+    throw new NsmError(Code.InvalidArgument, `invalid range "${String(value)}": its end is below its start`);
   }
   return range;
 }
 
-/** A number, or a name that stands for a number in at least one IP version. */
+/** Parses a number, or the name of a type in at least one IP version. */
 export function icmpTypeOrName(value: unknown): number | string {
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 255) return value;
   if (typeof value === "string" && icmpTypeNames.includes(value)) return value;

@@ -17,33 +17,34 @@ import { entrance, neighborDiscovery, routerSolicitation } from "./entrance.js";
 import { GENERATION_BITS, markOf, memoryOf, type TableEntry } from "./memory.js";
 import type { Direction, RuleSet } from "../rules/rule.js";
 
-/** What a firewall's table is made from. */
+/** Options of compile(). */
 export interface CompileOptions {
   /** The table's name. */
   readonly table: string;
   readonly rules: RuleSet;
-  /** The number of this rule set: another one than that of the rules before it. */
+  /** Number of this rule set. It must differ from the number of the previous rule set. */
   readonly generation: number;
-  /** The interfaces it filters. All others are left alone. */
+  /** The interfaces to filter. Other interfaces are not affected. */
   readonly interfaces: readonly TableEntry[];
-  /** Accepts source addresses that are not those of the wire's client. */
+  /** Accepts source addresses other than those of the vWire's client. */
   readonly allowForeignSources?: boolean | undefined;
 }
 
-/** Counts replies, and packets of flows that an earlier packet's rule allowed. */
+/** Counts replies, and later packets of flows that a rule allowed. */
 export const establishedCounter = "established";
-/** Counts what no rule allowed. */
+/** Counts packets that no rule allowed. */
 export const deniedCounter = "denied";
-/** Counts what came from an address that is not one of the wire's client. */
+/** Counts packets whose source is not an address of the vWire's client. */
 export const foreignCounter = "foreign";
 
 /**
- * The nftables table of a firewall.
+ * Compiles the nftables table of a firewall.
  *
- * The rules decide about each packet in the direction that began its flow, so that their counters count packets. A
- * packet of a flow that is known already, in either direction, passes when the rules of now have allowed the flow: its
- * connection mark has their generation. A flow with an older mark, or with none, is decided anew by the packet that
- * began it. So new rules cut exactly the flows that they deny, in both directions and from the moment they hold.
+ * The rules decide on each packet in the direction that opened its flow, so that their counters count packets.
+ * A packet of a known flow passes, in either direction, if the current rules have allowed the flow: its
+ * connection mark then has their generation. A flow with an older mark, or without a mark, is decided again by
+ * the packet that opened it. New rules therefore cut exactly the flows that they deny, in both directions and
+ * at once.
  */
 export function compile(options: CompileOptions): Table {
   const {
@@ -85,7 +86,7 @@ export function compile(options: CompileOptions): Table {
       hooked("prerouting", () => [rule([incoming(), jump("entrance")])]),
       hooked("input", () => [rule([incoming(), jump("arriving")])]),
       hooked("output", () => [rule([outgoing(), jump("leaving")])]),
-      // What goes from one client to another passes both; it is marked when both have let it pass.
+      // A packet from one client to another passes both chains. It is marked once both have allowed it.
       hooked("forward", () => [
         rule([incoming(), jump("from-client")]),
         rule([outgoing(), jump("to-client")]),
@@ -96,10 +97,13 @@ export function compile(options: CompileOptions): Table {
   };
 }
 
-/** Connections are looked up at -200. */
+/** The kernel looks up connections at priority -200. */
 const BEFORE_CONNECTIONS = -300;
 
-/** What is between the endpoint itself and its neighbor. IPv6 finds nobody on the wire without neighbor discovery. */
+/**
+ * Filters the packets between the endpoint and its neighbor. Neighbor discovery passes, because IPv6 cannot
+ * work without it.
+ */
 function onTheWire(name: string, direction: Direction): Chain {
   return {
     name,
@@ -112,7 +116,7 @@ function onTheWire(name: string, direction: Direction): Chain {
   };
 }
 
-/** Marks a flow with its wire and the generation of the rules that allowed it. */
+/** Marks a flow with its vWire and the generation of the rules that allowed it. */
 function marking(interfaces: readonly TableEntry[], generation: number): Chain {
   const marks = new Map(interfaces.map((wire) => [wire.name, markOf(wire, generation)]));
   if (marks.size === 0) return { name: "marking" };

@@ -17,7 +17,7 @@ const HIGHEST_PORT = 65_535;
 const HIGHEST_OCTET = 255;
 const SYN = 2;
 
-/** The conditions for a packet to match. */
+/** The nftables conditions of a match for a packet. */
 export function packetConditions(match: Match): Statement[] {
   const { family, protocol, from, to, sourcePorts, ports, icmpTypes, icmpCodes, tcpFlags } = match;
   const address = family === 6 ? ip6 : ip;
@@ -37,8 +37,8 @@ export function packetConditions(match: Match): Statement[] {
 }
 
 /**
- * The conditions for a known flow to match, by the packet that began it; undefined when that packet cannot match. The
- * kernel does not keep its TCP flags, but a flow begins with SYN.
+ * The nftables conditions of a match for a known flow, applied to the packet that opened it. Returns undefined
+ * if that packet cannot match. The kernel does not store its TCP flags, but a flow starts with SYN.
  */
 export function flowConditions(match: Match): Statement[] | undefined {
   const { family, protocol, from, to, sourcePorts, ports, tcpFlags } = match;
@@ -55,7 +55,7 @@ export function flowConditions(match: Match): Statement[] | undefined {
   ];
 }
 
-/** ICMP types with their codes, as a flow keeps them: in one number. */
+/** ICMP types with their codes, combined into one number as conntrack stores them. */
 function typesAndCodes({ icmpTypes, icmpCodes }: Match): readonly NumberRange[] | undefined {
   if (!icmpTypes && !icmpCodes) return undefined;
   const all = [{ first: 0, last: HIGHEST_OCTET }];
@@ -72,7 +72,7 @@ function typesAndCodes({ icmpTypes, icmpCodes }: Match): readonly NumberRange[] 
   );
 }
 
-/** The comparison with ranges, unless they leave nothing out. */
+/** Compares with ranges. Returns no condition if they include every value. */
 function some(
   ranges: readonly NumberRange[] | undefined,
   highest: number,

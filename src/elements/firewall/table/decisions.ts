@@ -21,7 +21,10 @@ export interface DecisionOptions {
   readonly counters: { readonly established: string; readonly denied: string };
 }
 
-/** The counter of a rule. One that changes from allow to deny begins anew; all else may change. */
+/**
+ * Name of a rule's counter. A rule that changes between allow and deny gets a new counter. Other changes keep
+ * it.
+ */
 export function ruleCounter({ action, name }: Pick<CheckedRule, "action" | "name">): string {
   return `${action}.${encodeName(name)}`;
 }
@@ -29,11 +32,12 @@ export function ruleCounter({ action, name }: Pick<CheckedRule, "action" | "name
 const opposite = { "from-client": "to-client", "to-client": "from-client" } as const;
 
 /**
- * Decides about the packets of one direction. Packets that return from this chain have passed. If there are rules, the
- * end of the chain drops the others.
+ * Decides on the packets of one direction. Packets that return from this chain have passed. If there are rules,
+ * the end of the chain drops the other packets.
  */
 export function decisions(direction: Direction, { rules, counters }: DecisionOptions): Chain {
-  // Without rules this still makes the kernel follow connections: later rules know which side began them.
+  // Even without rules, this makes the kernel track connections, so that later rules know which side opened
+  // them.
   const known = ctState("established", "related");
   const passes = [counter(counters.established), leave()];
   if (rules.length === 0) return { name: direction, rules: [rule([known, ...passes])] };
@@ -52,8 +56,8 @@ export function decisions(direction: Direction, { rules, counters }: DecisionOpt
 }
 
 /**
- * Decides about known flows that began in a direction, by the packet that began them. Those that the rules of now have
- * allowed leave at once.
+ * Decides on known flows of one direction, by the packet that opened them. Flows that the current rules have
+ * allowed leave the chain at once.
  */
 export function flowChain(direction: Direction, { rules, generation, counters }: DecisionOptions): Chain {
   if (rules.length === 0) return { name: flows(direction) };
@@ -91,7 +95,10 @@ function decision(one: CheckedRule, match: Match): FilterRule {
   return rule([...packetConditions(match), ...verdict], { comment: commentOf(one.name) });
 }
 
-/** What fits into a comment of nftables, for those who list the rules by other means. */
+/**
+ * The name, truncated to the size of an nftables comment. The comment identifies the rule in listings of other
+ * tools.
+ */
 function commentOf(name: string): string {
   if (name.length <= 40) return name; // at most three bytes each
   return Buffer.from(name)

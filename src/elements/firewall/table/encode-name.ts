@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
 
-/** Names have at most 255 bytes in the kernel; this leaves room for a prefix and a suffix. */
+/** Names have at most 255 bytes in the kernel. This limit leaves space for a prefix and a suffix. */
 const LONGEST = 200;
 
-/** A text as part of an nftables name. Keeps letters, digits, `_` and `-`; other bytes become `/` and two hex digits. */
+/**
+ * Encodes a text as part of an nftables name. Letters, digits, `_` and `-` stay; other bytes become `/` and two
+ * hex digits.
+ */
 export function encodeName(text: string): string {
   const encoded = Buffer.from(text)
     .toString("latin1")
@@ -13,7 +16,7 @@ export function encodeName(text: string): string {
   return `${encoded.slice(0, LONGEST - digest.length - 1)}.${digest}`;
 }
 
-/** The text that was encoded; of a long one only its beginning. */
+/** Decodes an encoded text. Returns only the beginning of a long text. */
 export function decodeName(name: string): string {
   const bytes = name.replace(/\/([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
   return Buffer.from(bytes, "latin1").toString();

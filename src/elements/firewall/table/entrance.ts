@@ -13,7 +13,7 @@ import {
 import { parseAddress } from "../../../net/index.js";
 import type { TableEntry } from "./memory.js";
 
-/** Neighbor discovery (RFC 4861) and multicast listener reports (RFC 3810), without those of routers. */
+/** Neighbor discovery (RFC 4861) and multicast listener reports (RFC 3810), without router messages. */
 export const neighborDiscovery = ["130-132", "135-136", 143];
 export const routerSolicitation = 133;
 const routerAdvertisement = 134;
@@ -27,8 +27,8 @@ export interface EntranceOptions {
 }
 
 /**
- * What a packet from a client meets before the kernel looks for its connection. A client cannot give the endpoint
- * routes, cannot send in the name of others, and has its connections tracked apart from those of other clients.
+ * The chain for packets from clients, before connection tracking. A client cannot give routes to the endpoint
+ * and cannot use the addresses of others. Its connections are tracked separately from those of other clients.
  */
 export function entrance({ interfaces, allowForeignSources = false, counters }: EntranceOptions): Chain {
   const denied = [counter(counters.denied), drop()];

@@ -4,16 +4,16 @@ import { decodeName, encodeName } from "./encode-name.js";
 /** An interface that a table filters. */
 export interface TableEntry {
   readonly name: string;
-  /** 1 to 65,535: the zone in which the connections of its client are tracked, and part of their mark. */
+  /** From 1 to 65,535. The conntrack zone of its client's connections, and a part of their mark. */
   readonly id: number;
   /** The addresses of its client. */
   readonly sources: readonly string[];
 }
 
-/** What a table says about itself to the process that takes it over. */
+/** The state that a table stores for the process that takes it over. */
 export interface Memory {
   readonly generation: number;
-  /** Without an id when an older version made the table. */
+  /** Without an id if an older version wrote the table. */
   readonly links: readonly (Omit<TableEntry, "id"> & { readonly id: number | undefined })[];
 }
 
@@ -24,7 +24,7 @@ export const GENERATION_BITS = 0xffff;
 /** The bits of a connection's mark that hold the id of the link. */
 export const LINK_BITS = 0xffff_0000;
 
-/** The mark of the connections of a link that the rules of a generation have allowed. */
+/** The mark of a link's connections that the rules of a generation have allowed. */
 export function markOf({ id }: Pick<TableEntry, "id">, generation: number): number {
   return id * 0x1_0000 + generation;
 }
@@ -32,8 +32,9 @@ export function markOf({ id }: Pick<TableEntry, "id">, generation: number): numb
 const LONGEST_NAME = 255;
 
 /**
- * The names of counters that count nothing: the memory of a table, in the one place that the kernel keeps with it and
- * replaces in the same transaction. An address that does not fit is missing after a takeover until the next refresh.
+ * Stores the state of a table in the names of unused counters, because the kernel keeps these with the table
+ * and replaces them in the same transaction. An address that does not fit is missing after a takeover until the
+ * next refresh.
  */
 export function memoryOf(generation: number, links: readonly TableEntry[]): readonly string[] {
   return [
@@ -50,7 +51,7 @@ export function memoryOf(generation: number, links: readonly TableEntry[]): read
   ];
 }
 
-/** What the counters of a table say. */
+/** Reads the state from the counters of a table. */
 export function readMemory(counters: Iterable<string>): Memory {
   let generation = 0;
   const links: Memory["links"][number][] = [];

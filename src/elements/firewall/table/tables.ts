@@ -4,12 +4,12 @@ import type { PacketFilter } from "../element/packet-filter.js";
 
 const TABLE_PREFIX = "nsm-firewall-";
 
-/** The table of a firewall, by the endpoint's name. */
+/** The table name of a firewall, from the endpoint's name. */
 export function tableName(endpoint: string): string {
   return `${TABLE_PREFIX}${encodeName(endpoint)}`;
 }
 
-/** Removes the tables of firewalls whose process is gone, and whose interfaces are gone too. */
+/** Removes the tables of firewalls whose process has ended and whose interfaces are gone. */
 export async function removeAbandoned(filter: PacketFilter, own: string): Promise<void> {
   for (const table of await filter.abandonedTables()) {
     if (table === own || !table.startsWith(TABLE_PREFIX)) continue;

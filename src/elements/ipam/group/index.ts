@@ -1,8 +1,9 @@
 /**
- * Several pools of addresses side by side: each connection gets a pair from every group, within a group from the
- * first prefix with room. One group for IPv4 and one for IPv6 make a dual stack.
+ * Several address pools for one connection. Each connection gets a pair of addresses from every group, and
+ * within a group from the first prefix with free addresses. One group for IPv4 and one for IPv6 make a dual
+ * stack.
  *
- * Server side, in an endpoint; where pointToPointIpam() would stand.
+ * Server side, in an endpoint; in place of pointToPointIpam().
  *
  * @example
  * import { chain, kernelServer, mechanismsServer } from "nsm-sdk";
@@ -25,22 +26,25 @@ import {
 } from "../../../core/index.js";
 import { pointToPointIpam } from "../point-to-point/index.js";
 
-/** How a group gives addresses. */
+/** Options of groupIpam(). */
 export interface GroupIpamOptions {
-  /** Makes the element of one group; the others' prefixes are none of its business. Default: pointToPointIpam(). */
+  /**
+   * Creates the element of one group. It must not change addresses of the prefixes in `others`. Default:
+   * pointToPointIpam().
+   */
   readonly ipam?: (prefixes: readonly string[], others: readonly string[]) => NetworkServiceElement;
 }
 
 /**
- * An element for each group, in order.
+ * Creates one element per group, in order.
  *
- * @throws NsmError INVALID_ARGUMENT without groups, for an empty one and for what is no prefix.
+ * @throws NsmError INVALID_ARGUMENT if there is no group, if a group is empty, or if a prefix is invalid.
  */
 export function groupIpam(
   groups: readonly (readonly string[])[],
   { ipam = (prefixes, others) => pointToPointIpam({ prefixes, others }) }: GroupIpamOptions = {},
 ): Elements<NetworkService> {
   if (groups.length === 0)
-    throw new NsmError(Code.InvalidArgument, "no group of prefixes is given to take addresses from");
+    throw new NsmError(Code.InvalidArgument, "no address prefixes: groupIpam() needs at least one group");
   return groups.map((prefixes) => ipam(prefixes, groups.filter((other) => other !== prefixes).flat()));
 }

@@ -1,9 +1,9 @@
 /**
- * Gives each connection two addresses: the lower one to the endpoint ("dst"), the next to the client ("src"),
- * each as a network of one with a route to the other.
+ * Allocates two addresses for each connection: the lower one for the endpoint ("dst"), the next one for the
+ * client ("src"). Each address is a host prefix with a route to the other.
  *
  * Server side, in an endpoint; after begin() and connectionState(). Reads the excluded prefixes of the IP
- * context, writes its addresses and routes.
+ * context; writes its addresses and routes.
  *
  * @example
  * import {
@@ -32,23 +32,29 @@ import { AddressSet, parsePrefix, parsePrefixOrAddress } from "../../../net/inde
 import { addressedWith, addressesIn } from "./ip-context.js";
 import { PairPool, type Pair } from "./pair-pool.js";
 
-/** What to give addresses from. */
+/** Options of pointToPointIpam(). */
 export interface PointToPointIpamOptions {
-  /** Tried in this order: the first with room for a pair gives it. An address in two of them is of the first. */
+  /**
+   * The prefixes to allocate from, in this order. The first prefix with a free pair is used. An address in two
+   * prefixes belongs to the first.
+   */
   readonly prefixes: readonly string[];
-  /** The prefixes that other elements of this chain give addresses from. Theirs stay in the context. */
+  /**
+   * The prefixes that other elements of this chain allocate from. Their addresses stay in the context. Default:
+   * none.
+   */
   readonly others?: readonly string[] | undefined;
 }
 
 /**
- * See the module's description.
+ * Creates the element. See the module description.
  *
- * A refresh keeps the pair, unless one of its addresses is excluded now. A connection that is not known here but
- * brings a free pair of ours (this process was restarted) keeps it. All other addresses that it brings, with the
- * routes to and through them, are taken out of its context: they belong to another connection, or the endpoint that
- * had the connection before has given them. Fails with RESOURCE_EXHAUSTED when no pair is left.
+ * A refresh keeps the pair, unless one of its addresses is now excluded. An unknown connection that brings a
+ * free pair of these prefixes keeps it, as after a restart of this process. All other addresses in its context
+ * are removed, with the routes to and through them: they belong to another connection, or come from the
+ * previous endpoint. A Request fails with RESOURCE_EXHAUSTED if no pair is free.
  *
- * @throws NsmError INVALID_ARGUMENT without prefixes or for what is none.
+ * @throws NsmError INVALID_ARGUMENT if there is no prefix or a prefix is invalid.
  */
 export function pointToPointIpam({ prefixes, others = [] }: PointToPointIpamOptions): NetworkServiceElement {
   const pool = new PairPool(prefixes);

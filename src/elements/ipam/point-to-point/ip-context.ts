@@ -9,14 +9,15 @@ import {
 } from "../../../net/index.js";
 import type { Brought, Pair } from "./pair-pool.js";
 
-/** The addresses that an IP context has for either end. */
+/** The addresses of both ends in an IP context. */
 export function addressesIn({ srcIpAddrs, dstIpAddrs }: IPContext): Brought {
   return { client: srcIpAddrs.map(addressOf), endpoint: dstIpAddrs.map(addressOf) };
 }
 
 /**
- * What changes in an IP context when the connection holds this pair: its addresses and the routes to them are there
- * once. Other addresses, with the routes to and through them, are not, unless they are of `others`.
+ * The changes of an IP context for a connection that gets this pair. The addresses of the pair and the routes
+ * to them are present once. Other addresses, and the routes to and through them, are removed unless they belong
+ * to `others`.
  */
 export function addressedWith(ip: IPContext, pair: Pair, others: AddressSet): Partial<IPContext> {
   const client = addressList(ip.srcIpAddrs, pair.client, others);
@@ -24,7 +25,7 @@ export function addressedWith(ip: IPContext, pair: Pair, others: AddressSet): Pa
   return {
     srcIpAddrs: client.kept,
     dstIpAddrs: endpoint.kept,
-    // Each end needs a way to the other end's address.
+    // Each end needs a route to the other end's address.
     srcRoutes: routeList(ip.srcRoutes, pair.endpoint, endpoint.dropped),
     dstRoutes: routeList(ip.dstRoutes, pair.client, client.dropped),
   };

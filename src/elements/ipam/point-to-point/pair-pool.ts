@@ -14,21 +14,24 @@ export interface Pair {
   readonly client: IpAddress;
 }
 
-/** The addresses that a request brings, for either end. */
+/** The addresses in a request, for both ends. */
 export interface Brought {
   readonly endpoint: readonly IpAddress[];
   readonly client: readonly IpAddress[];
 }
 
-/** Pairs of addresses to hand out. The two of a pair are of one prefix. */
+/** Allocates pairs of addresses. Both addresses of a pair belong to the same prefix. */
 export class PairPool {
   private readonly pools: readonly AddressPool[];
   private count = 0;
 
-  /** @throws NsmError INVALID_ARGUMENT without prefixes or for what is none. */
+  /** @throws NsmError INVALID_ARGUMENT if there is no prefix or a prefix is invalid. */
   constructor(private readonly prefixes: readonly string[]) {
     if (prefixes.length === 0)
-      throw new NsmError(Code.InvalidArgument, "no prefix is given to take addresses from");
+      throw new NsmError(
+        Code.InvalidArgument,
+        "no address prefixes: pointToPointIpam() needs at least one prefix",
+      );
     const parsed = prefixes.map(parsePrefix);
     this.pools = parsed.map((prefix, i) => {
       const pool = new AddressPool([prefix]);
@@ -37,20 +40,21 @@ export class PairPool {
     });
   }
 
-  /** How many pairs are out. */
+  /** The number of allocated pairs. */
   get taken(): number {
     return this.count;
   }
 
-  /** Whether an address is one of those handed out here, free or not. */
+  /** Whether an address belongs to the prefixes of this pool, free or not. */
   contains(address: IpAddress): boolean {
     return this.pools.some((pool) => pool.contains(address));
   }
 
   /**
-   * The pair that the request brings if both addresses are free, else the lowest two.
+   * Allocates the pair that the request brings if both addresses are free, or else the two lowest free
+   * addresses.
    *
-   * @throws NsmError RESOURCE_EXHAUSTED when there are not two addresses left in any prefix.
+   * @throws NsmError RESOURCE_EXHAUSTED if no prefix has two free addresses.
    */
   take(brought: Brought, excluded: AddressSet): Pair {
     for (const find of [recover, lowest]) {
@@ -66,11 +70,11 @@ export class PairPool {
       : ` without the excluded ${excluded.prefixes().map(formatPrefix).join(", ")}`;
     throw new NsmError(
       Code.ResourceExhausted,
-      `no two free addresses are left in ${this.prefixes.join(", ")}${except}`,
+      `no free pair of addresses in ${this.prefixes.join(", ")}${except}`,
     );
   }
 
-  /** Takes a pair that was handed out before this pool existed; undefined if it is not free here. */
+  /** Allocates a pair that another pool had allocated. Returns undefined if it is not free here. */
   claim({ endpoint, client }: Pair): Pair | undefined {
     const brought = { endpoint: [endpoint], client: [client] };
     for (const pool of this.pools) {

@@ -3,17 +3,21 @@ import type { NetworkServiceElement } from "../../../core/index.js";
 import { withOffer } from "../offer/index.js";
 import { kernelParameters, type KernelParameters } from "./parameters.js";
 
-/** Where the client's interface goes. */
+/** Options of kernelClient(). */
 export interface KernelClientOptions extends Partial<KernelParameters> {
-  /** Left out by a forwarder, which offers the mechanism without saying anything about the other end. */
+  /**
+   * URL of the client's network namespace. A forwarder omits it, because it offers the mechanism for another
+   * process.
+   */
   readonly inodeUrl?: string;
 }
 
 /**
- * Offers the KERNEL mechanism to the next hop, with namespace and interface name in every preference for it.
- * Client side; after mechanismTranslation() if there is one, before connectClient().
+ * Offers the KERNEL mechanism to the next hop. Adds the namespace and the interface name to every KERNEL
+ * preference. Client side; after mechanismTranslation() if there is one, before connectClient().
  *
- * @throws NsmError INVALID_ARGUMENT for an interface name that the kernel would refuse; so does a Request.
+ * @throws NsmError INVALID_ARGUMENT for an interface name that the kernel rejects; a Request rejects such names
+ * too.
  */
 export function kernelClient({ inodeUrl, interfaceName }: KernelClientOptions = {}): NetworkServiceElement {
   const fill = inodeUrl === undefined ? undefined : kernelParameters({ inodeUrl, interfaceName });

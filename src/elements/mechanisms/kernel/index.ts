@@ -1,6 +1,6 @@
 /**
- * The KERNEL mechanism as the two ends of a vWire see it: which network namespace the interface belongs into and
- * what it is called there. The interface itself is the forwarder's work.
+ * The KERNEL mechanism at both ends of a vWire: the network namespace of the interface and its name. The
+ * forwarder creates the interface.
  *
  * @example
  * import { chain, kernelClient, kernelServer, mechanismsServer } from "nsm-sdk";

@@ -2,8 +2,8 @@ import { connectionOf, MechanismType, Parameter, type Mechanism } from "../../..
 import { Code, NsmError, peer, type NetworkServiceElement } from "../../../core/index.js";
 
 /**
- * Refuses a KERNEL mechanism that names a network namespace by a path when the caller sits on another machine:
- * to the forwarder behind us it would look like one of this machine. Server side, in an nsmgr.
+ * Rejects a KERNEL mechanism that names a network namespace by path if the caller is on another machine. To the
+ * next forwarder, the path would look like a local one. Server side, in an nsmgr.
  *
  * @throws NsmError PERMISSION_DENIED
  */
@@ -14,11 +14,11 @@ export function localNamespaces(): NetworkServiceElement {
       const caller = ctx.get(peer);
       const { mechanism } = connectionOf(request);
       const named = [...request.mechanismPreferences, ...(mechanism ? [mechanism] : [])].find(namesPath);
-      // Of whom nothing is known, he may be anywhere.
+      // An unknown caller may be on any machine.
       if (named && !caller?.local) {
         throw new NsmError(
           Code.PermissionDenied,
-          `${caller?.address ?? "somebody unknown"} names the network namespace ${named.parameters[Parameter.inodeUrl]}: only processes of this machine may, over a unix socket or loopback`,
+          `${caller?.address ?? "an unknown caller"} may not name the network namespace ${named.parameters[Parameter.inodeUrl]}: connect from this machine, over a unix socket or loopback`,
         );
       }
       return next.request(ctx, request);

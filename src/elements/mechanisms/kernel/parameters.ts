@@ -2,17 +2,17 @@ import { createHash } from "node:crypto";
 import { MAX_INTERFACE_NAME, Parameter, type Connection, type Mechanism } from "../../../api/index.js";
 import { assertLinkName } from "../../../linux/index.js";
 
-/** Where an interface goes and what it is called. */
+/** The network namespace of an interface, and its name. */
 export interface KernelParameters {
-  /** The network namespace as a URL: `file:///proc/1234/ns/net`. */
+  /** URL of the network namespace: `file:///proc/1234/ns/net`. */
   readonly inodeUrl: string;
-  /** The interface's name if the request gives none. Default: a name made from the network service's. */
+  /** Name of the interface if the request has none. Default: a name derived from the network service. */
   readonly interfaceName?: string | undefined;
 }
 
 /**
- * Checks the parameters once and gives the function that writes them into a KERNEL mechanism. A name that stands
- * there stays.
+ * Checks the parameters once and returns a function that writes them into a KERNEL mechanism. An existing
+ * interface name is kept.
  */
 export function kernelParameters({
   inodeUrl,
@@ -35,8 +35,8 @@ const SERVICE_PART = 10;
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /**
- * `firewall-x3Fq9a`: the service's name and as many characters that follow from the connection's id as there is
- * room for, so that a connection that is healed gets an interface of the same name.
+ * Derives a name such as `firewall-x3Fq9a`: the service name, and as many characters derived from the
+ * connection id as fit. A healed connection therefore gets the same interface name.
  */
 function nameFor({ id, networkService }: Connection): string {
   const service = networkService.replace(/[^0-9A-Za-z._-]/g, "-").slice(0, SERVICE_PART);

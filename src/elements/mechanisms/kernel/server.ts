@@ -2,17 +2,18 @@ import { connectionOf, MechanismType, patchConnection } from "../../../api/index
 import type { NetworkServiceElement } from "../../../core/index.js";
 import { kernelParameters, type KernelParameters } from "./parameters.js";
 
-/** Where the endpoint's interface goes. */
+/** Options of kernelServer(). */
 export interface KernelServerOptions extends Partial<KernelParameters> {
-  /** Default: this process's own network namespace. */
+  /** URL of the endpoint's network namespace. Default: the namespace of this process. */
   readonly inodeUrl?: string;
 }
 
 /**
- * Says where the endpoint's interface goes and what it is called, when the connection's mechanism is KERNEL.
+ * Sets the network namespace and the name of the endpoint's interface if the connection's mechanism is KERNEL.
  * Server side, in the endpoint that the interface is for; within mechanismsServer().
  *
- * @throws NsmError INVALID_ARGUMENT for an interface name that the kernel would refuse; so does a Request.
+ * @throws NsmError INVALID_ARGUMENT for an interface name that the kernel rejects; a Request rejects such names
+ * too.
  */
 export function kernelServer({
   inodeUrl = `file:///proc/${process.pid}/ns/net`,

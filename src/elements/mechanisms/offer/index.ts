@@ -1,6 +1,6 @@
 /**
- * Offers a mechanism to the next hop, after those that are offered already. One of the same type and class stays
- * as it is.
+ * Offers a mechanism to the next hop, after the mechanisms that are already offered. An offered mechanism of
+ * the same type and class stays unchanged.
  *
  * Client side; after mechanismTranslation(), before connectClient().
  *
@@ -22,10 +22,10 @@
 import { Mechanism, type NetworkServiceRequest } from "../../../api/index.js";
 import type { NetworkServiceElement } from "../../../core/index.js";
 
-/** What is offered. */
+/** The mechanism to offer. */
 export type OfferMechanismOptions = Pick<Mechanism, "cls" | "type"> & Partial<Pick<Mechanism, "parameters">>;
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function offerMechanism(mechanism: OfferMechanismOptions): NetworkServiceElement {
   return {
     name: "mechanisms/offer",
@@ -33,7 +33,7 @@ export function offerMechanism(mechanism: OfferMechanismOptions): NetworkService
   };
 }
 
-/** The request with the mechanism among its preferences. */
+/** Adds the mechanism to the preferences of the request. */
 export function withOffer(
   request: NetworkServiceRequest,
   { cls, type, parameters = {} }: OfferMechanismOptions,

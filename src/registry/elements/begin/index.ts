@@ -1,15 +1,15 @@
 /**
- * Puts the calls of one name in order: one Register or Unregister at a time, as they came, while other names go
- * on; Finds never wait. It remembers the last good Register, so that elements behind it can start a Register or
- * Unregister of their own (`ctx.get(registrationEvents)`): expire, refresh and heal live on that. An Unregister
- * is about what is remembered, so that what elements added comes back to them; one of an unknown name is passed
- * on as it is. An Unregister from outside pre-empts an event, never a Register of the user. One with another URL
- * than the registration is ignored: the endpoint has moved since, and lives.
+ * Serializes the calls of one name: one Register or Unregister at a time, in the order of arrival. Other names
+ * proceed in parallel, and Finds never wait. begin remembers the last successful Register, so that elements
+ * after it can start a Register or Unregister of their own (`ctx.get(registrationEvents)`). expire, refresh and
+ * heal use this. An Unregister is forwarded with the remembered entry, including the changes of later elements;
+ * for an unknown name, it is forwarded unchanged. An Unregister from outside preempts an event, but never a
+ * Register from outside. An Unregister with another URL than the registration is ignored, because the endpoint
+ * has moved since.
  *
- * Both registries, both sides. After update-path, before every element that remembers something. Inside another
- * begin (a client chain at the end of a server chain) it is transparent. Sets `registrationEvents`, and
- * `eventCause` during an Unregister event.
- * Throws INVALID_ARGUMENT for an empty name.
+ * Both registries, both sides. After update-path, before every element that keeps state. Inside another begin
+ * (a client chain at the end of a server chain) it forwards calls unchanged. Sets `registrationEvents`, and
+ * `eventCause` during an Unregister event. Throws INVALID_ARGUMENT for an empty name.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -40,13 +40,13 @@ import { registrationPath } from "../../../wire/index.js";
 import { isAbout } from "../../is-about.js";
 import { Life, Names, type Name } from "./names.js";
 
-/** What begin needs beside its chain. */
+/** Options of begin(). */
 export interface BeginOptions {
-  /** The program's life: when it is over, events under way end and no more start. */
+  /** The lifetime of the program. Aborts running events and prevents new ones. */
   readonly until?: AbortSignal | undefined;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {}): RegistryElement<E, Q, F> {
   const names = new Names<E>(until);
 
@@ -87,7 +87,7 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
           name.life = life;
           return response;
         } finally {
-          if (!name.life) await takeBack(ctx, entry, life, next);
+          if (!name.life) await undoRegister(ctx, entry, life, next);
         }
       });
     },
@@ -109,21 +109,21 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
           await life?.release(ctx);
         }
       };
-      // A registration that this does not mean goes on undisturbed.
+      // An Unregister of another registration does not disturb this one.
       if (means(entry, names.lifeOf(entry.name))) await names.preempting(entry.name, unregister);
       else await names.inTurn(entry.name, unregister);
     },
   };
 }
 
-/** What elements find during an Unregister: nothing more can happen to this registration. */
+/** The events that elements see during an Unregister: no further event can start. */
 const nothingMore: RegistrationEvents = {
   register: async () => "skipped",
   unregister: async () => "skipped",
 };
 
-/** Undoes a first Register that succeeded in the chain until an element in front refused its answer. */
-async function takeBack<E extends RegistryEntry, Q, F>(
+/** Undoes a first Register that succeeded here but whose answer an earlier element rejected. */
+async function undoRegister<E extends RegistryEntry, Q, F>(
   ctx: Context,
   entry: E,
   life: Life<E>,
@@ -134,15 +134,12 @@ async function takeBack<E extends RegistryEntry, Q, F>(
   await ending
     .detached((c) => next.unregister(c, entry))
     .catch((error: unknown) => {
-      log(ctx).warn(
-        { entry: entry.name, error: explain(error) },
-        "could not take back a refused registration",
-      );
+      log(ctx).warn({ entry: entry.name, error: explain(error) }, "could not undo a rejected registration");
     });
   await life.release(ctx);
 }
 
-/** Whether an Unregister is about the registration that stands, or the attempt to replace it. */
+/** Whether an Unregister is about the current registration or about the attempt to replace it. */
 function means<E extends RegistryEntry>(unregistered: E, life: Life<E> | undefined): boolean {
   if (!life?.established) return true;
   return isAbout(unregistered, life.established.entry) || isAbout(unregistered, life.asked);
@@ -150,7 +147,7 @@ function means<E extends RegistryEntry>(unregistered: E, life: Life<E> | undefin
 
 interface Renewal<E extends RegistryEntry, Q, F> {
   readonly entry: E;
-  /** What later events take over from the call: its values and its time. */
+  /** The Context whose values and time limit later events use. */
   readonly values: Context;
   readonly life: Life<E>;
   readonly next: Registry<E, Q, F>;
@@ -165,7 +162,7 @@ async function registerAndRemember<E extends RegistryEntry, Q, F>(
   const response = await next.register(ctx, entry);
   life.established = {
     ctx: values,
-    // A repeated registration keeps the caller's name and asks for a lifetime anew.
+    // A repeated registration keeps the caller's name and requests a new lifetime.
     entry: {
       ...response,
       name: entry.name,
@@ -177,6 +174,5 @@ async function registerAndRemember<E extends RegistryEntry, Q, F>(
 }
 
 function checkName({ name }: RegistryEntry): void {
-  if (name === "")
-    throw new NsmError(Code.InvalidArgument, "a registration needs a name, and this one's is empty");
+  if (name === "") throw new NsmError(Code.InvalidArgument, "the registration has no name");
 }

@@ -13,11 +13,11 @@ import { atEnd } from "../../../core/until.js";
 import { registrationPath, type RegistrationPath } from "../../../wire/index.js";
 import { SerialQueue } from "../../../core/serial-queue.js";
 
-/** What is remembered of the last good Register. */
+/** The state of the last successful Register. */
 export interface Established<E> {
-  /** The Context of the last good Register that came from outside: its values and its time serve the events. */
+  /** The Context of the last successful Register from outside. Events use its values and its time limit. */
   readonly ctx: Context;
-  /** The registration as it is to be repeated. */
+  /** The entry for repeated registrations. */
   readonly entry: E;
   readonly path: RegistrationPath | undefined;
 }
@@ -27,42 +27,45 @@ export class Life<E extends RegistryEntry> {
   established: Established<E> | undefined;
   private readonly endings: (() => Promise<unknown>)[] = [];
 
-  /** @param asked what the last Register from outside asked for, whether it succeeded or not */
+  /** @param asked - the entry of the last Register from outside, whether it succeeded or not */
   constructor(public asked: E) {}
 
-  /** Whether elements behind begin hold something for it. */
+  /** Whether elements after begin hold resources for it. */
   get isHeld(): boolean {
     return this.endings.length > 0;
   }
 
-  /** The Context for elements behind begin that have something to release at the end of the registration. */
+  /** The Context for elements after begin, where they can register cleanup for the end of the registration. */
   contextOf(ctx: Context): Context {
     return ctx.with(connectionEnd, (work) => this.endings.push(work));
   }
 
   /**
-   * Releases what is still held of a registration that is over: an element between begin and registration-state
-   * may have refused the answer of its first Register, or its Unregister.
+   * Releases the remaining resources of a registration that has ended. An element between begin and
+   * registration-state may have rejected the answer of its first Register, or its Unregister.
    */
   async release(ctx: Context): Promise<void> {
     for (const work of this.endings.splice(0)) {
       await work().catch((error: unknown) => {
-        log(ctx).warn({ entry: this.asked.name, error: explain(error) }, "could not release what was held");
+        log(ctx).warn(
+          { entry: this.asked.name, error: explain(error) },
+          "could not release the resources of a registration",
+        );
       });
     }
   }
 }
 
-/** One name: its queue, the registration that stands, and the event under way. */
+/** One name: its queue, its registration, and the running event. */
 export class Name<E extends RegistryEntry> {
   readonly queue = new SerialQueue();
   life: Life<E> | undefined;
-  /** How many Unregisters from outside wait for their turn or run. */
+  /** The number of Unregisters from outside that are waiting or running. */
   leaving = 0;
   event: AbortController | undefined;
 }
 
-/** The names of one begin element. A name without registration is forgotten when its queue is empty. */
+/** The names of one begin element. A name without a registration is removed when its queue is empty. */
 export class Names<E extends RegistryEntry> {
   private readonly names = new Map<string, Name<E>>();
 
@@ -78,7 +81,7 @@ export class Names<E extends RegistryEntry> {
     return this.names.get(id)?.life;
   }
 
-  /** Runs `work` when the name's earlier calls and events are through. */
+  /** Runs `work` after the earlier calls and events of the name. */
   async inTurn<R>(id: string, work: (name: Name<E>) => Promise<R>): Promise<R> {
     const name = this.names.get(id) ?? new Name();
     this.names.set(id, name);
@@ -89,7 +92,7 @@ export class Names<E extends RegistryEntry> {
     }
   }
 
-  /** The same for an Unregister from outside, which does not wait for events that repeat the registration. */
+  /** Like inTurn(), for an Unregister from outside, which aborts events that repeat the registration. */
   preempting<R>(id: string, work: (name: Name<E>) => Promise<R>): Promise<R> {
     const known = this.names.get(id);
     if (!known) return this.inTurn(id, work);
@@ -99,8 +102,8 @@ export class Names<E extends RegistryEntry> {
   }
 
   /**
-   * Queues an event. It is skipped when nobody wants it or its registration is over when its turn comes. It runs
-   * in a Context of its own, with the values and the time of the last good Register.
+   * Queues an event. It is skipped if `signal` has aborted or the registration has ended when its turn comes.
+   * It runs in a Context of its own, with the values and the time limit of the last successful Register.
    */
   runEvent(
     id: string,
@@ -114,7 +117,7 @@ export class Names<E extends RegistryEntry> {
       if (name.leaving > 0) throw preempted(id);
       const event = new AbortController();
       name.event = event;
-      // The path's holder is written to on the way, so each event has its own.
+      // Elements write to the path holder, so each event has its own.
       const { ctx, path } = established;
       const values = path ? ctx.with(registrationPath, { current: path }) : ctx;
       try {

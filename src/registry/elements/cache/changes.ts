@@ -1,13 +1,16 @@
-/** A change that is under way, and whether watches have reported its entry since it began. */
+/** A change in progress, and whether a watch has reported its entry since it started. */
 interface Change {
   reported: boolean;
 }
 
-/** The changes that callers make at the moment, by name of the entry. */
+/** The changes in progress, by entry name. */
 export class Changes {
   private readonly underWay = new Map<string, Set<Change>>();
 
-  /** Runs a change. It can ask whether the entry was reported meanwhile: its own answer may be older then. */
+  /**
+   * Runs a change. `reported` returns whether a watch has reported the entry since, so that the answer may be
+   * outdated.
+   */
   async during<R>(name: string, work: (reported: () => boolean) => Promise<R>): Promise<R> {
     const change: Change = { reported: false };
     const all = this.underWay.get(name) ?? new Set();
@@ -20,7 +23,7 @@ export class Changes {
     }
   }
 
-  /** Notes that a watch reported an entry. */
+  /** Records that a watch reported an entry. */
   reported(name: string): void {
     for (const change of this.underWay.get(name) ?? []) change.reported = true;
   }

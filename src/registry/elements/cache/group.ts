@@ -4,25 +4,25 @@ import { EntryIndex } from "../../entry-index.js";
 import { unending } from "../../unending.js";
 import type { EntryChoices, RegistryKind, WatchableQuery } from "../../kinds.js";
 
-/** What a group calls while it follows the registry. */
+/** The callbacks of a group. */
 interface Follower {
   /** The watch reported an entry. */
   reported(name: string): void;
-  /** Something may be different now. */
+  /** The entries or their completeness may have changed. */
   changed(): void;
   /** The watch or the Find failed. */
   broke(why: unknown): void;
 }
 
-/** The entries that look like `like`, kept up to date by a watch. */
+/** The entries that match `like`, updated by a watch. */
 export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
   readonly entries: EntryIndex<E>;
   readonly choices: EntryChoices<E> | undefined;
-  /** Whether everything there is has been shown. */
+  /** Whether the group has all entries of the registry. */
   live = false;
-  /** Whether that was so at any time. */
+  /** Whether the group has ever been live. */
   wasLive = false;
-  /** Names that were heard of while not live: a Find under way may be older. */
+  /** Names reported while not live. A running Find may have older entries for them. */
   private touched = new Set<string>();
   private readonly doubts = new Subject<void>();
   private readonly life = new AbortController();
@@ -43,7 +43,10 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
     return this.life.signal;
   }
 
-  /** Whether there is nothing to watch for: a Find that finds nothing is passed on anyway. */
+  /**
+   * Whether the group is complete and empty. Its watch is then not needed, because a Find without a result goes
+   * to the registry anyway.
+   */
   get isDone(): boolean {
     return this.live && this.entries.size === 0;
   }
@@ -54,16 +57,16 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
     else this.put(entry);
   }
 
-  /** Asks the registry again for all there is; until it has answered, this is not to be relied on. */
+  /** Reads all entries from the registry again. Until the answer arrives, the group is not used. */
   doubt(): void {
     this.live = false;
     this.doubts.next();
   }
 
   /**
-   * Follows the registry. A watch does not mark the end of its first set, so a Find beside it completes that. The
-   * Find starts with the first message of the watch: what is deleted after the Find was answered is then reported
-   * by the watch.
+   * Watches the registry. A watch does not mark the end of its initial set, so a Find completes it. The Find
+   * starts after the first message of the watch, so that the watch reports every deletion after the answer of
+   * the Find.
    */
   follow(ctx: Context, registry: Registry<E, Q, F>, { reported, changed, broke }: Follower): void {
     const { kind, like } = this;
@@ -80,10 +83,12 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
       tap((all) => this.complete(all.map(kind.entry).filter((entry) => entry !== undefined))),
     );
     const both = watch.pipe(
-      connect((told) => merge(told, merge(told.pipe(take(1)), this.doubts).pipe(switchMap(() => complete)))),
+      connect((shared) =>
+        merge(shared, merge(shared.pipe(take(1)), this.doubts).pipe(switchMap(() => complete))),
+      ),
     );
     this.subscription = both.subscribe({ next: changed, error: broke });
-    // It may have been stopped by what it showed at once.
+    // A synchronous event may have stopped the group.
     if (this.life.signal.aborted) this.subscription.unsubscribe();
   }
 
@@ -102,7 +107,7 @@ export class Group<E extends RegistryEntry, Q extends WatchableQuery, F> {
     this.choices?.delete(name);
   }
 
-  /** Takes the answer of a Find that began after the watch: with it, all that there is is known. */
+  /** Applies the answer of a Find that started after the watch. The group is then complete. */
   private complete(found: readonly E[]): void {
     const names = new Set(found.map(({ name }) => name));
     for (const { name } of this.entries.candidates(undefined)) {

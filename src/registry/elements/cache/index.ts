@@ -1,14 +1,15 @@
 /**
- * Answers Finds from watched copies. The first Find of a service goes to the registry and opens a watch of what
- * it asked for: the service, or the service under one URL. Once that has shown all there is, such Finds, and those
- * of its endpoints by name, are answered at once. The registry is asked whenever nothing is found here, while a
- * watch is down, and for every Find that is marked `uncached`. A Register or Unregister through the cache is in it
- * before it is answered. A watch ends when it breaks, when nothing is registered any more, or when another one
- * that is used more takes its place; what has no watch is asked for at the registry.
- * When the registry fails or is silent for a second, a Find is answered with what was known when the watch broke and
- * has not expired since. A Find that is marked `cachedOnly` never goes to the registry.
+ * Answers Finds from a local copy that watches keep up to date. The first Find of a service goes to the
+ * registry and opens a watch of the queried entries: the service, or the service under one URL. Once the watch
+ * has shown all entries, the cache answers such Finds, and Finds of these endpoints by name. A Find goes to the
+ * registry if the cache has no result, while a watch is down, and if it is marked with `bypassCache`. A
+ * Register or Unregister through the cache is applied to the copy before it is answered. A watch ends when it
+ * breaks, when no entry is left, or when a more frequently used watch replaces it. If the registry fails or
+ * does not answer within one second, a Find returns the entries that the cache had when the watch broke, except
+ * expired ones. A Find that is marked with `cachedOnly` never goes to the registry.
  *
- * Both registries. Right before dial or connect; after local-bypass. Watches pass through.
+ * Both registries. Directly before dial or connect; after local-bypass. Watches of callers are forwarded
+ * unchanged.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -44,29 +45,29 @@ import { Changes } from "./changes.js";
 import { Group } from "./group.js";
 import { Places } from "./places.js";
 
-/** What is cached, and how much. */
+/** Options of cache(). */
 export interface CacheOptions<E extends RegistryEntry, Q extends WatchableQuery, F> {
   readonly kind: RegistryKind<E, Q, F>;
-  /** The program's life: when it is over, nothing is watched any more. */
+  /** The lifetime of the program. Ends all watches. */
   readonly until: AbortSignal;
   /**
-   * How many watches are open at most. Default: 256. Beyond that a service takes the place of the least recently
-   * used one when it is itself asked for a second time meanwhile.
+   * Maximum number of open watches. Beyond it, a service replaces the least recently used one only when it is
+   * queried for the second time since that one's last use. Default: 256.
    */
   readonly maxWatches?: number | undefined;
 }
 
-/** How long a registry may take to answer when its last answer is known. */
+/** How long to wait for the registry before the last known entries are returned, in milliseconds. */
 const PATIENCE_MS = 1_000;
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   kind,
   until,
   maxWatches = 256,
 }: CacheOptions<E, Q, F>): RegistryElement<E, Q, F> {
   const groups = new Map<string, Group<E, Q, F>>();
-  /** What groups knew when their watch broke, until they are watched again. */
+  /** Groups whose watch broke, until they are watched again. */
   const broken = new Map<string, Group<E, Q, F>>();
   const places = new Places(maxWatches);
   const changes = new Changes();
@@ -79,14 +80,14 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     group?.stop();
   }
 
-  /** What was known when its watch broke is kept for as many groups as may be watched. */
+  /** Keeps a group whose watch broke. At most `maxWatches` such groups are kept. */
   function keep(key: string, group: Group<E, Q, F>): void {
     broken.delete(key);
     broken.set(key, group);
     for (const oldest of broken.keys()) if (broken.size > maxWatches) broken.delete(oldest);
   }
 
-  /** What the watched groups have to answer a query. */
+  /** Returns the entries of the watched groups that match a query. */
   function known(ctx: Context, asked: E | undefined): E[] {
     for (const key of asked ? answering(asked, groups) : []) {
       const group = groups.get(key);
@@ -98,7 +99,7 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     return [];
   }
 
-  /** What groups that cannot be watched have to answer a query. */
+  /** Returns the entries of groups with a broken watch that match a query. */
   function lastKnown(ctx: Context, asked: E | undefined): E[] {
     for (const key of asked ? answering(asked, broken) : []) {
       const group = broken.get(key);
@@ -108,7 +109,10 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     return [];
   }
 
-  /** A registry may have lost a deletion between its list and its watch: what has expired is not shown. */
+  /**
+   * Returns the matching entries of a group without expired ones, because a registry may lose a deletion
+   * between its list and its watch.
+   */
   function current(ctx: Context, group: Group<E, Q, F>, asked: E | undefined): E[] {
     const now = ctx.clock.now();
     const isCurrent = (entry: E): boolean => (kind.expiresAt(entry) ?? Infinity) > now;
@@ -118,15 +122,15 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     return (chosen ?? group.entries.matching(asked, kind.matches)).filter(isCurrent);
   }
 
-  /** The groups that may answer a query: those of its service, or all when it asks for a name alone. */
+  /** The groups that may answer a query: those of its service, or all groups for a query by name. */
   function answering(asked: E, among: ReadonlyMap<string, unknown>): Iterable<string> {
     const scopes = kind.scopes(asked);
     if (scopes.length > 0) return scopes.map(keyOf);
-    // Without service or name it may ask for what is in no group.
+    // Without service and name, the query may match entries outside of all groups.
     return asked.name === "" ? [] : among.keys();
   }
 
-  /** What to watch after a Find that showed an entry: as little as answers the next such Find. */
+  /** The narrowest watch that answers the next such Find. */
   function watchFor(asked: E, shown: E): Partial<E> | undefined {
     return kind.scopes(asked)[0] ?? kind.scopes(shown).at(-1);
   }
@@ -157,13 +161,13 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     });
   }
 
-  /** Takes in a change that was made through us; `contested` when watches reported the entry while it was made. */
+  /** Applies a change made through this cache. `contested`: a watch reported the entry during the change. */
   function learn(entry: E, deleted: boolean, contested: boolean): void {
     for (const group of [...groups.values(), ...broken.values()]) {
       const standing = group.entries.get(entry.name);
-      // An Unregister of an endpoint that has moved since does not remove it.
+      // An Unregister does not remove an endpoint that has moved since.
       if (deleted && standing && !isAbout(entry, standing)) continue;
-      // What was reported is this change, or one before it, or one after it.
+      // The watch may have reported this change, an earlier or a later one.
       const agreed = deleted ? !standing : standing && same(standing, entry);
       if (deleted || !contested) group.note(entry, deleted);
       if (contested && !agreed) group.doubt();
@@ -171,7 +175,7 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
     for (const [key, group] of [...groups]) if (group.isDone) close(key);
   }
 
-  /** The answer of the registry; what was known before when it fails, or is silent. */
+  /** Returns the answer of the registry, or the last known entries if it fails or does not answer in time. */
   function orBefore(ctx: Context, answer: Observable<F>, before: readonly E[]): Observable<F> {
     if (before.length === 0) return answer;
     let answered = false;
@@ -224,7 +228,7 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
         try {
           await next.unregister(ctx, entry);
         } catch (error) {
-          // It may be gone all the same.
+          // The Unregister may have succeeded anyway.
           learn(entry, true, true);
           throw error;
         }
@@ -234,7 +238,7 @@ export function cache<E extends RegistryEntry, Q extends WatchableQuery, F>({
   };
 }
 
-/** The name of a group: what its entries look like, as text. */
+/** The key of a group: its query as text. */
 function keyOf(like: object): string {
   return JSON.stringify(like);
 }

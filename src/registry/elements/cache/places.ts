@@ -1,22 +1,23 @@
 /**
- * Decides which keys hold one of `max` places. A key without a place takes that of the least recently used one,
- * but only if it was itself used since: a few more keys than places, used in turn, do not push each other out.
+ * Decides which keys hold one of `max` places. A key without a place replaces the least recently used key, but
+ * only if it was itself used since that key's last use. A few more keys than places, used in turn, therefore do
+ * not evict each other.
  */
 export class Places {
   /** Keys with a place and their last use, least recently used first. */
   private readonly held = new Map<string, number>();
-  /** The same for keys without a place. */
+  /** Keys without a place and their last use, least recently used first. */
   private readonly waiting = new Map<string, number>();
   private uses = 0;
 
   constructor(private readonly max: number) {}
 
-  /** Notes the use of a key that may hold a place. */
+  /** Records the use of a key if it holds a place. */
   use(key: string): void {
     if (this.held.delete(key)) this.held.set(key, ++this.uses);
   }
 
-  /** Asks for a place for a key without one. Returns whether it has one now, and which key lost its place. */
+  /** Requests a place for a key without one. Returns whether the key got a place, and which key lost its place. */
   take(key: string): { readonly granted: boolean; readonly evicted?: string } {
     const now = ++this.uses;
     const before = this.waiting.get(key);
@@ -36,12 +37,12 @@ export class Places {
     return { granted: false };
   }
 
-  /** Gives a place up. */
+  /** Releases the place of a key. */
   leave(key: string): void {
     this.held.delete(key);
   }
 
-  /** Bounds what is remembered of keys without a place. */
+  /** Limits the number of stored keys without a place. */
   private forget(): void {
     for (const key of this.waiting.keys()) {
       if (this.waiting.size <= REMEMBERED_PER_PLACE * this.max) return;

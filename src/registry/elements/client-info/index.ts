@@ -1,9 +1,9 @@
 /**
- * Labels an endpoint with where it runs: `nodeName`, `podName` and `clusterName`, from the environment variables
- * NODE_NAME, POD_NAME and CLUSTER_NAME, in each service that it has labels for. A label that is there is never
- * overwritten; a variable that is not set adds nothing.
+ * Labels an endpoint with its location: `nodeName`, `podName` and `clusterName`, from the environment variables
+ * NODE_NAME, POD_NAME and CLUSTER_NAME, for each service that it has labels for. Existing labels are kept. A
+ * variable that is unset or empty adds no label.
  *
- * Registry of endpoints, client or server side. Anywhere before connect or the store.
+ * Endpoint registry, client or server side. Anywhere before connect or the store.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -18,13 +18,13 @@
 import type { ChainElement, EndpointRegistry } from "../../../core/index.js";
 import { clientLabels, type Environment } from "../../../wire/index.js";
 
-/** Where the names come from. */
+/** Options of clientInfo(). */
 export interface ClientInfoOptions {
-  /** Read at every Register. Default: `process.env`. */
+  /** Environment variables, read on every Register. Default: `process.env`. */
   readonly env?: Environment | undefined;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function clientInfo({ env = process.env }: ClientInfoOptions = {}): ChainElement<EndpointRegistry> {
   return {
     name: "client-info",

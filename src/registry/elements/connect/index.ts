@@ -1,9 +1,9 @@
 /**
- * Hands the calls of a server chain to a client: another registry, or a chain that leads to one. What comes
- * behind in the server chain is called with the client's answer; when that fails, the client's Register is taken
- * back. A broken stream of the client is an error of the Find, not its end.
+ * Forwards the calls of a server chain to a client: another registry, or a chain to one. Later elements of the
+ * server chain receive the client's answer. If they fail, the client's Register is undone. An error of the
+ * client's stream is an error of the Find, not its end.
  *
- * Both registries, server side, last or before what also wants to see the calls.
+ * Both registries, server side. Last, or before elements that also process the calls.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -23,7 +23,7 @@ import { concat, merge } from "rxjs";
 import { log, throwFailures, type Registry, type RegistryElement } from "../../../core/index.js";
 import type { WatchableQuery } from "../../kinds.js";
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function connect<E, Q extends WatchableQuery, F>(client: Registry<E, Q, F>): RegistryElement<E, Q, F> {
   return {
     name: "connect",
@@ -35,20 +35,20 @@ export function connect<E, Q extends WatchableQuery, F>(client: Registry<E, Q, F
       } catch (error) {
         await ctx
           .detached((c) => client.unregister(c, response))
-          .catch((err: unknown) => log(ctx).warn({ err }, "taking a registration back failed"));
+          .catch((err: unknown) => log(ctx).warn({ err }, "could not undo a registration"));
         throw error;
       }
     },
 
     find(ctx, query, next) {
-      // A watch of the client never ends, so what comes behind must not wait for it.
+      // A watch of the client never ends, so later elements must not wait for it.
       return (query.watch ? merge : concat)(client.find(ctx, query), next.find(ctx, query));
     },
 
     async unregister(ctx, entry, next) {
       const calls = await Promise.allSettled([client.unregister(ctx, entry), next.unregister(ctx, entry)]);
       const failures: unknown[] = calls.flatMap((call) => (call.status === "rejected" ? [call.reason] : []));
-      throwFailures(failures, "both parts of an Unregister failed");
+      throwFailures(failures, "Unregister failed at the client and in the chain");
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
- * Ends a client chain with a registry in another process. The address is the call's `remoteUrl`, else the one
- * given. A watch that the other side ends although its reader did not is an error (UNAVAILABLE): registries in Go
- * end it cleanly when what is behind them dies.
+ * Ends a client chain with a registry in another process. The address is the `remoteUrl` of the call, or else
+ * the given URL. A watch that the registry ends is an error (UNAVAILABLE), because Go registries end it without
+ * an error when their upstream fails.
  *
  * Both registries, client side, last. Throws FAILED_PRECONDITION without an address.
  *
@@ -32,18 +32,18 @@ import {
 import type { WatchableQuery } from "../../kinds.js";
 import { unending } from "../../unending.js";
 
-/** Where to. */
+/** Options of dialNetworkServices() and dialEndpoints(). */
 export interface DialOptions {
   readonly remotes: Remotes;
-  /** For calls that say nothing themselves. */
+  /** Address for calls without a `remoteUrl`. Default: none. */
   readonly url?: string | undefined;
 }
 
-/** Ends a client chain of the registry of network services. */
+/** Ends the client chain of a network service registry. */
 export const dialNetworkServices = (options: DialOptions): ChainElement<NetworkServiceRegistry> =>
   dial(options, (remote) => remote.networkServices);
 
-/** Ends a client chain of the registry of endpoints. */
+/** Ends the client chain of an endpoint registry. */
 export const dialEndpoints = (options: DialOptions): ChainElement<EndpointRegistry> =>
   dial(options, (remote) => remote.endpoints);
 
@@ -56,7 +56,7 @@ function dial<E, Q extends WatchableQuery, F>(
     if (address === undefined) {
       throw new NsmError(
         Code.FailedPrecondition,
-        "no address of a registry: neither the call nor the chain has one",
+        "no registry address: set remoteUrl in the call or pass url to the dial element",
       );
     }
     return pick(remotes.to(address));

@@ -1,10 +1,10 @@
 /**
- * Ends registrations that nobody renews. The entry's expiration time becomes the earliest of what the caller
- * asked for, the caller's token, the own token, and now plus `defaultMs`; an answer from further on may lower it.
- * The Unregister starts early enough to be through when the time is over: earlier by as long as the Register's
- * deadline was away, but never before three quarters of the lifetime, since clients renew at two thirds.
+ * Removes registrations that are not renewed. The expiration time becomes the earliest of the caller's request,
+ * the caller's token, the own token, and now plus `defaultMs`. The answer of a later hop may lower it. The
+ * Unregister starts early enough to end before the expiration: earlier by the remaining time of the Register,
+ * but not before three quarters of the lifetime, because clients renew at two thirds.
  *
- * Registry of endpoints, server side. After update-path, begin and registration-state. Reads `ownTokenExpiry`,
+ * Endpoint registry, server side. After update-path, begin and registration-state. Reads `ownTokenExpiry`,
  * `peer` and `registrationEvents`.
  *
  * @example
@@ -41,24 +41,24 @@ import {
 } from "../../../core/index.js";
 import { ownTokenExpiry } from "../update-path/index.js";
 
-/** How long a registration lives when neither tokens nor caller say so: one minute. */
+/** Lifetime of a registration if neither tokens nor the caller limit it, in milliseconds. */
 export const DEFAULT_EXPIRATION_MS = 60_000;
 
-// A lifetime that is over on arrival (a clock that is wrong) must not make a loop of it.
+// Prevents a hot loop if a lifetime has expired on arrival because of a wrong clock.
 const SHORTEST_LIFE_MS = 1_000;
 
-// Clients renew at two thirds of the lifetime and need some time for that.
+// Clients renew at two thirds of the lifetime and need some time for the renewal.
 const EARLIEST_END = 3 / 4;
 
-/** How long registrations may live. */
+/** Options of expire(). */
 export interface ExpireOptions {
-  /** In milliseconds. Default: 60,000. */
+  /** Maximum lifetime of a registration, in milliseconds. Default: 60,000. */
   readonly defaultMs?: number | undefined;
-  /** The program's life: when it is over, nothing expires any more. */
+  /** The lifetime of the program. Ends the expiry of registrations. */
   readonly until?: AbortSignal | undefined;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function expire({
   defaultMs = DEFAULT_EXPIRATION_MS,
   until,

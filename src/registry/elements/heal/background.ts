@@ -2,11 +2,12 @@ import { log, Slot, type Context } from "../../../core/index.js";
 import { atEnd } from "../../../core/until.js";
 
 /**
- * What an element does between the calls of a registration: one piece of work each, which ends when it is
- * replaced, stopped, or the program's life `until` is over. The work must obey its signal.
+ * The background work of an element between the calls of a registration: one task per registration. A task ends
+ * when it is replaced or stopped, or when `until`, the lifetime of the program, aborts. Tasks must obey their
+ * signal.
  */
 export class Background {
-  /** Stops the work when the registration ends: for the element's `provides`. */
+  /** Stops the task when the registration ends. List it in the element's `provides`. */
   readonly slot: Slot<AbortController>;
   private readonly running = new Set<AbortController>();
 
@@ -18,12 +19,12 @@ export class Background {
     if (until) atEnd(until, () => this.running.forEach((work) => work.abort(until.reason)));
   }
 
-  /** How many pieces of work are going on. */
+  /** The number of running tasks. */
   get size(): number {
     return this.running.size;
   }
 
-  /** Starts the registration's work, in place of what was going on. */
+  /** Starts the task of the registration and replaces the running one. */
   start(ctx: Context, work: (signal: AbortSignal) => Promise<void>): void {
     this.stop(ctx);
     if (this.until?.aborted) return;
@@ -33,7 +34,7 @@ export class Background {
     void this.run(ctx, work, controller);
   }
 
-  /** Stops the registration's work, if there is any. */
+  /** Stops the task of the registration, if any. */
   stop(ctx: Context): void {
     const controller = this.slot.take(ctx);
     if (controller) this.end(controller);

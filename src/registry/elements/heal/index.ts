@@ -1,8 +1,8 @@
 /**
- * Keeps a registration alive on the other side. After each good Register it watches the entry: when the watch
- * breaks (a hop or the registry itself is gone, and perhaps its memory) or the entry is reported deleted although
- * nobody here unregistered it, the Register is repeated, with growing pauses, until it works or the registration
- * ends. A Find with `watch` that breaks is re-opened, and what was deleted meanwhile is reported.
+ * Keeps a registration in the remote registry. After each successful Register, heal watches the entry. If the
+ * watch breaks (a hop or the registry is gone, perhaps with its data), or the entry is deleted without an
+ * Unregister from here, heal registers again. It retries with growing delays until it succeeds or the
+ * registration ends. A Find with `watch` that breaks is reopened, and deletions in the meantime are reported.
  *
  * Both registries, client side. After begin and registration-state. Reads `registrationEvents`.
  *
@@ -60,16 +60,16 @@ import { delayed } from "../../delayed.js";
 import { unending } from "../../unending.js";
 import { ESTABLISHED_MS, steadyWatch } from "../../steady-watch.js";
 
-/** What heal watches and for how long. */
+/** Options of heal(). */
 export interface HealOptions<E extends RegistryEntry, Q extends WatchableQuery, F> {
   readonly kind: RegistryKind<E, Q, F>;
-  /** The program's life: when it is over, nothing is watched or repeated any more. */
+  /** The lifetime of the program. Ends watches and retries. */
   readonly until?: AbortSignal | undefined;
-  /** For the pauses. Default: `Math.random`. */
+  /** Randomizes the delays. Default: `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
 
-/** The entry that is watched, and whether it was found to be gone. */
+/** The watched entry, and whether it is lost. */
 interface Watched {
   readonly name: string;
   lost: boolean;
@@ -77,7 +77,7 @@ interface Watched {
 
 const PAUSES = { initialMs: 100, maxMs: 10_000 };
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
   kind,
   until,
@@ -87,7 +87,10 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
   const watched = new Slot<Watched>("heal/watched");
   const pauses = new Slot<() => number>("heal/pause");
 
-  /** Why the entry may not be registered any more, once that is so; undefined when it cannot be watched. */
+  /**
+   * Resolves with the reason when the entry may no longer be registered, or with undefined if it cannot be
+   * watched.
+   */
   function lost(ctx: Context, name: string, registry: Registry<E, Q, F>): Promise<string | undefined> {
     const like = { name } as Partial<E>;
     const shown = new Subject<void>();
@@ -97,7 +100,7 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
       filter(kind.isDeleted),
       map(() => "it was deleted"),
     );
-    // A watch that does not show it is too late: it was deleted before.
+    // If an established watch does not show the entry, the entry was deleted before.
     const comparison = delayed(ctx, ESTABLISHED_MS).pipe(
       mergeMap(() => registry.find(ctx, kind.query(like, false))),
       count(),
@@ -112,7 +115,7 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
     );
   }
 
-  /** A registration that is lost again soon after its repetition waits longer each time. */
+  /** The delays grow if a registration is lost again soon after it was repeated. */
   function pauseOf(ctx: Context, fresh: boolean): () => number {
     const pause = (fresh ? undefined : pauses.get(ctx)) ?? backoff({ ...PAUSES, random });
     pauses.set(ctx, pause);
@@ -141,7 +144,7 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
         if (reason === undefined) {
           log(ctx).warn(
             { entry: name },
-            "the registry lets nobody watch; a lost registration will not be noticed",
+            "the registry rejects watches, a lost registration will not be detected",
           );
           return;
         }
@@ -160,7 +163,7 @@ export function heal<E extends RegistryEntry, Q extends WatchableQuery, F>({
     },
 
     async unregister(ctx, entry, next) {
-      // First: the deletion that follows is ours.
+      // First, because the deletion that follows is expected.
       watches.stop(ctx);
       await next.unregister(ctx, entry);
     },

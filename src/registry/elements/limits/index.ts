@@ -1,7 +1,7 @@
 /**
- * Keeps one peer from filling a registry: bounds how large an entry may be, how many names an identity may hold
- * (the identity is the first of the entry's `pathIds`), and how many watches are open at once. What is left out
- * is not bounded. Fails with RESOURCE_EXHAUSTED, or INVALID_ARGUMENT for an entry that is too large.
+ * Prevents one peer from filling a registry: limits the size of an entry, the number of names per identity (the
+ * first of the entry's `pathIds`), and the number of open watches. Omitted limits do not apply. Fails with
+ * RESOURCE_EXHAUSTED, or with INVALID_ARGUMENT for an entry that is too large.
  *
  * Both registries, server side. After update-path, begin and registration-state.
  *
@@ -28,27 +28,27 @@ import { defer, finalize, throwError } from "rxjs";
 import { Code, NsmError, Slot, type RegistryElement, type RegistryEntry } from "../../../core/index.js";
 import type { RegistryKind, WatchableQuery } from "../../kinds.js";
 
-/** How much a registry takes. */
+/** The limits of a registry. */
 export interface Limits {
-  /** Of one entry, encoded. */
+  /** Maximum size of one entry, in bytes, encoded. Default: unlimited. */
   readonly entryBytes?: number | undefined;
   readonly namesPerIdentity?: number | undefined;
   readonly watches?: number | undefined;
 }
 
-/** What is bounded. */
+/** Options of limits(). */
 export interface LimitsOptions<E extends RegistryEntry, Q extends WatchableQuery, F> extends Limits {
   readonly kind: RegistryKind<E, Q, F>;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function limits<E extends RegistryEntry, Q extends WatchableQuery, F>({
   kind,
   entryBytes = Infinity,
   namesPerIdentity = Infinity,
   watches = Infinity,
 }: LimitsOptions<E, Q, F>): RegistryElement<E, Q, F> {
-  /** How many names each identity holds. */
+  /** Number of names per identity. */
   const held = new Map<string, number>();
   let watching = 0;
 
@@ -57,7 +57,7 @@ export function limits<E extends RegistryEntry, Q extends WatchableQuery, F>({
     if (names > 0) held.set(identity, names);
     else held.delete(identity);
   };
-  /** Who holds the name of a registration. */
+  /** The identity that holds the name of a registration. */
   const holder = new Slot<string>("limits", { release: (identity) => count(identity, -1) });
 
   return {
@@ -75,7 +75,7 @@ export function limits<E extends RegistryEntry, Q extends WatchableQuery, F>({
       if (bytes > entryBytes) {
         throw new NsmError(
           Code.InvalidArgument,
-          `the ${kind.noun} ${name.slice(0, 64)} is ${bytes} bytes large; at most ${entryBytes} are allowed`,
+          `${kind.noun} ${name.slice(0, 64)} is too large: ${bytes} bytes, the limit is ${entryBytes}`,
         );
       }
       const identity = entry.pathIds[0] ?? "";
@@ -84,10 +84,10 @@ export function limits<E extends RegistryEntry, Q extends WatchableQuery, F>({
         if (names >= namesPerIdentity) {
           throw new NsmError(
             Code.ResourceExhausted,
-            `"${identity}" holds ${names} ${kind.noun}s already; at most ${namesPerIdentity} are allowed`,
+            `"${identity}" has registered ${names} ${kind.noun}s: the limit is ${namesPerIdentity}`,
           );
         }
-        // Counted before it is there: many may come at once.
+        // Counted before the Register, because many may run concurrently.
         count(identity, 1);
         holder.set(ctx, identity);
       }
@@ -98,7 +98,7 @@ export function limits<E extends RegistryEntry, Q extends WatchableQuery, F>({
       if (!query.watch) return next.find(ctx, query);
       return defer(() => {
         if (watching >= watches) {
-          const full = `${watching} watches of ${kind.noun}s are open already; at most ${watches} are allowed`;
+          const full = `too many watches of ${kind.noun}s: ${watching} are open, the limit is ${watches}`;
           return throwError(() => new NsmError(Code.ResourceExhausted, full));
         }
         watching++;

@@ -1,11 +1,12 @@
 /**
- * Shows remote peers the manager's URL for its own endpoints, and local peers their real URL. It forwards a Register
- * with the manager's URL and answers with the real one. A Find shows the real URL of the endpoints that are registered
- * here; an endpoint that has moved to another manager keeps the URL of that manager. Entries that have this manager's
- * URL but are unknown to it (registered before a restart and not renewed yet) are hidden; deletions are always shown.
+ * Shows the manager's URL for its endpoints to remote peers, and the real URL to local peers. It forwards a
+ * Register with the manager's URL and answers with the real one. A Find shows the real URL of the endpoints
+ * that are registered here. An endpoint that has moved to another manager keeps the URL of that manager.
+ * Entries with this manager's URL that are unknown to it (registered before a restart and not renewed yet) are
+ * hidden. Deletions are always shown.
  *
- * Registry of endpoints, in a manager. Before connect or the store. Throws INVALID_ARGUMENT for an endpoint
- * without a usable URL.
+ * Endpoint registry, in a manager. Before connect or the store. Throws INVALID_ARGUMENT for an endpoint without
+ * a valid URL.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -27,21 +28,21 @@ import { filter, map } from "rxjs";
 import type { NetworkServiceEndpointResponse } from "../../../api/index.js";
 import { Code, NsmError, type ChainElement, type EndpointRegistry } from "../../../core/index.js";
 
-/** Where the manager is. */
+/** Options of localBypass(). */
 export interface LocalBypassOptions {
-  /** Its public address. */
+  /** Public URL of the manager. */
   readonly url: string;
 }
 
 /** An endpoint of this node. */
 interface Local {
-  /** Where it really is. */
+  /** The real URL of the endpoint. */
   readonly real: string;
   /** The URL that the registry has for it. */
   readonly registered: string;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function localBypass({ url }: LocalBypassOptions): ChainElement<EndpointRegistry> {
   /** By endpoint name. */
   const local = new Map<string, Local>();
@@ -60,7 +61,7 @@ export function localBypass({ url }: LocalBypassOptions): ChainElement<EndpointR
     async register(ctx, endpoint, next) {
       checkUrl(endpoint.name, endpoint.url);
       const before = local.get(endpoint.name);
-      // Known before the registry is: a watcher may hear of the endpoint before we are answered.
+      // Stored before the call, because a watch may report the endpoint before the answer arrives.
       local.set(endpoint.name, { real: endpoint.url, registered: url });
       try {
         const response = await next.register(ctx, { ...endpoint, url });
@@ -74,7 +75,7 @@ export function localBypass({ url }: LocalBypassOptions): ChainElement<EndpointR
     },
 
     find(ctx, query, next) {
-      // A query matches any URL that contains its own, also that of port 50010 for port 5001.
+      // A query matches any URL that contains the query's URL. A query for port 5001 also matches port 50010.
       const onlyOwn = query.networkServiceEndpoint?.url === url;
       return next.find(ctx, query).pipe(
         filter((found) => !onlyOwn || found.networkServiceEndpoint?.url === url),
@@ -83,7 +84,7 @@ export function localBypass({ url }: LocalBypassOptions): ChainElement<EndpointR
       );
     },
 
-    // Also for a name that is not known: whoever registered it may have done so before we were restarted.
+    // Also for an unknown name, which may have been registered before a restart of this process.
     async unregister(ctx, endpoint, next) {
       try {
         await next.unregister(ctx, { ...endpoint, url });
@@ -98,7 +99,7 @@ function checkUrl(name: string, url: string): void {
   if (!URL.canParse(url)) {
     throw new NsmError(
       Code.InvalidArgument,
-      `endpoint ${name} has the URL "${url}"; it must be one, like tcp://10.0.0.1:5001 or unix:///run/nse.sock`,
+      `invalid URL "${url}" of endpoint ${name}: expected a URL such as tcp://10.0.0.1:5001 or unix:///run/nse.sock`,
     );
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Renews a registration when two thirds of its remaining lifetime are over. A renewal that fails is tried again
- * with growing pauses until it works or the registration ends, so an endpoint comes back whenever its registry does.
+ * Renews a registration after two thirds of its remaining lifetime. A failed renewal is retried with growing
+ * delays until it succeeds or the registration ends, so an endpoint is registered again as soon as its registry
+ * is back.
  *
- * Registry of endpoints, client side. After begin and registration-state. Reads `registrationEvents`.
- * Network services need none: they do not expire.
+ * Endpoint registry, client side. After begin and registration-state. Reads `registrationEvents`. Network
+ * services do not expire and need no refresh.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -27,19 +28,19 @@ import {
 import { persist } from "../../persist.js";
 
 const RENEW_AT = 2 / 3;
-// A lifetime that is over on arrival (a clock that is wrong) must not make a loop of it.
+// Prevents a hot loop if a lifetime has expired on arrival because of a wrong clock.
 const SHORTEST_WAIT_MS = 1_000;
 const PAUSES = { initialMs: 1_000, maxMs: 30_000 };
 
-/** How long refresh goes on. */
+/** Options of refresh(). */
 export interface RefreshOptions {
-  /** The program's life. */
+  /** The lifetime of the program. Ends all renewals. */
   readonly until?: AbortSignal | undefined;
-  /** For the pauses after a failure. Default: `Math.random`. */
+  /** Randomizes the delays after a failure. Default: `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function refresh({
   until,
   random = Math.random,

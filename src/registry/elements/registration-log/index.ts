@@ -1,10 +1,10 @@
 /**
- * Logs the life of registrations at info level, one line each: registered, moved (registered again with another
- * URL), unregistered and expired. Renewals are not logged. `registerLog()` logs the Registers and Unregisters of
- * callers that failed; a failure that repeats is logged once.
+ * Logs the lifecycle of registrations at info level, one line per event: registered, moved (registered again
+ * with another URL), unregistered and expired. Renewals are not logged. `registerLog()` logs the failed
+ * Registers and Unregisters of callers, and a repeated failure only once.
  *
- * Registry of endpoints, server side. registrationLog() after registration-state; registerLog() first of all, for
- * both registries. Reads `eventCause` and `logger`. No line has a token.
+ * Endpoint registry, server side. registrationLog() after registration-state; registerLog() as the first
+ * element, for both registries. Reads `eventCause` and `logger`. Log lines never contain tokens.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -38,13 +38,13 @@ import {
 } from "../../../core/index.js";
 import { FailureLog } from "../../../core/failure-log.js";
 
-/** A registration as it was logged. */
+/** The last logged state of a registration. */
 interface Logged {
   readonly endpoint: string;
   url: string;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function registrationLog(): ChainElement<EndpointRegistry> {
   const logged = new Slot<Logged>("registration-log", {
     release: ({ endpoint, url }, ctx) =>
@@ -58,7 +58,7 @@ export function registrationLog(): ChainElement<EndpointRegistry> {
     const { name: endpoint, url, networkServiceNames: services } = entry;
     const known = logged.get(ctx);
     if (known?.url !== url) log(ctx).info({ endpoint, services, url }, known ? "moved" : "registered");
-    // One value for the whole life: it is released when the registration ends.
+    // One value for the whole life of the registration, so that it is released at its end only.
     if (known) known.url = url;
     else logged.set(ctx, { endpoint, url });
   };
@@ -75,7 +75,7 @@ export function registrationLog(): ChainElement<EndpointRegistry> {
   };
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function registerLog<E extends RegistryEntry, Q, F>(): RegistryElement<E, Q, F> {
   const registers = new FailureLog("registration");
   const unregisters = new FailureLog("removal of a registration");

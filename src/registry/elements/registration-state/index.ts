@@ -1,8 +1,8 @@
 /**
- * Gives each registration its slots, by name, and releases their values when it is unregistered or its first Register
- * fails. For both registries.
+ * Provides the slots of each registration, by name, and releases their values when it is unregistered or its
+ * first Register fails. For both registries.
  *
- * After begin, before every element that remembers something.
+ * After begin, before every element that keeps state.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -17,7 +17,7 @@
  */
 import { StateStore, type RegistryElement, type RegistryEntry } from "../../../core/index.js";
 
-/** Slots for the registrations that pass through. */
+/** Keeps the slots of registrations by name. See the module description. */
 export function registrationState<E extends RegistryEntry, Q, F>(): RegistryElement<E, Q, F> {
   const store = new StateStore();
   return {

@@ -1,7 +1,7 @@
 /**
- * Repeats calls that failed, with growing pauses, until the caller's time is over. A code that says the same call
- * can never succeed (PERMISSION_DENIED, INVALID_ARGUMENT …) ends it at once. A Find is repeated as long as it has
- * shown nothing. When the time is over the error has the code of that and the last failure as its cause.
+ * Retries failed calls with growing delays until the caller's deadline expires. A permanent failure
+ * (PERMISSION_DENIED, INVALID_ARGUMENT, …) ends the call at once. A Find is retried only until it has shown an
+ * entry. When the deadline expires, the error has the code of the deadline and the last failure as its cause.
  *
  * Both registries, client side. After begin.
  *
@@ -27,18 +27,18 @@ import {
 } from "../../../core/index.js";
 import { delayed } from "../../delayed.js";
 
-/** How often and for how long calls are repeated. */
+/** Options of retry(). */
 export interface RetryOptions {
-  /** The first pause, in milliseconds. Default: 200. */
+  /** The first delay, in milliseconds. Default: 200. */
   readonly intervalMs?: number | undefined;
-  /** The longest pause, in milliseconds. Default: 5,000. */
+  /** The maximum delay, in milliseconds. Default: 5,000. */
   readonly maxIntervalMs?: number | undefined;
-  /** The time for one Register or Unregister, in milliseconds. Finds have no limit. Default: 15,000. */
+  /** Time limit of one Register or Unregister, in milliseconds. Finds have no limit. Default: 15,000. */
   readonly tryTimeoutMs?: number | undefined;
   readonly random?: (() => number) | undefined;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function retry<E, Q, F>({
   intervalMs = 200,
   maxIntervalMs = 5_000,

@@ -1,7 +1,7 @@
 /**
- * Gives network services without a payload the default one. What the caller set is kept.
+ * Sets the default payload for network services without one. A payload set by the caller is kept.
  *
- * Registry of network services, server side. Anywhere before the store.
+ * Network service registry, server side. Anywhere before the store.
  *
  * @example
  * import { networkServiceRegistryChain } from "nsm-sdk/core";
@@ -17,13 +17,13 @@
 import { Payload } from "../../../api/index.js";
 import type { ChainElement, NetworkServiceRegistry } from "../../../core/index.js";
 
-/** The payload of services that name none. */
+/** Options of setPayload(). */
 export interface SetPayloadOptions {
-  /** Default: `IP`, as in Go registries. */
+  /** Payload of services without one. Default: `IP`, as in Go registries. */
   readonly payload?: string | undefined;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function setPayload({
   payload = Payload.Ip,
 }: SetPayloadOptions = {}): ChainElement<NetworkServiceRegistry> {

@@ -1,8 +1,8 @@
 /**
- * Remembers when an endpoint was registered first: the time the caller gave or now, and that same time in every
- * refresh, whatever it says. After an Unregister it begins anew.
+ * Records the time of an endpoint's first registration: the caller's value, or now. Every refresh keeps this
+ * time, whatever value it has. After an Unregister, the next Register records a new time.
  *
- * Registry of endpoints, server side. After begin and registration-state.
+ * Endpoint registry, server side. After begin and registration-state.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -25,7 +25,7 @@
 import { toTimestamp, type Timestamp } from "../../../api/index.js";
 import { Slot, type ChainElement, type EndpointRegistry } from "../../../core/index.js";
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function setRegistrationTime(): ChainElement<EndpointRegistry> {
   const first = new Slot<Timestamp>("set-registration-time");
   return {

@@ -1,12 +1,12 @@
 /**
- * Writes this hop into the path of a registration: the caller's token at its place, an own token behind it, and
- * both SPIFFE ids into the entry's `pathIds`. After the call the path's index stands where it stood on arrival,
- * whether the call succeeded or not.
+ * Adds this hop to the path of a registration: the caller's token in the caller's segment, an own token in the
+ * next segment, and both SPIFFE ids in the entry's `pathIds`. After the call, the path has the index that it
+ * had on arrival, whether the call succeeded or not.
  *
  * Both registries, server side, first in the chain. Reads `peer` and `registrationPath` (a call without a path
- * starts one), sets `registrationPath` and `ownTokenExpiry` for those behind. Throws INVALID_ARGUMENT for a path
- * whose index is no place among its segments. With TLS the caller's id is that of its certificate, and a token of
- * another identity is rejected with PERMISSION_DENIED.
+ * starts one); sets `registrationPath` and `ownTokenExpiry` for later elements. Throws INVALID_ARGUMENT if the
+ * index of a path is not one of its segments. With TLS, the caller's id is that of its certificate, and a token
+ * of another identity is rejected with PERMISSION_DENIED.
  *
  * Source: NSM registry protocol, "updatepath".
  *
@@ -34,17 +34,17 @@ import {
 import { registrationPath, type RegistrationPath } from "../../../wire/index.js";
 import { assertTokenOfPeer, subjectOf, type TokenGenerator } from "../../../identity/index.js";
 
-/** When the token that this hop made for the call runs out. Set by update-path, read by expire. */
+/** Expiry of the token that this hop created for the call. Set by update-path, read by expire. */
 export const ownTokenExpiry = new ContextKey<Timestamp>("own-token-expiry");
 
 const NO_PATH: RegistrationPath = { index: 0, segments: [] };
 
-/** What update-path signs with. */
+/** Options of updatePath(). */
 export interface UpdatePathOptions {
   readonly tokens: TokenGenerator;
 }
 
-/** See the module's description. */
+/** Creates the element. See the module description. */
 export function updatePath<E extends RegistryEntry, Q, F>({
   tokens,
 }: UpdatePathOptions): RegistryElement<E, Q, F> {
@@ -67,7 +67,7 @@ export function updatePath<E extends RegistryEntry, Q, F>({
     putAt(pathIds, path.index - 1, caller?.spiffeId ?? subjectOf(theirs) ?? "");
     putAt(pathIds, path.index, subjectOf(ours.token) ?? "");
 
-    // Those behind write to a holder of their own: a failed call leaves the caller's path as it was.
+    // Later elements write to a separate holder, so that a failed call does not change the caller's path.
     const holder = { current: path };
     const inner = ctx.with(registrationPath, holder).with(ownTokenExpiry, ours.expires);
     const result = await call(inner, { ...entry, pathIds });
@@ -82,17 +82,17 @@ export function updatePath<E extends RegistryEntry, Q, F>({
   };
 }
 
-/** The path as it arrived; one without segments begins here, whatever its index. */
+/** Checks the path on arrival. A path without segments starts here, whatever its index. */
 function checked({ index, segments }: RegistrationPath = NO_PATH): RegistrationPath {
   if (segments.length === 0) return NO_PATH;
   if (Number.isInteger(index) && index >= 0 && index < segments.length) return { index, segments };
   throw new NsmError(
     Code.InvalidArgument,
-    `the path's index is ${index}; with ${segments.length} segments it must be 0 to ${segments.length - 1}`,
+    `invalid path index ${index}: with ${segments.length} segments, allowed are 0 to ${segments.length - 1}`,
   );
 }
 
-/** The path one hop further: what stood at and behind the sender's place is overwritten. */
+/** Extends the path by one hop. Overwrites the tokens of the sender's segment and the next one. */
 function extend({ index: at, segments }: RegistrationPath, theirs: string, ours: string): RegistrationPath {
   const extended = [...segments];
   extended[at] = { ...extended[at], token: theirs };

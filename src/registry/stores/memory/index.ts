@@ -1,12 +1,13 @@
 /**
- * Keeps entries in this process. It stores a Register when the elements behind it have accepted it. A Find shows the
- * entries that match, and goes on to the next element. A watch also shows every later change: each Register, refreshes
- * included, and each Unregister with `deleted`. If an update makes an entry stop matching a watch's query, that watch
- * shows the last state that matched, as deleted. An Unregister with a URL other than the entry's does not remove it.
+ * Stores entries in the memory of this process. It stores a Register once the later elements have accepted it.
+ * A Find shows the matching entries and continues with the next element. A watch also shows every later change:
+ * each Register, including refreshes, and each Unregister with `deleted`. If an update makes an entry stop
+ * matching a watch's query, that watch shows the last matching state as deleted. An Unregister with a URL other
+ * than the entry's does not remove it.
  *
- * Both registries, server side, last (or before a further registry). Entries are indexed by name and service, and
- * so are watches. Watches never wait for each other. A Find or watch that has to look at many entries does so in
- * slices, so that other calls are answered in between.
+ * Both registries, server side, last (or before a further registry). Entries and watches are indexed by name
+ * and service. Watches never wait for each other. A Find or watch over many entries runs in slices, so that
+ * other calls are answered in between.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
@@ -33,10 +34,10 @@ import { inSlices } from "../../in-slices.js";
 import { isAbout } from "../../is-about.js";
 import { Watchers } from "./watchers.js";
 
-/** A store for the registry of network services. */
+/** A store for network services. */
 export const memoryNetworkServices = (): ChainElement<NetworkServiceRegistry> => memory(networkServiceKind);
 
-/** A store for the registry of endpoints. */
+/** A store for endpoints. */
 export const memoryEndpoints = (): ChainElement<EndpointRegistry> => memory(endpointKind);
 
 function memory<E extends RegistryEntry, Q extends WatchableQuery, F>(
@@ -51,7 +52,7 @@ function memory<E extends RegistryEntry, Q extends WatchableQuery, F>(
       const abort = (): void => subscriber.error(signal.reason);
       if (signal.aborted) return abort();
       signal.addEventListener("abort", abort, { once: true });
-      // In one step, so that no change falls between the two.
+      // Subscribes and takes the snapshot synchronously, so that no change is missed.
       const leave = watchers.join(asked, subscriber, entries.candidates(asked));
       return () => {
         leave();

@@ -6,19 +6,19 @@ import type { RegistryKind, WatchableQuery } from "../../kinds.js";
 interface Watcher<E, F> {
   readonly asked: E | undefined;
   readonly subscriber: Subscriber<F>;
-  /** Changes that wait until the watcher has been shown what there was; undefined from then on. */
+  /** Changes that wait until the initial entries have been published; then undefined. */
   backlog: Change<E>[] | undefined;
 }
 
-/** A change: what was, and what is. */
+/** A change of an entry: its earlier and its new state. */
 interface Change<E> {
   readonly before: E | undefined;
   readonly after: E | undefined;
 }
 
 /**
- * Those who watch, filed under what they ask for, so that a change meets only those it may concern: a registry
- * has a watch for every endpoint that heals itself.
+ * The watchers, indexed by their query, so that a change is compared only with the watchers that it may
+ * concern. A registry has one watch per endpoint that heals itself.
  */
 export class Watchers<E extends RegistryEntry, Q extends WatchableQuery, F> {
   private readonly filed = new Map<string, Set<Watcher<E, F>>>();
@@ -32,12 +32,15 @@ export class Watchers<E extends RegistryEntry, Q extends WatchableQuery, F> {
     return this.count;
   }
 
-  /** Shows a new watcher what matches among `entries`, and then every change that concerns it. Returns how to leave. */
+  /**
+   * Publishes the matching `entries` to a new watcher, and then every change that concerns it. Returns a
+   * function that removes the watcher.
+   */
   join(asked: E | undefined, subscriber: Subscriber<F>, entries: readonly E[]): () => void {
     const watcher: Watcher<E, F> = { asked, subscriber, backlog: [] };
     const key = this.keyOf(asked);
     let stop: (() => void) | undefined;
-    // The place in the line decides what it is shown: changes made before are in `entries` already.
+    // The queue position decides which changes the watcher receives: `entries` includes the earlier ones.
     this.enqueue(() => {
       if (subscriber.closed) return;
       this.filed.set(key, (this.filed.get(key) ?? new Set()).add(watcher));
@@ -57,30 +60,33 @@ export class Watchers<E extends RegistryEntry, Q extends WatchableQuery, F> {
     };
   }
 
-  /** Tells everybody whom it concerns of a change. */
+  /** Publishes a change to every watcher that it concerns. */
   publish(before: E | undefined, after: E | undefined): void {
     this.enqueue(() => {
       for (const key of this.keysOf({ before, after })) {
         for (const watcher of [...(this.filed.get(key) ?? [])]) {
           if (watcher.backlog) watcher.backlog.push({ before, after });
-          else this.tell(watcher, { before, after });
+          else this.deliver(watcher, { before, after });
         }
       }
     });
   }
 
   private catchUp(watcher: Watcher<E, F>): void {
-    // What follows from telling comes behind.
-    for (const change of watcher.backlog ?? []) this.tell(watcher, change);
+    // Changes that result from publishing are appended.
+    for (const change of watcher.backlog ?? []) this.deliver(watcher, change);
     watcher.backlog = undefined;
   }
 
-  private tell({ asked, subscriber }: Watcher<E, F>, { before, after }: Change<E>): void {
+  private deliver({ asked, subscriber }: Watcher<E, F>, { before, after }: Change<E>): void {
     if (after && this.kind.matches(asked, after)) subscriber.next(this.kind.found(after, false));
     else if (before && this.kind.matches(asked, before)) subscriber.next(this.kind.found(before, true));
   }
 
-  /** A watcher may call the registry from within an event: what follows from that comes after the event. */
+  /**
+   * Queues a job. A watcher may call the registry during an event; resulting changes are published after the
+   * event.
+   */
   private enqueue(job: () => void): void {
     this.pending.push(job);
     if (this.draining) return;

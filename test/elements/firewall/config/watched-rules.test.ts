@@ -98,7 +98,7 @@ describe("rules of a file", () => {
     await writeFile(file, `${web}- { name: web, action: allow }\n`);
     next = refused();
     await truncate(file);
-    expect(await next).toBe(`${file}:1: no rules; write [] to let everything pass`);
+    expect(await next).toBe(`${file}:1: no rules: write [] to allow everything`);
     next = refused();
     await rm(file);
     expect(await next).toBe(`cannot read the rules in ${file}: no such file or directory (ENOENT)`);

@@ -62,7 +62,7 @@ describe("rules", () => {
   });
 
   test.each(["", "\n", "# nothing\n", "{}", "---\n", "null", "~"])("are not taken from %j", (text) => {
-    expect(refusalOf(text)).toMatch(/^1: no rules; write \[\] to let everything pass$/);
+    expect(refusalOf(text)).toMatch(/^1: no rules: write \[\] to allow everything$/);
   });
 
   test("are about IPv4 and IPv6 alike unless they name addresses", () => {
@@ -124,7 +124,7 @@ describe("rules", () => {
     ).toThrow(
       expect.objectContaining({
         code: Code.InvalidArgument,
-        message: 'rule 2: name: "" is not allowed; allowed is a text',
+        message: 'rule 2: name: invalid value "": allowed is a non-empty string',
       }),
     );
   });
@@ -136,78 +136,75 @@ describe("rules that are refused", () => {
   test.each<[string, string]>([
     [
       "- name: web\n  acton: allow\n",
-      '2: rule "web": acton: no key of a rule; allowed are name, action, protocol',
+      '2: rule "web": acton: not a key of a rule: allowed are name, action, protocol',
     ],
-    ["- name: web\n", '1: rule "web": action: nothing was given; allowed are allow, deny'],
-    [`${web}  porst: 80\n`, '3: rule "web": porst: no key of a rule; allowed are name, action, protocol'],
-    ["- action: deny\n", "1: rule 1: name: nothing was given; allowed is a text"],
-    ["- name: 7\n  action: deny\n", "1: rule 1: name: 7 is not allowed; allowed is a text"],
+    ["- name: web\n", '1: rule "web": action: no value: allowed are allow, deny'],
+    [`${web}  porst: 80\n`, '3: rule "web": porst: not a key of a rule: allowed are name, action, protocol'],
+    ["- action: deny\n", "1: rule 1: name: no value: allowed is a non-empty string"],
+    ["- name: 7\n  action: deny\n", "1: rule 1: name: invalid value 7: allowed is a non-empty string"],
     [
       "- name: web\n  action: permit\n",
-      '2: rule "web": action: "permit" is not allowed; allowed are allow, deny',
+      '2: rule "web": action: invalid value "permit": allowed are allow, deny',
     ],
     [
       `${web}  protocol: tpc\n`,
-      '3: rule "web": protocol: "tpc" is not allowed; allowed are any, icmp, tcp, udp',
+      '3: rule "web": protocol: invalid value "tpc": allowed are any, icmp, tcp, udp',
     ],
-    [`${web}  protocol: 256\n`, '3: rule "web": protocol: 256 is not allowed'],
+    [`${web}  protocol: 256\n`, '3: rule "web": protocol: invalid value 256:'],
     [`${web}  from: 10.0.0.0/33\n`, '3: rule "web": from: "10.0.0.0/33" is no prefix: the length is 33'],
     [`${web}  from:\n    - 10.0.0.0/8\n    - 10.1/16\n`, '5: rule "web": from: "10.1" is no IP address'],
-    [`${web}  to: 80\n`, '3: rule "web": to: 80 is not allowed; allowed is a prefix'],
-    [`${web}  to: []\n`, '3: rule "web": to: an empty list fits nothing; leave the key out to allow any'],
-    [`${web}  from:\n`, '3: rule "web": from: null is not allowed'],
+    [`${web}  to: 80\n`, '3: rule "web": to: invalid value 80: allowed is a prefix'],
+    [`${web}  to: []\n`, '3: rule "web": to: an empty list matches nothing: omit the key to allow any'],
+    [`${web}  from:\n`, '3: rule "web": from: invalid value null:'],
     [
       `${web}  protocol: tcp\n  ports: 65536\n`,
-      '4: rule "web": ports: 65536 is not allowed; allowed is a port',
+      '4: rule "web": ports: invalid value 65536: allowed is a port',
     ],
-    [`${web}  protocol: tcp\n  ports: [80, http]\n`, '4: rule "web": ports: "http" is not allowed'],
+    [`${web}  protocol: tcp\n  ports: [80, http]\n`, '4: rule "web": ports: invalid value "http":'],
     [
       `${web}  protocol: tcp\n  ports: 90-80\n`,
-      '4: rule "web": ports: the range "90-80" ends before it begins',
+      '4: rule "web": ports: invalid range "90-80": its end is below its start',
     ],
-    [`${web}  protocol: tcp\n  ports: 80.5\n`, '4: rule "web": ports: 80.5 is not allowed'],
+    [`${web}  protocol: tcp\n  ports: 80.5\n`, '4: rule "web": ports: invalid value 80.5:'],
     [
       `${web}  ports: 80\n`,
-      '3: rule "web": ports: only a rule for tcp, udp or sctp can have these; no protocol is given',
+      '3: rule "web": ports: allowed only for protocol tcp, udp or sctp; the rule has no protocol',
     ],
     [
       `${web}  protocol: icmp\n  ports: 80\n`,
-      '4: rule "web": ports: only a rule for tcp, udp or sctp can have these; the protocol is icmp',
+      '4: rule "web": ports: allowed only for protocol tcp, udp or sctp; the protocol is icmp',
     ],
-    [
-      `${web}  protocol: tcp\n  icmp: 8\n`,
-      '4: rule "web": icmp: only a rule for icmp or icmpv6 can have these',
-    ],
+    [`${web}  protocol: tcp\n  icmp: 8\n`, '4: rule "web": icmp: allowed only for protocol icmp or icmpv6'],
     [
       `${web}  protocol: icmp\n  icmp: ping\n`,
-      '4: rule "web": icmp: "ping" is not allowed; allowed are the numbers',
+      '4: rule "web": icmp: invalid value "ping": allowed are the numbers',
     ],
-    [`${web}  direction: in\n`, '3: rule "web": direction: "in" is not allowed'],
+    [`${web}  direction: in\n`, '3: rule "web": direction: invalid value "in":'],
     [
       `${web}  from: 10.0.0.0/8\n  to: fd00::/8\n`,
       '4: rule "web": to: can never match: "from" is IPv4, "to" is IPv6',
     ],
     [
       `${web}  from: fd00::/8\n  protocol: icmp\n  icmp: 8\n`,
-      '5: rule "web": icmp: can never match: 8 of protocol icmp exists in another IP version only than the addresses',
+      '5: rule "web": icmp: can never match: 8 of protocol icmp exists only in another IP version than the addresses',
     ],
     [
       `${web}  protocol: icmpv6\n  icmp: timestamp-request\n`,
-      '4: rule "web": icmp: can never match: timestamp-request of protocol icmpv6 exists in another IP version only',
+      '4: rule "web": icmp: can never match: timestamp-request of protocol icmpv6 exists only in another IP version',
     ],
     [
       `${web}  from: 10.0.0.0/8\n  protocol: icmpv6\n`,
-      '4: rule "web": protocol: can never match: protocol icmpv6 is of another IP version than the addresses',
+      '4: rule "web": protocol: can never match: protocol icmpv6 belongs to another IP version than the addresses',
     ],
     [`${web}${web}`, '3: rule "web": name: rule 1 has the same name'],
-    ["- web\n", "1: rule 1: is no map; a rule has the keys name, action"],
-    [`${web}-\n`, "3: rule 2: is no map"],
-    ["web\n", "1: neither a list of rules nor a map of ACL rules"],
+    ["- web\n", "1: rule 1: is not a map: a rule has the keys name, action"],
+    [`${web}-\n`, "3: rule 2: is not a map"],
+    ["web\n", "1: expected a list of rules or a map of ACL rules"],
     ["- name: a\n  name: b\n", "2: Map keys must be unique"],
     ["- name: a\n\taction: b\n", "2: "],
     ["- [1\n", "2: "],
-    ["- *rule\n", "1: *rule refers to nothing before it"],
-    [`${web}---\n${web}`, "3: a second document begins, one is allowed"],
+    ["- *rule\n", "1: alias *rule has no anchor before it"],
+    [`${web}---\n${web}`, "3: a second YAML document starts here: only one is allowed"],
   ])("%j", (yaml, expected) => {
     expect(refusalOf(yaml).slice(0, expected.length)).toBe(expected);
   });
@@ -220,7 +217,7 @@ describe("rules that are refused", () => {
 
   test("may not grow without end", () => {
     const bomb = `- &a [x, x, x, x, x, x, x, x, x]\n- &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n- [${"*b, ".repeat(99)}]`;
-    expect(refusalOf(bomb)).toBe("3: more than 100 aliases: write the values out");
+    expect(refusalOf(bomb)).toBe("3: more than 100 aliases: replace some by their values");
     const nested = `- &a [${"x, ".repeat(50)}]\n- &b [${"*a, ".repeat(45)}]\n- [${"*b, ".repeat(45)}]`;
     expect(refusalOf(nested)).toMatch(/alias/i);
   });
@@ -228,7 +225,7 @@ describe("rules that are refused", () => {
   test("with many aliases are refused without looking for each", () => {
     const many = `- &a {name: a, action: allow, protocol: tcp, ports: 1}\n${"- *a\n".repeat(5_000)}`;
     const begun = performance.now();
-    expect(refusalOf(many)).toBe("102: more than 100 aliases: write the values out");
+    expect(refusalOf(many)).toBe("102: more than 100 aliases: replace some by their values");
     expect(performance.now() - begun).toBeLessThan(3_000);
   });
 });
@@ -250,7 +247,7 @@ describe("a rule that nothing is left for", () => {
     [["action: deny, direction: both"], "action: allow, direction: to-client", '"r0"'],
   ])("after %j: %s", (first, last, takers) => {
     expect(after(first, last)).toBe(
-      `${first.length + 1}: rule "last": can never match: ${takers} before it already takes all it could`,
+      `${first.length + 1}: rule "last": can never match: earlier rules cover it completely: ${takers}`,
     );
   });
 
@@ -319,33 +316,30 @@ forbid the rest:
   });
 
   test.each<[string, string]>([
-    ["a:\n  ispermit: 3\n", '2: rule "a": ispermit: 3 is not allowed; allowed is a whole number from 0 to 2'],
-    ["a:\n  ispermit: true\n", '2: rule "a": ispermit: true is not allowed'],
+    ["a:\n  ispermit: 3\n", '2: rule "a": ispermit: invalid value 3: allowed is a whole number from 0 to 2'],
+    ["a:\n  ispermit: true\n", '2: rule "a": ispermit: invalid value true:'],
     [
       "a: {}\nb:\n  isPermit: 1\n",
-      '3: rule "b": isPermit: no key of an ACL rule; allowed are ispermit, srcprefix',
+      '3: rule "b": isPermit: not a key of an ACL rule: allowed are ispermit, srcprefix',
     ],
     ["a:\n  srcprefix: 10.0.0.0/40\n", '2: rule "a": srcprefix: "10.0.0.0/40" is no prefix'],
-    ["a: 7\n", '1: rule "a": is no map; an ACL rule has the keys ispermit'],
+    ["a: 7\n", '1: rule "a": is not a map: an ACL rule has the keys ispermit'],
     [
       "a:\n  srcprefix: 10.0.0.0/8\n  dstprefix: fd00::/8\n",
       '3: rule "a": dstprefix: can never match: srcprefix is IPv4, dstprefix IPv6',
     ],
     [
       "a:\n  proto: 58\n  srcprefix: 10.0.0.0/8\n",
-      '2: rule "a": proto: can never match: protocol 58 is of another IP',
+      '2: rule "a": proto: can never match: protocol 58 belongs to another IP',
     ],
     [
       "a:\n  proto: 17\n  srcportoricmptypelast: 65535\n  dstportoricmpcodefirst: 53\n",
       '4: rule "a": dstportoricmpcodefirst: can never match: 53 is above dstportoricmpcodelast, 0',
     ],
-    [
-      "a:\n  proto: 6\n",
-      '1: rule "a": can never match: without srcportoricmptypelast only source port 0 does',
-    ],
+    ["a:\n  proto: 6\n", '1: rule "a": can never match: srcportoricmptypelast defaults to 0'],
     [
       "a:\n  proto: 6\n  srcportoricmptypelast: 65535\n  tcpflagsvalue: 2\n",
-      '4: rule "a": tcpflagsvalue: can never match: it wants flags that tcpflagsmask leaves out',
+      '4: rule "a": tcpflagsvalue: can never match: it requires flags that tcpflagsmask does not include',
     ],
     ["a: {}\na: {}\n", "2: Map keys must be unique"],
   ])("refuses %j", (yaml, expected) => {

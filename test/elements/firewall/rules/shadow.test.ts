@@ -79,6 +79,8 @@ describe("the check for rules that can never match", () => {
       { name: "wide", action: "deny", ...wide },
       { name: "narrow", action: "allow", ...narrow },
     ];
-    expect(() => checkRules(list)).toThrow('rule "narrow": can never match: "wide" before it');
+    expect(() => checkRules(list)).toThrow(
+      'rule "narrow": can never match: earlier rules cover it completely: "wide"',
+    );
   });
 });

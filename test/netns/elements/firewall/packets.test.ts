@@ -252,7 +252,7 @@ describe("a firewall", () => {
         const refused = await firstValueFrom(heard);
         expect(refused).toMatchObject({
           event: "rules-refused",
-          error: expect.stringContaining(`${file}:2: rule "web": action: "alow" is not allowed`),
+          error: expect.stringContaining(`${file}:2: rule "web": action: invalid value "alow":`),
         });
         expect(await ping({ namespace: client, to: endpoint4, count: 1 })).toMatchObject({ received: 1 });
         expect(await tcpConnect({ namespace: client, host: endpoint4, port: 80, timeoutMs })).toBe("timeout");

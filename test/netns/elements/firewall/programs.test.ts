@@ -187,7 +187,7 @@ describe.each([
       expect(await running.stop()).toEqual({ code: 0, signal: null });
       expect(await tables()).toEqual(["nsm-firewall-fw-1"]);
       await writeFile(rules, "# none\n");
-      await expect(start()).rejects.toThrow(/rules\.yaml:1: no rules; write \[\] to let everything pass/);
+      await expect(start()).rejects.toThrow(/rules\.yaml:1: no rules: write \[\] to allow everything/);
       expect(await tables()).toEqual(["nsm-firewall-fw-1"]);
       expect(sent).toBeGreaterThan(100);
       expect(receiver.count()).toBe(0);
@@ -201,7 +201,7 @@ describe.each([
   test("does not start when its rules make no sense, and leaves nothing", async () => {
     await writeFile(rules, "- { name: web, action: allow, ports: 80 }\n");
     await expect(start()).rejects.toThrow(
-      /rules\.yaml:1: rule "web": ports: only a rule for tcp, udp or sctp/,
+      /rules\.yaml:1: rule "web": ports: allowed only for protocol tcp, udp or sctp/,
     );
     expect(await nftablesIn(there).tables()).toEqual([]);
   });
