@@ -10,16 +10,16 @@ import {
   type VirtualClock,
 } from "../../src/testing/index.js";
 
-/** What a client did, and what it was told. */
+/** The calls and losses of a client. */
 interface Life {
   readonly nsc: MeshClient;
-  /** Closes it sent. */
+  /** Number of Closes that it sent. */
   closes: number;
-  /** Requests it sent, its first included. */
+  /** Number of Requests that it sent, including the first. */
   requests: number;
-  /** Losses it noticed, with the hop that noticed them first. */
+  /** The losses that it detected, with the hop that reported them first. */
   readonly losses: string[];
-  /** The connection as it was answered last. */
+  /** The last answer. */
   connection: Connection;
 }
 
@@ -74,14 +74,14 @@ async function connected(heal: Partial<HealOptions> = {}, name = "nsc"): Promise
 const hops = ({ connection }: Life): string[] => pathOf(connection).pathSegments.map(({ name }) => name);
 const addresses = ({ connection }: Life): unknown => connection.context?.ipContext?.srcIpAddrs;
 
-/** Ends the connection. */
+/** Closes the connection. */
 async function end({ nsc, connection }: Life): Promise<void> {
   await nsc.close(connection);
   await clock.settle();
   expect(nsc.debugState()).toEqual({});
 }
 
-describe("while packets flow, and when nothing tells whether they do", () => {
+describe("while packets flow, and without a liveness check", () => {
   test.each([
     ["nsmgr", "packets flow", 10_000],
     ["nsmgr", "packets flow", 60_000],
@@ -92,7 +92,7 @@ describe("while packets flow, and when nothing tells whether they do", () => {
     ["forwarder", "packets flow", 60_000],
     ["forwarder", "packets flow", HOUR],
   ] as const)(
-    "a %s that is away while %s, for %i ms, changes nothing",
+    "an outage of a %s while %s, for %i ms, changes nothing",
     async (which, told, ms) => {
       const liveness = told === "packets flow" ? alive : undefined;
       await net.stop();
@@ -100,7 +100,7 @@ describe("while packets flow, and when nothing tells whether they do", () => {
       const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
       const life = await connected({ liveness });
       const before = addresses(life);
-      // Somewhere to go, if one would.
+      // Another endpoint that healing could select.
       await net.endpoint({ name: "nse-2", service: "firewall", prefix: "10.1.0.0/24" });
       await net[which].kill();
       await clock.advance(ms);
@@ -117,7 +117,7 @@ describe("while packets flow, and when nothing tells whether they do", () => {
   );
 
   test.each(["packets flow", "nothing tells"])(
-    "a registry that is away while a connection is refreshed and %s changes nothing",
+    "an outage of the registry while a connection is refreshed and %s changes nothing",
     async (told) => {
       await net.endpoint({ name: "nse-1", service: "firewall" });
       const life = await connected({ liveness: told === "packets flow" ? alive : undefined });
@@ -143,7 +143,7 @@ describe("while packets flow, and when nothing tells whether they do", () => {
     await end(life);
   });
 
-  test("a refresh that its caller cancels is no loss to anybody", async () => {
+  test("a refresh that its caller cancels is not reported as a loss", async () => {
     await net.endpoint({ name: "nse-1", service: "firewall" });
     const life = await connected();
     net.virtual!.network.faults.cancelCalls({ from: "nsc", method: "Request", times: 1 });
@@ -155,7 +155,7 @@ describe("while packets flow, and when nothing tells whether they do", () => {
 });
 
 describe("an endpoint that is gone", () => {
-  test("for good is left at once, although something still answers in its place", async () => {
+  test("permanently is replaced at once, although its address still answers", async () => {
     const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
     const life = await connected({ liveness: alive });
     await net.endpoint({ name: "nse-2", service: "firewall" });
@@ -166,7 +166,7 @@ describe("an endpoint that is gone", () => {
     await end(life);
   });
 
-  test("without a word is left at once when nothing tells about packets", async () => {
+  test("without an Unregister is replaced at once without a liveness check", async () => {
     const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
     const life = await connected();
     await net.endpoint({ name: "nse-2", service: "firewall" });
@@ -176,7 +176,7 @@ describe("an endpoint that is gone", () => {
     await end(life);
   });
 
-  test("is left when packets stop, although a refresh comes before each check", async () => {
+  test("is replaced when packets stop, although a refresh precedes each check", async () => {
     await net.endpoint({ name: "nse-1", service: "firewall" });
     let dead = "";
     const life = await connected({
@@ -198,9 +198,9 @@ describe("an endpoint that is gone", () => {
   });
 });
 
-describe("news that come late", () => {
+describe("events that arrive late", () => {
   test.each([1, 5, 50, 500])(
-    "by %i ms about what was closed are not about what was made in its place",
+    "by %i ms about a closed connection do not affect the connection that replaced it",
     async (ms) => {
       let refusals = 0;
       await net.endpoint({
@@ -216,7 +216,7 @@ describe("news that come late", () => {
           },
         ],
       });
-      // Another one, so that forwarder and manager go on listening while the first is made anew.
+      // A second connection, so that forwarder and manager keep their streams while the first is rebuilt.
       const other = await connected({}, "other");
       const life = await connected();
       net.virtual!.network.faults.delay({ method: "MonitorConnections", direction: "back", ms });
@@ -233,11 +233,11 @@ describe("news that come late", () => {
   );
 });
 
-test("one broken remote with a thousand connections standing tells none of them that it is down", async () => {
+test("one broken stream with a thousand established connections reports none of them as DOWN", async () => {
   await net.endpoint({ name: "nse-1", service: "firewall", prefix: "10.0.0.0/16" });
   const lives = await Promise.all(Array.from({ length: 1_000 }, (_, i) => connected({}, `nsc-${i}`)));
   await clock.settle();
-  // A large initial set takes its time: a hundred connections a message.
+  // A large initial set arrives in several messages of a hundred connections.
   const { faults } = net.virtual!.network;
   faults.delay({ from: "nsmgr", method: "MonitorConnections", direction: "back", ms: 200 });
   faults.cut({ from: "nsmgr", to: net.forwarder.url, times: 1 });
@@ -245,7 +245,7 @@ test("one broken remote with a thousand connections standing tells none of them 
   expect(lives.flatMap(({ losses }) => losses)).toEqual([]);
 }, 60_000);
 
-test("a Request that is refused by the endpoint says so, and who refused", async () => {
+test("a Request that the endpoint rejects fails with the reason and the name of the endpoint", async () => {
   let refusing = false;
   await net.endpoint({
     name: "nse-1",

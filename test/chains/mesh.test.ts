@@ -9,7 +9,7 @@ const ids = (connection: Connection): string[] => connection.path!.pathSegments.
 let running: Mesh | undefined;
 const start = async (options: MeshOptions): Promise<Mesh> => (running = await mesh(options));
 
-/** Nothing is held anywhere but what the registrations need. */
+/** No process holds any resources except those of the registrations. */
 function expectNoConnections({ nsmgr, forwarder }: Mesh): void {
   for (const { debugState } of [nsmgr, forwarder]) {
     const held = Object.keys(debugState());
@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh over $remote", (options) => {
-  test("leads a Request through manager and forwarder to the endpoint", async () => {
+  test("forwards a Request through manager and forwarder to the endpoint", async () => {
     const net = await start(options);
     await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
@@ -66,7 +66,7 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
     await nsc.close(second);
   });
 
-  test("moves to another endpoint when the one in use dies", async () => {
+  test("moves to another endpoint when the current one fails", async () => {
     const net = await start(options);
     const one = await net.endpoint({ name: "nse-1", service: "firewall" });
     const healed = waitFor<Connection>();
@@ -96,7 +96,7 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
   });
 
   test.each(["nsmgr", "forwarder", "registry"] as const)(
-    "stands again after its %s was killed and restarted",
+    "is established again after its %s was killed and restarted",
     async (which) => {
       const net = await start(options);
       await net.endpoint({ name: "nse", service: "firewall" });
@@ -105,7 +105,7 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
       await net[which].kill();
       await net.virtual?.clock.advance(500);
       await net[which].start();
-      // Registrations come back, healing has its turn: whatever it takes, a Request works in the end.
+      // Registrations return and healing runs. In the end a Request succeeds.
       const after = await eventually(net, () => nsc.request("firewall", before));
       expect(names(after)).toEqual(["nsc", "nsmgr", "forwarder", "nse"]);
       await nsc.close(after);
@@ -115,7 +115,7 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
     },
   );
 
-  test("says NOT_FOUND to a Request for a service that nobody knows", async () => {
+  test("answers NOT_FOUND to a Request for an unknown service", async () => {
     const net = await start(options);
     const nsc = net.client();
     await expect(nsc.request("nowhere")).rejects.toMatchObject({ code: Code.NotFound });
@@ -123,7 +123,7 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
     expectNoConnections(net);
   });
 
-  test("says NOT_FOUND when the service has no endpoint any more", async () => {
+  test("answers NOT_FOUND when the service has no endpoint left", async () => {
     const net = await start(options);
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     await nse.close();
@@ -132,7 +132,7 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
     expectNoConnections(net);
   });
 
-  test("says RESOURCE_EXHAUSTED when the endpoint has no address left", async () => {
+  test("answers RESOURCE_EXHAUSTED when the endpoint has no address left", async () => {
     const net = await start(options);
     await net.endpoint({ name: "nse", service: "firewall", prefix: "10.0.0.0/31" });
     const one = net.client({ name: "nsc-a" });
@@ -144,7 +144,7 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
     expectNoConnections(net);
   });
 
-  test("serves many clients at a time, each with addresses of its own", async () => {
+  test("serves many clients at the same time, each with its own addresses", async () => {
     const net = await start(options);
     await net.endpoint({ name: "nse", service: "firewall" });
     const clients = Array.from({ length: 50 }, (_, i) => net.client({ name: `nsc-${i}` }));
@@ -160,7 +160,7 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
 });
 
 describe("a mesh in virtual time", () => {
-  test("rejects what an element of a client or an endpoint writes to a message", async () => {
+  test("rejects an element of a client or an endpoint that changes a message in place", async () => {
     const scribbling: NetworkServiceElement = {
       name: "scribbling",
       request(ctx, request, next) {
@@ -188,7 +188,7 @@ describe("a mesh in virtual time", () => {
     expectNoConnections(net);
   });
 
-  test("closes the connection of a client that was killed when its token expires", async () => {
+  test("closes the connection of a killed client when its token expires", async () => {
     const net = await start({ transport: "memory", maxTokenLifetimeMs: 60_000 });
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
@@ -201,7 +201,7 @@ describe("a mesh in virtual time", () => {
     expectNoConnections(net);
   });
 
-  test("leaves nothing behind a first Request whose answer was lost", async () => {
+  test("leaves no resources after a first Request whose answer was lost", async () => {
     const net = await start({ transport: "memory" });
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
@@ -213,7 +213,7 @@ describe("a mesh in virtual time", () => {
     expectNoConnections(net);
   });
 
-  test("holds one connection, not two, when a client asks again after a lost answer", async () => {
+  test("holds one connection, not two, when a client repeats a Request after a lost answer", async () => {
     const net = await start({ transport: "memory" });
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
@@ -226,7 +226,7 @@ describe("a mesh in virtual time", () => {
     expectNoConnections(net);
   });
 
-  test("does not storm an endpoint that stays dead", async () => {
+  test("limits the Requests to an endpoint that stays down", async () => {
     const net = await start({ transport: "memory" });
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     let tries = 0;
@@ -257,7 +257,10 @@ function waitFor<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   return { promise, resolve };
 }
 
-/** Repeats a call until it works: each failure of a real mesh takes its time, in a virtual one time is advanced. */
+/**
+ * Repeats a call until it succeeds. In a real mesh, failures take time; in a virtual one, the helper advances
+ * the clock.
+ */
 async function eventually<T>(net: Mesh, call: () => Promise<T>): Promise<T> {
   let last: unknown;
   for (let i = 0; i < 200; i++) {

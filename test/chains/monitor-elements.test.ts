@@ -22,7 +22,7 @@ const everything = MonitorScopeSelector.create();
 
 afterEach(() => expect(program.signal.aborted).toBe(false));
 
-/** Refuses those who ask for everything. */
+/** Rejects an empty selector. */
 const selective: MonitorElement = {
   name: "selective",
   monitorConnections: (c, selector, next) =>
@@ -31,7 +31,7 @@ const selective: MonitorElement = {
       : next.monitorConnections(c, selector),
 };
 
-/** Counts what is told. */
+/** Counts the published events. */
 function counter(): MonitorElement & { readonly told: ConnectionEventType[] } {
   const told: ConnectionEventType[] = [];
   return {
@@ -56,7 +56,7 @@ const made = (monitorElements: Elements<MonitorConnection>) => ({
 });
 
 describe.each(["endpoint", "nsmgr"] as const)("the monitor of an %s", (which) => {
-  test("lets elements in front of it decide who sees what, and count", async () => {
+  test("lets elements before it authorize subscribers and count events", async () => {
     const counting = counter();
     const { monitor, debugState } = made([selective, [counting]])[which];
     const refused = firstValueFrom(monitor.monitorConnections(ctx, everything));
@@ -67,14 +67,14 @@ describe.each(["endpoint", "nsmgr"] as const)("the monitor of an %s", (which) =>
     expect(debugState()).toMatchObject({ counter: { told: 1 } });
   });
 
-  test("works with elements that only look on", async () => {
+  test("works with elements that only observe", async () => {
     const { monitor } = made([{ name: "idle" }])[which];
     const { type } = await firstValueFrom(monitor.monitorConnections(ctx, everything));
     expect(type).toBe(ConnectionEventType.INITIAL_STATE_TRANSFER);
   });
 });
 
-test("a monitor chain without a monitor at its end ends each stream at once", async () => {
+test("a monitor chain without a monitor at its end completes each stream at once", async () => {
   const told = await firstValueFrom(monitorChain([]).monitorConnections(ctx, everything).pipe(toArray()));
   expect(told).toEqual([]);
 });

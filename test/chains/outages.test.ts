@@ -18,7 +18,7 @@ afterEach(async () => {
   expect(running?.virtual!.clock.timers).toBe(0);
 });
 
-/** What an endpoint, or a client's chain, sees. */
+/** The calls that reach an endpoint, or a client's chain. */
 function counter() {
   const seen = { requests: 0, reselects: 0, closes: 0 };
   const element: NetworkServiceElement = {
@@ -36,7 +36,7 @@ function counter() {
   return { seen, elements: [element] };
 }
 
-/** As a program closes: again until it works. */
+/** Closes like a program: retries until it succeeds. */
 function closeAgain(net: Mesh, nsc: MeshClient, connection: Connection): Promise<void> {
   const service = retry({
     request: () => Promise.reject(new Error("unused")),
@@ -47,8 +47,8 @@ function closeAgain(net: Mesh, nsc: MeshClient, connection: Connection): Promise
   );
 }
 
-describe("a mesh of which something is away", () => {
-  test("a registry that is away for an hour changes nothing for the connections that stand", async () => {
+describe("a mesh with an outage", () => {
+  test("an outage of the registry for an hour does not affect established connections", async () => {
     const { net, clock } = await start();
     const [atEndpoint, atClient] = [counter(), counter()];
     await net.endpoint({ name: "nse", service: "firewall", elements: atEndpoint.elements });
@@ -71,7 +71,7 @@ describe("a mesh of which something is away", () => {
     await other.close(await other.request("firewall"));
   }, 60_000);
 
-  test("a registry that lost its memory changes nothing for the connections that stand", async () => {
+  test("a registry that lost its entries does not affect established connections", async () => {
     const { net, clock } = await start();
     const atEndpoint = counter();
     await net.endpoint({ name: "nse", service: "firewall", elements: atEndpoint.elements });
@@ -85,7 +85,7 @@ describe("a mesh of which something is away", () => {
     await nsc.close(refreshed);
   });
 
-  test("an endpoint that swallows a Request leaves time for the next one", async () => {
+  test("an endpoint that never answers leaves time for the next one", async () => {
     const { net, clock, faults } = await start();
     const hole = await net.endpoint({ name: "nse-1", service: "firewall" });
     await net.endpoint({ name: "nse-2", service: "firewall" });
@@ -99,7 +99,7 @@ describe("a mesh of which something is away", () => {
     faults.clear();
   });
 
-  test("a Close is done at once when the endpoint is gone for good", async () => {
+  test("a Close succeeds at once when the endpoint is permanently gone", async () => {
     const { net, clock } = await start();
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client({ heal: false });
@@ -111,7 +111,7 @@ describe("a mesh of which something is away", () => {
     expect(nsc.debugState()).toEqual({});
   });
 
-  test("a Close is done at once when healing has found no other endpoint", async () => {
+  test("a Close succeeds at once when healing found no other endpoint", async () => {
     const { net, clock } = await start();
     const nse = await net.endpoint({ name: "nse", service: "firewall" });
     const nsc = net.client();
@@ -124,7 +124,7 @@ describe("a mesh of which something is away", () => {
     expect(nsc.debugState()).toEqual({});
   });
 
-  test("a connection that heals to an endpoint with other prefixes has the new addresses only", async () => {
+  test("a connection that heals to an endpoint with other prefixes has only the new addresses", async () => {
     const { net, clock } = await start();
     const one = await net.endpoint({ name: "nse-1", service: "firewall", prefix: "10.0.0.0/24" });
     const nsc = net.client();

@@ -25,14 +25,14 @@ export const REGISTRY = "tcp://registry:5002";
 
 export const idOf = (name: string): string => `spiffe://example.org/${name}`;
 
-/** A program of the world; `kill` ends it as a SIGKILL does: nobody is told. */
+/** A program of the world. `kill` ends it like SIGKILL, without notifying other programs. */
 export interface Process {
   readonly name: string;
   debugState(): DebugState;
   kill(): void;
 }
 
-/** Processes around a registry, in one network and one time. */
+/** Processes around a registry, in one network and with one clock. */
 export interface World {
   readonly clock: VirtualClock;
   readonly ctx: Context;
@@ -41,12 +41,12 @@ export interface World {
   /** A manager at `tcp://NAME:5001`. */
   nsmgr(name: string, options?: { readonly withRegistry?: boolean }): Process & NsmgrRegistry;
   client(name: string, url: string): Process & RegistryClient;
-  /** What a registry shows right now. */
+  /** The current entries of a registry. */
   found(
     registry: EndpointRegistry,
     like?: Partial<NetworkServiceEndpoint>,
   ): Promise<NetworkServiceEndpoint[]>;
-  /** What all living processes, the network and the clock hold. */
+  /** The resources that all running processes, the network and the clock hold. */
   leftovers(): DebugState;
   killAll(): void;
 }
@@ -125,7 +125,7 @@ export function world(): World {
   };
 }
 
-/** Chance that is the same in every run. */
+/** Random numbers that are the same in every run. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -134,7 +134,7 @@ function seeded(seed: number): () => number {
   };
 }
 
-/** An endpoint of `icmp` as its program registers it. */
+/** The entry that an endpoint of `icmp` registers. */
 export function nse(name: string, patch: Partial<NetworkServiceEndpoint> = {}): NetworkServiceEndpoint {
   return {
     ...NetworkServiceEndpoint.create({

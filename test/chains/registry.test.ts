@@ -32,7 +32,7 @@ afterEach(async () => {
 });
 
 describe("a registry and its client", () => {
-  test("keep an endpoint as long as its client lives, and forget it when it is unregistered", async () => {
+  test("keep an endpoint as long as its client runs, and remove it when it is unregistered", async () => {
     const registry = w.registry();
     const client = w.client("nse-1", REGISTRY);
     const answer = await client.endpoints.register(w.ctx, nse("nse-1"));
@@ -53,7 +53,7 @@ describe("a registry and its client", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("lose an endpoint within its minute when it dies, and tell those who watch", async () => {
+  test("remove a dead endpoint within one minute, and report it to watches", async () => {
     w.registry();
     const client = w.client("nse-1", REGISTRY);
     const reader = listen(w.client("nsc", REGISTRY).endpoints.find(w.ctx, watch()));
@@ -68,7 +68,7 @@ describe("a registry and its client", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("give a service without payload IP", async () => {
+  test("set the payload IP for a service without one", async () => {
     const registry = w.registry();
     const client = w.client("nse-1", REGISTRY);
     await client.networkServices.register(w.ctx, ns("icmp"));
@@ -79,7 +79,7 @@ describe("a registry and its client", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("find each other again after the registry has lost everything", async () => {
+  test("restore the registrations after the registry has lost all entries", async () => {
     const first = w.registry();
     const client = w.client("nse-1", REGISTRY);
     const nsc = w.client("nsc", REGISTRY);
@@ -102,7 +102,7 @@ describe("a registry and its client", () => {
     reader.stop();
   });
 
-  test("register once when the answer to the first Register is lost", async () => {
+  test("hold one registration when the answer to the first Register is lost", async () => {
     const registry = w.registry();
     const client = w.client("nse-1", REGISTRY);
     w.network.faults.dropResponses({ method: "Register", times: 1 });
@@ -113,7 +113,7 @@ describe("a registry and its client", () => {
     await client.endpoints.unregister(w.ctx, nse("nse-1"));
   });
 
-  test("say what the last failure was when there is no registry", async () => {
+  test("report the last failure when there is no registry", async () => {
     const client = w.client("nse-1", REGISTRY);
     const call = w.ctx
       .withTimeout(5_000, (c) => client.endpoints.register(c, nse("nse-1")))
@@ -123,7 +123,7 @@ describe("a registry and its client", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("refuse an endpoint without a name, at once and for good", async () => {
+  test("reject an endpoint without a name at once, without retries", async () => {
     w.registry();
     const client = w.client("nse-1", REGISTRY);
     await expect(client.endpoints.register(w.ctx, nse(""))).rejects.toMatchObject({
@@ -132,7 +132,7 @@ describe("a registry and its client", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("show more endpoints than any buffer of theirs would hold", async () => {
+  test("return more endpoints than any of their buffers can hold", async () => {
     const registry = w.registry();
     const manager = w.nsmgr("nsmgr-1");
     for (let i = 0; i < 500; i++) await registry.endpoints.register(w.ctx, nse(`nse-${i}`));
@@ -141,7 +141,7 @@ describe("a registry and its client", () => {
 });
 
 describe("a manager's registry", () => {
-  test("shows its node the real URLs and the domain its own", async () => {
+  test("shows the real URLs to its node and its own URL to the domain", async () => {
     const registry = w.registry();
     const near = w.nsmgr("nsmgr-1");
     const far = w.nsmgr("nsmgr-2");
@@ -161,7 +161,7 @@ describe("a manager's registry", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("passes the path on: everybody's token in its place, and the index back as it came", async () => {
+  test("forwards the path with every token in its segment, and restores the index", async () => {
     w.registry();
     w.nsmgr("nsmgr-1");
     const client = w.client("nse-1", "tcp://nsmgr-1:5001");
@@ -179,7 +179,7 @@ describe("a manager's registry", () => {
     expect(holder.current.segments).toHaveLength(3);
   });
 
-  test("works without a registry behind it", async () => {
+  test("works without an upstream registry", async () => {
     const manager = w.nsmgr("nsmgr-1", { withRegistry: false });
     const client = w.client("nse-1", "tcp://nsmgr-1:5001");
     await client.networkServices.register(w.ctx, ns("icmp"));
@@ -210,7 +210,7 @@ describe("a manager's registry", () => {
     ]);
   });
 
-  test("lets an endpoint that died vanish from the registry too", async () => {
+  test("removes a dead endpoint from the upstream registry too", async () => {
     const registry = w.registry();
     w.nsmgr("nsmgr-1");
     const client = w.client("nse-1", "tcp://nsmgr-1:5001");
@@ -224,7 +224,7 @@ describe("a manager's registry", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("is the only one an endpoint has to find again after a restart", async () => {
+  test("is the only process that an endpoint must reach again after a restart", async () => {
     const registry = w.registry();
     const first = w.nsmgr("nsmgr-1");
     const client = w.client("nse-1", "tcp://nsmgr-1:5001");
@@ -235,7 +235,7 @@ describe("a manager's registry", () => {
     first.kill();
     await w.clock.advance(2_000);
     const second = w.nsmgr("nsmgr-1");
-    // Either nothing or the valid URL.
+    // Either no entry or the valid URL.
     expect(await w.found(second.endpoints)).toEqual([]);
     await w.clock.advance(10_000);
     expect(await w.found(second.endpoints)).toMatchObject([{ url: "tcp://nse-1:6001" }]);
@@ -250,7 +250,7 @@ describe("a manager's registry", () => {
     reader.stop();
   });
 
-  test("passes on what was registered through it before a restart is to go", async () => {
+  test("forwards an Unregister of an entry that was registered through it before a restart", async () => {
     const registry = w.registry();
     const first = w.nsmgr("nsmgr-1");
     await first.networkServices.register(w.ctx, ns("icmp"));
@@ -264,7 +264,7 @@ describe("a manager's registry", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("says that the registry is down, and not that nothing is found", async () => {
+  test("reports that the registry is down, not that no entry was found", async () => {
     const manager = w.nsmgr("nsmgr-1");
     await expect(w.found(manager.endpoints)).rejects.toMatchObject({ code: Code.Unavailable });
     await expect(manager.endpoints.register(w.ctx, nse("nse-1"))).rejects.toMatchObject({
@@ -273,7 +273,7 @@ describe("a manager's registry", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("keeps a refused Register from leaving anything anywhere", async () => {
+  test("leaves no resources after a rejected Register", async () => {
     const registry = w.registry();
     const manager = w.nsmgr("nsmgr-1");
     await expect(manager.endpoints.register(w.ctx, nse("nse-1", { url: "" }))).rejects.toMatchObject({
@@ -284,12 +284,12 @@ describe("a manager's registry", () => {
   });
 });
 
-describe("a manager that keeps what it looks up", () => {
+describe("a manager with a cache", () => {
   const icmp = { networkServiceNames: ["icmp"] };
   const urls = async (manager: { readonly discovery: { readonly endpoints: EndpointRegistry } }) =>
     (await w.found(manager.discovery.endpoints, icmp)).map(({ url }) => url).sort();
 
-  test("answers without the registry, and hears of every change", async () => {
+  test("answers without the registry, and receives every change", async () => {
     w.registry();
     const near = w.nsmgr("nsmgr-1");
     w.nsmgr("nsmgr-2");
@@ -312,7 +312,7 @@ describe("a manager that keeps what it looks up", () => {
     expect(w.leftovers()).toEqual({});
   });
 
-  test("shows what it knew last while the registry is away, and learns again from the next one", async () => {
+  test("returns the last known entries during an outage of the registry, and updates them from the next one", async () => {
     const first = w.registry();
     const near = w.nsmgr("nsmgr-1");
     const far = w.nsmgr("nsmgr-2");
@@ -334,7 +334,7 @@ describe("a manager that keeps what it looks up", () => {
 describe("an endpoint that moves to another node", () => {
   const HERE = "tcp://new-node:6001";
 
-  /** An endpoint registered through nsmgr-1 whose program died and started again behind nsmgr-2. */
+  /** An endpoint registered through nsmgr-1, whose program died and restarted behind nsmgr-2. */
   async function moved() {
     const registry = w.registry();
     const left = w.nsmgr("nsmgr-1");
@@ -352,7 +352,7 @@ describe("an endpoint that moves to another node", () => {
   const urlsIn = async (endpoints: EndpointRegistry): Promise<string[]> =>
     (await w.found(endpoints, { name: "nse-1" })).map(({ url }) => url);
 
-  test("is found there at once, not at the place it left", async () => {
+  test("is found at the new URL at once, not at the old one", async () => {
     const { registry, left, entered, client } = await moved();
     expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
     expect(await urlsIn(left.discovery.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
@@ -372,12 +372,12 @@ describe("an endpoint that moves to another node", () => {
     expect(await urlsIn(registry.endpoints)).toEqual([]);
   });
 
-  test("stays registered when its old program unregisters late, whatever stands between", async () => {
+  test("stays registered when its old program unregisters late, through any elements", async () => {
     const { registry, left, client } = await moved();
     await left.endpoints.unregister(w.ctx, nse("nse-1"));
     expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
     expect(await urlsIn(left.discovery.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
-    // A manager that knows nothing of it passes on what it was given, under its own URL.
+    // A manager that does not know the endpoint forwards the entry with its own URL.
     await registry.endpoints.unregister(w.ctx, nse("nse-1", { url: "tcp://nsmgr-1:5001" }));
     expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
     await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
@@ -437,7 +437,7 @@ describe("a watch over several hops", () => {
     expect(w.network.debugState()).toMatchObject({ calls: 0, listeners: 0 });
   });
 
-  test("ends with an error when a server ends the stream as if all were well", async () => {
+  test("ends with an error when a server ends the stream without an error", async () => {
     w.network.listen(urlOf(0), { endpoints: endpointRegistryChain([]) });
     const remotes = w.network.remotes({ name: "client" });
     const reader = listen(
@@ -448,8 +448,8 @@ describe("a watch over several hops", () => {
   });
 });
 
-describe("registrations in a bad network", () => {
-  test("all stand or all are gone in the end, and nothing is left behind", async () => {
+describe("registrations in an unreliable network", () => {
+  test("are consistent in the end, and leave no resources", async () => {
     const registry = w.registry();
     const manager = w.nsmgr("nsmgr-1");
     w.network.faults.dropResponses({ chance: 0.1 });
@@ -477,7 +477,7 @@ describe("registrations in a bad network", () => {
     expect(manager.debugState()).toEqual({});
   });
 
-  test("end in time when a manager is cut off from the registry", async () => {
+  test("expire in time when a manager is cut off from the registry", async () => {
     const registry = w.registry();
     w.nsmgr("nsmgr-1");
     const client = w.client("nse-1", "tcp://nsmgr-1:5001");

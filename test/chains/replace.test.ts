@@ -15,7 +15,7 @@ import { updatePath } from "../../src/elements/update-path/index.js";
 import { insecureTokens } from "../../src/identity/index.js";
 import { hold, recorder, sampleRequest, virtualClock } from "../../src/testing/index.js";
 
-/** An endpoint of these elements, and how a client calls it. */
+/** An endpoint with these elements, and a client for it. */
 function nse(elements: Elements<NetworkService>) {
   const clock = virtualClock();
   const program = new AbortController();
@@ -33,7 +33,7 @@ function nse(elements: Elements<NetworkService>) {
 const addressOf = ({ context }: Connection): string | undefined => context?.ipContext?.srcIpAddrs[0];
 const ipam = (): NetworkServiceElement => pointToPointIpam({ prefixes: ["10.0.0.0/29"] });
 
-/** Holds one thing for each connection. */
+/** Holds one resource per connection. */
 function holding(name: string): NetworkServiceElement & { held: number } {
   const slot = new Slot<true>(name, { release: () => void element.held-- });
   const element: NetworkServiceElement & { held: number } = {
@@ -61,7 +61,7 @@ describe("replacing the elements of an endpoint", () => {
     const seen = recorder();
 
     const replaced = replace([ipam(), seen]);
-    // A connection that comes at once does not get an address of those that stand.
+    // A new connection does not get an address of an established one.
     const three = await ask("three");
     expect(await replaced).toEqual({ done: 1, failures: new Map() });
 
@@ -73,7 +73,7 @@ describe("replacing the elements of an endpoint", () => {
     expect(debugState()).toEqual({});
   });
 
-  test("finishes calls under way on the earlier elements, and moves their connections then", async () => {
+  test("finishes running calls on the earlier elements, and then moves their connections", async () => {
     const gate = hold();
     const earlier = holding("earlier");
     const addresses = ipam();
@@ -97,7 +97,7 @@ describe("replacing the elements of an endpoint", () => {
     expect(debugState()).toEqual({});
   });
 
-  test("releases what only the earlier elements held, once the connection stands on the new ones", async () => {
+  test("releases the resources that only the earlier elements held, once the connection uses the new ones", async () => {
     const [earlier, later] = [holding("earlier"), holding("later")];
     let up = false;
     const failing: NetworkServiceElement = {
@@ -120,7 +120,7 @@ describe("replacing the elements of an endpoint", () => {
     expect(debugState()).toEqual({});
   });
 
-  test("releases what the earlier elements held when a connection is closed before it was moved", async () => {
+  test("releases the resources of the earlier elements when a connection is closed before it was moved", async () => {
     const earlier = holding("earlier");
     const gate = hold();
     const { ask, close, replace, clock, debugState } = nse([earlier]);
@@ -134,7 +134,7 @@ describe("replacing the elements of an endpoint", () => {
     expect(debugState()).toEqual({});
   });
 
-  test("changes nothing when the new elements cannot stand there", async () => {
+  test("changes nothing when the order of the new elements is invalid", async () => {
     const { ask, close, replace } = nse([ipam()]);
     const one = await ask("one");
     expect(() => replace([{ name: "misplaced", inside: ["dial"] }])).toThrow(

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { pathOf, type Connection } from "../../src/api/index.js";
 import { mesh } from "../../src/testing/index.js";
 
-// A connection moves to another forwarder while the manager is restarted. The first forwarder, which lives, closes its
-// half when the token expires, and that Close reaches the endpoint by the segment id that both halves share.
+// A connection moves to another forwarder while the manager restarts. The first forwarder stays up and closes
+// its part when the token expires. That Close reaches the endpoint with the segment id that both parts share.
 test("a forwarder that a connection has left does not close it at the endpoint", async () => {
   const net = await mesh({ transport: "memory" });
   const { clock, network } = net.virtual!;

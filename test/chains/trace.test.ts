@@ -19,7 +19,7 @@ const own = {
   remotes: memoryNetwork({ clock }).remotes({ name: "hop", tokens }),
 };
 
-/** The elements that a Request runs through on its way to a next hop that is not there. */
+/** The elements that process a Request to a next hop that does not exist. */
 async function traced(make: (trace: TraceHook) => Promise<NetworkService>): Promise<string[]> {
   const seen: string[] = [];
   const networkService = await make(({ element, method, ctx: c, proceed }) => {
@@ -32,7 +32,7 @@ async function traced(make: (trace: TraceHook) => Promise<NetworkService>): Prom
 
 const bothHalves = ["begin/server", "connect/server", "begin/client", "connect/client"];
 
-test("the trace hook of a manager sees both halves of its chain", async () => {
+test("the trace hook of a manager sees the server and the client part of its chain", async () => {
   const seen = await traced(async (trace) => {
     const manager = nsmgr({ ...own, name: "nsmgr", url: "tcp://nsmgr:1", trace });
     await manager.networkServices.register(ctx, NetworkServiceEntry.create({ name: "icmp" }));
@@ -44,7 +44,7 @@ test("the trace hook of a manager sees both halves of its chain", async () => {
   expect(seen).toEqual(expect.arrayContaining(bothHalves));
 });
 
-test("the trace hook of a forwarder sees both halves of its chain", async () => {
+test("the trace hook of a forwarder sees the server and the client part of its chain", async () => {
   const registry = registryChain(own);
   const service = NetworkServiceEntry.create({ name: "icmp", payload: Payload.Ethernet });
   await registry.networkServices.register(ctx, service);

@@ -40,7 +40,7 @@ describe("a Context's values", () => {
 });
 
 describe("withTimeout", () => {
-  test("ends the work's Context with DEADLINE_EXCEEDED when its time is over", async () => {
+  test("ends the work's Context with DEADLINE_EXCEEDED when its time limit expires", async () => {
     const clock = virtualClock();
     const work = Context.background({ clock }).withTimeout(500, async (ctx) => {
       expect(ctx).toMatchObject({ deadline: clock.now() + 500, budgetMs: 500, remainingMs: 500 });
@@ -75,7 +75,7 @@ describe("withTimeout", () => {
     expect(listeners(caller.signal)).toBe(0);
   });
 
-  test("never gives more time than the caller has, and needs no second timer then", async () => {
+  test("never exceeds the caller's deadline, and then needs no second timer", async () => {
     const clock = virtualClock();
     const ctx = Context.background({ clock });
     const work = ctx.withTimeout(300, (outer) =>
@@ -90,7 +90,7 @@ describe("withTimeout", () => {
     expect(await work).toMatchObject({ code: Code.DeadlineExceeded });
   });
 
-  test("passes on the caller's cancel with its reason", async () => {
+  test("forwards the caller's cancellation with its reason", async () => {
     const clock = virtualClock();
     const caller = new AbortController();
     const reason = new NsmError(Code.Cancelled, "the caller went away");
@@ -118,7 +118,7 @@ describe("withSignal", () => {
     });
   });
 
-  test("is over from the beginning when the signal is", async () => {
+  test("starts aborted when the signal has aborted", async () => {
     const reason = await Context.background().withSignal(AbortSignal.abort("late"), async (ctx) => {
       expect(() => ctx.throwIfDone()).toThrow();
       return ctx.signal.reason as unknown;
@@ -138,7 +138,7 @@ describe("withSignal", () => {
 });
 
 describe("detached", () => {
-  test("outlives a cancel, with as much time as the caller had when it began", async () => {
+  test("outlives a cancellation, with the caller's original time limit", async () => {
     const clock = virtualClock();
     const caller = new AbortController();
     const work = Context.background({ clock, signal: caller.signal }).withTimeout(2_000, async (ctx) => {
@@ -156,7 +156,7 @@ describe("detached", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("has 15 seconds when the caller's time was unlimited, or what it is given", async () => {
+  test("defaults to 15 seconds for a caller without a deadline, and accepts its own limit", async () => {
     const ctx = Context.background({ clock: virtualClock() });
     expect(await ctx.detached(async (own) => own.remainingMs)).toBe(15_000);
     expect(await ctx.detached(async (own) => own.remainingMs, 100)).toBe(100);
@@ -164,7 +164,7 @@ describe("detached", () => {
 });
 
 describe("a signal", () => {
-  test("costs neither timer nor listener until somebody asks for it", async () => {
+  test("needs neither timer nor listener before its first use", async () => {
     const clock = virtualClock();
     const [caller, other] = [new AbortController(), new AbortController()];
     const ctx = Context.background({ clock, signal: caller.signal });
@@ -178,7 +178,7 @@ describe("a signal", () => {
     );
   });
 
-  test("is aborted when somebody asks for it after the time is over, or after a cancel", async () => {
+  test("is aborted if its first use is after the deadline or after a cancellation", async () => {
     const clock = virtualClock();
     const caller = new AbortController();
     const ctx = Context.background({ clock, signal: caller.signal });
@@ -193,7 +193,7 @@ describe("a signal", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("never aborts after the end of the work, even if nobody asked for it before", async () => {
+  test("never aborts after the end of the work, even if it was not used before", async () => {
     const clock = virtualClock();
     const caller = new AbortController();
     const ctx = Context.background({ clock, signal: caller.signal });
@@ -205,7 +205,7 @@ describe("a signal", () => {
   });
 });
 
-test("throwIfDone throws the reason of a cancelled call and nothing otherwise", () => {
+test("throwIfDone throws the reason of a canceled call, and otherwise nothing", () => {
   const reason = new NsmError(Code.Cancelled, "gone");
   expect(() => Context.background({ signal: AbortSignal.abort(reason) }).throwIfDone()).toThrow(reason);
   Context.background().throwIfDone();

@@ -20,7 +20,7 @@ import { sampleConnection, sampleEndpoint, sampleRequest } from "../../src/testi
 const ctx = Context.background();
 const request = sampleRequest(0);
 
-/** Notes when it is entered and left. */
+/** Records when it is entered and left. */
 function noting(notes: string[], name: string, inside: string[] = []): NetworkServiceElement {
   return {
     name,
@@ -37,7 +37,7 @@ function noting(notes: string[], name: string, inside: string[] = []): NetworkSe
 }
 
 describe("a chain", () => {
-  test("runs its elements from left to right and unwinds from right to left, nested as deep as one likes", async () => {
+  test("runs its elements from left to right and unwinds from right to left, at any nesting depth", async () => {
     const notes: string[] = [];
     const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((name) => noting(notes, name)) as [
       NetworkServiceElement,
@@ -63,18 +63,18 @@ describe("a chain", () => {
     expect(notes).toEqual(["> a", "> b", "< b", "< a"]);
   });
 
-  test("answers a Request with its own connection when nobody else does, and a Close with nothing", async () => {
+  test("answers a Request with its own connection by default, and a Close with nothing", async () => {
     expect(await chain([]).request(ctx, request)).toBe(request.connection);
     expect(await chain([[], [[]]]).close(ctx, sampleConnection(0))).toBeUndefined();
   });
 
-  test("refuses at its end a Request without connection", async () => {
+  test("rejects a Request without a connection at its end", async () => {
     await expect(chain([]).request(ctx, { ...request, connection: undefined })).rejects.toMatchObject({
       code: Code.InvalidArgument,
     });
   });
 
-  test("leads past elements that leave a method out", async () => {
+  test("skips elements without the method", async () => {
     const closed: string[] = [];
     const elements: NetworkServiceElement[] = [
       { name: "nothing" },
@@ -90,7 +90,7 @@ describe("a chain", () => {
     expect(closed).toEqual(["closer"]);
   });
 
-  test("calls its tail with what the last element passed on", async () => {
+  test("calls its tail with the argument of the last element", async () => {
     const key = new ContextKey<string>("word");
     const tail: NetworkService = {
       request: async (c, { connection }) => ({ ...connection!, networkService: c.get(key) ?? "none" }),
@@ -117,7 +117,7 @@ describe("a chain", () => {
     expect(element.calls).toBe(1);
   });
 
-  test("is an element's next from beginning to end of its life", async () => {
+  test("passes the same next to an element for its whole life", async () => {
     const seen = new Set<NetworkService>();
     const linked = chain([
       { name: "a", request: (c, r, next) => (seen.add(next), next.request(c, r)) },
@@ -161,7 +161,7 @@ describe("inside", () => {
     );
   });
 
-  test("are met by an element of that name, or by one side of it, at any depth", () => {
+  test("are satisfied by an element of that name, or by one of its sides, at any depth", () => {
     const notes: string[] = [];
     expect(() => {
       chain([[noting(notes, "begin")], [[noting(notes, "refresh", ["begin"])]]]);
@@ -173,7 +173,7 @@ describe("inside", () => {
 describe("outside", () => {
   const element = (name: string, outside: string[] = []): NetworkServiceElement => ({ name, outside });
 
-  test("is checked for the elements that the chain has", () => {
+  test("is checked for the elements that the chain contains", () => {
     chain([element("monitor", ["trim-path"])]);
     chain([element("monitor", ["trim-path"]), element("trim-path/server")]);
     expect(() => chain([element("trim-path/server"), element("monitor", ["trim-path"])])).toThrow(
@@ -190,7 +190,7 @@ describe("reads", () => {
   const provider: NetworkServiceElement = { name: "discover", provides: [key] };
   const reader: NetworkServiceElement = { name: "round-robin", reads: [key] };
 
-  test("demands that whoever provides a context key stands further out", () => {
+  test("requires that the provider of a context key comes first", () => {
     chain([provider, reader]);
     chain([reader]);
     expect(() => chain([reader, provider])).toThrow(
@@ -201,7 +201,7 @@ describe("reads", () => {
     );
   });
 
-  test("does not order slots, which are read on the way back too", () => {
+  test("does not order slots, which elements also read on the way back", () => {
     const slot = new Slot<string>("next-hop");
     const elements = [
       { name: "heal", reads: [slot] },
@@ -222,7 +222,7 @@ describe("nested chains", () => {
     };
   };
 
-  test("are checked with the chain around them", () => {
+  test("are checked together with the enclosing chain", () => {
     chain([{ name: "begin" }, choosing([inner])]);
     expect(() => chain([choosing([inner])])).toThrow(
       "inner must stand inside begin, which this chain lacks: put begin before inner",
@@ -232,21 +232,21 @@ describe("nested chains", () => {
     );
   });
 
-  test("are checked by nest() as far as their own elements tell", () => {
+  test("are checked by nest() as far as their own elements allow", () => {
     expect(() => chain.nest([inner])).not.toThrow();
     expect(() => chain.nest([inner, { name: "begin" }])).toThrow(
       "inner must stand inside begin: put begin before inner",
     );
   });
 
-  test("count as held by the element that chooses between them", () => {
+  test("count as held by the element that selects between them", () => {
     const holding: NetworkServiceElement = { name: "holding", debugState: () => ({ timers: 2 }) };
     expect(debugState([choosing([holding])])).toEqual({ choosing: { holding: { timers: 2 } } });
   });
 });
 
 describe("nest", () => {
-  test("leads through its elements into next", async () => {
+  test("runs its elements before next", async () => {
     const notes: string[] = [];
     const road = chain.nest([noting(notes, "inner"), [noting(notes, "innermost")]]);
     const choosing: NetworkServiceElement = {
@@ -282,7 +282,7 @@ describe("the trace hook", () => {
     expect(seen).toEqual(["0 a/request request", "1 b/request request"]);
   });
 
-  test("sees the elements of nested chains too, also those that end in the chain's tail", async () => {
+  test("sees the elements of nested chains, including those that end in the chain's tail", async () => {
     const seen: string[] = [];
     const trace: TraceHook = ({ element, ctx: c, proceed }) => {
       seen.push(element);
@@ -298,7 +298,7 @@ describe("the trace hook", () => {
     expect(seen).toEqual(["choosing", "inner", "innermost", "behind", "choosing", "inner", "innermost"]);
   });
 
-  test("gets what the element returned or failed with", async () => {
+  test("receives the result or the failure of the element", async () => {
     const failure = new NsmError(Code.NotFound, "nowhere");
     const results: unknown[] = [];
     const trace: TraceHook = ({ proceed, ctx: c }) => {
@@ -318,11 +318,11 @@ describe("debugState", () => {
     debugState: () => state,
   });
 
-  test("is empty when nothing is held", () => {
+  test("is empty when no resources are held", () => {
     expect(debugState([{ name: "silent" }, [holding("a", { timers: 0 })]])).toEqual({});
   });
 
-  test("tells what is held by element, without zeros, and adds up elements of one name", () => {
+  test("reports resources by element without zeros, and adds elements of the same name", () => {
     const nested: NetworkServiceElement = { name: "c", debugState: () => ({ pool: { taken: 1, free: 0 } }) };
     const elements = [
       holding("a", { timers: 1, streams: 0 }),

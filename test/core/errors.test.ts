@@ -31,7 +31,7 @@ describe("codeOf", () => {
   });
 });
 
-test("asNsmError keeps an NsmError and wraps what else was thrown, with its code and as cause", () => {
+test("asNsmError keeps an NsmError and wraps other values, with their code and as cause", () => {
   const own = new NsmError(Code.Aborted, "no");
   expect(asNsmError(own)).toBe(own);
   const cause = Object.assign(new Error("unreachable"), { code: 14 });
@@ -39,7 +39,7 @@ test("asNsmError keeps an NsmError and wraps what else was thrown, with its code
   expect(asNsmError("text")).toMatchObject({ code: Code.Unknown, message: "text" });
 });
 
-test("a call may be repeated after a failure that can pass, not after one that says what is wrong", () => {
+test("a call may be repeated after a temporary failure, not after a permanent one", () => {
   const permanent = [3, 7, 11, 12, 15, 16];
   for (let code = 1; code <= 16; code++)
     expect(isRetryable(code), codeName(code)).toBe(!permanent.includes(code));
@@ -47,14 +47,14 @@ test("a call may be repeated after a failure that can pass, not after one that s
   expect(new NsmError(Code.PermissionDenied, "no").retryable).toBe(false);
 });
 
-test("sharedCode is the code all failures agree on", () => {
+test("sharedCode is the common code of all failures", () => {
   const down = new NsmError(Code.Unavailable, "down");
   expect(sharedCode([down, Object.assign(new Error("down"), { code: 14 })])).toBe(Code.Unavailable);
   expect(sharedCode([down, new NsmError(Code.NotFound, "gone")])).toBeUndefined();
   expect(sharedCode([])).toBeUndefined();
 });
 
-test("explain tells the causes, outermost first", () => {
+test("explain lists the causes, outermost first", () => {
   const refused = new NsmError(Code.Unavailable, "nse-1 is not reachable", {
     cause: new Error("ECONNREFUSED"),
   });

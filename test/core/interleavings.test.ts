@@ -20,7 +20,7 @@ import { beginClient, beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { run, sampleConnection, virtualClock } from "../../src/testing/index.js";
 
-/** Chance that repeats itself; `calm` lets nothing happen any more. */
+/** Seeded random events. `calm` turns them off. */
 function dice(seed: number) {
   let state = seed;
   const next = (): number => {
@@ -31,7 +31,7 @@ function dice(seed: number) {
   };
   const self = {
     calm: false,
-    /** Whether something happens that has this chance. */
+    /** Whether an event with this probability happens. */
     falls: (chance: number): boolean => next() < chance && !self.calm,
     upTo: (n: number): number => Math.floor(next() * n),
   };
@@ -40,7 +40,7 @@ function dice(seed: number) {
 
 type Dice = ReturnType<typeof dice>;
 
-/** Everything that slots were ever given, and how often each was released. */
+/** All values that were set in slots, and how often each was released. */
 class Ledger {
   private readonly all: { readonly id: string; readonly what: string; released: number }[] = [];
 
@@ -52,12 +52,12 @@ class Ledger {
     this.all[value]!.released++;
   }
 
-  /** What was released more than once. */
+  /** The values that were released more than once. */
   get twice(): readonly unknown[] {
     return this.all.filter(({ released }) => released > 1);
   }
 
-  /** What is held for connections other than these. */
+  /** The values held for connections other than these. */
   heldBeside(ids: ReadonlySet<string>): readonly unknown[] {
     return this.all.filter(({ id, released }) => released === 0 && !ids.has(id));
   }
@@ -67,17 +67,17 @@ const refuse = (where: string): never => {
   throw new NsmError(Code.Unavailable, `refused by ${where}`);
 };
 
-/** Takes its time, now and then. */
+/** Waits at random. */
 async function dawdle({ clock, signal }: Context, die: Dice): Promise<void> {
   if (die.falls(0.3)) await sleep(clock, 1 + die.upTo(40), signal);
 }
 
-/** Gives each connection one value, and now and then another. */
+/** Sets one value per connection, and at random another. */
 function holder(name: string, ledger: Ledger, die: Dice): NetworkServiceElement {
   const mayAdopt = die.falls(0.5);
   const slot = new Slot<number>(name, {
     async release(value, { clock }) {
-      // A release has time of its own, and may use more of it than it has.
+      // A release has its own time limit and may exceed it.
       if (die.falls(0.2)) await sleep(clock, 1 + die.upTo(60));
       ledger.release(value);
       if (die.falls(0.1)) refuse(`the release of ${name}`);
@@ -102,7 +102,7 @@ function holder(name: string, ledger: Ledger, die: Dice): NetworkServiceElement 
       if (die.falls(0.1)) refuse(`${name} before`);
       const response = await next.request(ctx, request);
       if (die.falls(0.1)) refuse(`${name} after`);
-      // What is left of a call may come when that is over, and the connection too.
+      // The rest of a call may run after the end of the call and the connection.
       if (die.falls(0.1)) ctx.clock.after(die.upTo(100), () => set(ctx, id));
       return response;
     },
@@ -115,7 +115,7 @@ function holder(name: string, ledger: Ledger, die: Dice): NetworkServiceElement 
   };
 }
 
-/** Refuses and waits between begin and connection-state, and sees that calls do not overlap. */
+/** Rejects and waits between begin and connection-state, and checks that calls do not overlap. */
 function gatekeeper(die: Dice, overlaps: string[]): NetworkServiceElement {
   const busy = new Set<string>();
   const alone = async <R>(id: string, work: () => Promise<R>): Promise<R> => {
@@ -138,7 +138,7 @@ function gatekeeper(die: Dice, overlaps: string[]): NetworkServiceElement {
         return response;
       }),
     close: (ctx, connection, next) =>
-      // Within the Request of a begin/server that closes first, too.
+      // Also within a Request of a begin/server that closes first.
       alone(connection.id, async () => {
         if (die.falls(0.1)) refuse("the gate at the close");
         await next.close(ctx, connection);
@@ -146,7 +146,7 @@ function gatekeeper(die: Dice, overlaps: string[]): NetworkServiceElement {
   };
 }
 
-/** Tries several times, and asks again by itself. */
+/** Tries several times, and starts Requests on its own. */
 function restless(die: Dice, seen: Map<string, ConnectionEvents>): NetworkServiceElement {
   const timer = new TimerSlot("restless");
   return {
@@ -181,7 +181,7 @@ describe.each([
   ["begin/server", beginServer],
   ["begin/client", beginClient],
 ])("%s, connection-state and replaceable elements", (_name, begin) => {
-  test("hold nothing too long, release nothing twice and never overlap, however calls race", async () => {
+  test("release every value exactly once and never overlap, for any interleaving of calls", async () => {
     const property = fc.asyncProperty(
       fc.integer(),
       fc.array(step, { minLength: 5, maxLength: 40 }),

@@ -18,7 +18,7 @@ function fifo(name: string): string {
 }
 
 describe("reading a configuration file", () => {
-  test("gives its text", async () => {
+  test("returns its text", async () => {
     writeFileSync(join(scratch, "file"), "größer");
     expect(await readText(join(scratch, "file"))).toBe("größer");
     expect(await readText("/proc/self/comm")).not.toBe("");
@@ -30,7 +30,7 @@ describe("reading a configuration file", () => {
     await expect(readText("/dev/zero")).rejects.toMatchObject(refused);
   });
 
-  test("ends for a directory and a file without end, with the reason", async () => {
+  test("fails for a directory and for an endless file, with the reason", async () => {
     await expect(readText(scratch)).rejects.toMatchObject({ code: "EISDIR" });
     const large = join(scratch, "large");
     writeFileSync(large, "");

@@ -4,7 +4,7 @@ import { virtualClock } from "../../src/testing/index.js";
 import { sleep } from "../../src/core/index.js";
 
 describe("a serial queue", () => {
-  test("runs one job at a time, in the order given, whatever each takes", async () => {
+  test("runs one job at a time, in the given order, whatever its duration", async () => {
     const clock = virtualClock();
     const queue = new SerialQueue();
     let running = 0;
@@ -23,7 +23,7 @@ describe("a serial queue", () => {
     expect(order).toEqual([0, 1, 2, 3]);
   });
 
-  test("goes on after a job that failed, and gives its failure to whoever queued it", async () => {
+  test("continues after a failed job, and rejects that job's promise", async () => {
     const queue = new SerialQueue();
     const failed = queue.run(() => Promise.reject(new Error("no")));
     const thrown = queue.run(() => {
@@ -35,7 +35,7 @@ describe("a serial queue", () => {
     expect(await fine).toBe("fine");
   });
 
-  test("lets a caller leave that does not want to wait, but not in the middle of its job", async () => {
+  test("lets a caller stop waiting for its turn, but not during its job", async () => {
     const queue = new SerialQueue();
     const caller = new AbortController();
     let finish!: () => void;
@@ -51,7 +51,7 @@ describe("a serial queue", () => {
     expect(found).toBe(true);
   });
 
-  test("is idle when nothing runs and nothing waits", async () => {
+  test("is idle when no job is running or waiting", async () => {
     const queue = new SerialQueue();
     expect(queue.idle).toBe(true);
     const jobs = [queue.run(async () => {}), queue.run(async () => {})];

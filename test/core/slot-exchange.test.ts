@@ -14,7 +14,7 @@ import { beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { hold, run, virtualClock } from "../../src/testing/index.js";
 
-/** A slot of words that writes down what it releases. */
+/** A slot of words that records the released values. */
 function words(name = "word") {
   const released: string[] = [];
   let gate: Promise<void> | undefined;
@@ -29,7 +29,7 @@ function words(name = "word") {
   return { slot, released, wait: (until: Promise<void>) => void (gate = until) };
 }
 
-/** An element that does these things in its Requests, one after the other. */
+/** An element that runs these steps in its Requests, one per Request. */
 function doing(
   slot: Slot<string>,
   ...jobs: readonly ((ctx: Context) => void | Promise<void>)[]
@@ -45,7 +45,7 @@ function doing(
   };
 }
 
-test("a value that a failing Request has set again after another one stays", async () => {
+test("a value that a failing Request set again after another one is kept", async () => {
   const { slot, released } = words();
   const { request, close } = run([
     connectionState(),
@@ -83,7 +83,7 @@ test("a value that is replaced twice in one Request is released once", async () 
   expect(released).toEqual(["a", "b"]);
 });
 
-test("a value that a Close replaces is released as well", async () => {
+test("a value that a Close replaces is released", async () => {
   const { slot, released } = words();
   const { request, close } = run([
     connectionState(),
@@ -117,7 +117,7 @@ test("a value that is set while a Close releases the others is released at once"
   expect(slow.released).toEqual(["a"]);
 });
 
-test("a call that comes to new elements before its connection has moved keeps what it set there", async () => {
+test("a call on new elements before its connection has moved keeps the values that it set", async () => {
   const [earlier, later] = [words(), words()];
   const [state, gate] = [connectionState(), hold()];
   const once =
@@ -144,7 +144,7 @@ test("a call that comes to new elements before its connection has moved keeps wh
   expect(leftovers()).toEqual({});
 });
 
-test("a connection that is being released when its elements are replaced is released to the end", async () => {
+test("a connection that is being released when its elements are replaced is released completely", async () => {
   const [first, slow] = [words("first"), words("slow")];
   const state = connectionState();
   const both: NetworkServiceElement = {
@@ -180,7 +180,7 @@ test("a connection that is being released when its elements are replaced is rele
   expect(leftovers()).toEqual({});
 });
 
-test("a value that was set again and then taken is the taker's alone", async () => {
+test("a value that was set again and then taken belongs only to the taker", async () => {
   const { slot, released } = words();
   const { request, close } = run([
     connectionState(),
@@ -200,7 +200,7 @@ test("a value that was set again and then taken is the taker's alone", async () 
   expect(released).toEqual(["b"]);
 });
 
-test("elements that come back are not counted among the replaced ones", async () => {
+test("elements that are used again do not count as replaced", async () => {
   const state = connectionState();
   let held = 0;
   const slot = new Slot<true>("one", { release: () => void held-- });
@@ -227,7 +227,7 @@ test("elements that come back are not counted among the replaced ones", async ()
   expect(own.debugState()).toEqual({});
 });
 
-test("a slot that fails to adopt or abandon a value keeps no other from it, and what is not adopted is released", async () => {
+test("a slot that fails to adopt or abandon a value does not affect the others, and values without an heir are released", async () => {
   const released: string[] = [];
   const warnings: string[] = [];
   const boom = (): never => {
@@ -272,7 +272,7 @@ test("a slot that fails to adopt or abandon a value keeps no other from it, and 
   expect(leftovers()).toEqual({});
 });
 
-test("a release that never ends counts as failed when its time is over, and keeps no other from its own", async () => {
+test("a release that never ends fails after its time limit and does not block the others", async () => {
   const word = words();
   const stuck = new Slot<string>("stuck", { release: () => new Promise(() => {}) });
   const { request, close, clock, ctx, leftovers } = run([

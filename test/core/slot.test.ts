@@ -13,7 +13,7 @@ import { beginServer } from "../../src/elements/begin/index.js";
 import { updatePath } from "../../src/elements/update-path/index.js";
 import { failAfter, failOnce, run, virtualClock } from "../../src/testing/index.js";
 
-/** A pool of numbered things, and an element that gives each connection one of them. */
+/** A pool of numbers, and an element that allocates one per connection. */
 function pool(name = "pool", release?: (value: number, ctx: Context) => void | Promise<void>) {
   const held = new Set<number>();
   const released: string[] = [];
@@ -45,7 +45,7 @@ function pool(name = "pool", release?: (value: number, ctx: Context) => void | P
 const refuse = (code: Code = Code.PermissionDenied): Promise<never> =>
   Promise.reject(new NsmError(code, "refused by an outer element"));
 
-/** Refuses the answer of the first Request after the rest of the chain has succeeded. */
+/** Rejects the answer of the first Request after the rest of the chain has succeeded. */
 function refusing(): NetworkServiceElement {
   let refused = false;
   return {
@@ -60,7 +60,7 @@ function refusing(): NetworkServiceElement {
 }
 
 describe("a slot with release", () => {
-  test("releases its value when the connection is closed, also when the Close fails further on", async () => {
+  test("releases its value when the connection is closed, even if the Close fails later in the chain", async () => {
     const ours = pool();
     const { request, close, leftovers } = run([
       connectionState(),
@@ -84,7 +84,7 @@ describe("a slot with release", () => {
     expect(ours.released).toEqual(["pool 1"]);
   });
 
-  test("releases its value when an element between begin and connection-state refuses the answer", async () => {
+  test("releases its value when an element between begin and connection-state rejects the answer", async () => {
     const ours = pool();
     const { request, leftovers } = run([
       updatePath({ name: "nse" }),
@@ -97,7 +97,7 @@ describe("a slot with release", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("releases the values of a connection in the reverse order of their setting, one at a time", async () => {
+  test("releases the values of a connection in reverse order, one at a time", async () => {
     const order: string[] = [];
     const slow = async (name: string): Promise<void> => {
       order.push(`${name} begins`);
@@ -107,13 +107,13 @@ describe("a slot with release", () => {
     const elements = ["a", "b", "c"].map((name) => pool(name, () => slow(name)).element);
     const { request, close } = run([connectionState(), elements]);
     await request();
-    // A refresh changes nothing about the order.
+    // A refresh does not change the order.
     await request();
     await close();
     expect(order).toEqual(["c begins", "c ends", "b begins", "b ends", "a begins", "a ends"]);
   });
 
-  test("collects what releases fail with into one error, and goes on with the others", async () => {
+  test("collects the failures of releases into one error, and continues with the others", async () => {
     const failing = (): never => {
       throw new NsmError(Code.Internal, "stuck");
     };
@@ -124,7 +124,7 @@ describe("a slot with release", () => {
     expect(two.held.size).toBe(0);
   });
 
-  test("gives a release time of its own when the caller has canceled", async () => {
+  test("gives a release its own time limit when the caller has canceled", async () => {
     const aborted: boolean[] = [];
     const ours = pool("pool", (_value, ctx) => void aborted.push(ctx.signal.aborted));
     const caller = new AbortController();
@@ -160,7 +160,7 @@ describe("a slot with release", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("does not release what was taken", async () => {
+  test("does not release a taken value", async () => {
     const ours = pool();
     const taken: unknown[] = [];
     const { request, close } = run([
@@ -176,7 +176,7 @@ describe("a slot with release", () => {
     expect([taken, ours.released]).toEqual([[1], []]);
   });
 
-  test("releases at once what is set after the connection is gone", async () => {
+  test("releases a value at once that is set after the connection has ended", async () => {
     const ours = pool();
     let late!: Context;
     const clock = virtualClock();
@@ -197,7 +197,7 @@ describe("a slot with release", () => {
 });
 
 describe("attempts", () => {
-  test("release what a failed try has set before the next one begins", async () => {
+  test("release the values of a failed try before the next one begins", async () => {
     const ours = pool();
     const heldAtNext: number[] = [];
     const { request, close, leftovers } = run([
@@ -222,7 +222,7 @@ describe("attempts", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("keep what stood before them", async () => {
+  test("keep the values that were set before them", async () => {
     const word = new Slot<string>("word");
     const found: unknown[] = [];
     const { request } = run([

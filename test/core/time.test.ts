@@ -5,7 +5,7 @@ import { backoff, sleep, systemClock } from "../../src/core/index.js";
 import { virtualClock } from "../../src/testing/index.js";
 
 describe("the virtual clock", () => {
-  test("fires timers in the order of their times, and of their arming when those are equal", async () => {
+  test("fires timers in the order of their times, and equal ones in the order of arming", async () => {
     const clock = virtualClock();
     const fired: string[] = [];
     const arm = (name: string, ms: number): void => {
@@ -23,7 +23,7 @@ describe("the virtual clock", () => {
     expect(clock.timers).toBe(1);
   });
 
-  test("fires what is armed while time passes, and lets promises settle in between", async () => {
+  test("fires timers that are armed while time advances, and lets promises settle in between", async () => {
     const clock = virtualClock();
     const fired: number[] = [];
     const start = clock.now();
@@ -38,7 +38,7 @@ describe("the virtual clock", () => {
     expect(clock.now()).toBe(start + 35);
   });
 
-  test("does not fire what was cancelled", async () => {
+  test("does not fire a canceled timer", async () => {
     const clock = virtualClock();
     const cancel = clock.after(10, () => expect.fail("cancelled"));
     cancel();
@@ -57,7 +57,7 @@ describe("the system clock", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  test("fires once, after the time or at once when that is over", () => {
+  test("fires once, after the delay or at once for a negative delay", () => {
     const fired: string[] = [];
     systemClock.after(1_000, () => fired.push("later"));
     systemClock.after(-1, () => fired.push("now"));
@@ -68,7 +68,7 @@ describe("the system clock", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("waits longer than setTimeout can, and can be cancelled on the way", () => {
+  test("waits longer than setTimeout can, and can be canceled meanwhile", () => {
     const month = 31 * 24 * 3_600_000;
     let fired = 0;
     systemClock.after(month, () => fired++);
@@ -83,7 +83,7 @@ describe("the system clock", () => {
 });
 
 describe("sleep", () => {
-  test("resolves after its time and leaves no listener", async () => {
+  test("resolves after its delay and leaves no listener", async () => {
     const clock = virtualClock();
     const { signal } = new AbortController();
     const slept = sleep(clock, 100, signal);
@@ -104,12 +104,12 @@ describe("sleep", () => {
 });
 
 describe("backoff", () => {
-  test("doubles from the first to the longest wait", () => {
+  test("doubles from the first to the maximum delay", () => {
     const next = backoff({ initialMs: 100, maxMs: 1_000, random: () => 0 });
     expect(Array.from({ length: 6 }, next)).toEqual([100, 200, 400, 800, 1_000, 1_000]);
   });
 
-  test("makes every wait up to half shorter, and never longer than the longest", () => {
+  test("shortens every delay by up to one half, and never exceeds the maximum", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 5_000 }),

@@ -11,7 +11,7 @@ import {
 import { connectionState } from "../../src/elements/connection-state/index.js";
 import { run, virtualClock } from "../../src/testing/index.js";
 
-/** Arms the timer at every Request and cancels it at the Close. */
+/** Arms the timer on every Request and cancels it on Close. */
 function arming(timer: TimerSlot, work: (signal: AbortSignal) => Promise<unknown>): Elements<NetworkService> {
   return [
     connectionState(),
@@ -31,7 +31,7 @@ function arming(timer: TimerSlot, work: (signal: AbortSignal) => Promise<unknown
 }
 
 describe("a timer slot", () => {
-  test("does the work of each connection once, when its time has come", async () => {
+  test("runs the work of each connection once, after its delay", async () => {
     let done = 0;
     const { request, close, clock, leftovers } = run(arming(new TimerSlot("timer"), async () => done++));
     const one = await request({ id: "one" });
@@ -46,7 +46,7 @@ describe("a timer slot", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("starts anew when armed again, and does nothing when cancelled", async () => {
+  test("restarts when armed again, and does nothing when canceled", async () => {
     let done = 0;
     const { request, close, clock, leftovers } = run(arming(new TimerSlot("timer"), async () => done++));
     await request();
@@ -60,7 +60,7 @@ describe("a timer slot", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("tells work under way that it is not wanted any more", async () => {
+  test("aborts the signal of running work when it is canceled", async () => {
     const clock = virtualClock();
     const reasons: unknown[] = [];
     const timer = new TimerSlot("timer");
@@ -79,7 +79,7 @@ describe("a timer slot", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("logs work that fails, unless it only gave up when told to", async () => {
+  test("logs work that fails, unless it stopped because of its signal", async () => {
     const warnings: string[] = [];
     const clock = virtualClock();
     const ctx = Context.background({ clock }).with(logger, {

@@ -20,7 +20,7 @@ interface Line {
   readonly message: string;
 }
 
-/** Runs one Request through a chain and returns what was logged. */
+/** Runs one Request through a chain and returns the log lines. */
 async function logged(...elements: NetworkServiceElement[]): Promise<Line[]> {
   const lines: Line[] = [];
   const debug = (fields: object, message: string): void =>
@@ -49,7 +49,7 @@ const fail: NetworkServiceElement = {
 };
 
 describe("tracing changes", () => {
-  test("says nothing of elements that change nothing", async () => {
+  test("logs nothing for elements that change nothing", async () => {
     expect(await logged(pass, pass, pass)).toEqual([]);
   });
 
@@ -70,13 +70,13 @@ describe("tracing changes", () => {
     ]);
   });
 
-  test("says once where an error began", async () => {
+  test("logs once where an error started", async () => {
     expect(await logged(pass, pass, fail)).toEqual([
       { fields: { element: "fail/request", code: "Unavailable" }, message: "failed here" },
     ]);
   });
 
-  test("logs a thrown value that is no Error, and passes it on", async () => {
+  test("logs a thrown value that is not an Error, and forwards it", async () => {
     const thrown = { name: "odd", request: () => Promise.reject("a string" as unknown as Error) };
     expect(await logged(pass, thrown)).toEqual([
       { fields: { element: "odd/request", code: "Unknown" }, message: "failed here" },

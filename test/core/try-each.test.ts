@@ -8,8 +8,8 @@ const failWith = (code: Code) => async (): Promise<never> => {
   throw new NsmError(code, "no");
 };
 
-describe("firstThatWorks", () => {
-  test("answers with the first that works and leaves the others alone", async () => {
+describe("tryEach", () => {
+  test("returns the first result and does not try the others", async () => {
     const tried: string[] = [];
     const attempt = async (way: string): Promise<string> => {
       tried.push(way);
@@ -20,19 +20,19 @@ describe("firstThatWorks", () => {
     expect(tried).toEqual(["a", "b"]);
   });
 
-  test("throws the failure itself when there was one way only", async () => {
+  test("throws the failure itself if only one alternative was tried", async () => {
     const failure = new NsmError(Code.NotFound, "not here");
     await expect(tryEach(ctx, [1], () => Promise.reject(failure), sentence)).rejects.toBe(failure);
   });
 
-  test("says so with the code that all agree on and every failure as its cause", async () => {
+  test("throws the common code of all failures, with every failure as its cause", async () => {
     const call = tryEach(ctx, [1, 2], failWith(Code.NotFound), sentence);
     await expect(call).rejects.toMatchObject({ code: Code.NotFound, message: "none of 2 worked" });
     const error = (await call.catch((reason: unknown) => reason)) as NsmError;
     expect((error.cause as AggregateError).errors).toHaveLength(2);
   });
 
-  test("gives each try a share of the time, so that one that hangs leaves some for the others", async () => {
+  test("gives each try a share of the time, so that a try that hangs leaves time for the others", async () => {
     const clock = virtualClock();
     const left: (number | undefined)[] = [];
     const hang = (way: string, c: Context): Promise<string> => {
@@ -51,14 +51,14 @@ describe("firstThatWorks", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("is UNAVAILABLE when they differ, or when there is nothing to try", async () => {
+  test("throws UNAVAILABLE if the codes differ, or if there is no alternative", async () => {
     const differing = tryEach(ctx, [Code.NotFound, Code.Internal], (code) => failWith(code)(), sentence);
     await expect(differing).rejects.toMatchObject({ code: Code.Unavailable });
     const none = tryEach(ctx, [], failWith(Code.NotFound), sentence);
     await expect(none).rejects.toMatchObject({ code: Code.Unavailable, message: "none of 0 worked" });
   });
 
-  test("tries nothing more once the call is over", async () => {
+  test("tries no further alternative once the call is over", async () => {
     const over = new AbortController();
     const tried: number[] = [];
     const attempt = async (way: number): Promise<never> => {

@@ -2,7 +2,7 @@ import { getEventListeners } from "node:events";
 import { expect, test } from "vitest";
 import { atEnd } from "../../src/core/until.js";
 
-test("atEnd runs its work once when the program ends, at once when it has ended", () => {
+test("atEnd runs its work once when the program ends, immediately if it has ended", () => {
   const program = new AbortController();
   let runs = 0;
   atEnd(program.signal, () => runs++);
@@ -14,7 +14,7 @@ test("atEnd runs its work once when the program ends, at once when it has ended"
   expect(getEventListeners(program.signal, "abort")).toEqual([]);
 });
 
-test("atEnd serves any number of elements without a warning of Node", async () => {
+test("atEnd accepts any number of elements without a warning from Node", async () => {
   const warnings: Error[] = [];
   const note = (warning: Error): void => void warnings.push(warning);
   process.on("warning", note);

@@ -13,13 +13,13 @@ describe("client-info", () => {
     expect(labels).toEqual({ app: "web", nodeName: "node-1", podName: "pod-1", clusterName: "cluster-1" });
   });
 
-  test("leaves labels that are there", async () => {
+  test("keeps existing labels", async () => {
     const { request } = run([clientInfo({ env })]);
     const { labels } = await request({ labels: { nodeName: "other", podName: "" } });
     expect(labels).toEqual({ nodeName: "other", podName: "", clusterName: "cluster-1" });
   });
 
-  test("gives no label for a variable that is missing or empty", async () => {
+  test("adds no label for a variable that is unset or empty", async () => {
     const { request } = run([clientInfo({ env: { NODE_NAME: "node-1", POD_NAME: "" } })]);
     expect((await request()).labels).toEqual({ nodeName: "node-1" });
   });

@@ -13,7 +13,7 @@ import {
   sampleConnection,
 } from "../../src/testing/index.js";
 
-/** A next hop that never saw the Request says yes to its Close. */
+/** A next hop that did not receive the Request accepts its Close. */
 function answersUnknownCloses(): NetworkServiceElement {
   const known = new Set<string>();
   return {
@@ -52,20 +52,20 @@ describe("compensate", () => {
     [Code.NotFound, Code.PermissionDenied, Code.InvalidArgument, Code.ResourceExhausted].map(
       (code) => [codeName(code), code] as const,
     ),
-  )("%s says that nothing came about: nothing is closed", async (_name, code) => {
+  )("%s means that no connection was established: nothing is closed", async (_name, code) => {
     const { seen, request } = chainWith(failOnce(code));
     await expect(request()).rejects.toMatchObject({ code });
     expect(seen.calls).toEqual(["request"]);
   });
 
-  test("a refresh that fails leaves the connection standing", async () => {
+  test("a failed refresh keeps the connection", async () => {
     const { seen, request, refresh } = chainWith(failAfter(1, Code.Unavailable));
     await request();
     await expect(refresh()).rejects.toMatchObject({ code: Code.Unavailable });
     expect(seen.calls).toEqual(["request", "request"]);
   });
 
-  test("what other hops may hold on purpose is left alone, unless they were told to choose anew", async () => {
+  test("a connection that other hops may hold is not closed, except in a reselect", async () => {
     const { clock, seen, request } = chainWith(failAfter(0, Code.Unavailable));
     const { path } = sampleConnection(clock.now());
     const onward = {
@@ -78,12 +78,12 @@ describe("compensate", () => {
     expect(seen.closes).toHaveLength(1);
   });
 
-  test("a Close that fails does not hide what the request failed with", async () => {
+  test("a failed Close does not hide the failure of the Request", async () => {
     const { request } = chainWith(failOnce(Code.Unavailable), failOnce(Code.Internal, "close"));
     await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
   });
 
-  test("a silent next hop is given five seconds", async () => {
+  test("a next hop that does not answer gets five seconds", async () => {
     const gate = hold();
     const { ctx, clock, request, leftovers } = chainWith(gate);
     const started = clock.now();

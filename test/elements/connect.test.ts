@@ -20,14 +20,14 @@ import { fakeRemotes } from "./support/remotes.js";
 
 describeElement("connect/server", () => connectServer(chain([])));
 
-/** A service that can be watched and made to fail. */
+/** A service that records its calls and can be made to fail. */
 function service(...elements: Parameters<typeof chain>[0]): { client: NetworkService; seen: Recorder } {
   const seen = recorder();
   return { client: chain([seen, ...elements]), seen };
 }
 
 describe("connect/server", () => {
-  test("sends the request on unchanged and goes on with the answer", async () => {
+  test("forwards the request unchanged and continues with the answer", async () => {
     const answer = { labels: { from: "client" } };
     const seen = recorder();
     const client: NetworkService = {
@@ -40,7 +40,7 @@ describe("connect/server", () => {
     expect(seen.requests).toEqual([{ ...request, connection: { ...request.connection, ...answer } }]);
   });
 
-  test("what the next elements refuse is closed at the client side", async () => {
+  test("a connection that later elements reject is closed at the client side", async () => {
     const { client, seen } = service();
     const { request, leftovers } = run([
       connectionState(),
@@ -52,13 +52,13 @@ describe("connect/server", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("the refusal is reported even when that close fails", async () => {
+  test("the rejection is reported even if that Close fails", async () => {
     const { client } = service(failOnce(Code.Unavailable, "close"));
     const { request } = run([connectionState(), connectServer(client), failOnce(Code.ResourceExhausted)]);
     await expect(request()).rejects.toMatchObject({ code: Code.ResourceExhausted });
   });
 
-  test("a refresh that is refused leaves the connection standing", async () => {
+  test("a rejected refresh keeps the connection", async () => {
     const { client, seen } = service();
     const { request, refresh } = run([connectionState(), connectServer(client), failAfter(1, Code.Internal)]);
     await request();
@@ -66,7 +66,7 @@ describe("connect/server", () => {
     expect(seen.calls).toEqual(["request", "request"]);
   });
 
-  test("close reaches both sides, whichever fails", async () => {
+  test("Close reaches both sides, even if one fails", async () => {
     const behind = recorder();
     const { client, seen } = service(failOnce(Code.Unavailable, "close"));
     const { request, close } = run([connectionState(), connectServer(client), behind]);
@@ -75,7 +75,7 @@ describe("connect/server", () => {
     expect([seen.closes.length, behind.closes.length]).toEqual([1, 1]);
   });
 
-  test("when both sides fail to close, the server's code counts and both errors are there", async () => {
+  test("if Close fails on both sides, the error has the server's code and both causes", async () => {
     const { client } = service(failOnce(Code.Unavailable, "close"));
     const { request, close } = run([
       connectionState(),
@@ -121,7 +121,7 @@ describe("connect/server", () => {
 describe("connect/client", () => {
   const elements = (next = fakeRemotes()) => [connectionState(), dial(next), connectClient()];
 
-  test("answers with what the next hop answered, and fails with what it failed with", async () => {
+  test("returns the answer of the next hop, or throws its failure", async () => {
     const next = fakeRemotes();
     const { ctx, request } = run(elements(next));
     const to = ctx.with(remoteUrl, "tcp://a");
@@ -132,11 +132,11 @@ describe("connect/client", () => {
     await expect(request({}, to)).rejects.toMatchObject({ code: Code.ResourceExhausted, message: "full" });
   });
 
-  test("a request that does not know where to go says so", async () => {
+  test("a request without a next hop fails with the reason", async () => {
     await expect(run(elements()).request()).rejects.toMatchObject({ code: Code.FailedPrecondition });
   });
 
-  test("closing what goes on to a hop that is not registered any more is NOT_FOUND and names the hop", async () => {
+  test("a Close fails with NOT_FOUND and names the hop if the next hop is no longer registered", async () => {
     const { close, clock } = run(elements());
     const { connection } = sampleRequest(clock.now());
     const path = connection!.path!;
@@ -150,11 +150,11 @@ describe("connect/client", () => {
     });
   });
 
-  test("closing what never went on is done", async () => {
+  test("a Close of a connection without a next hop succeeds", async () => {
     await expect(run(elements()).close()).resolves.toBeUndefined();
   });
 
-  test("must stand behind dial()", () => {
+  test("must come after dial()", () => {
     expect(() => chain([connectionState(), connectClient()])).toThrow(
       "connect/client must stand inside dial, which this chain lacks: put dial before connect/client",
     );

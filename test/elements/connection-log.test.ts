@@ -21,7 +21,7 @@ describeElement("connection-log/requests", () => requestLog());
 
 const ID = "8c5d6c2e-6b0a-4a43-9a0d-3f0f4f5f0001";
 
-/** A server that keeps its log at info level, and hands out the events of its connection. */
+/** A server that records its log at info level, and exposes the events of its connection. */
 function server(...behind: NetworkServiceElement[]) {
   const lines: object[] = [];
   const info = (fields: object, message: string) => void lines.push({ message, ...fields });
@@ -40,7 +40,7 @@ function server(...behind: NetworkServiceElement[]) {
   return { ...chain, lines, events: () => events! };
 }
 
-/** Answers for whichever endpoint is `current`. */
+/** Answers as the endpoint `current`. */
 function endpointOf(current: { name: string }): NetworkServiceElement {
   return {
     name: "endpoint",
@@ -65,7 +65,7 @@ describe("the log of connections", () => {
     ]);
   });
 
-  test("tells a connection that nobody refreshed from one that was closed", async () => {
+  test("distinguishes a connection that expired from one that was closed", async () => {
     const { request, clock, lines, leftovers } = server();
     await request();
     await clock.advance(3_600_000);
@@ -73,7 +73,7 @@ describe("the log of connections", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("says that a connection was healed when it takes another way or was rebuilt", async () => {
+  test("logs that a connection was healed when its route changes or it was rebuilt", async () => {
     const current = { name: "nse-1" };
     const { request, refresh, lines, events } = server(endpointOf(current));
     await request();
@@ -87,7 +87,7 @@ describe("the log of connections", () => {
     ]);
   });
 
-  test("says whom it denied what and why, once however often the caller repeats it", async () => {
+  test("logs the caller, the call and the reason of a denial, once for repeated calls", async () => {
     const refused = new NsmError(Code.PermissionDenied, "not for you");
     let refuse = true;
     const guard: NetworkServiceElement = {
@@ -106,13 +106,13 @@ describe("the log of connections", () => {
     expect(lines.slice(1)).toMatchObject([{ message: "connection established" }, denied]);
   });
 
-  test("says nothing of a call that its caller gave up", async () => {
+  test("does not log a call that its caller canceled", async () => {
     const { request, lines } = server(failOnce(Code.Cancelled));
     await expect(request()).rejects.toMatchObject({ code: Code.Cancelled });
     expect(lines).toEqual([]);
   });
 
-  test("has no token", async () => {
+  test("contains no token", async () => {
     const { request, close, lines } = server(failOnce(Code.Unavailable));
     await expect(request()).rejects.toThrow();
     await request();

@@ -4,7 +4,7 @@ import { connectionState } from "../../src/elements/connection-state/index.js";
 import { registrationState } from "../../src/registry/elements/registration-state/index.js";
 import { failAfter, failOnce, run, runRegistry } from "../../src/testing/index.js";
 
-/** Counts the Requests of each connection in a slot; says so in the endpoint's name. */
+/** Counts the Requests of each connection in a slot, and returns the count in the endpoint's name. */
 function counting(): NetworkServiceElement {
   const count = new Slot<number>("count");
   return {
@@ -19,19 +19,19 @@ function counting(): NetworkServiceElement {
 }
 
 describe("connection-state", () => {
-  test("keeps a value over the calls of one connection, apart from those of others", async () => {
+  test("keeps a value across the calls of one connection, separate from others", async () => {
     const { request } = run([connectionState(), counting()]);
     const counts = [];
     for (const id of ["a", "b", "a", "a"]) counts.push((await request({ id })).networkServiceEndpointName);
     expect(counts).toEqual(["1", "1", "2", "3"]);
   });
 
-  test("does not mix the slots of two elements of one kind", async () => {
+  test("does not mix the slots of two elements of the same kind", async () => {
     const { request } = run([connectionState(), counting(), counting()]);
     expect(await request()).toMatchObject({ networkServiceEndpointName: "1" });
   });
 
-  test("forgets a connection at its Close, during which the values are still there", async () => {
+  test("forgets a connection after its Close, which can still read the values", async () => {
     const slot = new Slot<string>("word");
     const found: unknown[] = [];
     const { request, close, leftovers } = run([
@@ -57,7 +57,7 @@ describe("connection-state", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps nothing of a first Request that fails, and everything when a refresh fails", async () => {
+  test("keeps nothing of a failed first Request, and everything when a refresh fails", async () => {
     const first = run([connectionState(), counting(), failOnce(Code.Unavailable)]);
     await expect(first.request()).rejects.toThrow();
     expect(first.leftovers()).toEqual({});
@@ -69,13 +69,13 @@ describe("connection-state", () => {
     expect(later.leftovers()).toEqual({ "connection-state": { connections: 1 } });
   });
 
-  test("shares a server's values with the client chain inside it", async () => {
+  test("shares the values of a server with the client chain inside it", async () => {
     const slot = new Slot<string>("word");
     const found: unknown[] = [];
     const { request, close, leftovers } = run([
       connectionState(),
       { name: "saying", request: (ctx, r, next) => (slot.set(ctx, "hello"), next.request(ctx, r)) },
-      // The client chain's connection has another id; it is the same entry all the same.
+      // The client chain's connection has another id, but uses the same entry.
       {
         name: "renaming",
         request: (ctx, r, next) => next.request(ctx, { ...r, connection: { ...r.connection!, id: "x" } }),
@@ -90,7 +90,7 @@ describe("connection-state", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("is missed with a clear error by an element that uses a slot without it", async () => {
+  test("is required by an element with a slot, which fails with a clear error without it", async () => {
     const slot = new Slot<string>("word");
     const { request } = run([
       { name: "a", request: async (ctx, r, next) => (slot.get(ctx), next.request(ctx, r)) },

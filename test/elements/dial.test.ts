@@ -11,7 +11,7 @@ describeElement("dial", () => dial({ remotes: fakeRemotes().remotes }), {
 });
 
 describe("dial", () => {
-  /** A client chain, and how to call it towards a URL. */
+  /** A client chain, and a function that calls it with a URL. */
   function client() {
     const next = fakeRemotes();
     const bench = run([connectionState(), dial({ remotes: next.remotes }), connectClient()]);
@@ -19,7 +19,7 @@ describe("dial", () => {
     return { ...bench, next, to };
   }
 
-  test("calls the next hop that the Context names, and hands its remote over", async () => {
+  test("calls the next hop in the Context, and provides its remote", async () => {
     const next = fakeRemotes();
     const remotes: unknown[] = [];
     const look = checkContext((ctx) => void remotes.push(nextRemote.get(ctx)?.url));
@@ -31,12 +31,12 @@ describe("dial", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("passes when nothing says where to go", async () => {
+  test("forwards a call without a next hop", async () => {
     const { request } = run([connectionState(), dial(fakeRemotes())]);
     await expect(request()).resolves.toMatchObject({ networkService: "icmp" });
   });
 
-  test("closes at the old next hop before it asks the new one", async () => {
+  test("closes at the old next hop before it calls the new one", async () => {
     const { request, refresh, close, next, to, leftovers } = client();
     await request({}, to("tcp://a"));
     await refresh({}, to("tcp://a"));
@@ -52,7 +52,7 @@ describe("dial", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("an address written in another way is the same next hop", async () => {
+  test("an address in another notation is the same next hop", async () => {
     const next = fakeRemotes();
     const remotes: Remotes = {
       ...next.remotes,
@@ -64,7 +64,7 @@ describe("dial", () => {
     expect(next.calls).toEqual(["request tcp://a", "request tcp://a"]);
   });
 
-  test("asks the new next hop although the old one cannot be closed", async () => {
+  test("calls the new next hop even if the Close at the old one fails", async () => {
     const { request, refresh, next, to } = client();
     next.onCall(({ method }) => {
       if (method === "close") throw new NsmError(Code.Unavailable, "gone");
@@ -74,7 +74,7 @@ describe("dial", () => {
     expect(next.calls.at(-1)).toBe("request tcp://b");
   });
 
-  test("a silent old next hop takes half of the time at most", async () => {
+  test("an old next hop that does not answer uses at most half of the time", async () => {
     const { ctx, request, refresh, next, to, clock, leftovers, close } = client();
     await request({}, to("tcp://a"));
     let asked: number | undefined;
@@ -95,7 +95,7 @@ describe("dial", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("with no time left nothing goes on to the new next hop, and a later request does", async () => {
+  test("does not call the new next hop after the deadline, but a later request does", async () => {
     const next = fakeRemotes();
     const seen = recorder();
     const { ctx, request, refresh } = run([connectionState(), dial(next), seen, connectClient()]);
@@ -109,7 +109,7 @@ describe("dial", () => {
     expect(next.calls).toEqual(["request tcp://a", "close tcp://a", "request tcp://b"]);
   });
 
-  test("a first request that fails is forgotten: the next one closes nothing", async () => {
+  test("a failed first request is forgotten: the next one closes nothing", async () => {
     const { request, next, to, leftovers } = client();
     next.onCall(({ url }) => {
       if (url === "tcp://a") throw new NsmError(Code.Unavailable, "refused");
@@ -120,7 +120,7 @@ describe("dial", () => {
     expect(next.calls).toEqual(["request tcp://a", "request tcp://b"]);
   });
 
-  test("within one request each candidate starts afresh", async () => {
+  test("within one request each candidate starts without state", async () => {
     const next = fakeRemotes();
     next.onCall(({ url }) => {
       if (url === "tcp://a") throw new NsmError(Code.Unavailable, "refused");
@@ -140,7 +140,7 @@ describe("dial", () => {
     expect(next.calls).toEqual(["request tcp://a", "request tcp://b"]);
   });
 
-  test("a next hop that comes back is asked again", async () => {
+  test("a next hop that returns is called again", async () => {
     const { request, refresh, next, to } = client();
     await request({}, to("tcp://a"));
     let up = false;
@@ -153,20 +153,20 @@ describe("dial", () => {
     expect(next.calls).toEqual(["request tcp://a", "request tcp://a", "request tcp://a"]);
   });
 
-  test("closes where the Context says, for a next hop that has moved", async () => {
+  test("closes at the address in the Context if the next hop has moved", async () => {
     const { request, close, next, to } = client();
     const connection = await request({}, to("tcp://a"));
     await close(connection, to("tcp://moved"));
     expect(next.calls.at(-1)).toBe("close tcp://moved");
   });
 
-  test("closes a connection it does not know where the Context says", async () => {
+  test("closes an unknown connection at the address in the Context", async () => {
     const { close, next, to } = client();
     await close(undefined, to("tcp://a"));
     expect(next.calls).toEqual(["close tcp://a"]);
   });
 
-  test("an address nobody can have is a next hop that cannot be reached", async () => {
+  test("an invalid address is UNAVAILABLE", async () => {
     const { request, to } = client();
     await expect(request({}, to("nowhere"))).rejects.toMatchObject({
       code: Code.Unavailable,

@@ -20,7 +20,7 @@ describeElement("discover-forwarder", () =>
 );
 
 describe("discover-forwarder", () => {
-  /** A manager's chain; `tried` are the forwarders asked, in order, and `down` those that refuse. */
+  /** A manager's chain. `tried` lists the called forwarders in order, `down` those that reject. */
   function manager(known: Registries, withoutUrl = () => {}) {
     const tried: string[] = [];
     const closed: (string | undefined)[] = [];
@@ -46,7 +46,7 @@ describe("discover-forwarder", () => {
   }
   const many = (n: number) => Array.from({ length: n }, (_, i) => forwarder(`f${i}`));
 
-  /** A connection as a client brings it that was here before: with the next hop in its path. */
+  /** The connection of a returning client, with the next hop in its path. */
   function beenTo(name: string, now: number) {
     const { path } = sampleConnection(now);
     return {
@@ -61,7 +61,7 @@ describe("discover-forwarder", () => {
     };
   }
 
-  test("chooses by what the service's match wants of a forwarder", async () => {
+  test("selects by the labels that the service's match requires of a forwarder", async () => {
     const fwds = [forwarder("p2p", { p2p: "true" }), forwarder("p2mp", { p2mp: "true" }), forwarder("bare")];
     const wantsP2mp = manager(
       registries([service("icmp", { metadata: { labels: { p2mp: "true" } } })], fwds),
@@ -74,13 +74,13 @@ describe("discover-forwarder", () => {
     expect(wantsNothing.tried).toEqual(["p2p"]);
   });
 
-  test("any forwarder will do for a service without matches", async () => {
+  test("accepts any forwarder for a service without matches", async () => {
     const { request, tried } = manager(registries([service("icmp")], [forwarder("bare")]));
     await request();
     expect(tried).toEqual(["bare"]);
   });
 
-  test("only forwarders that are registered through this manager and still alive are asked", async () => {
+  test("calls only forwarders that are registered through this manager and not expired", async () => {
     const { clock } = run([]);
     const foreign = { ...forwarder("foreign"), url: "tcp://other-nsmgr/foreign" };
     const expired = {
@@ -92,14 +92,14 @@ describe("discover-forwarder", () => {
     expect(tried).toEqual(["own"]);
   });
 
-  test("tries all in turn within one request", async () => {
+  test("tries all forwarders within one request", async () => {
     const { request, tried, down } = manager(registries([service("icmp")], many(10)));
     for (let i = 0; i < 5; i++) down.set(`f${i}`, Code.Unavailable);
     await request();
     expect(tried).toEqual(["f0", "f1", "f2", "f3", "f4", "f5"]);
   });
 
-  test("keeps to the chosen one on refresh, and only to that one", async () => {
+  test("uses only the selected forwarder on refresh", async () => {
     const { request, refresh, tried, down } = manager(registries([service("icmp")], many(3)));
     await request();
     await refresh();
@@ -108,7 +108,7 @@ describe("discover-forwarder", () => {
     expect(tried).toEqual(["f0", "f0", "f0"]);
   });
 
-  test("a new connection after a close may take another", async () => {
+  test("a new connection after a Close may use another", async () => {
     const { request, close, tried, closed } = manager(registries([service("icmp")], many(2)));
     await request();
     await close();
@@ -117,7 +117,7 @@ describe("discover-forwarder", () => {
     expect(closed).toEqual(["f0"]);
   });
 
-  test("a reselect takes another, although the one in use is registered", async () => {
+  test("a reselect uses another forwarder, even if the current one is registered", async () => {
     const { request, refresh, tried } = manager(registries([service("icmp")], many(2)));
     const { clock } = run([]);
     await request(beenTo("f1", clock.now()));
@@ -125,7 +125,7 @@ describe("discover-forwarder", () => {
     expect(tried).toEqual(["f1", "f0"]);
   });
 
-  test("a reselect comes back to the one in use when there is no other", async () => {
+  test("a reselect returns to the current forwarder if there is no other", async () => {
     const { request, refresh, tried } = manager(registries([service("icmp")], many(1)));
     await request();
     await refresh({ state: State.RESELECT_REQUESTED });
@@ -140,7 +140,7 @@ describe("discover-forwarder", () => {
     }
   });
 
-  test("a refresh and a close go to the chosen one, whatever the registry fails with or has lost", async () => {
+  test("a refresh and a Close go to the selected forwarder during any failure of the registry", async () => {
     const known = registries([service("icmp")], many(1));
     const { request, refresh, close, tried, closed, leftovers } = manager(known);
     await request();
@@ -154,7 +154,7 @@ describe("discover-forwarder", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("the chosen one is gone: a refresh says so, a reselect finds another", async () => {
+  test("if the selected forwarder is gone, a refresh reports it and a reselect finds another", async () => {
     const known = registries([service("icmp")], many(2));
     const { request, refresh, tried, down } = manager(known);
     await request();
@@ -168,7 +168,7 @@ describe("discover-forwarder", () => {
     expect(tried).toEqual(["f0", "f0", "f1"]);
   });
 
-  test("the chosen one was restarted at another address: a refresh follows it", async () => {
+  test("if the selected forwarder restarted at another address, a refresh follows it", async () => {
     const known = registries([service("icmp")], many(1));
     const { request, refresh, tried } = manager(known);
     await request();
@@ -189,7 +189,7 @@ describe("discover-forwarder", () => {
     });
   });
 
-  test("when all refuse for one reason its code is kept, else it is UNAVAILABLE", async () => {
+  test("if all fail with one code, the error has it, otherwise UNAVAILABLE", async () => {
     const { request, down } = manager(registries([service("icmp")], many(2)));
     down.set("f0", Code.ResourceExhausted).set("f1", Code.ResourceExhausted);
     await expect(request()).rejects.toMatchObject({
@@ -200,7 +200,7 @@ describe("discover-forwarder", () => {
     await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
   });
 
-  test("a service that changes what it wants gets another forwarder after a close", async () => {
+  test("a service that changes its requirements gets another forwarder after a Close", async () => {
     const known = registries(
       [service("icmp", { metadata: { labels: { p2mp: "true" } } })],
       [forwarder("p2p", { p2p: "true" }), forwarder("p2mp", { p2mp: "true" })],
@@ -213,7 +213,7 @@ describe("discover-forwarder", () => {
     expect(tried).toEqual(["p2mp", "p2p"]);
   });
 
-  test("closing a connection from before a restart is UNAVAILABLE until its forwarder is registered again", async () => {
+  test("a Close of a connection from before a restart is UNAVAILABLE until its forwarder is registered again", async () => {
     const known = registries([service("icmp")], []);
     const { close, closed, clock } = manager(known, () => {
       throw new NsmError(Code.NotFound, "no remote");
@@ -228,7 +228,7 @@ describe("discover-forwarder", () => {
     expect(closed).toEqual([undefined, "f1"]);
   });
 
-  test("closing a connection that is not known here goes to the forwarder in its path", async () => {
+  test("a Close of an unknown connection goes to the forwarder in its path", async () => {
     const { close, closed, clock } = manager(registries([service("icmp")], many(2)));
     await close(sampleConnection(clock.now(), beenTo("f1", clock.now())));
     expect(closed).toEqual(["f1"]);

@@ -34,7 +34,7 @@ describe("excluded-prefixes/server", () => {
   }
   const write = (...prefixes: string[]) => writeFile(file, `prefixes: [${prefixes.join(", ")}]\n`);
 
-  test("adds the file's prefixes to the request's, each once, joined and in order", async () => {
+  test("adds the file's prefixes to the request's, each once, merged and in order", async () => {
     await write("fd00::/64", "10.0.1.0/24", "10.0.0.0/24", "172.16.0.0/12");
     const { excluded } = manager();
     const ipContext = IPContext.create({ excludedPrefixes: ["192.168.0.0/16", "172.16.0.0/12"] });
@@ -53,7 +53,7 @@ describe("excluded-prefixes/server", () => {
     ]);
   });
 
-  test("there may be no file, then one, then another, then none", async () => {
+  test("follows a file that is created, replaced and deleted", async () => {
     const { excluded, warnings } = manager();
     expect(await excluded()).toEqual([]);
     await write("10.0.0.0/8");
@@ -68,14 +68,14 @@ describe("excluded-prefixes/server", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("Requests that come while the file is read wait for what it says", async () => {
+  test("Requests that arrive while the file is read wait for its content", async () => {
     await write("10.0.0.0/8");
     const { excluded } = manager();
     const answers = await Promise.all(["a", "b", "c"].map((id) => excluded({ id })));
     expect(answers).toEqual([["10.0.0.0/8"], ["10.0.0.0/8"], ["10.0.0.0/8"]]);
   });
 
-  test("sees a remote that is swapped for another", async () => {
+  test("detects a replaced symlink", async () => {
     await writeFile(join(dir, "one"), "prefixes: [10.0.0.0/8]");
     await writeFile(join(dir, "two"), "prefixes: [11.0.0.0/8]");
     await symlink("one", file);

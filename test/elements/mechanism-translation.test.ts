@@ -11,13 +11,13 @@ describe("mechanism-translation", () => {
   const kernel = Mechanism.create({ cls: "LOCAL", type: "KERNEL" });
   const vxlan = Mechanism.create({ cls: "REMOTE", type: "VXLAN", parameters: { vni: "2" } });
 
-  /** A next hop that takes VXLAN. */
+  /** A next hop that accepts VXLAN. */
   const nextHop: NetworkServiceElement = {
     name: "next-hop",
     request: async (_ctx, { connection }) => ({ ...connection!, mechanism: vxlan }),
   };
 
-  test("asks the next hop without a mechanism first, then for what it accepted, and never shows either side the other's", async () => {
+  test("requests the next hop first without a mechanism, then with the accepted one, and never mixes the two sides", async () => {
     const seen = recorder();
     const { request, refresh, close, leftovers } = run([
       connectionState(),
@@ -34,7 +34,7 @@ describe("mechanism-translation", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("forgets with the Close, and with a first request that failed", async () => {
+  test("forgets the mechanism after a Close, and after a failed first request", async () => {
     const seen = recorder();
     const { request, close } = run([connectionState(), mechanismTranslation(), seen, nextHop]);
     await request({ mechanism: kernel });
@@ -43,7 +43,7 @@ describe("mechanism-translation", () => {
     expect(seen.requests.at(-1)!.connection!.mechanism).toBeUndefined();
   });
 
-  test("keeps what was accepted when a refresh fails", async () => {
+  test("keeps the accepted mechanism when a refresh fails", async () => {
     const seen = recorder();
     const { request, refresh, close } = run([
       connectionState(),
@@ -58,7 +58,7 @@ describe("mechanism-translation", () => {
     expect(seen.closes[0]!.mechanism).toEqual(vxlan);
   });
 
-  test("a Close of what is not known here carries no mechanism", async () => {
+  test("a Close of an unknown connection has no mechanism", async () => {
     const seen = recorder();
     const { request, close } = run([connectionState(), mechanismTranslation(), seen]);
     const connection = await request({ id: "other" });

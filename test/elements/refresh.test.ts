@@ -24,7 +24,7 @@ describeElement("refresh", ({ until }) => refresh({ until }), {
   before: [updatePath({ name: "client" }), beginClient(), connectionState()],
 });
 
-/** The next hops answer with a path whose segments live for so long, ours at `index`. */
+/** The next hops answer with a path whose segments have these lifetimes. The own segment is at `index`. */
 function answering(
   clock: Clock,
   lives: readonly (number | undefined)[],
@@ -60,7 +60,7 @@ describe("refresh", () => {
     ["the end of three", [HOUR, 5 * SECOND, 3 * MINUTE], 2, 5_000 / 3],
     ["the end of four", [200, MINUTE, 100, HOUR], 3, 35],
     ["segments some of which do not say", [undefined, 10 * MINUTE], 0, 2 * MINUTE],
-  ])("comes for %s at its share of the first expiry", async (_, lives, index, delay) => {
+  ])("starts for %s at its share of the first expiry", async (_, lives, index, delay) => {
     const seen = recorder();
     const clock = virtualClock();
     const { request, close, leftovers } = client([seen, answering(clock, lives, index)], clock);
@@ -75,7 +75,7 @@ describe("refresh", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("comes up to a tenth earlier by chance, so that clients that started together drift apart", async () => {
+  test("starts up to one tenth earlier at random, so that clients that started together spread out", async () => {
     const seen = recorder();
     const clock = virtualClock();
     const { request } = run(
@@ -96,7 +96,7 @@ describe("refresh", () => {
     expect(seen.requests).toHaveLength(2);
   });
 
-  test("comes again and again, with the connection as it was answered last", async () => {
+  test("repeats, with the connection of the last answer", async () => {
     const seen = recorder();
     const clock = virtualClock();
     const { request, close } = client([seen, answering(clock, [10 * MINUTE, 10 * MINUTE], 0)], clock);
@@ -109,7 +109,7 @@ describe("refresh", () => {
     await close();
   });
 
-  test("does not come when no segment says that it expires", async () => {
+  test("does not start if no segment has an expiry", async () => {
     const clock = virtualClock();
     const { request, leftovers, close } = client([answering(clock, [undefined, undefined], 0)], clock);
     await request();
@@ -118,7 +118,7 @@ describe("refresh", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("does not come in a hot loop when tokens are expired as they come", async () => {
+  test("does not enter a hot loop when tokens have expired on arrival", async () => {
     const seen = recorder();
     const clock = virtualClock();
     const { request, close } = client([seen, answering(clock, [-1, MINUTE], 0)], clock);
@@ -128,7 +128,7 @@ describe("refresh", () => {
     await close();
   });
 
-  test("is tried again after 200 ms when it fails, then with longer pauses, then as usual", async () => {
+  test("is retried after 200 ms when it fails, then with growing delays, then as usual", async () => {
     const times: number[] = [];
     const clock = virtualClock();
     const start = clock.now();
@@ -158,7 +158,7 @@ describe("refresh", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("starts counting again at a Request of the user", async () => {
+  test("restarts its timer on a Request of the user", async () => {
     const seen = recorder();
     const clock = virtualClock();
     const { request, close } = client([seen, answering(clock, [3 * MINUTE], 0)], clock);
@@ -172,7 +172,7 @@ describe("refresh", () => {
     await close();
   });
 
-  test("is still to come when a Request of the user fails", async () => {
+  test("keeps its timer when a Request of the user fails", async () => {
     const seen = recorder();
     const clock = virtualClock();
     const { request, close } = client(
@@ -187,7 +187,7 @@ describe("refresh", () => {
     await close();
   });
 
-  test("does not come after a first Request that failed, nor after a Close", async () => {
+  test("does not start after a failed first Request or after a Close", async () => {
     const seen = recorder();
     const clock = virtualClock();
     const { request, close, leftovers } = client(
@@ -203,7 +203,7 @@ describe("refresh", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("under way does not keep a Close waiting", async () => {
+  test("does not delay a Close", async () => {
     const gate = hold();
     gate.release();
     const clock = virtualClock();

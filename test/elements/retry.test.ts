@@ -18,9 +18,9 @@ import {
   virtualClock,
 } from "../../src/testing/index.js";
 
-const noChance = () => 0; // waits at their full length
+const noChance = () => 0; // delays at their full length
 
-/** A service that fails so many calls of each method. */
+/** A service that fails this many calls of each method. */
 function failing(times: number, code: Code = Code.Unavailable): { service: NetworkService; calls: number[] } {
   const calls = [0, 0];
   const fail = (method: 0 | 1): void => {
@@ -54,7 +54,7 @@ describe("retry", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("a Close of what is gone is done", async () => {
+  test("a Close of a lost connection succeeds", async () => {
     const { clock, ctx, connection } = bench();
     const { service, calls } = failing(Infinity, Code.NotFound);
     await retry(service).close(ctx, connection);
@@ -62,7 +62,7 @@ describe("retry", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("waits double up to their limit", async () => {
+  test("delays double up to their limit", async () => {
     const { clock, ctx, request } = bench();
     const at: number[] = [];
     const patient = retry(
@@ -81,7 +81,7 @@ describe("retry", () => {
     expect(at.map((time) => time - at[0]!)).toEqual([0, 100, 300, 650, 1_000, 1_350]);
   });
 
-  test("each try has its own time, within the caller's", async () => {
+  test("each try has its own time limit, within the caller's", async () => {
     const { clock, ctx, request } = bench();
     const left: (number | undefined)[] = [];
     const gate = hold();
@@ -105,7 +105,7 @@ describe("retry", () => {
     [Code.InvalidArgument, Code.PermissionDenied, Code.Unauthenticated, Code.Unimplemented].map(
       (code) => [codeName(code), code] as const,
     ),
-  )("%s will not go away: it is thrown at once", async (_name, code) => {
+  )("%s is permanent: it is thrown at once", async (_name, code) => {
     const { ctx, request, connection } = bench();
     const { service, calls } = failing(Infinity, code);
     await expect(retry(service).request(ctx, request)).rejects.toMatchObject({
@@ -116,7 +116,7 @@ describe("retry", () => {
     expect(calls).toEqual([1, 1]);
   });
 
-  test("when the time is over the error says what the last try failed with", async () => {
+  test("when the deadline expires, the error has the failure of the last try as its cause", async () => {
     const { clock, ctx, request } = bench();
     const { service } = failing(Infinity);
     const done = ctx.withTimeout(350, (c) => retry(service, { random: noChance }).request(c, request));
@@ -128,7 +128,7 @@ describe("retry", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("a caller who goes away is not asked for", async () => {
+  test("no further try starts after the caller canceled", async () => {
     const { clock, ctx, request } = bench();
     const seen = recorder();
     const caller = new AbortController();

@@ -28,14 +28,14 @@ describe("round-robin", () => {
       if (names.includes(name)) throw new NsmError(Code.ResourceExhausted, `${name} is full`);
     });
 
-  test("each request starts one further on", async () => {
+  test("each request starts with the next candidate", async () => {
     const { ctx, request, asked, urls } = bench();
     for (let i = 0; i < 4; i++) await request({}, offering(ctx, "a", "b", "c"));
     expect(asked()).toEqual(["a", "b", "c", "a"]);
     expect(urls).toEqual(["tcp://a", "tcp://b", "tcp://c", "tcp://a"]);
   });
 
-  test("services take turns of their own, and go on when endpoints disappear", async () => {
+  test("services rotate independently, and continue when endpoints disappear", async () => {
     const { ctx, request, asked } = bench();
     await request({ networkService: "one" }, offering(ctx, "a", "b", "c"));
     await request({ networkService: "two" }, offering(ctx, "x", "y"));
@@ -45,7 +45,7 @@ describe("round-robin", () => {
     expect(asked()).toEqual(["a", "x", "b", "a", "y"]);
   });
 
-  test("asks the next candidate when one refuses, with nothing left of the first try", async () => {
+  test("tries the next candidate when one rejects, without state of the first try", async () => {
     const { ctx, request, seen, asked } = bench(refuse("a"));
     const response = await request({ labels: { own: "1" } }, offering(ctx, "a", "b"));
     expect(response.networkServiceEndpointName).toBe("b");
@@ -57,20 +57,20 @@ describe("round-robin", () => {
     expect(second).toEqual(first);
   });
 
-  test("a failing candidate does not move the turn of others", async () => {
+  test("a failing candidate does not change the rotation of others", async () => {
     const { ctx, request, asked } = bench(refuse("a"));
     await request({}, offering(ctx, "a", "b", "c"));
     await request({}, offering(ctx, "a", "b", "c"));
     expect(asked()).toEqual(["a", "b", "b"]);
   });
 
-  test("asks an endpoint once that fits two routes", async () => {
+  test("tries an endpoint once that matches two routes", async () => {
     const { ctx, request, asked } = bench(refuse("a", "b"));
     await expect(request({}, offering(ctx, "a", "b", "a"))).rejects.toThrow();
     expect(asked()).toEqual(["a", "b"]);
   });
 
-  test("when all refuse for one reason its code is kept, with every error as cause", async () => {
+  test("if all fail with one code, the error has it, with every failure as cause", async () => {
     const { ctx, request } = bench(refuse("a", "b"));
     const error = await request({}, offering(ctx, "a", "b")).catch((reason: unknown) => reason);
     expect(error).toMatchObject({
@@ -81,12 +81,12 @@ describe("round-robin", () => {
     expect(errors.map((each: Error) => each.message)).toEqual(["a is full", "b is full"]);
   });
 
-  test("when they refuse for different reasons it is UNAVAILABLE", async () => {
+  test("if they fail with different codes, it is UNAVAILABLE", async () => {
     const { ctx, request } = bench(failOnce(Code.NotFound), refuse("b"));
     await expect(request({}, offering(ctx, "a", "b"))).rejects.toMatchObject({ code: Code.Unavailable });
   });
 
-  test("a caller who went away is not served by the next candidate", async () => {
+  test("no further candidate is tried after the caller canceled", async () => {
     const { ctx, clock, request, asked, leftovers } = bench(hold());
     const caller = new AbortController();
     const call = offering(ctx, "a", "b").withSignal(caller.signal, (c) => request({}, c));
@@ -98,7 +98,7 @@ describe("round-robin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("passes without candidates, and when a URL is there", async () => {
+  test("forwards calls without candidates or with a URL", async () => {
     const { ctx, request, urls, asked } = bench();
     await request();
     await request({}, offering(ctx, "a").with(remoteUrl, "tcp://given"));

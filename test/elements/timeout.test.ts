@@ -45,7 +45,7 @@ describe("timeout", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("closes earlier by the time the Request had, so that the Close comes through with live tokens", async () => {
+  test("closes earlier by the time limit of the Request, so that the Close runs with valid tokens", async () => {
     const seen = recorder();
     const { ask, clock, ctx } = server(seen);
     await ctx.withTimeout(15_000, (c) => ask(LIFE, c));
@@ -55,7 +55,7 @@ describe("timeout", () => {
     expect(seen.closes).toHaveLength(1);
   });
 
-  test("leaves a connection two thirds of its token's life, however long the Request might have taken", async () => {
+  test("keeps a connection for two thirds of its token's lifetime, for any time limit of the Request", async () => {
     const seen = recorder();
     const { ask, clock, ctx } = server(seen);
     await ctx.withTimeout(10 * LIFE, (c) => ask(LIFE, c));
@@ -65,7 +65,7 @@ describe("timeout", () => {
     expect(seen.closes).toHaveLength(1);
   });
 
-  test("counts from the last good refresh", async () => {
+  test("starts from the last successful refresh", async () => {
     const seen = recorder();
     const { ask, clock } = server(seen);
     await ask();
@@ -77,7 +77,7 @@ describe("timeout", () => {
     expect(seen.closes).toHaveLength(1);
   });
 
-  test("closes at the old time when a refresh fails", async () => {
+  test("closes at the earlier time when a refresh fails", async () => {
     const seen = recorder();
     const { ask, clock, leftovers } = server(seen, failAfter(1, Code.Unavailable));
     await ask();
@@ -88,7 +88,7 @@ describe("timeout", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("does not close what was closed, nor what is refreshed just then", async () => {
+  test("does not close a closed connection, or one that is being refreshed", async () => {
     const gate = hold();
     gate.release();
     const seen = recorder();
@@ -96,7 +96,7 @@ describe("timeout", () => {
     await ask();
     gate.hold();
     const refreshed = ask(2 * LIFE);
-    // Expires while the refresh is under way: the Close waits for its turn, and then nobody wants it any more.
+    // The timer fires during the refresh. The Close waits for its turn and is then skipped.
     await clock.advance(LIFE);
     gate.release();
     await refreshed;
@@ -108,7 +108,7 @@ describe("timeout", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("makes a later Close one of an unknown connection", async () => {
+  test("leaves an unknown connection for a later Close", async () => {
     const seen = recorder();
     const { ask, close, clock } = server(seen);
     await ask();
@@ -117,7 +117,7 @@ describe("timeout", () => {
     expect(seen.closes).toHaveLength(1);
   });
 
-  test("survives a token that is expired as it comes", async () => {
+  test("accepts a token that has expired on arrival", async () => {
     const seen = recorder();
     const { ask, clock, leftovers } = server(seen);
     await ask(0);
@@ -128,7 +128,7 @@ describe("timeout", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("refuses, before anything is set up, a caller whose segment does not say when it expires", async () => {
+  test("rejects a caller whose segment has no expiry before any other work", async () => {
     const seen = recorder();
     const { request, clock, send, leftovers } = server(seen);
     const connection = patchSegment(sampleConnection(clock.now()), 0, { expires: undefined });
@@ -143,7 +143,7 @@ describe("timeout", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("logs a Close that fails, and forgets the connection all the same", async () => {
+  test("logs a failed Close, and still forgets the connection", async () => {
     const warnings: string[] = [];
     const { ask, clock, ctx, leftovers } = server(failOnce(Code.Unavailable, "close"));
     await ask(LIFE, ctx.with(logger, { ...silent, warn: (_fields, message) => void warnings.push(message) }));
@@ -152,7 +152,7 @@ describe("timeout", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("holds nothing after a thousand connections that are requested and closed at once", async () => {
+  test("holds nothing after a thousand connections are requested and closed concurrently", async () => {
     const seen = recorder();
     const clock = virtualClock();
     const { request, close, leftovers } = run(
@@ -172,7 +172,7 @@ describe("timeout", () => {
     expect(seen.closes.length).toBeGreaterThanOrEqual(20);
   });
 
-  test("ends its timers, and closes nothing, when the program ends", async () => {
+  test("cancels its timers and closes nothing when the program ends", async () => {
     const program = new AbortController();
     const seen = recorder();
     const { request, clock, leftovers } = run([

@@ -20,22 +20,22 @@ async function names(elements: Elements<NetworkService>): Promise<string[]> {
 }
 
 describe("trim-path", () => {
-  test("cuts what stands behind a server that ends the connection", async () => {
+  test("removes the segments after a server that ends the connection", async () => {
     expect(await names([trimPathServer()])).toEqual(["client", "hop"]);
   });
 
-  test("leaves the path alone when a next hop answered", async () => {
+  test("keeps the path when a next hop answered", async () => {
     expect(await names([trimPathServer(), trimPathClient()])).toEqual(["client", "hop", "dead", "long-dead"]);
   });
 
-  test("leaves a path alone that ends here", async () => {
+  test("keeps a path that ends here", async () => {
     const { request, refresh } = run([updatePath({ name: "hop" }), connectionState(), trimPathServer()]);
     const first = await request();
     expect(pathOf(first).pathSegments).toHaveLength(2);
     expect(await refresh()).toEqual(first);
   });
 
-  test("cuts when this Request reached no next hop, though an earlier one did and failed after it", async () => {
+  test("trims when this Request reached no next hop, even if an earlier failed one did", async () => {
     let passesOn = true;
     const client = trimPathClient();
     const { request } = run([
@@ -53,7 +53,7 @@ describe("trim-path", () => {
     passesOn = false;
     expect(pathOf(await request({ id: "client", path: stale })).pathSegments).toHaveLength(2);
 
-    /** Fails the second answer on its way back. */
+    /** Rejects the second answer on its way back. */
     function failingBehind(): Elements<NetworkService>[number] {
       const fail = failAfter(0, Code.Unavailable);
       let answers = 0;

@@ -13,7 +13,7 @@ const held = (index: number, ...names: string[]): Connection =>
     path: Path.create({ index, pathSegments: names.map((name) => segment(name)) }),
   });
 
-/** What arrives behind the element, and what the caller is answered. */
+/** The connection after the element, and the answer to the caller. */
 async function through(
   connection: Connection,
   name = "hop",
@@ -27,7 +27,7 @@ async function through(
 describeElement("update-path", () => updatePath({ name: "hop" }), { before: [] });
 
 describe("update-path", () => {
-  test("begins a path with a random id when there is none", async () => {
+  test("starts a path with a random id", async () => {
     const { arrived } = await through(Connection.create());
     const other = await through(Connection.create());
     expect(arrived.id).toMatch(UUID);
@@ -35,7 +35,7 @@ describe("update-path", () => {
     expect(other.arrived.id).not.toBe(arrived.id);
   });
 
-  test("begins a path with the id the connection has", async () => {
+  test("starts a path with the id of the connection", async () => {
     const { arrived } = await through(Connection.create({ id: "mine" }));
     expect(arrived).toMatchObject({
       id: "mine",
@@ -43,19 +43,19 @@ describe("update-path", () => {
     });
   });
 
-  test("makes a connection for a request without one", async () => {
+  test("creates a connection for a request without one", async () => {
     const { send } = run([updatePath({ name: "hop" })]);
     const answer = await send(NetworkServiceRequest.create());
     expect(answer.path?.pathSegments).toHaveLength(1);
   });
 
-  test("takes the id of the current segment when that is its own, whatever id was given", async () => {
+  test("uses the id of the current segment if it is its own, whatever the given id", async () => {
     const { arrived, answer } = await through({ ...held(1, "client", "hop"), id: "wrong" });
     expect(arrived).toMatchObject({ id: "id-of-hop", path: { index: 1 } });
     expect(answer).toMatchObject({ id: "id-of-hop", path: { index: 1 } });
   });
 
-  test("appends its segment behind the current one and turns the answer back to the caller's", async () => {
+  test("appends its segment after the current one, and sets the answer back to the caller's", async () => {
     const { arrived, answer } = await through(held(0, "client"));
     expect(arrived.path).toMatchObject({ index: 1, pathSegments: [{ name: "client" }, { name: "hop" }] });
     expect(arrived.id).toBe(arrived.path?.pathSegments[1]?.id);
@@ -64,13 +64,13 @@ describe("update-path", () => {
     expect(answer.path?.pathSegments).toHaveLength(2);
   });
 
-  test("keeps the id of its segment when the path already has it", async () => {
+  test("keeps the id of its segment if the path has it", async () => {
     const { arrived } = await through(held(0, "client", "hop", "nse"));
     expect(arrived).toMatchObject({ id: "id-of-hop", path: { index: 1 } });
     expect(arrived.path?.pathSegments).toHaveLength(3);
   });
 
-  test("takes over the segment of another process, with a new id, and leaves what follows it", async () => {
+  test("replaces the segment of another process with a new id, and keeps later segments", async () => {
     const { arrived } = await through(held(0, "client", "dead-hop", "nse"));
     const [, own, last] = arrived.path!.pathSegments;
     expect(own).toMatchObject({ name: "hop", token: "", expires: undefined });
@@ -78,21 +78,21 @@ describe("update-path", () => {
     expect(last).toMatchObject({ name: "nse", id: "id-of-nse" });
   });
 
-  test("refuses an index behind the end of the path", async () => {
+  test("rejects an index beyond the end of the path", async () => {
     await expect(through(held(3, "client", "nsmgr"))).rejects.toMatchObject({ code: Code.InvalidArgument });
     await expect(through({ ...held(1, "client"), id: "" })).rejects.toThrow(
       "path index 1 is beyond the last segment, 0",
     );
   });
 
-  test("refuses a connection whose id is not that of its current segment", async () => {
+  test("rejects a connection whose id differs from its current segment", async () => {
     await expect(through({ ...held(0, "client"), id: "other" })).rejects.toMatchObject({
       code: Code.InvalidArgument,
       message: `connection id "other" differs from the id of its current path segment, "id-of-client"`,
     });
   });
 
-  test("finds the same id for a caller whose answer was lost", async () => {
+  test("derives the same id for a caller whose answer was lost", async () => {
     const element = updatePath({ name: "hop" });
     const seen = recorder();
     const { send } = run([element, seen]);
@@ -103,7 +103,7 @@ describe("update-path", () => {
     expect(second).toBe(first);
   });
 
-  test("finds that id in a Close too, and another for another caller, name or secret", async () => {
+  test("derives that id in a Close too, and another for another caller, name or secret", async () => {
     const secret = new Uint8Array(32).fill(7);
     const idOf = async (connection: Connection, name = "hop", key = secret): Promise<string> => {
       const seen = recorder();
@@ -122,7 +122,7 @@ describe("update-path", () => {
     expect(new Set([id, ...others]).size).toBe(4);
   });
 
-  test("keeps callers apart that chose the same id but are known to be different", async () => {
+  test("separates verified callers that chose the same id", async () => {
     const secret = new Uint8Array(32).fill(7);
     const idFor = async (spiffeId: string | undefined): Promise<string> => {
       const seen = recorder();
@@ -136,7 +136,7 @@ describe("update-path", () => {
     expect(await idFor(undefined)).not.toBe(one);
   });
 
-  test("leaves alone an answer whose path does not reach the caller's segment", async () => {
+  test("does not change an answer whose path does not reach the caller's segment", async () => {
     const short = Connection.create({ id: "x", path: held(0, "other").path });
     const { send } = run([updatePath({ name: "hop" })], {
       tail: { request: async () => short, close: async () => {} },
@@ -145,7 +145,7 @@ describe("update-path", () => {
     expect(await send(request)).toBe(short);
   });
 
-  test("any road of server and client halves leads to the end and back", async () => {
+  test("any sequence of server and client chains reaches the end and returns", async () => {
     const ctx = Context.background();
     await fc.assert(
       fc.asyncProperty(
@@ -154,7 +154,8 @@ describe("update-path", () => {
           maxLength: 8,
         }),
         async (hops) => {
-          // A process with two halves has one segment; neighbours of one name are one process.
+          // A process with a server and a client chain has one segment. Neighbors with one name are one
+          // process.
           const names = hops.flatMap(([name, halves]) => Array<string>(halves).fill(name));
           const expected = names.filter((name, i) => name !== names[i - 1]);
           const seen = recorder();

@@ -16,7 +16,7 @@ const segments = (connection: Connection | undefined): unknown[] =>
 describeElement("update-token", () => updateToken({ tokens }), { ctx: (ctx) => ctx.with(peer, caller) });
 
 describe("update-token", () => {
-  test("writes the caller's token into its segment and one for the caller into ours", async () => {
+  test("writes the caller's token into its segment and a token for the caller into the own one", async () => {
     const seen = recorder();
     const { request, ctx } = run([updatePath({ name: "hop" }), updateToken({ tokens }), seen]);
     const answer = await request({}, ctx.with(peer, caller));
@@ -28,14 +28,14 @@ describe("update-token", () => {
     expect(segments(answer)).toEqual(expected);
   });
 
-  test("renews the tokens at every Request and at the Close, and touches no others", async () => {
+  test("renews the tokens on every Request and on Close, and changes no others", async () => {
     const seen = recorder();
     let signed = 0;
     const { request, refresh, close, ctx } = run([
       updatePath({ name: "hop" }),
       updateToken({ tokens: () => token(`own-${++signed}`) }),
       seen,
-      // What the next hop answers with.
+      // The answer of the next hop.
       {
         name: "next-hop",
         async request(c, r, next) {
@@ -63,7 +63,7 @@ describe("update-token", () => {
     ]);
   });
 
-  test("keeps what the caller's segment says when no token came in the headers, and logs that", async () => {
+  test("keeps the token in the caller's segment if the headers have none, and logs this", async () => {
     const warnings: string[] = [];
     const { request, ctx } = run([updatePath({ name: "hop" }), updateToken({ tokens })]);
     const noting = ctx.with(logger, { ...silent, warn: (_fields, message) => void warnings.push(message) });
@@ -72,7 +72,7 @@ describe("update-token", () => {
     expect(warnings).toEqual(["the caller sent no token"]);
   });
 
-  test("rejects a token of another identity than the one that TLS proved, in the headers and in the path", async () => {
+  test("rejects a token of another identity than TLS verified, in the headers and in the path", async () => {
     const seen = recorder();
     const { send, close, ctx } = run([updatePath({ name: "hop" }), updateToken({ tokens }), seen]);
     const of = (subject: string): Token => insecureTokens({ subject })(undefined);
@@ -105,13 +105,13 @@ describe("update-token", () => {
     await expect(send(request(inPath), ctx.with(peer, honest))).resolves.toBeDefined();
   });
 
-  test("signs for nobody in particular when the call begins in this process", async () => {
+  test("creates a token without an audience when the call starts in this process", async () => {
     const { send } = run([updatePath({ name: "first" }), updateToken({ tokens })]);
     const answer = await send(NetworkServiceRequest.create());
     expect(segments(answer)).toEqual([["first", "for nobody", 1]]);
   });
 
-  test("fails the call when no token can be made", async () => {
+  test("rejects the call when it cannot create a token", async () => {
     const failure = new NsmError(Code.Unavailable, "there is no certificate yet");
     const { request, close } = run([
       updatePath({ name: "hop" }),

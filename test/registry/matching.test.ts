@@ -53,7 +53,7 @@ describe("labelsMatch", () => {
     ["spaces", `{{${" ".repeat(1 << 21)}`],
     ["braces", "{{".repeat(1 << 20)],
     ["trimmed spaces", `{{- .a -}}${" ".repeat(1 << 21)}{{`],
-  ])("reads a long template of %s in no time", (_what, template) => {
+  ])("renders a long template of %s quickly", (_what, template) => {
     expect(labelsMatch({ x: "1" }, { x: template }, { a: "1" })).toBe(false);
   });
 });
@@ -61,11 +61,11 @@ describe("labelsMatch", () => {
 describe("matchEndpoints", () => {
   const all = [endpoint("a", { app: "firewall" }), endpoint("b", { app: "gateway" }), endpoint("c")];
 
-  test("a service without matches leaves all", () => {
+  test("a service without matches selects all endpoints", () => {
     expect(names(matchEndpoints({}, service(), all))).toEqual(["a", "b", "c"]);
   });
 
-  test("the first match whose source selector fits decides", () => {
+  test("the first match with a matching source selector decides", () => {
     const svc = service(
       { sourceSelector: { app: "firewall" }, routes: [to({ app: "gateway" })] },
       { routes: [to({ app: "firewall" })] },
@@ -82,23 +82,23 @@ describe("matchEndpoints", () => {
     expect(names(matchEndpoints({ app: "firewall" }, svc, all))).toEqual(["a"]);
   });
 
-  test("no match that fits leaves none", () => {
+  test("without a matching match, no endpoint is selected", () => {
     expect(matchEndpoints({}, service({ sourceSelector: { app: "x" }, routes: [to({})] }), all)).toEqual([]);
   });
 
-  test("collects route by route, and an endpoint twice that fits two", () => {
+  test("collects route by route, and includes an endpoint twice that matches two", () => {
     const svc = service({ routes: [to({ app: "gateway" }), to({})] });
     expect(names(matchEndpoints({}, svc, all))).toEqual(["b", "a", "b", "c"]);
   });
 
-  test("falls through to the next match only when it chose nobody and says so", () => {
+  test("falls through to the next match only if it selected no endpoint and has fallthrough set", () => {
     const nobody = { routes: [to({ app: "nobody" })] };
     const rest = { routes: [to({ app: "gateway" })] };
     expect(names(matchEndpoints({}, service({ ...nobody, fallthrough: true }, rest), all))).toEqual(["b"]);
     expect(names(matchEndpoints({}, service(nobody, rest), all))).toEqual([]);
   });
 
-  test("a match of nothing but metadata leaves all", () => {
+  test("a match with metadata only selects all endpoints", () => {
     const metadata = { labels: { p2mp: "true" } };
     expect(names(matchEndpoints({}, service({ metadata }), all))).toEqual(["a", "b", "c"]);
     expect(names(matchEndpoints({}, service({ metadata, routes: [to({ app: "x" })] }), all))).toEqual([]);
@@ -110,7 +110,7 @@ describe("matchEndpoints", () => {
     ).toEqual([]);
   });
 
-  test("scale from zero: the node's endpoint, else one that can, else the scaler", () => {
+  test("scale from zero: the node's endpoint, else another one with capacity, else the scaler", () => {
     const svc = service(
       { fallthrough: true, routes: [to({ nodeName: "{{.nodeName}}" })] },
       { fallthrough: true, routes: [to({ capability: "any-node" })] },
@@ -137,20 +137,20 @@ describe("matchForwarders", () => {
   const choose = (svc: NetworkServiceEntry, labels: Labels = {}): string[] =>
     names(matchForwarders(labels, svc, all, "forwarder"));
 
-  test("a service without matches leaves all, labels are not looked at", () => {
+  test("a service without matches selects all forwarders, whatever their labels", () => {
     expect(choose(service())).toEqual(["p2p", "p2mp", "special", "bare"]);
   });
 
-  test("the match's metadata says what the forwarder must offer", () => {
+  test("the metadata of the match defines the labels that a forwarder must have", () => {
     expect(choose(service({ metadata: { labels: { p2mp: "true" } } }))).toEqual(["p2mp"]);
   });
 
-  test("without labels in the metadata, or without metadata, it must offer p2p", () => {
+  test("without labels in the metadata, or without metadata, it must have p2p", () => {
     expect(choose(service({ metadata: {} }))).toEqual(["p2p", "special"]);
     expect(choose(service({}))).toEqual(["p2p", "special"]);
   });
 
-  test("the source selector chooses the match, and fallthrough the next", () => {
+  test("the source selector selects the match, and fallthrough the next one", () => {
     const svc = service(
       { sourceSelector: { app: "x" }, metadata: { labels: { p2mp: "true" } } },
       { fallthrough: true, metadata: { labels: { nobody: "true" } } },

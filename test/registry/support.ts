@@ -10,7 +10,7 @@ import {
   type RegistrationEvents,
 } from "../../src/core/index.js";
 
-/** Hands the events of the last Register out to the test. */
+/** Exposes the events of the last Register to the test. */
 export interface EventsGrabber extends ChainElement<EndpointRegistry> {
   readonly events: RegistrationEvents;
 }
@@ -47,7 +47,7 @@ export function breaker(code: Code = Code.Unavailable): ChainElement<EndpointReg
   return element;
 }
 
-/** An element that changes what passes on a Register, on the way in and on the way back. */
+/** An element that changes a Register on the way in and its answer on the way back. */
 export function changing(change: {
   readonly asked?: (endpoint: NetworkServiceEndpoint) => NetworkServiceEndpoint;
   readonly answer?: (endpoint: NetworkServiceEndpoint) => NetworkServiceEndpoint;
@@ -59,7 +59,7 @@ export function changing(change: {
   };
 }
 
-/** What a stream showed, and how it ended: `undefined` while it goes on. */
+/** The events of a stream, and how it ended: `undefined` while it is open. */
 export interface Listener<F> {
   readonly seen: F[];
   readonly end: { readonly error?: unknown } | undefined;
@@ -83,7 +83,7 @@ export function listen<F>(stream: Observable<F>): Listener<F> {
   };
 }
 
-/** A registry whose calls arrive as from another process: with none of the caller's values. */
+/** A registry that is called like another process: without the caller's context values. */
 export function elsewhere(registry: EndpointRegistry): EndpointRegistry {
   const fresh = ({ signal, clock }: Context): Context => Context.background({ signal, clock });
   return {

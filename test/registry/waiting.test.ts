@@ -16,8 +16,8 @@ function begun() {
 
 const unavailable = (why: string): NsmError => new NsmError(Code.Unavailable, why);
 
-describe("what a program waits for", () => {
-  test("is logged within one second when nothing is heard", async () => {
+describe("the wait of a program", () => {
+  test("is logged within one second when no answer arrives", async () => {
     const { clock, lines, waiting } = begun();
     await clock.advance(1_000);
     expect(lines).toEqual(["waiting for the manager: no answer yet"]);
@@ -47,7 +47,7 @@ describe("what a program waits for", () => {
     expect(lines).toEqual([]);
   });
 
-  test("is not the program's own end", () => {
+  test("does not report the end of the program itself", () => {
     const { lines, waiting } = begun();
     waiting.failed(new NsmError(Code.Cancelled, "the program is stopping"));
     waiting.stop();

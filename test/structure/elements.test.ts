@@ -20,14 +20,14 @@ const folders = families.flatMap((family) => [...elementFolders(join(root, famil
 const paths = folders.map((folder) => relative(root, folder).replace("src/", ""));
 
 describe("every element", () => {
-  test("has its line in docs/elements.md, and every line there has its element", () => {
+  test("has a line in docs/elements.md, and every line there has an element", () => {
     const documented = [
       ...readFileSync(join(root, "docs/elements.md"), "utf8").matchAll(/^\| `([^`]+)` \|/gm),
     ];
     expect(documented.map(([, path]) => path).sort()).toEqual([...paths].sort());
   });
 
-  test.each(paths)("%s says in its index what it is for, with an example", (path) => {
+  test.each(paths)("%s has a description with an example in its index", (path) => {
     const text = readFileSync(join(root, "src", path, "index.ts"), "utf8");
     expect(text).toMatch(/^\/\*\*[\s\S]*@packageDocumentation/);
     expect(text).toMatch(/@example/);

@@ -7,13 +7,16 @@ import { errorSentences, type Sentence } from "./support/error-sentences.js";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const sentences = errorSentences(join(root, "src"));
 
-/** The kernel's refusals are told by their code; the demo and the test kit tell what they saw. */
+/**
+ * Folders whose messages are not listed: kernel errors are documented by code, and the demo and the test kit
+ * report observations.
+ */
 const toldElsewhere = ["linux/", "cli/demo/", "testing/"];
 
-/** What only passes on the words of others, with a word or none between them, says nothing to look up. */
+/** Whether a sentence has words of its own. Sentences that only forward other messages have nothing to look up. */
 const says = ({ text }: Sentence): boolean => (text.match(/[a-z]{2,}/gi) ?? []).length > 1;
 
-/** `NotFound` as the wire and the documents spell it. */
+/** Spells `NotFound` like the protocol and the documents. */
 const spelled = (code: string | undefined): string | undefined =>
   code?.replace(/\B[A-Z]/g, "_$&").replace(/^[A-Z].*/, (name) => name.toUpperCase());
 
@@ -28,7 +31,7 @@ const rows: readonly Row[] = [
 ].map(([, text, code, advice]) => ({ text: text!, code: code!, advice: advice! }));
 
 describe("docs/errors.md", () => {
-  test("has every sentence that an error may say", () => {
+  test("has every error message", () => {
     const known = new Set(rows.map(({ text }) => text));
     const missing = sentences
       .filter(says)
@@ -39,13 +42,13 @@ describe("docs/errors.md", () => {
     expect(missing).toEqual([]);
   });
 
-  test("has no sentence that no error says, and none twice", () => {
+  test("has no message that no error has, and none twice", () => {
     const said = new Set(sentences.map(({ text }) => text));
     expect(rows.filter(({ text }) => !said.has(text))).toEqual([]);
     expect(rows.filter(({ text }, i) => rows.findIndex((row) => row.text === text) !== i)).toEqual([]);
   });
 
-  test("has the code that goes with each", () => {
+  test("has the code of each message", () => {
     const wrong = rows.filter(({ text, code }) => {
       const codes = sentences
         .filter((sentence) => sentence.text === text)

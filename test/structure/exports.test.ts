@@ -33,7 +33,7 @@ function parsed(): ts.Program {
 }
 
 describe("what a public index exports", () => {
-  test("says what it is for", () => {
+  test("has a doc comment", () => {
     const program = parsed();
     const checker = program.getTypeChecker();
     const silent = new Set<string>();
@@ -45,7 +45,7 @@ describe("what a public index exports", () => {
         const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
         const [declaration] = symbol.declarations ?? [];
         const path = declaration?.getSourceFile().fileName;
-        // The messages are commented where they are written, in proto/.
+        // The generated messages have their comments in proto/.
         if (!path || path.startsWith(generated)) continue;
         if (symbol.getDocumentationComment(checker).length === 0)
           silent.add(`${relative(root, path)}: ${symbol.name}`);

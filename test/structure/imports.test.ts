@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 
 const src = fileURLToPath(new URL("../../src", import.meta.url));
 
-/** Which top folders a folder may import from, beside itself. */
+/** The top folders that a folder may import from, besides itself. */
 const layers: readonly (readonly string[])[] = [
   ["api"],
   ["core"],
@@ -53,13 +53,13 @@ function* imports(): Generator<Import> {
 const top = (path: string): string => relative(src, path).split("/")[0]!;
 
 describe("imports", () => {
-  test("point one way, and folders of one layer do not import each other", () => {
+  test("have one direction, and folders of one layer do not import each other", () => {
     const wrong = [...imports()]
       .filter(({ specifier }) => specifier.startsWith("."))
       .map(({ from, specifier }) => ({ from, to: resolve(dirname(from), specifier) }))
       .filter(({ from, to }) => {
         const [own, other] = [rank.get(top(from)), rank.get(top(to))];
-        // index.ts at the top sees everything; nothing sees it.
+        // The top-level index.ts imports everything; nothing imports it.
         if (own === undefined) return top(from) !== "index.ts";
         return other === undefined || other > own || (other === own && top(from) !== top(to));
       })
@@ -71,7 +71,7 @@ describe("imports", () => {
     expect(cycles()).toEqual([]);
   });
 
-  test("load what only some programs need when they need it", () => {
+  test("load dependencies of single programs lazily", () => {
     const late = ["koffi", "etcd3", "@kubernetes/client-node", "@open-policy-agent/opa-wasm"];
     const early = [...imports()]
       .filter(({ specifier, dynamic }) => !dynamic && late.includes(specifier))

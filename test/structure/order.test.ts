@@ -30,7 +30,7 @@ const registries = {
 };
 const remotes = {} as Remotes;
 
-/** The elements of the two sides, by the names that the rules use. */
+/** The elements of both sides, by the names in the rules. */
 const elements = {
   updatePath: updatePath({ name: "hop" }),
   beginServer: beginServer(),
@@ -70,7 +70,7 @@ const server: readonly Name[] = [
 
 const build = (names: readonly Name[]): unknown => chain(names.map((name) => elements[name]));
 
-/** The chain with one element moved to directly behind another. */
+/** The chain with one element moved directly after another. */
 function moved(names: readonly Name[], name: Name, behind: Name): readonly Name[] {
   const others = names.filter((other) => other !== name);
   const at = others.indexOf(behind) + 1;
@@ -85,7 +85,7 @@ describe("the order of a chain's elements", () => {
     for (const chain of [client, server, manager]) expect(() => build(chain)).not.toThrow();
   });
 
-  // NSM protocol, order requirements: the rule, the chain, and an element put behind one that it must precede.
+  // NSM protocol, order requirements: the rule, the chain, and an element moved after one that it must precede.
   test.each<[rule: string, chain: readonly Name[], name: Name, behind: Name]>([
     ["update-path before begin", server, "updatePath", "beginServer"],
     ["update-path before begin", client, "updatePath", "beginClient"],
@@ -117,7 +117,7 @@ describe("the order of a chain's elements", () => {
     ["trim-path before connect", client, "trimPathClient", "connectClient"],
     ["mechanism-translation before the mechanisms", client, "mechanismTranslation", "mechanismsClient"],
     ["mechanism-translation before offers", client, "mechanismTranslation", "offer"],
-  ])("holds %s (%#)", (_rule, names, name, behind) => {
+  ])("satisfies %s (%#)", (_rule, names, name, behind) => {
     const [first, second] = [elements[name].name, elements[behind].name];
     let message = "";
     try {
@@ -126,7 +126,7 @@ describe("the order of a chain's elements", () => {
       expect(error).toMatchObject({ code: Code.FailedPrecondition });
       message = (error as Error).message;
     }
-    // Both elements are named, and what to do.
+    // The message names both elements and the remedy.
     expect(message).toMatch(/: put \S+ before \S+$/);
     expect(message.includes(first) || message.includes(second)).toBe(true);
   });

@@ -32,7 +32,7 @@ describe.each([
   ["begin/server", beginServer],
   ["begin/client", beginClient],
 ])("%s", (_name, begin) => {
-  test("runs the calls of one connection one after the other and those of others beside them", async () => {
+  test("runs the calls of one connection one at a time, and those of others in parallel", async () => {
     const tail = hold();
     const seen = recorder();
     const { request, leftovers, close, clock } = run([updatePath({ name: "a" }), begin(), seen, tail]);
@@ -51,7 +51,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("closes what was established last, whatever the caller brings", async () => {
+  test("closes the connection that was established last, whatever the caller passes", async () => {
     const seen = recorder();
     const enrich: NetworkServiceElement = {
       name: "enrich",
@@ -64,7 +64,7 @@ describe.each([
     expect(seen.closes[0]).toMatchObject({ payload: "IP", labels: {} });
   });
 
-  test("leaves nothing behind a first Request that failed", async () => {
+  test("keeps nothing after a failed first Request", async () => {
     const fail = failing();
     const { request, leftovers } = run([updatePath({ name: "a" }), begin(), connectionState(), fail]);
     fail.on = true;
@@ -72,7 +72,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps what was established when a refresh fails", async () => {
+  test("keeps the established connection when a refresh fails", async () => {
     const fail = failing();
     const seen = recorder();
     const { request, close, leftovers } = run([updatePath({ name: "a" }), begin(), seen, fail]);
@@ -85,7 +85,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("forgets the connection even when the Close fails, and passes the failure on", async () => {
+  test("forgets the connection even if the Close fails, and throws the failure", async () => {
     const fail = failing();
     const { request, close, debugState } = run([updatePath({ name: "a" }), begin(), fail]);
     const connection = await request();
@@ -94,7 +94,7 @@ describe.each([
     expect(debugState()).toEqual({});
   });
 
-  test("says yes to the Close of a connection it does not know at the end of the path", async () => {
+  test("accepts the Close of an unknown connection at the end of the path", async () => {
     const seen = recorder();
     const { request, close } = run([updatePath({ name: "a" }), begin(), seen]);
     const connection = await request();
@@ -103,7 +103,7 @@ describe.each([
     expect(seen.closes).toHaveLength(1);
   });
 
-  test("sends the Close of a connection it does not know along its path", async () => {
+  test("forwards the Close of an unknown connection along its path", async () => {
     const seen = recorder();
     const { close } = run([updatePath({ name: "a" }), begin(), seen]);
     const segments = ["a", "b"].map((name) => ({
@@ -121,7 +121,7 @@ describe.each([
     expect(seen.closes.map(({ id }) => id)).toEqual(["a-1"]);
   });
 
-  test("refuses a connection without an id when nothing gave it one", async () => {
+  test("rejects a connection without an id", async () => {
     const { request } = run([{ name: "update-path" }, begin()]);
     await expect(request({ id: "" })).rejects.toMatchObject({ code: Code.InvalidArgument });
   });
@@ -135,7 +135,7 @@ describe.each([
     expect(seen.requests).toHaveLength(1);
   });
 
-  test("repeats the last good request as an event, with the time of the outer Request, each time in full", async () => {
+  test("repeats the last successful request as an event, each time with the full time limit of the outer Request", async () => {
     const grab = grabEvents();
     const budgets: (number | undefined)[] = [];
     const measure: NetworkServiceElement = {
@@ -160,7 +160,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("gives events the most time that a Request from outside had, whatever the last one had", async () => {
+  test("gives events the longest time limit of all Requests from outside", async () => {
     const grab = grabEvents();
     const budgets: (number | undefined)[] = [];
     const { request, ctx } = run([
@@ -175,7 +175,7 @@ describe.each([
     expect(budgets).toEqual([7_000, 10, 7_000]);
   });
 
-  test("pre-empts an event under way when the user closes", async () => {
+  test("aborts a running event when the user closes", async () => {
     const grab = grabEvents();
     const aborted: unknown[] = [];
     let calls = 0;
@@ -203,7 +203,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("skips events that wait behind a Close", async () => {
+  test("skips events that are queued after a Close", async () => {
     const grab = grabEvents();
     const seen = recorder();
     const { request, close } = run([updatePath({ name: "a" }), begin(), grab, seen]);
@@ -215,7 +215,7 @@ describe.each([
     expect(seen.closes).toHaveLength(1);
   });
 
-  test("starts afresh for a Request that waited behind a Close", async () => {
+  test("creates a new connection for a Request that waited for a Close", async () => {
     const seen = recorder();
     const { request, close, leftovers } = run([updatePath({ name: "a" }), begin(), connectionState(), seen]);
     const connection = await request();
@@ -227,7 +227,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps a Request waiting until a Close under way has ended", async () => {
+  test("delays a Request until a running Close has ended", async () => {
     const order: string[] = [];
     const gate = hold();
     const slowClose: NetworkServiceElement = {
@@ -257,7 +257,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("lets a Request that waits for its turn go when its time is over, and never sends it", async () => {
+  test("rejects a waiting Request when its deadline expires, and never sends it", async () => {
     const gate = hold();
     const seen = recorder();
     const { request, close, clock, ctx, leftovers } = run([updatePath({ name: "a" }), begin(), seen, gate]);
@@ -275,7 +275,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("carries out a Close whose caller stopped waiting, with time of its own", async () => {
+  test("finishes a Close whose caller stopped waiting, with its own time limit", async () => {
     const gate = hold();
     const remaining: (number | undefined)[] = [];
     const { request, close, clock, ctx, leftovers } = run([
@@ -302,7 +302,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("gives a Close that waited for its turn as much time as its caller had", async () => {
+  test("gives a Close that waited for its turn the full time limit of its caller", async () => {
     const gate = hold();
     const remaining: (number | undefined)[] = [];
     const seen = checkContext((c, method) => {
@@ -323,7 +323,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("answers a Request at once whose caller has gone before it came", async () => {
+  test("rejects a Request at once whose caller canceled before it arrived", async () => {
     const gate = hold();
     const { request, close, ctx, clock, leftovers } = run([updatePath({ name: "a" }), begin(), gate]);
     const first = request();
@@ -336,7 +336,7 @@ describe.each([
   });
 
   test.each(["close", "reselect"])(
-    "leaves nothing in connection-state when an element before it refuses the Close of a %s",
+    "leaves nothing in connection-state when an earlier element rejects the Close of a %s",
     async (why) => {
       const grab = grabEvents();
       const { request, close, debugState, leftovers } = run([
@@ -363,7 +363,7 @@ describe.each([
     },
   );
 
-  test("says why a call is made", async () => {
+  test("sets the cause of a call", async () => {
     const grab = grabEvents();
     const causes: (EventCause | undefined)[] = [];
     const { request } = run([
@@ -379,7 +379,7 @@ describe.each([
     expect(causes).toEqual(["user", "refresh", "upstream", "timeout"]);
   });
 
-  test("requests a connection as an event's patch leaves it", async () => {
+  test("requests the connection with the patch of the event", async () => {
     const grab = grabEvents();
     const seen = recorder();
     const { request } = run([updatePath({ name: "a" }), begin(), grab, seen]);
@@ -390,7 +390,7 @@ describe.each([
     expect(seen.requests.map(({ connection }) => connection!.labels["app"])).toEqual(["one", "two", "two"]);
   });
 
-  test("lists the connections that stand, and requests them all again", async () => {
+  test("lists the established connections, and requests all of them again", async () => {
     const live = new LiveConnections();
     const seen = recorder();
     const fail = failing();
@@ -408,7 +408,7 @@ describe.each([
     expect(live.size).toBe(1);
   });
 
-  test("never overlaps the calls of a connection under a thousand of them", async () => {
+  test("never overlaps calls of one connection in a thousand calls", async () => {
     const active = new Map<string, number>();
     let overlaps = 0;
     const exclusive: NetworkServiceElement = {
@@ -433,7 +433,7 @@ describe.each([
     expect(leftovers()).toEqual({});
   });
 
-  test("is transparent inside another begin", async () => {
+  test("forwards calls unchanged inside another begin", async () => {
     const { request, debugState } = run([updatePath({ name: "a" }), begin(), begin()]);
     await request();
     expect(debugState()).toEqual({ [begin().name]: { connections: 1 } });

@@ -9,7 +9,7 @@ import { grabEvents } from "./kit.js";
 describeElement("begin/client", () => beginClient(), { before: [updatePath({ name: "client" })] });
 
 describe("begin/client", () => {
-  test("keeps what a heal has changed when the caller brings an older connection", async () => {
+  test("keeps the changes of a heal when the caller passes an older connection", async () => {
     let endpointName = "old";
     const grab = grabEvents();
     const choose: NetworkServiceElement = {
@@ -27,14 +27,14 @@ describe("begin/client", () => {
     expect(connection.networkServiceEndpointName).toBe("new");
   });
 
-  test("takes labels, context and endpoint name from a caller who changed them", async () => {
+  test("accepts labels, context and endpoint name that the caller changed", async () => {
     const { request, refresh } = run([updatePath({ name: "a" }), beginClient()]);
     await request({ labels: { app: "one" } });
     const connection = await refresh({ labels: { app: "two" }, networkServiceEndpointName: "mine" });
     expect(connection).toMatchObject({ labels: { app: "two" }, networkServiceEndpointName: "mine" });
   });
 
-  test("keeps of a connection what the event's own reselect keeps", async () => {
+  test("requests the connection that the event's own reselect returns", async () => {
     const grab = grabEvents();
     const seen = recorder();
     const { request } = run([updatePath({ name: "a" }), beginClient(), grab, seen]);
@@ -43,7 +43,7 @@ describe("begin/client", () => {
     expect(seen.requests[1]!.connection).toMatchObject({ networkServiceEndpointName: "nse", payload: "" });
   });
 
-  test("leaves most of an event's time to the Request when the Close of a reselect is not answered", async () => {
+  test("leaves most of an event's time for the Request when the Close of a reselect is not answered", async () => {
     const grab = grabEvents();
     const gate = hold();
     const remaining: (number | undefined)[] = [];

@@ -4,7 +4,7 @@ import {
   type NetworkServiceElement,
 } from "../../../src/core/index.js";
 
-/** Hands the events of the last call out to the test. */
+/** Exposes the events of the last call to the test. */
 export function grabEvents(): NetworkServiceElement & { events: ConnectionEvents } {
   const grabbed = {
     name: "grab-events",

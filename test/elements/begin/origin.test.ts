@@ -16,7 +16,7 @@ import { hold, run, sampleConnection, type Run } from "../../../src/testing/inde
 
 const tokenOf = (subject: string): string => insecureTokens({ subject })(undefined).token;
 
-/** A connection as it arrives through `segments`, each `name/id/token's subject`, the last one the caller's. */
+/** A connection with the path `segments`, each `name/id/token's subject`. The last segment is the caller's. */
 function via(...segments: string[]): Connection {
   const pathSegments = segments.map((text) => {
     const [name, id, subject] = text.split("/") as [string, string, string | undefined];
@@ -30,7 +30,7 @@ function via(...segments: string[]): Connection {
   };
 }
 
-/** The call of a peer that shows a token with that subject. */
+/** A call from a peer with a token of that subject. */
 const shownBy = (ctx: Context, subject: string): Context =>
   ctx.with(peer, {
     address: "10.0.0.1:1",
@@ -40,7 +40,7 @@ const shownBy = (ctx: Context, subject: string): Context =>
 
 const secret = new Uint8Array(32);
 
-/** A hop; whatever knows the id of its segment may write it into a path. */
+/** A hop. Any process that knows the id of its segment can write it into a path. */
 async function hop(
   ...behind: NetworkServiceElement[]
 ): Promise<Run & { own: string; ask(c: Connection, ctx?: Context): Promise<Connection> }> {
@@ -61,7 +61,7 @@ async function hop(
   };
 }
 
-/** The same connection, with our segment at its end, held by the segment before it. */
+/** The same connection, with the own segment at its end, held by the previous segment. */
 const withOwn = (connection: Connection, own: string): Connection => ({
   ...connection,
   path: {
@@ -72,8 +72,8 @@ const withOwn = (connection: Connection, own: string): Connection => ({
 
 const DENIED = { code: Code.PermissionDenied };
 
-describe("begin/server and who began a connection", () => {
-  test("lets the one who began it refresh and close it, with new tokens", async () => {
+describe("begin/server and the owner of a connection", () => {
+  test("lets the owner refresh and close it with new tokens", async () => {
     const { ask, close, ctx, leftovers } = await hop();
     const first = await ask(via("client/c"), shownBy(ctx, "spiffe://test/client"));
     await ask(first, shownBy(ctx, "spiffe://test/client"));
@@ -91,7 +91,7 @@ describe("begin/server and who began a connection", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("refuses the Request and the Close of whoever only knows its id", async () => {
+  test("rejects the Request and the Close of a caller that only knows its id", async () => {
     const { ask, close, own, clock, leftovers } = await hop();
     const first = await ask(via("client/c/spiffe://test/client"));
     const stranger = withOwn(via("stranger/s/spiffe://test/client"), own);
@@ -105,7 +105,7 @@ describe("begin/server and who began a connection", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("refuses another identity that knows the whole path", async () => {
+  test("rejects another identity that knows the whole path", async () => {
     const { ask, close, ctx, own } = await hop();
     await ask(via("client/c"), shownBy(ctx, "spiffe://test/client"));
     const stolen = withOwn(via("client/c"), own);
@@ -114,7 +114,7 @@ describe("begin/server and who began a connection", () => {
     await close(stolen, shownBy(ctx, "spiffe://test/client"));
   });
 
-  test("goes by the identity that TLS proved, not by the token that the caller brings", async () => {
+  test("uses the identity that TLS verified, not the token of the caller", async () => {
     const { ask, close, ctx } = await hop();
     const proved = (id: string, token: string): Context =>
       ctx.with(peer, { ...shownBy(ctx, token).get(peer)!, spiffeId: id });
@@ -127,7 +127,7 @@ describe("begin/server and who began a connection", () => {
     await close(stolen, client);
   });
 
-  test("refuses a caller without a path, and one that takes our name", async () => {
+  test("rejects a caller without a path, and a caller that uses this process's name", async () => {
     const { ask, close, own } = await hop();
     const first = await ask(via("client/c"));
     const bare = { ...sampleConnection(0, { id: own }), path: undefined };
@@ -137,7 +137,7 @@ describe("begin/server and who began a connection", () => {
     await close(first);
   });
 
-  test("does not let a stranger wait until the connection is made", async () => {
+  test("rejects another caller at once, before the connection is established", async () => {
     const gate = hold();
     const { ask, close, own, clock } = await hop(gate);
     const first = ask(via("client/c"));
@@ -154,7 +154,7 @@ describe("begin/server and who began a connection", () => {
     await close(await first);
   });
 
-  test("keeps a connection healing whose Close was refused while it was being made", async () => {
+  test("continues to heal a connection whose Close was rejected while it was being established", async () => {
     const gate = hold();
     let events!: ConnectionEvents;
     const grab: NetworkServiceElement = {

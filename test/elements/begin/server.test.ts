@@ -8,7 +8,7 @@ import { describeElement, recorder, run } from "../../../src/testing/index.js";
 describeElement("begin/server", () => beginServer(), { before: [updatePath({ name: "server" })] });
 
 describe("begin/server", () => {
-  test("closes what stands before it serves a Request for another choice", async () => {
+  test("closes the established connection before it serves a reselect", async () => {
     const seen = recorder();
     const { request, refresh } = run([updatePath({ name: "a" }), beginServer(), connectionState(), seen]);
     await request({ networkServiceEndpointName: "old" });

@@ -15,7 +15,7 @@ import { mortalKernel } from "../support/mortal-kernel.js";
 import { forwarder as realForwarder, ipContext } from "../support/forwarder.js";
 import { CLIENT, ENDPOINT, ID, forwarder } from "./kit.js";
 
-describe("a forwarder after another one", () => {
+describe("a forwarder after a restart", () => {
   let stateDir: string;
   beforeEach(() => void (stateDir = mkdtempSync(join(tmpdir(), "nsm-state-"))));
   afterEach(() => rmSync(stateDir, { recursive: true }));
@@ -27,7 +27,7 @@ describe("a forwarder after another one", () => {
     return { lines, debug() {}, info: say, warn: say, error: say };
   };
 
-  /** A first forwarder that dies with its connection established. */
+  /** A first forwarder that dies after it has established its connection. */
   async function died(kernel = new FakeKernel(CLIENT, ENDPOINT)) {
     const clock = virtualClock();
     const first = forwarder({ kernel, clock, stateDir });
@@ -36,7 +36,7 @@ describe("a forwarder after another one", () => {
     return { kernel, clock, connection };
   }
 
-  test("adopts the wire of a connection that is refreshed, unchanged", async () => {
+  test("adopts the vWire of a refreshed connection without changes", async () => {
     const { kernel, clock, connection } = await died();
     const [done, index] = [kernel.operations.length, kernel.indexOf(CLIENT, "nsm-1")];
     const { send, close, debugState, leftovers } = forwarder({ kernel, clock, stateDir });
@@ -53,7 +53,7 @@ describe("a forwarder after another one", () => {
     expect([kernel.show(CLIENT), readdirSync(stateDir), leftovers()]).toEqual([[], [], {}]);
   });
 
-  test("adopts it without a journal as well", async () => {
+  test("adopts it without a journal too", async () => {
     const { kernel, clock, connection } = await died();
     const index = kernel.indexOf(CLIENT, "nsm-1");
     const { send } = forwarder({ kernel, clock });
@@ -61,7 +61,7 @@ describe("a forwarder after another one", () => {
     expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
   });
 
-  test("takes away the routes that the other set and nobody wants any more", async () => {
+  test("removes the routes of its predecessor that are no longer requested", async () => {
     const kernel = new FakeKernel(CLIENT, ENDPOINT);
     const clock = virtualClock();
     const first = forwarder({ kernel, clock, stateDir });
@@ -73,7 +73,7 @@ describe("a forwarder after another one", () => {
     expect(kernel.show(CLIENT)[0]!.routes).toEqual(["10.0.0.0/32 universe"]);
   });
 
-  test("removes what nobody asks for, when it expires", async () => {
+  test("removes a vWire that is not requested again when it expires", async () => {
     const { kernel, clock } = await died();
     const { leftovers } = forwarder({ kernel, clock, stateDir });
     await clock.advance(TOKEN_LIFETIME_MS - 1);
@@ -84,7 +84,7 @@ describe("a forwarder after another one", () => {
     expect(readdirSync(stateDir)).toEqual([]);
   });
 
-  test("removes what has expired already at its start", async () => {
+  test("removes a vWire that has expired before its start", async () => {
     const { kernel, clock } = await died();
     await clock.advance(TOKEN_LIFETIME_MS);
     forwarder({ kernel, clock, stateDir });
@@ -92,7 +92,7 @@ describe("a forwarder after another one", () => {
     expect(kernel.show(CLIENT)).toEqual([]);
   });
 
-  test("removes it by another path when the processes are gone and their namespaces are not", async () => {
+  test("removes it by another path when the processes are gone but their namespaces exist", async () => {
     const { kernel, clock } = await died();
     kernel.move(CLIENT, "/run/netns/c");
     kernel.move(ENDPOINT, "/run/netns/e");
@@ -101,7 +101,7 @@ describe("a forwarder after another one", () => {
     expect([kernel.show("/run/netns/c"), kernel.show("/run/netns/e")]).toEqual([[], []]);
   });
 
-  test("leaves what it does not know when it ends itself", async () => {
+  test("leaves unknown vWires when it ends", async () => {
     const { kernel, clock } = await died();
     const { program } = forwarder({ kernel, clock, stateDir });
     program.abort();
@@ -110,7 +110,7 @@ describe("a forwarder after another one", () => {
     expect(kernel.show(CLIENT)).toHaveLength(1);
   });
 
-  test("removes what expires sooner sooner", async () => {
+  test("removes vWires in the order of their expiry", async () => {
     const [kernel, clock] = [new FakeKernel(CLIENT, ENDPOINT), virtualClock()];
     const first = forwarder({ kernel, clock, stateDir });
     const [segment] = sampleRequest(clock.now()).connection!.path!.pathSegments;
@@ -124,7 +124,7 @@ describe("a forwarder after another one", () => {
     expect(kernel.show(CLIENT)).toEqual([]);
   });
 
-  test("keeps a wire that expires while it is being adopted", async () => {
+  test("keeps a vWire that expires while it is being adopted", async () => {
     const { kernel, clock, connection } = await died();
     const { send, answer, debugState } = forwarder({ kernel, clock, stateDir });
     answer.ip = ipContext({ srcIpAddrs: ["10.0.0.7/32"] });
@@ -139,7 +139,10 @@ describe("a forwarder after another one", () => {
     expect(debugState()["cross-connect"]).toEqual({ vWires: 1, journal: 1 });
   });
 
-  /** Rewrites the journal's only file as it is before the kernel is asked: the interfaces' indexes are unknown. */
+  /**
+   * Rewrites the only journal file to its content before the kernel calls: without the indexes of the
+   * interfaces.
+   */
   function forgetIndexes(): void {
     const file = join(stateDir, readdirSync(stateDir)[0]!);
     const record = JSON.parse(readFileSync(file, "utf8")) as { client: object; endpoint: object };
@@ -151,10 +154,10 @@ describe("a forwarder after another one", () => {
   test.each([
     ["whose interfaces it knows", () => {}],
     ["whose interfaces it does not know", forgetIndexes],
-  ])("does not take another forwarder's new wire for an old one %s", async (_what, spoil) => {
+  ])("does not confuse another forwarder's new vWire with an old one %s", async (_what, spoil) => {
     const { kernel, clock } = await died();
     spoil();
-    // The client healed by way of another forwarder, which replaced the wire by its own.
+    // The client healed through another forwarder, which replaced the vWire by its own.
     await kernel.open(CLIENT).deleteLink("nsm-1");
     await forwarder({ kernel, clock, name: "other" }).ask();
     forwarder({ kernel, clock, stateDir });
@@ -165,7 +168,7 @@ describe("a forwarder after another one", () => {
   test.each([
     ["before either end had its alias", [CLIENT, ENDPOINT]],
     ["before the endpoint's end had its alias", [ENDPOINT]],
-  ])("makes a wire again that was left %s", async (_when, unfinished) => {
+  ])("creates a vWire again that was left %s", async (_when, unfinished) => {
     const { kernel, clock, connection } = await died();
     for (const path of unfinished)
       kernel.change(path, path === CLIENT ? "nsm-1" : "fw-1", { alias: undefined });
@@ -178,7 +181,7 @@ describe("a forwarder after another one", () => {
     expect([kernel.show(CLIENT), leftovers()]).toEqual([[], {}]);
   });
 
-  test("removes a wire that was left before it was finished", async () => {
+  test("removes a vWire whose creation was not completed", async () => {
     const { kernel, clock } = await died();
     forgetIndexes();
     kernel.change(CLIENT, "nsm-1", { alias: undefined });
@@ -188,7 +191,7 @@ describe("a forwarder after another one", () => {
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[], []]);
   });
 
-  test("removes an adopted wire that cannot be made as it is wanted", async () => {
+  test("removes an adopted vWire that cannot be configured as requested", async () => {
     const { kernel, clock, connection } = await died();
     const { send, answer, downstream, leftovers } = forwarder({ kernel, clock, stateDir });
     answer.ip = ipContext({ srcIpAddrs: ["10.0.0.7/32"] });
@@ -205,7 +208,7 @@ describe("a forwarder after another one", () => {
     ["another version", (text: string) => text.replace('"version":1', '"version":2')],
     ["something missing", (text: string) => text.replace('"expires"', '"expired"')],
     ["another wire's", (text: string) => text.replaceAll("server-", "server-x")],
-  ])("moves a journal file aside that holds %s, and goes on", async (_what, spoil) => {
+  ])("renames a journal file that contains %s, and continues", async (_what, spoil) => {
     const { kernel, clock } = await died();
     const [name] = readdirSync(stateDir);
     const file = join(stateDir, name!);
@@ -220,24 +223,24 @@ describe("a forwarder after another one", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("forgets what its predecessor had not finished writing", () => {
+  test("deletes files that its predecessor did not finish writing", () => {
     writeFileSync(join(stateDir, "abc.json.new"), "{ half a");
     forwarder({ stateDir });
     expect(readdirSync(stateDir)).toEqual([]);
   });
 
-  test("leaves nothing half written when it cannot remember a wire", async () => {
+  test("leaves no incomplete file when it cannot record a vWire", async () => {
     const { ask, close } = forwarder({ stateDir });
     await ask();
     const [name] = readdirSync(stateDir);
     await close();
-    // Nothing can be renamed over a directory.
+    // No file can be renamed onto a directory.
     mkdirSync(join(stateDir, name!));
     await expect(ask()).rejects.toMatchObject({ code: Code.Unavailable });
     expect(readdirSync(stateDir)).toEqual([name]);
   });
 
-  test("refuses a state directory that is none", () => {
+  test("rejects a state directory that is not a directory", () => {
     const file = join(stateDir, "file");
     writeFileSync(file, "");
     expect(() => forwarder({ stateDir: file })).toThrow(
@@ -245,7 +248,7 @@ describe("a forwarder after another one", () => {
     );
   });
 
-  test("makes no wire that it cannot remember", async () => {
+  test("creates no vWire that it cannot record", async () => {
     const gone = join(stateDir, "gone");
     const { ask, kernel, downstream, leftovers } = forwarder({ stateDir: gone });
     rmSync(gone, { recursive: true });
@@ -256,7 +259,7 @@ describe("a forwarder after another one", () => {
     expect([downstream.calls, kernel.show(CLIENT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });
 
-  test("keeps a wire of which it cannot write the news, and says so", async () => {
+  test("keeps a vWire whose update it cannot record, and logs it", async () => {
     const gone = join(stateDir, "gone");
     const logger = logs();
     const { ask, refresh, close, kernel, leftovers } = forwarder({ stateDir: gone, logger });
@@ -269,7 +272,7 @@ describe("a forwarder after another one", () => {
     expect(leftovers()).toEqual({});
   });
 
-  /** Kills a forwarder after each change that `work` makes in turn, until it gets through. */
+  /** Kills a forwarder after one, two, … changes of `work`, until `work` completes. */
   async function killedEverywhere(
     work: (first: ReturnType<typeof realForwarder>) => Promise<unknown>,
     check: (after: { kernel: FakeKernel; clock: VirtualClock; stateDir: string }) => Promise<void>,
@@ -312,9 +315,9 @@ describe("a forwarder after another one", () => {
   test.each([
     ["setting up", setUp],
     ["setting up and closing", setUpAndClose],
-  ])("killed at any step of %s, has a successor that wires the connection", async (_what, work) => {
+  ])("killed at any step of %s, has a successor that establishes the connection", async (_what, work) => {
     await killedEverywhere(work, async ({ kernel, clock, stateDir }) => {
-      // The clock is shared with the process that was killed, whose timers never end.
+      // The killed process shares the clock, and its timers never end.
       const abandoned = clock.timers > 0 ? { timers: clock.timers } : {};
       for (const memory of [{ stateDir }, {}]) {
         const { ask, answer, close, leftovers } = forwarder({ kernel, clock, ...memory });

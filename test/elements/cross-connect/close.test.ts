@@ -6,14 +6,14 @@ import { kernelMechanism } from "../support/forwarder.js";
 import { CLIENT, ENDPOINT, forwarder } from "./kit.js";
 
 describe("cross-connect closes", () => {
-  test("although what lies beyond cannot be reached", async () => {
+  test("even if the next hop is unreachable", async () => {
     const { ask, close, kernel, leftovers } = forwarder({ probes: [failOnce(Code.Unavailable, "close")] });
     await ask();
     await expect(close()).rejects.toMatchObject({ code: Code.Unavailable });
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
   });
 
-  test("and says when neither side could be", async () => {
+  test("and reports a failure on both sides", async () => {
     const { ask, close, kernel } = forwarder({ probes: [failOnce(Code.Unavailable, "close")] });
     await ask();
     kernel.failNext("deleteLink", Code.ResourceExhausted);
@@ -70,21 +70,21 @@ describe("cross-connect closes", () => {
     expect([leftovers(), kernel.opened]).toEqual([{}, 0]);
   });
 
-  test("what a forwarder before it made, by the mark it bears", async () => {
+  test("the vWire of an earlier forwarder, by its mark", async () => {
     const kernel = new FakeKernel(CLIENT, ENDPOINT);
     const connection = await forwarder({ kernel }).ask();
     const { close, leftovers } = forwarder({ kernel });
-    // Onward segments make begin() pass a Close on that it knows nothing of.
+    // With further segments in the path, begin() forwards the Close of an unknown connection.
     const path = connection.path!;
     const beyond = { ...path.pathSegments[1]!, name: "nse", id: "nse-id" };
     await close({ ...connection, path: { ...path, pathSegments: [...path.pathSegments, beyond] } });
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
   });
 
-  test("only what is its own: a wire that another connection took over stays", async () => {
+  test("only its own vWire: one that another connection took over stays", async () => {
     const { ask, kernel, close, leftovers } = forwarder();
     const first = await ask();
-    // The same client by another road: the first path segment is the same, the forwarder's is not.
+    // The same client on another path: the first segment is the same, the forwarder's is not.
     const segment = first.path!.pathSegments[0]!;
     const second = await ask({
       id: "other-hop",
@@ -97,7 +97,7 @@ describe("cross-connect closes", () => {
     expect([kernel.show(CLIENT), leftovers()]).toEqual([[], {}]);
   });
 
-  test("nothing of a connection that stands, when it is asked to close another by the same client", async () => {
+  test("nothing of an established connection when it closes another one of the same client", async () => {
     const { ask, kernel, close, debugState } = forwarder();
     const connection = await ask();
     const path = connection.path!;
@@ -111,7 +111,7 @@ describe("cross-connect closes", () => {
     expect([kernel.show(CLIENT).length, debugState()["cross-connect"]]).toEqual([1, { vWires: 1 }]);
   });
 
-  test("all wires at once for a forwarder that ends", async () => {
+  test("all vWires for a forwarder that ends", async () => {
     const { ask, answer, kernel, wiring, debugState } = forwarder();
     await ask();
     answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");

@@ -4,9 +4,9 @@ import { describe, expect, test } from "vitest";
 import { ipContext, kernelMechanism } from "../support/forwarder.js";
 import { CLIENT, ENDPOINT, forwarder } from "./kit.js";
 
-describe("cross-connect, when the kernel refuses", () => {
+describe("cross-connect, when the kernel rejects", () => {
   test.each(["createVeth", "addAddress", "replaceRoute", "replaceNeighbor", "enableIpv6", "addressesUsable"])(
-    "%s, leaves nothing and closes what lies beyond",
+    "%s, leaves nothing and closes at the next hop",
     async (operation) => {
       const { ask, answer, kernel, downstream, leftovers } = forwarder();
       answer.payload = Payload.Ip;
@@ -20,7 +20,7 @@ describe("cross-connect, when the kernel refuses", () => {
     },
   );
 
-  test.each(["allowPing", "enableIpv6"])("%s, goes without where that will do", async (operation) => {
+  test.each(["allowPing", "enableIpv6"])("%s, continues without it if it is optional", async (operation) => {
     const { ask, kernel } = forwarder();
     kernel.failNext(operation, Code.PermissionDenied);
     await ask();
@@ -33,9 +33,9 @@ describe("cross-connect, when the kernel refuses", () => {
     "replaceRoute",
     "replaceNeighbor",
     "setLink",
-    // This is at the endpoint, after all is done at the client.
+    // This is at the endpoint, after the client side is complete.
     "replaceRoute 10.0.0.5/32",
-  ])("%s during a refresh, restores what was there and goes on", async (operation) => {
+  ])("%s during a refresh, restores the earlier settings and continues", async (operation) => {
     const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
     const before = answer.ip;
     await ask();
@@ -58,7 +58,7 @@ describe("cross-connect, when the kernel refuses", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("a new wire in place of the old, is left without both and closes what lies beyond", async () => {
+  test("a new vWire in place of the old, removes both and closes at the next hop", async () => {
     const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
     await ask();
     answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
@@ -73,7 +73,7 @@ describe("cross-connect, when the kernel refuses", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("to delete, says so and tries again later", async () => {
+  test("to delete, reports it and retries later", async () => {
     const { ask, close, kernel, clock, debugState, leftovers } = forwarder();
     await ask();
     kernel.failNext("deleteLink", Code.ResourceExhausted);
@@ -84,7 +84,7 @@ describe("cross-connect, when the kernel refuses", () => {
   });
 });
 
-test("cross-connect does not try again later when there is no later", async () => {
+test("cross-connect does not retry after the end of the program", async () => {
   const { ask, close, kernel, clock, program } = forwarder();
   await ask();
   program.abort();

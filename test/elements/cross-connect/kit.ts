@@ -6,7 +6,7 @@ export const CLIENT = "/proc/100/ns/net";
 export const ENDPOINT = "/proc/200/ns/net";
 export const ID = "8c5d6c2e-6b0a-4a43-9a0d-3f0f4f5f0001";
 
-/** A forwarder in a kernel of its own, or in one that others have worked on. */
+/** A forwarder with its own kernel, or with a kernel that others have used. */
 export function forwarder({
   kernel = new FakeKernel(CLIENT, ENDPOINT),
   ...options

@@ -5,7 +5,7 @@ import { FakeKernel } from "../support/fake-kernel.js";
 import { ipContext, kernelMechanism, type Answer } from "../support/forwarder.js";
 import { CLIENT, ENDPOINT, forwarder } from "./kit.js";
 
-describe("what cross-connect refuses before anybody else is asked", () => {
+describe("what cross-connect rejects before it calls the next hop", () => {
   const { Unimplemented, InvalidArgument, NotFound } = Code;
   test.each([
     ["file:///proc/self/ns/net", "nsm-1", InvalidArgument, /refers to the forwarder's own namespace/],
@@ -37,7 +37,7 @@ describe("what cross-connect refuses before anybody else is asked", () => {
     expect([downstream.calls, leftovers(), kernel.opened]).toEqual([[], {}, 0]);
   });
 
-  test("takes the path of a namespace file as it is", async () => {
+  test("accepts the path of a namespace file unchanged", async () => {
     const kernel = new FakeKernel("/run/netns/red", ENDPOINT);
     const { ask } = forwarder({ kernel });
     const mechanism = Mechanism.create({
@@ -49,7 +49,7 @@ describe("what cross-connect refuses before anybody else is asked", () => {
     expect(kernel.show("/run/netns/red")).toHaveLength(1);
   });
 
-  test("a namespace that a peer elsewhere names", async () => {
+  test("a namespace that a peer on another machine names", async () => {
     const { ask, ctx, downstream, leftovers } = forwarder();
     const remote = ctx.with(peer, { address: "192.0.2.1:5000", local: false });
     await expect(ask({}, remote)).rejects.toMatchObject({
@@ -57,12 +57,12 @@ describe("what cross-connect refuses before anybody else is asked", () => {
       message: expect.stringMatching(/client.*\/proc\/100\/ns\/net.*unix socket or the loopback/),
     });
     expect([downstream.calls, leftovers()]).toEqual([[], {}]);
-    // Of whom nothing is known, he may be anywhere.
+    // An unknown caller may be on any machine.
     await expect(ask({}, ctx.with(peer, undefined))).rejects.toMatchObject({ code: Code.PermissionDenied });
     await ask({}, ctx.with(peer, { address: "unix", local: true }));
   });
 
-  test("an interface name that somebody else has", async () => {
+  test("an interface name that is taken", async () => {
     const { ask, kernel, downstream, leftovers } = forwarder();
     kernel.addLink(CLIENT, "nsm-1");
     await expect(ask()).rejects.toMatchObject({
@@ -73,7 +73,7 @@ describe("what cross-connect refuses before anybody else is asked", () => {
   });
 });
 
-describe("what cross-connect refuses in the endpoint's answer", () => {
+describe("what cross-connect rejects in the endpoint's answer", () => {
   test.each<[string, Partial<Answer>, Code, RegExp]>([
     [
       "a namespace that is gone",
@@ -129,13 +129,13 @@ describe("what cross-connect refuses in the endpoint's answer", () => {
     "tcp://[::1]:5000",
     "localhost:5000",
     "dns:localhost:1",
-  ])("but takes a namespace from an endpoint at %s", async (url) => {
+  ])("but accepts a namespace from an endpoint at %s", async (url) => {
     const { ask, answer } = forwarder();
     answer.url = url;
     await expect(ask()).resolves.toMatchObject({ id: expect.any(String) });
   });
 
-  test("a name that is taken there", async () => {
+  test("a name that is taken in the endpoint's namespace", async () => {
     const { ask, kernel, downstream, leftovers } = forwarder();
     kernel.addLink(ENDPOINT, "fw-1");
     await expect(ask()).rejects.toMatchObject({
@@ -145,14 +145,14 @@ describe("what cross-connect refuses in the endpoint's answer", () => {
     expect([downstream.calls, kernel.show(CLIENT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });
 
-  test("anything, when the client has gone meanwhile", async () => {
+  test("anything, if the client has ended in the meantime", async () => {
     const { ask, answer, kernel, downstream, leftovers } = forwarder();
     answer.asked = () => kernel.destroy(CLIENT);
     await expect(ask()).rejects.toMatchObject({ code: Code.NotFound });
     expect([downstream.calls, kernel.show(ENDPOINT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });
 
-  test("anything, when the caller gave up meanwhile", async () => {
+  test("anything, if the caller canceled in the meantime", async () => {
     const { ask, answer, ctx, kernel, downstream, leftovers } = forwarder();
     const caller = new AbortController();
     answer.asked = () => caller.abort();

@@ -16,7 +16,7 @@ import { CLIENT, ENDPOINT, ID, forwarder } from "./kit.js";
 
 const kernel = new FakeKernel(CLIENT, ENDPOINT);
 
-// The suite's connections live side by side, so their interfaces need names of their own.
+// The connections of the suite exist in parallel, so their interfaces need unique names.
 const shortOf = (connection: Connection | undefined): string => connection!.id.slice(0, 3);
 
 const endpointSide: NetworkServiceElement = {
@@ -34,8 +34,8 @@ describeElement("cross-connect", ({ clock, until }) => crossConnect({ kernel, cl
     patchConnection(sample, { mechanism: kernelMechanism(CLIENT, `nsm-${shortOf(sample.connection)}`) }),
 });
 
-describe("the wire of cross-connect", () => {
-  test("joins client and endpoint, each with its name, alias, addresses, routes and MTU", async () => {
+describe("the vWire of cross-connect", () => {
+  test("connects client and endpoint, each with its name, alias, addresses, routes and MTU", async () => {
     const { ask, kernel, leftovers, close } = forwarder();
     const connection = await ask();
 
@@ -64,7 +64,7 @@ describe("the wire of cross-connect", () => {
     ]);
     expect(leftovers()["cross-connect"]).toEqual({ vWires: 1 });
     expect(kernel.opened).toBe(0);
-    // What the kernel gave the interfaces is left to them.
+    // Addresses from the kernel are kept.
     expect(kernel.operations.filter((it) => it.startsWith("remove"))).toEqual([]);
 
     await close();
@@ -72,7 +72,7 @@ describe("the wire of cross-connect", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("gets the MTU that the endpoint's side lowered, also when that changes later", async () => {
+  test("has the MTU that the endpoint side lowered, also after later changes", async () => {
     const { ask, refresh, answer, kernel } = forwarder();
     answer.mtu = 1446;
     await ask();
@@ -82,7 +82,7 @@ describe("the wire of cross-connect", () => {
     expect([kernel.show(CLIENT)[0]!.mtu, kernel.show(ENDPOINT)[0]!.mtu]).toEqual([1400, 1400]);
   });
 
-  test("is not made when the context has routing policies, since they could not be applied", async () => {
+  test("is not created when the context has routing policies, because they are not supported", async () => {
     const { ask, answer, kernel, leftovers } = forwarder();
     const policy = { from: "10.0.0.1/32", proto: "6", dstPort: "80", srcPort: "", routes: [] };
     answer.ip = { ...answer.ip!, policies: [policy] };
@@ -93,13 +93,13 @@ describe("the wire of cross-connect", () => {
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
   });
 
-  test("keeps an MTU that the client asked for", async () => {
+  test("keeps an MTU that the client requested", async () => {
     const { ask, kernel } = forwarder();
     await ask({ context: { ...ConnectionContext.create(), MTU: 1500 } });
     expect(kernel.show(CLIENT)[0]!.mtu).toBe(1500);
   });
 
-  test("reaches what lies behind the endpoint by way of its address", async () => {
+  test("routes destinations behind the endpoint through its address", async () => {
     const { ask, answer, kernel } = forwarder();
     answer.ip = ipContext({ srcRoutes: [{ prefix: "192.168.7.9/16", nextHop: "" }] });
     await ask();
@@ -109,7 +109,7 @@ describe("the wire of cross-connect", () => {
     ]);
   });
 
-  test("knows the far end's addresses where no ethernet asks for them", async () => {
+  test("has the far end's addresses as neighbors for payload IP", async () => {
     const { ask, answer, kernel } = forwarder();
     answer.payload = Payload.Ip;
     await ask();
@@ -118,7 +118,7 @@ describe("the wire of cross-connect", () => {
     expect(endpoint).toEqual([expect.stringMatching(/^10\.0\.0\.1 (..:){5}.. permanent$/)]);
   });
 
-  test("is given the neighbours of the context", async () => {
+  test("has the neighbors of the context", async () => {
     const { ask, refresh, answer, kernel } = forwarder();
     answer.ip = ipContext({ ipNeighbors: [{ ip: "10.0.0.9", hardwareAddress: "02:AA:00:00:00:01" }] });
     await ask();
@@ -128,7 +128,7 @@ describe("the wire of cross-connect", () => {
     expect(kernel.show(CLIENT)[0]!.neighbors).toEqual([]);
   });
 
-  test("is not touched by a refresh that changes nothing", async () => {
+  test("is not changed by a refresh without changes", async () => {
     const { ask, refresh, answer, kernel } = forwarder();
     answer.payload = Payload.Ip;
     await ask();
@@ -138,7 +138,7 @@ describe("the wire of cross-connect", () => {
     expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
   });
 
-  test("changes only in what a refresh changes", async () => {
+  test("is changed by a refresh only where the context changes", async () => {
     const { ask, refresh, answer, kernel } = forwarder();
     answer.ip = ipContext({ srcIpAddrs: ["10.0.0.1/32", "fd00::1/128"] });
     await ask();
@@ -157,7 +157,7 @@ describe("the wire of cross-connect", () => {
     expect(kernel.indexOf(CLIENT, "nsm-1")).toBe(index);
   });
 
-  test("is replaced when the endpoint's end is another one", async () => {
+  test("is replaced when the endpoint changes its end", async () => {
     const { ask, refresh, answer, kernel, close, leftovers } = forwarder();
     await ask();
     kernel.add("/proc/300/ns/net");
@@ -173,7 +173,7 @@ describe("the wire of cross-connect", () => {
   test.each([
     ["under another name", CLIENT, "other"],
     ["in another namespace", "/proc/101/ns/net", "nsm-1"],
-  ])("is replaced when the client wants it %s", async (_how, path, name) => {
+  ])("is replaced when the client requests it %s", async (_how, path, name) => {
     const kernel = new FakeKernel(CLIENT, ENDPOINT, "/proc/101/ns/net");
     const { ask, refresh, close, leftovers } = forwarder({ kernel });
     await ask();
@@ -185,7 +185,7 @@ describe("the wire of cross-connect", () => {
     expect([kernel.show(path), leftovers()]).toEqual([[], {}]);
   });
 
-  test("is brought up again when somebody took it down", async () => {
+  test("is brought up again when another program took it down", async () => {
     const { ask, refresh, kernel } = forwarder();
     await ask();
     kernel.change(CLIENT, "nsm-1", { up: false });
@@ -193,7 +193,7 @@ describe("the wire of cross-connect", () => {
     expect(kernel.show(CLIENT)).toMatchObject([{ up: true }]);
   });
 
-  test("is made again when its ends lead elsewhere", async () => {
+  test("is created again when its ends lead elsewhere", async () => {
     const { ask, refresh, kernel } = forwarder();
     await ask();
     const [client, endpoint] = [kernel.show(CLIENT)[0]!, kernel.show(ENDPOINT)[0]!];
@@ -212,7 +212,7 @@ describe("the wire of cross-connect", () => {
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT)]).toEqual([[client], [endpoint]]);
   });
 
-  test("is made again when somebody deleted it", async () => {
+  test("is created again when another program deleted it", async () => {
     const { ask, refresh, kernel } = forwarder();
     await ask();
     const link = await kernel.open(CLIENT).link("nsm-1");
@@ -221,16 +221,17 @@ describe("the wire of cross-connect", () => {
     expect(kernel.show(CLIENT)).toMatchObject([{ name: "nsm-1", addresses: ["10.0.0.1/32"] }]);
   });
 
-  test("is let alone when the mechanism is another one", async () => {
+  test("is not touched for another mechanism", async () => {
     const { ask, kernel, downstream } = forwarder();
     await ask({ mechanism: Mechanism.create({ cls: "LOCAL", type: "MEMIF" }) });
     expect([downstream.calls, kernel.operations]).toEqual([["request"], []]);
   });
 
-  test("may pass the same namespace twice on one road", async () => {
+  test("may pass the same namespace twice on one path", async () => {
     const { ask, answer, kernel, close, leftovers } = forwarder();
     const first = await ask();
-    // A pass-through endpoint in the client's own namespace asks the same forwarder for the rest of the road.
+    // A pass-through endpoint in the client's own namespace requests the rest of the path from the same
+    // forwarder.
     const segments = first.path!.pathSegments;
     const through = { ...segments[0]!, name: "through", id: "through-id" };
     answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
@@ -250,7 +251,7 @@ describe("the wire of cross-connect", () => {
   });
 });
 
-test("cross-connect leaves an interface alone that is none of its kind, whatever it is called", async () => {
+test("cross-connect does not touch an interface of another kind, whatever its name", async () => {
   const { ask, kernel } = forwarder();
   kernel.addLink(CLIENT, "nsm-1");
   kernel.change(CLIENT, "nsm-1", { alias: `server-${ID}` });

@@ -17,7 +17,7 @@ describeElement("discover", () => discover(registries([service("icmp")], [endpoi
 describe("discover", () => {
   function bench(known: Registries) {
     const found: { url: string | undefined; names: string[] | undefined }[] = [];
-    /** URLs at which nobody answers. */
+    /** URLs that do not answer. */
     const dead = new Set<string>();
     const look = checkContext((ctx) => {
       const url = ctx.get(remoteUrl);
@@ -31,13 +31,13 @@ describe("discover", () => {
   const urls = (found: readonly { url: string | undefined }[]) => found.map(({ url }) => url);
   const icmp = { networkService: "icmp", payload: "" };
 
-  test("a named endpoint gives its URL", async () => {
+  test("sets the URL of a named endpoint", async () => {
     const { found, request } = bench(registries([], [endpoint("nse-1"), endpoint("nse-2")]));
     await request({ networkServiceEndpointName: "nse-2" });
     expect(found).toEqual([{ url: "tcp://nse-2", names: undefined }]);
   });
 
-  test("a named endpoint that is not registered is NOT_FOUND, whatever has a similar name", async () => {
+  test("a named endpoint that is not registered is NOT_FOUND, despite similar names", async () => {
     const { found, request } = bench(registries([service("icmp")], [endpoint("nse-wrong")]));
     await expect(request({ networkServiceEndpointName: "nse" })).rejects.toMatchObject({
       code: Code.NotFound,
@@ -46,7 +46,7 @@ describe("discover", () => {
     expect(found).toEqual([]);
   });
 
-  test("a service gives its endpoints as candidates, and its payload", async () => {
+  test("sets the endpoints of a service as candidates, and its payload", async () => {
     const known = registries(
       [service("icmp")],
       [endpoint("a"), endpoint("x", { of: "other" }), endpoint("b")],
@@ -57,7 +57,7 @@ describe("discover", () => {
     expect(seen.requests[0]!.connection!.payload).toBe("IP");
   });
 
-  test("the service's matches choose by the client's labels", async () => {
+  test("the service's matches select by the client's labels", async () => {
     const matches = [
       { sourceSelector: { app: "firewall" }, routes: [{ destinationSelector: { app: "gateway" } }] },
       { routes: [{ destinationSelector: { app: "firewall" } }] },
@@ -72,7 +72,7 @@ describe("discover", () => {
     expect(found.map(({ names }) => names)).toEqual([["gw"], ["fw"]]);
   });
 
-  test("endpoints whose registration has expired are no candidates", async () => {
+  test("endpoints with an expired registration are not candidates", async () => {
     const { clock } = run([]);
     const nses = [
       endpoint("gone", { expires: clock.now() - 1_000 }),
@@ -84,7 +84,7 @@ describe("discover", () => {
     expect(found[0]!.names).toEqual(["there", "forever"]);
   });
 
-  test("takes exact names only, and nothing that was deleted, whatever a registry answers", async () => {
+  test("accepts only exact names and no deleted entries, whatever a registry answers", async () => {
     const known = registries();
     const all = {
       ...known,
@@ -112,7 +112,7 @@ describe("discover", () => {
     });
   });
 
-  test("an unknown service, or one of another payload, is NOT_FOUND", async () => {
+  test("an unknown service, or one with another payload, is NOT_FOUND", async () => {
     const { request } = bench(registries([service("icmp-wrong"), service("icmp")], [endpoint("a")]));
     await expect(request({ networkService: "icm", payload: "" })).rejects.toMatchObject({
       code: Code.NotFound,
@@ -124,7 +124,7 @@ describe("discover", () => {
     });
   });
 
-  test("without a fitting endpoint it is NOT_FOUND at once, with what was looked for", async () => {
+  test("without a matching endpoint it is NOT_FOUND at once, with the query in the message", async () => {
     const { request } = bench(
       registries([service("icmp", { routes: [{ destinationSelector: { a: "1" } }] })], [endpoint("a")]),
     );
@@ -134,7 +134,7 @@ describe("discover", () => {
     });
   });
 
-  test("a URL that is there decides", async () => {
+  test("a URL in the Context decides", async () => {
     const known = registries();
     known.fail(new Error("must not be asked"));
     const { ctx, found, request, close } = bench(known);
@@ -146,7 +146,7 @@ describe("discover", () => {
     ]);
   });
 
-  test("a registry that fails is what the request fails with", async () => {
+  test("a request fails with the failure of the registry", async () => {
     const known = registries();
     known.fail(new NsmError(Code.Unavailable, "registry down"));
     await expect(bench(known).request(icmp)).rejects.toMatchObject({
@@ -155,7 +155,7 @@ describe("discover", () => {
     });
   });
 
-  test("close of a connection from before a restart goes on with the endpoint's URL if it is registered", async () => {
+  test("a Close of a connection from before a restart uses the endpoint's URL if it is registered", async () => {
     const known = registries([], [endpoint("nse-1")]);
     const { request } = bench(known);
     const connection = await request({ networkServiceEndpointName: "nse-1" });
@@ -174,7 +174,7 @@ describe("discover", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("a refresh and a close go to the endpoint of the connection, whatever the registry fails with or has lost", async () => {
+  test("a refresh and a Close go to the endpoint of the connection during any failure of the registry", async () => {
     const known = registries([service("icmp")], [endpoint("nse-1")]);
     const { found, refresh, close, request, leftovers } = bench(known);
     const first = await request({ ...icmp, networkServiceEndpointName: "nse-1" });
@@ -186,7 +186,7 @@ describe("discover", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("an endpoint that cannot be reached is looked up again, and followed to where it is now", async () => {
+  test("an unreachable endpoint is looked up again, and called at its new URL", async () => {
     const known = registries([], [endpoint("nse-1")]);
     const silent = { ...known, endpoints: onlyUncached(known.endpoints) };
     const { found, dead, refresh, close, request } = bench(silent);
@@ -203,7 +203,7 @@ describe("discover", () => {
     );
   });
 
-  test("a refresh follows an endpoint at once when a cache knows that it has moved", async () => {
+  test("a refresh follows an endpoint at once if a cache has its new URL", async () => {
     const known = registries([], [endpoint("nse-1")]);
     const { found, refresh, request } = bench(known);
     await request({ networkServiceEndpointName: "nse-1" });
@@ -212,7 +212,7 @@ describe("discover", () => {
     expect(urls(found)).toEqual(["tcp://nse-1", "tcp://moved"]);
   });
 
-  test("an endpoint that is unreachable and not registered any more is NOT_FOUND, to a refresh and to a close", async () => {
+  test("an endpoint that is unreachable and no longer registered is NOT_FOUND, for a refresh and for a Close", async () => {
     const known = registries([], [endpoint("nse-1")]);
     const { dead, refresh, close, request } = bench(known);
     await request({ networkServiceEndpointName: "nse-1" });
@@ -223,7 +223,7 @@ describe("discover", () => {
     await expect(close()).rejects.toMatchObject(gone);
   });
 
-  test("a registry that is silent takes no more than half a second of a refresh", async () => {
+  test("a registry that does not answer delays a refresh by at most half a second", async () => {
     const known = registries([], [endpoint("nse-1")]);
     let silent = false;
     const endpoints: EndpointRegistry = {
@@ -241,12 +241,12 @@ describe("discover", () => {
   });
 });
 
-/** A registry behind a cache that knows nothing. */
+/** A registry behind an empty cache. */
 function onlyUncached(endpoints: EndpointRegistry): EndpointRegistry {
   return { ...endpoints, find: (ctx, query) => (ctx.get(cachedOnly) ? of() : endpoints.find(ctx, query)) };
 }
 
-/** Says nothing until the call ends. */
+/** Does not answer before the call ends. */
 function unanswered(ctx: Context): Observable<never> {
   return new Observable((subscriber) => {
     ctx.signal.addEventListener("abort", () => subscriber.error(ctx.signal.reason));

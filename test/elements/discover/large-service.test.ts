@@ -22,7 +22,10 @@ afterEach(() => {
   program = new AbortController();
 });
 
-/** A forwarder's discovery behind a warm cache of so many endpoints, each labelled with its number and its colour. */
+/**
+ * A forwarder's discovery with a filled cache of this many endpoints, each labeled with its number and its
+ * color.
+ */
 async function world(count: number, selector: Record<string, string>) {
   const until = program.signal;
   let examined = 0;
@@ -99,7 +102,7 @@ async function world(count: number, selector: Record<string, string>) {
   return {
     connect,
     refusing,
-    /** How often the labels of an endpoint were looked at since this was asked last. */
+    /** Number of reads of endpoint labels since the last call. */
     examined(): number {
       const looks = examined;
       examined = 0;
@@ -109,14 +112,14 @@ async function world(count: number, selector: Record<string, string>) {
 }
 
 describe("discover in a service with many endpoints", () => {
-  test("looks at a few of them for each new connection", async () => {
+  test("checks only a few of them for each new connection", async () => {
     const { connect, examined } = await world(10_000, { colour: "odd" });
     examined();
     await connect();
     expect(examined()).toBeLessThan(100);
   });
 
-  test("lets all that fit take turns", async () => {
+  test("rotates through all matching endpoints", async () => {
     const { connect } = await world(200, { colour: "odd" });
     const names = new Set<string>();
     for (let i = 0; i < 100; i++) names.add(await connect());
@@ -124,7 +127,7 @@ describe("discover in a service with many endpoints", () => {
     expect([...names].every((name) => Number(name.slice(4)) % 2 === 1)).toBe(true);
   });
 
-  test("finds the only one that fits, also by a template", async () => {
+  test("finds the only matching endpoint, also by a template", async () => {
     const { connect, examined } = await world(10_000, {
       number: "{{.wanted}}",
     });
@@ -136,7 +139,7 @@ describe("discover in a service with many endpoints", () => {
     });
   });
 
-  test("goes on to the next candidate when one refuses", async () => {
+  test("continues with the next candidate when one rejects", async () => {
     const { connect, refusing } = await world(100, {});
     const next = await connect();
     const after = `nse-${(Number(next.slice(4)) + 1) % 100}`;

@@ -21,7 +21,7 @@ import fc from "fast-check";
 
 const rules = checkRules([{ name: "web", action: "allow", protocol: "tcp", ports: 80 }]);
 
-/** A packet filter that remembers its tables, and fails when told. */
+/** A packet filter that records its tables, and fails on demand. */
 function fakeFilter(inodeUrl = "file:///proc/7/ns/net") {
   const tables = new Map<string, Table>();
   const links = new Map<string, { up: boolean; alias: string | undefined }>();
@@ -63,7 +63,7 @@ function fakeFilter(inodeUrl = "file:///proc/7/ns/net") {
   return { ...fake, filter, fake };
 }
 
-/** An element that holds something for each connection. */
+/** An element that holds a resource for each connection. */
 function holder() {
   let held = 0;
   const slot = new Slot<true>("holder", { release: () => void held-- });
@@ -80,7 +80,7 @@ function holder() {
   return { element, held: () => held };
 }
 
-/** The interfaces a table filters. */
+/** The interfaces that a table filters. */
 const wiresOf = (tables: ReadonlyMap<string, Table>): readonly string[] =>
   [...tables.values()].flatMap(({ counters = [] }) => readMemory(counters).links.map(({ name }) => name));
 
@@ -112,7 +112,7 @@ describe("firewall", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("writes the table once for connections that come together, and not for a refresh", async () => {
+  test("writes the table once for concurrent connections, and not for a refresh", async () => {
     const { request, fake, tables } = endpoint();
     const names = ["a", "b", "c", "d"];
     await Promise.all(names.map((name) => request({ ...kernel(name), id: name })));
@@ -131,7 +131,7 @@ describe("firewall", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("answers nothing when the kernel refuses the filter, and holds nothing", async () => {
+  test("fails the Request and holds nothing when the kernel rejects the filter", async () => {
     const behind = holder();
     const { request, fake, tables, leftovers } = endpoint({}, [behind.element]);
     fake.failure = new NsmError(Code.PermissionDenied, "no privilege");
@@ -142,20 +142,20 @@ describe("firewall", () => {
     expect(wiresOf(tables)).toEqual(["fw-2"]);
   });
 
-  test("keeps a connection's filter when a refresh of it fails further on", async () => {
+  test("keeps a connection's filter when its refresh fails in a later element", async () => {
     const { request, tables } = endpoint({}, [failAfter(1, Code.Unavailable)]);
     await request(kernel("fw-1"));
     await expect(request(kernel("fw-1"))).rejects.toMatchObject({ code: Code.Unavailable });
     expect(wiresOf(tables)).toEqual(["fw-1"]);
   });
 
-  test("does not touch the kernel for a Request that fails further on", async () => {
+  test("does not change the kernel for a Request that fails in a later element", async () => {
     const { request, fake } = endpoint({}, [failOnce(Code.NotFound)]);
     await expect(request(kernel("fw-1"))).rejects.toMatchObject({ code: Code.NotFound });
     expect(fake.writes).toBe(0);
   });
 
-  test("tries again later when the kernel keeps it from forgetting an interface", async () => {
+  test("retries later when the kernel fails to remove an interface from the table", async () => {
     const { request, close, fake, tables, clock, leftovers } = endpoint();
     await request(kernel("fw-1"));
     fake.failure = new NsmError(Code.ResourceExhausted, "no memory");
@@ -172,7 +172,7 @@ describe("firewall", () => {
     ["no mechanism", {}, /its mechanism is not chosen yet/],
     ["no interface name", kernel(""), /names no interface/],
     ["another namespace", kernel("fw-1", "file:///proc/8/ns/net"), /is in file:\/\/\/proc\/8\/ns\/net/],
-  ])("refuses %s, which it could not filter", async (_what, connection, message) => {
+  ])("rejects %s, which it cannot filter", async (_what, connection, message) => {
     const behind = holder();
     const { request, fake, leftovers } = endpoint({}, [behind.element]);
     await expect(request(connection)).rejects.toMatchObject({
@@ -182,7 +182,7 @@ describe("firewall", () => {
     expect([behind.held(), fake.writes, leftovers()]).toEqual([0, 0, {}]);
   });
 
-  test("refuses an interface name that the kernel would not take for one", async () => {
+  test("rejects an interface name that the kernel rejects", async () => {
     const { request, tables } = endpoint();
     await expect(request(kernel("much-too-long-a-name"))).rejects.toMatchObject({
       code: Code.InvalidArgument,
@@ -190,7 +190,7 @@ describe("firewall", () => {
     expect(tables.size).toBe(0);
   });
 
-  test("keeps an interface that no forwarder made reachable, and takes over one that it did", async () => {
+  test("does not block an interface that no forwarder created, and takes over one that a forwarder created", async () => {
     const { request, links, tables, leftovers } = endpoint();
     links.set("eth0", { up: true, alias: undefined });
     links.set("fw-1", { up: true, alias: "client-1" });
@@ -206,7 +206,7 @@ describe("firewall", () => {
   });
   const memory = (tables: ReadonlyMap<string, Table>) => readMemory([...tables.values()][0]!.counters!);
 
-  test("accepts the addresses that the client has now", async () => {
+  test("accepts the client's current addresses", async () => {
     const { request, tables, close } = endpoint();
     await request(from("10.0.0.1/32", "fd00::1/128"));
     expect(memory(tables).links).toEqual([{ name: "fw-1", id: 1, sources: ["10.0.0.1", "fd00::1"] }]);
@@ -215,7 +215,7 @@ describe("firewall", () => {
     await close();
   });
 
-  test("makes the kernel forget the flows of an interface before and after it filters it", async () => {
+  test("deletes the flows of an interface in the kernel before and after it filters the interface", async () => {
     const { request, close, fake } = endpoint();
     await request(kernel("fw-1"));
     expect(fake.forgotten).toEqual([1]);
@@ -225,7 +225,7 @@ describe("firewall", () => {
     expect(fake.forgotten).toEqual([1, 2, 2]);
   });
 
-  test("has an interface ignore routers as soon as it stands", async () => {
+  test("makes an interface ignore routers as soon as it exists", async () => {
     const { request, links, fake, clock } = endpoint();
     await request(kernel("fw-1"));
     await clock.advance(10_000);
@@ -235,7 +235,7 @@ describe("firewall", () => {
     expect([fake.hardened, clock.timers]).toEqual([["fw-1"], 0]);
   });
 
-  test("continues with the numbers of the process before it", async () => {
+  test("continues with the numbers of the earlier process", async () => {
     const first = endpoint();
     first.links.set("fw-2", { up: true, alias: "client-2" });
     await first.request({ ...kernel("fw-1"), id: "one" });
@@ -255,7 +255,7 @@ describe("firewall", () => {
     ]);
   });
 
-  test("writes its table again when another program has removed it and the kernel could not prevent that", async () => {
+  test("writes its table again when another program removed it and the kernel could not prevent this", async () => {
     const { request, close, fake, tables, clock, leftovers } = endpoint();
     fake.isProtected = false;
     await request(kernel("fw-1"));
@@ -267,10 +267,10 @@ describe("firewall", () => {
     expect([clock.timers, leftovers()]).toEqual([0, {}]);
   });
 
-  test("keeps its table when it stops before an interface is gone, and removes it otherwise", async () => {
+  test("keeps its table if an interface remains when it stops, and removes it otherwise", async () => {
     const { wall, request, tables } = endpoint();
     await request(kernel("fw-1"));
-    await wall.stop(); // the forwarder may be about to make the interface
+    await wall.stop(); // the forwarder may be about to create the interface
     expect(wiresOf(tables)).toEqual(["fw-1"]);
 
     const idle = endpoint();
@@ -280,7 +280,7 @@ describe("firewall", () => {
     expect(idle.tables.size).toBe(0);
   });
 
-  test("leaves the table of another process alone when it could not take it over", async () => {
+  test("does not change the table of another process if the takeover failed", async () => {
     const first = endpoint();
     await first.wall.prepare();
     const second = endpoint({ filter: first.filter });
@@ -307,7 +307,7 @@ describe("firewall", () => {
     });
   });
 
-  test("keeps the rules in force when the kernel refuses new ones, and says so", async () => {
+  test("keeps the rules in force when the kernel rejects new ones, and reports it", async () => {
     const changes = new Subject<RuleSet>();
     const events: FirewallEvent[] = [];
     let closes = 0;
@@ -335,7 +335,7 @@ describe("firewall", () => {
     expect([closes, fake.closed, changes.observed]).toEqual([1, 1, false]);
   });
 
-  test("gives its namespace back even when the table cannot be removed", async () => {
+  test("closes its namespace even if the table cannot be removed", async () => {
     const { wall, request, close, fake } = endpoint();
     await request(kernel("fw-1"));
     await close();
@@ -344,7 +344,7 @@ describe("firewall", () => {
     expect(fake.closed).toBe(1);
   });
 
-  test("refuses rules in code that make no sense", () => {
+  test("rejects invalid rules in code", () => {
     expect(() => firewall({ name: "fw", rules: [{ name: "web", action: "allow", ports: 80 }] })).toThrow(
       /rule "web": ports: allowed only for protocol tcp, udp or sctp/,
     );
@@ -352,7 +352,7 @@ describe("firewall", () => {
 });
 
 describe("names in the kernel", () => {
-  test("say what they stand for, whatever that is", () => {
+  test("decode to the original text, for any text", () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 15, unit: "grapheme" }), (text) => {
         const name = encodeName(text);
@@ -363,7 +363,7 @@ describe("names in the kernel", () => {
     );
   });
 
-  test("of long texts are short, and another one for each", () => {
+  test("of long texts are short and unique", () => {
     const [one, other] = ["a", "b"].map((end) => encodeName("ü".repeat(300) + end));
     expect(one).not.toBe(other);
     expect(one!.length).toBeLessThanOrEqual(200);

@@ -15,7 +15,7 @@ describeElement("heal", ({ until }) => heal({ hub: fakeHub(), until }), {
 });
 
 describe("heal", () => {
-  test("asks the same endpoint again before it closes anything", async () => {
+  test("requests the same endpoint again before it closes anything", async () => {
     const { request, close, hub, seen, clock, leftovers } = setUp();
     const connection = await request({ networkServiceEndpointName: "nse-1" });
     hub.lose();
@@ -29,7 +29,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("asks for any endpoint when the one in use does not answer and nothing tells about packets", async () => {
+  test("requests any endpoint when the current one does not answer, without a liveness check", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp();
     const connection = await request({ networkServiceEndpointName: "nse-1" });
     hop.code = Code.Unavailable;
@@ -44,7 +44,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("lets go at once of an endpoint that is lost and not registered any more, whatever still answers", async () => {
+  test("selects another endpoint at once if the lost one is no longer registered, even if its interface answers", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp({
       liveness: { check: async () => true, intervalMs: 600_000 },
     });
@@ -65,14 +65,14 @@ describe("heal", () => {
   test.each([
     ["packets pass", { liveness: { check: async () => true, intervalMs: 600_000 } }],
     ["nothing tells about packets", {}],
-  ])("lets nothing go while the next hop is away and %s, for an hour", async (_, options) => {
+  ])("keeps everything for one hour while the next hop is unreachable and %s", async (_, options) => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp(options);
     const connection = await request({ networkServiceEndpointName: "nse-1" });
     hop.away = true;
     hub.lose(lost.nsmgr);
     await clock.advance(3_600_000);
     hop.away = false;
-    // It is back, but does not know everything yet.
+    // The next hop is back, but does not know all connections yet.
     hop.code = Code.NotFound;
     await clock.advance(14_000);
     expect(hop.tries).toBeGreaterThan(1);
@@ -87,7 +87,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps an endpoint behind a lost hop while packets pass, as long as tokens hold", async () => {
+  test("keeps an endpoint behind a lost hop while packets pass and tokens are valid", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp({
       liveness: { check: async () => true, intervalMs: 600_000 },
     });
@@ -98,20 +98,20 @@ describe("heal", () => {
     await clock.advance(fromTimestamp(expires!) - clock.now());
     expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("nse-1");
     expect(seen.closes).toHaveLength(0);
-    // From now on the hops give the connection up by themselves.
+    // From now on, the hops close the connection themselves.
     await clock.advance(8_000);
     expect(seen.requests.at(-1)!.connection!.networkServiceEndpointName).toBe("");
     await close(connection);
     expect(leftovers()).toEqual({});
   });
 
-  test("closes nothing for a dead data plane before somebody can lead it elsewhere", async () => {
+  test("closes nothing for a dead data plane while the next hop is unreachable", async () => {
     let alive = true;
     const { request, close, hop, seen, clock, leftovers } = setUp({
       liveness: { check: async () => alive },
     });
     const connection = await request({ networkServiceEndpointName: "nse-1" });
-    // The whole network of this node blinks.
+    // The whole network of this node is down for a short time.
     [alive, hop.away] = [false, true];
     await clock.advance(30_000);
     [alive, hop.away] = [true, false];
@@ -122,7 +122,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("tells what was lost, and who has noticed", async () => {
+  test("reports what was lost, and which hop detected it", async () => {
     const told: unknown[] = [];
     const { request, close, hub, clock } = setUp({
       onHealing: ({ id }, loss, cause) => told.push([id, loss, cause]),
@@ -148,7 +148,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("slows down when success after success does not last, and begins afresh after a while", async () => {
+  test("increases its delays when connections are lost again soon, and resets them after a while", async () => {
     const { request, close, hub, seen, clock, leftovers } = setUp();
     const connection = await request();
     for (let i = 0; i < 6_000; i++) {
@@ -165,7 +165,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("tries with growing pauses until it works, closing once", async () => {
+  test("retries with growing delays until it succeeds, and closes only once", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp();
     const connection = await request();
     hop.code = Code.Unavailable;
@@ -196,7 +196,7 @@ describe("heal", () => {
     program.abort();
   });
 
-  test("stops at once when the user closes while it waits for the next try", async () => {
+  test("stops at once when the user closes during a delay", async () => {
     const { request, close, hub, hop, clock, leftovers } = setUp();
     const connection = await request();
     hop.code = Code.Unavailable;
@@ -221,7 +221,7 @@ describe("heal", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("tries at once when it is woken", async () => {
+  test("retries at once when wake emits", async () => {
     const wake = new Subject<void>();
     const { request, close, hub, hop, clock, leftovers } = setUp({ wake: () => wake });
     const connection = await request();
@@ -238,7 +238,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps to the endpoint while packets still pass, and lets go of it when they do not", async () => {
+  test("keeps the endpoint while packets pass, and selects another when they do not", async () => {
     let alive = true;
     const { request, close, hub, hop, seen, clock, leftovers } = setUp({
       liveness: { check: async () => alive, intervalMs: 600_000 },
@@ -260,7 +260,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("lets go of an endpoint whose interface answers although nobody is behind it", async () => {
+  test("selects another endpoint if the process behind an answering interface is gone", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp({
       liveness: { check: async () => true, intervalMs: 600_000 },
       keepEndpointMs: 4_000,
@@ -278,7 +278,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("notices by itself that packets do not pass any more", async () => {
+  test("detects that packets no longer pass", async () => {
     let alive = true;
     const lost: [Connection, string][] = [];
     const { request, close, seen, clock, leftovers } = setUp({
@@ -299,7 +299,7 @@ describe("heal", () => {
   });
 
   test.each([false, true])(
-    "notices it when a refresh comes first (a first answer awaited: %s)",
+    "detects it when a refresh comes first (onceAnswered: %s)",
     async (onceAnswered) => {
       let alive = true;
       const losses: string[] = [];
@@ -310,7 +310,7 @@ describe("heal", () => {
       const connection = await request();
       await clock.advance(10_000);
       alive = false;
-      // Sooner than the next check, each time.
+      // Each time before the next check.
       for (let i = 0; i < 20; i++) {
         await clock.advance(100);
         await request();
@@ -321,7 +321,7 @@ describe("heal", () => {
     },
   );
 
-  test("may wait for a first answer before it takes silence for death", async () => {
+  test("can ignore failed checks until the first successful one", async () => {
     let alive = false;
     const lost: string[] = [];
     const { request, close, clock, leftovers } = setUp({
@@ -340,7 +340,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("takes a liveness check that does not answer in time for a no", async () => {
+  test("treats a liveness check that times out as failed", async () => {
     const lost: string[] = [];
     const { request, close, clock, leftovers } = setUp({
       liveness: {
@@ -361,7 +361,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("goes on watching what stands when a refresh fails", async () => {
+  test("continues to watch the established connection when a refresh fails", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp();
     const connection = await request();
     hop.code = Code.Unavailable;
@@ -375,7 +375,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("leaves healing to the user's own Request when that comes first", async () => {
+  test("stops healing when the user's own Request succeeds first", async () => {
     const { request, close, hub, hop, seen, clock, leftovers } = setUp();
     const connection = await request();
     hop.code = Code.Unavailable;

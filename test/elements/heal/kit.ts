@@ -9,7 +9,7 @@ import { updatePath } from "../../../src/elements/update-path/index.js";
 import type { DownCause, MonitorHub, Observation } from "../../../src/elements/monitor/index.js";
 import { recorder, run, virtualClock } from "../../../src/testing/index.js";
 
-/** A next hop whose monitor the test speaks for. */
+/** A next hop whose monitor the test controls. */
 export function fakeHub(): MonitorHub & { lose(cause?: DownCause): void; readonly followers: number } {
   const followed = new Set<Subject<Observation>>();
   return {
@@ -29,7 +29,7 @@ export function fakeHub(): MonitorHub & { lose(cause?: DownCause): void; readonl
   };
 }
 
-/** What dial() would have done, and a path of four hops. */
+/** Sets the remote in place of dial(), and a path of four hops. */
 export function dialled(away: () => boolean): NetworkServiceElement {
   const remote = {
     url: "tcp://nsmgr:1",
@@ -53,7 +53,7 @@ export function dialled(away: () => boolean): NetworkServiceElement {
   };
 }
 
-/** Causes of a lost control plane, by the hop that is struck. */
+/** Causes of a lost control plane, by the failed hop. */
 export const lost = {
   nsmgr: { reason: "unreachable", hop: "nsc", index: 1 },
   forwarder: { reason: "unreachable", hop: "nsmgr", index: 2 },
@@ -61,15 +61,15 @@ export const lost = {
 } as const satisfies Record<string, DownCause>;
 
 export interface NextHop extends NetworkServiceElement {
-  /** What it refuses with. */
+  /** The code that it rejects with. */
   code: Code | undefined;
   reason: string;
-  /** Whether nobody is there at all. */
+  /** Whether it is unreachable. */
   away: boolean;
   tries: number;
 }
 
-/** A next hop that refuses when told to. */
+/** A next hop that rejects on demand. */
 export function nextHop(): NextHop {
   const element: NextHop = {
     name: "next-hop",

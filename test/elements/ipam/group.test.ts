@@ -14,7 +14,7 @@ describe("ipam/group", () => {
     return { ...bench, ask };
   }
 
-  test("every group gives a pair, within it the first prefix with room", async () => {
+  test("every group allocates a pair, from its first prefix with free addresses", async () => {
     const { ask, close, leftovers } = endpoint([["172.92.3.4/31", "173.92.0.0/16"], ["fd00::/116"]]);
     expect(await ask("a")).toBe("172.92.3.5/32,fd00::1/128 172.92.3.4/32,fd00::/128");
     expect(await ask("b")).toBe("173.92.0.1/32,fd00::3/128 173.92.0.0/32,fd00::2/128");
@@ -25,7 +25,7 @@ describe("ipam/group", () => {
     });
   });
 
-  test("the groups leave each other's addresses alone, and take out those of another endpoint", async () => {
+  test("the groups keep each other's addresses, and remove those of another endpoint", async () => {
     const dual = [["172.92.0.0/16"], ["fd00::/116"]];
     const { send, clock, ask } = endpoint([["10.0.0.0/8"], ["fd11::/116"]]);
     expect(await ask("a")).toBe("10.0.0.1/32,fd11::1/128 10.0.0.0/32,fd11::/128");
@@ -41,13 +41,13 @@ describe("ipam/group", () => {
     expect(again.context).toEqual(context);
   });
 
-  test("when a later group is exhausted the earlier ones give their addresses back", async () => {
+  test("when a later group is exhausted, the earlier ones release their addresses", async () => {
     const { ask, leftovers } = endpoint([["172.16.0.0/24"], ["fd00::/128"]]);
     await expect(ask("a")).rejects.toMatchObject({ code: Code.ResourceExhausted });
     expect(leftovers()).toEqual({});
   });
 
-  test("the element of each group may be another", () => {
+  test("each group may use another element", () => {
     const made: unknown[] = [];
     const ipam = (prefixes: readonly string[]): NetworkServiceElement => {
       made.push(prefixes);
@@ -60,7 +60,7 @@ describe("ipam/group", () => {
     expect(made).toEqual([["10.0.0.0/8"], ["fd00::/8", "fd01::/16"]]);
   });
 
-  test("refuses no groups and empty ones", () => {
+  test("rejects an empty list of groups and empty groups", () => {
     expect(() => groupIpam([])).toThrow("no address prefixes: groupIpam() needs at least one group");
     expect(() => groupIpam([["10.0.0.0/8"], []])).toThrow("no address prefixes");
   });

@@ -19,7 +19,7 @@ const prefixes = ["172.16.0.0/24"];
 
 describeElement("ipam/point-to-point", () => pointToPointIpam({ prefixes }));
 
-/** An endpoint's chain up to the IPAM and what stands behind it. */
+/** An endpoint's chain up to the IPAM, and later elements. */
 function endpoint(...elements: Parameters<typeof run>[0]) {
   const bench = run([updatePath({ name: "nse" }), beginServer(), connectionState(), ...elements]);
   const ask = (id: string, ip: Partial<IPContext> = {}): Promise<Connection> => {
@@ -65,7 +65,7 @@ describe("ipam/point-to-point", () => {
   test.each([
     ["IPv4", "172.16.0.0/24", (n: number) => `172.16.0.${n}/32`],
     ["IPv6", "fe80::/64", (n: number) => `fe80::${n || ""}/128`],
-  ])("%s pairs come in order, and those given back come first", async (_family, prefix, host) => {
+  ])("%s pairs are allocated in order, and released ones first", async (_family, prefix, host) => {
     const { ask, close } = endpoint(pointToPointIpam({ prefixes: [prefix] }));
     const pair = (n: number) => `${host(n + 1)} ${host(n)}`;
     const first = await ask("a");
@@ -74,7 +74,7 @@ describe("ipam/point-to-point", () => {
     expect([ends(await ask("c")), ends(await ask("d"))]).toEqual([pair(0), pair(4)]);
   });
 
-  test("skips excluded addresses before, between and behind", async () => {
+  test("skips excluded addresses before, between and after others", async () => {
     const { ask } = endpoint(pointToPointIpam({ prefixes: ["192.168.0.0/28"] }));
     const excludedPrefixes = ["192.168.0.0/32", "192.168.0.2/32", "192.168.0.4/30", "10.0.0.0/8", "fd00::/8"];
     expect(ends(await ask("a", { excludedPrefixes }))).toBe("192.168.0.3/32 192.168.0.1/32");
@@ -82,7 +82,7 @@ describe("ipam/point-to-point", () => {
     expect(ends(await ask("c"))).toBe("192.168.0.2/32 192.168.0.0/32");
   });
 
-  test("leaves what other elements of the chain put into the context", async () => {
+  test("keeps addresses that other elements of the chain add to the context", async () => {
     const { ask } = endpoint(pointToPointIpam({ prefixes, others: ["10.0.0.0/24"] }));
     const { context } = await ask("a", {
       srcIpAddrs: ["10.0.0.1/24"],
@@ -96,7 +96,7 @@ describe("ipam/point-to-point", () => {
     });
   });
 
-  test("takes out what an earlier endpoint gave, with the routes to and through it, and leaves the rest", async () => {
+  test("removes the addresses of an earlier endpoint, with the routes to and through them, and keeps the rest", async () => {
     const { ask } = endpoint(pointToPointIpam({ prefixes }));
     const { context } = await ask("a", {
       srcIpAddrs: ["10.0.0.1/32", "fd00::1/128"],
@@ -123,7 +123,7 @@ describe("ipam/point-to-point", () => {
   test.each([
     ["172.16.0.0/31", "172.16.0.0/31"],
     ["fe80::/127", "fe80::/127"],
-  ])("%s is one pair, then it is exhausted and says so", async (prefix, named) => {
+  ])("%s has one pair, and is then exhausted", async (prefix, named) => {
     const { ask, leftovers, close } = endpoint(pointToPointIpam({ prefixes: [prefix] }));
     const only = await ask("a");
     await expect(ask("b")).rejects.toMatchObject({
@@ -134,7 +134,7 @@ describe("ipam/point-to-point", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("everything excluded is exhausted, and the error names what is excluded", async () => {
+  test("a fully excluded prefix is exhausted, and the error names the excluded prefixes", async () => {
     const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/24", "172.17.0.0/24"] }));
     await expect(ask("a", { excludedPrefixes: ["172.16.0.0/16", "172.17.0.0/16"] })).rejects.toMatchObject({
       code: Code.ResourceExhausted,
@@ -143,21 +143,21 @@ describe("ipam/point-to-point", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("a single address left is not lost to a request that needs two", async () => {
+  test("a request that needs two addresses does not leak a single remaining one", async () => {
     const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31"] }));
     const excludedPrefixes = ["172.16.0.1/32"];
     await expect(ask("a", { excludedPrefixes })).rejects.toMatchObject({ code: Code.ResourceExhausted });
     expect(ends(await ask("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
   });
 
-  test("goes to the next prefix when the first has no room, and never gives one address twice", async () => {
+  test("uses the next prefix when the first is exhausted, and never allocates an address twice", async () => {
     const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31", "172.16.0.0/30"] }));
     expect(ends(await ask("a"))).toBe("172.16.0.1/32 172.16.0.0/32");
     expect(ends(await ask("b"))).toBe("172.16.0.3/32 172.16.0.2/32");
     await expect(ask("c")).rejects.toMatchObject({ code: Code.ResourceExhausted });
   });
 
-  test("a refresh keeps the pair, whatever came and went", async () => {
+  test("a refresh keeps the pair, whatever other connections do", async () => {
     const { ask, close, send, clock } = endpoint(pointToPointIpam({ prefixes }));
     const other = await ask("other");
     const first = await ask("a");
@@ -167,7 +167,7 @@ describe("ipam/point-to-point", () => {
     expect(ends(await ask("a"))).toBe(ends(first));
   });
 
-  test("a refresh that excludes one of the pair gets another, and nothing of the old one stays", async () => {
+  test("a refresh that excludes an address of the pair gets another pair, and nothing of the old one stays", async () => {
     const { ask, send, clock } = endpoint(pointToPointIpam({ prefixes }));
     const { path, context } = await ask("a");
     const ip = { ...context!.ipContext!, excludedPrefixes: ["172.16.0.1/32"] };
@@ -183,7 +183,7 @@ describe("ipam/point-to-point", () => {
     expect(ends(await ask("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
   });
 
-  test("a first request that fails gives its addresses back", async () => {
+  test("a failed first request releases its addresses", async () => {
     const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes }), failOnce(Code.Unavailable));
     await expect(ask("a")).rejects.toMatchObject({ code: Code.Unavailable });
     expect(leftovers()).toEqual({});
@@ -191,7 +191,7 @@ describe("ipam/point-to-point", () => {
     expect(ends(await ask("a"))).toBe("172.16.0.3/32 172.16.0.2/32");
   });
 
-  test("a refresh that fails keeps them, also when it was to get others", async () => {
+  test("a failed refresh keeps them, even if it requested others", async () => {
     const { ask, debugState } = endpoint(pointToPointIpam({ prefixes }), failAfter(2, Code.Unavailable));
     await ask("a");
     await ask("b");
@@ -201,7 +201,7 @@ describe("ipam/point-to-point", () => {
     expect(debugState()).toMatchObject({ "ipam/point-to-point": { pairs: 2 } });
   });
 
-  test("a refresh that finds no other pair keeps the one it had", async () => {
+  test("a refresh without another free pair keeps the current one", async () => {
     const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31"] }));
     const first = ends(await ask("a"));
     await expect(ask("a", { excludedPrefixes: ["172.16.0.0/31"] })).rejects.toMatchObject({
@@ -211,7 +211,7 @@ describe("ipam/point-to-point", () => {
     expect(ends(await ask("a"))).toBe(first);
   });
 
-  test("a Close gives them back even when it fails further on", async () => {
+  test("a Close releases them even if it fails in a later element", async () => {
     const { ask, close, leftovers } = endpoint(
       pointToPointIpam({ prefixes }),
       failOnce(Code.Internal, "close"),
@@ -221,7 +221,7 @@ describe("ipam/point-to-point", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("what an unknown connection brings is recovered when both addresses are free", async () => {
+  test("the pair of an unknown connection is recovered if both addresses are free", async () => {
     const { ask } = endpoint(pointToPointIpam({ prefixes }));
     const brought = { srcIpAddrs: ["172.16.0.1/32"], dstIpAddrs: ["172.16.0.0/32"] };
     expect(ends(await ask("a", brought))).toBe("172.16.0.1/32 172.16.0.0/32");
@@ -231,7 +231,7 @@ describe("ipam/point-to-point", () => {
     expect(routed(context!.ipContext!.dstRoutes)).toEqual(["172.16.0.77/32"]);
   });
 
-  test("what is brought is not recovered when it is excluded, or only one address of a pair", async () => {
+  test("a pair is not recovered if it is excluded or incomplete", async () => {
     const { ask } = endpoint(pointToPointIpam({ prefixes }));
     const brought = { srcIpAddrs: ["172.16.0.9/32"], dstIpAddrs: ["172.16.0.8/32"] };
     const fresh = await ask("a", { ...brought, excludedPrefixes: ["172.16.0.9/32"] });
@@ -241,7 +241,7 @@ describe("ipam/point-to-point", () => {
     expect(ends(await ask("c", twice))).toBe("172.16.0.5/32 172.16.0.4/32");
   });
 
-  test("what belongs to another connection is taken out of the context and replaced", async () => {
+  test("addresses of another connection are removed from the context and replaced", async () => {
     const { ask, close } = endpoint(pointToPointIpam({ prefixes, others: ["10.0.0.0/24"] }));
     const owner = await ask("a");
     const brought = {
@@ -263,7 +263,7 @@ describe("ipam/point-to-point", () => {
     );
   });
 
-  test("two in a chain make a dual stack, and both recover what is theirs", async () => {
+  test("two in a chain make a dual stack, and both recover their pairs", async () => {
     const dual = () => [
       pointToPointIpam({ prefixes: ["192.168.0.0/24"], others: ["fe80::/64"] }),
       pointToPointIpam({ prefixes: ["fe80::/64"], others: ["192.168.0.0/24"] }),
@@ -280,7 +280,7 @@ describe("ipam/point-to-point", () => {
     expect(ends(await restarted.ask("d"))).toBe("192.168.0.5/32,fe80::5/128 192.168.0.4/32,fe80::4/128");
   });
 
-  test("a request that is cancelled gives its addresses back", async () => {
+  test("a canceled request releases its addresses", async () => {
     const { ctx, clock, send, leftovers } = endpoint(pointToPointIpam({ prefixes }), hold());
     const call = ctx.withTimeout(1_000, (c) => send(sampleRequest(clock.now()), c));
     call.catch(() => {});
@@ -293,12 +293,12 @@ describe("ipam/point-to-point", () => {
     [[], "no address prefixes"],
     [["172.16.0.0/33"], '"172.16.0.0/33" is no prefix'],
     [["172.16.0"], '"172.16.0" is no prefix'],
-  ])("refuses %j as prefixes", (bad, why) => {
+  ])("rejects %j as prefixes", (bad, why) => {
     expect(() => pointToPointIpam({ prefixes: bad })).toThrow(why);
   });
 
   test.each([{ excludedPrefixes: ["all"] }, { srcIpAddrs: ["all"] }, { dstRoutes: [route("all")] }])(
-    "refuses a request with %j, and holds nothing",
+    "rejects a request with %j, and holds nothing",
     async (ip) => {
       const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes }));
       await expect(ask("a", ip)).rejects.toMatchObject({
@@ -309,7 +309,7 @@ describe("ipam/point-to-point", () => {
     },
   );
 
-  test("no two live connections ever share an address, whatever comes, goes, fails and brings what", async () => {
+  test("no two established connections share an address, for any sequence of requests, closes and failures", async () => {
     const ids = ["a", "b", "c", "d", "e"];
     const step = fc.record({
       id: fc.constantFrom(...ids),

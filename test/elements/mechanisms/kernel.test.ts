@@ -29,14 +29,14 @@ describe("mechanisms/kernel/client", () => {
     return seen.requests[0]!.mechanismPreferences;
   }
 
-  test("offers KERNEL once, with namespace and a name of 15 characters made of the service's", async () => {
+  test("offers KERNEL once, with the namespace and a name of 15 characters derived from the service", async () => {
     const [mechanism, ...others] = await offered(undefined, [], { networkService: "icmp-responder" });
     expect(others).toEqual([]);
     expect(mechanism).toMatchObject({ cls: "LOCAL", type: "KERNEL", parameters: { inodeURL: inodeUrl } });
     expect(mechanism!.parameters["name"]).toMatch(/^icmp-respo-[0-9A-Za-z]{4}$/);
   });
 
-  test("fills every KERNEL preference that is there, keeps its name, and leaves others alone", async () => {
+  test("completes every KERNEL preference, keeps its name, and does not change others", async () => {
     const memif = Mechanism.create({ cls: "LOCAL", type: "MEMIF" });
     expect(
       await offered(undefined, [kernel({ name: "nsm-1" }), memif, kernel({ name: "nsm-2", vlan: "7" })]),
@@ -47,13 +47,13 @@ describe("mechanisms/kernel/client", () => {
     ]);
   });
 
-  test("gives the configured name where the request has none", async () => {
+  test("uses the configured name if the request has none", async () => {
     const element = kernelClient({ inodeUrl, interfaceName: "uplink" });
     expect((await offered(element))[0]!.parameters["name"]).toBe("uplink");
     expect((await offered(element, [kernel({ name: "nsm-1" })]))[0]!.parameters["name"]).toBe("nsm-1");
   });
 
-  test("a made-up name follows from the connection: the same for a heal, another for another connection", async () => {
+  test("derives a name from the connection: the same for a heal, another for another connection", async () => {
     const names = await Promise.all(
       ["one", "one", "two"].map(async (id) => (await offered(undefined, [], { id }))[0]!.parameters["name"]),
     );
@@ -61,18 +61,18 @@ describe("mechanisms/kernel/client", () => {
     expect(names[0]).not.toBe(names[2]);
   });
 
-  test("makes a name the kernel takes of any service", async () => {
+  test("derives a valid interface name from any service name", async () => {
     for (const networkService of ["a", "a/b c@d:e%f", "ünïcödé-service", ""]) {
       const name = (await offered(undefined, [], { networkService }))[0]!.parameters["name"]!;
       expect(name).toMatch(/^[0-9A-Za-z._-]{15}$/);
     }
   });
 
-  test("without a namespace it only offers: the next hop fills in", async () => {
+  test("without a namespace it only offers, and the next hop adds the parameters", async () => {
     expect(await offered(kernelClient())).toEqual([kernel()]);
   });
 
-  test.each(["a-name-too-long!", "", "a b", "a/b", "eth0:1", ".."])('refuses the name "%s"', async (name) => {
+  test.each(["a-name-too-long!", "", "a b", "a/b", "eth0:1", ".."])('rejects the name "%s"', async (name) => {
     expect(() => kernelClient({ inodeUrl, interfaceName: name })).toThrow(`invalid interface name "${name}"`);
     expect(() => kernelServer({ interfaceName: name })).toThrow(`invalid interface name "${name}"`);
     if (name)
@@ -83,7 +83,7 @@ describe("mechanisms/kernel/client", () => {
 });
 
 describe("mechanisms/kernel/server", () => {
-  test("fills the chosen mechanism and keeps it over a refresh", async () => {
+  test("completes the selected mechanism and keeps it across a refresh", async () => {
     const { request, refresh } = run([kernelServer({ inodeUrl })]);
     const first = await request({ mechanism: kernel(), networkService: "firewall" });
     expect(first.mechanism!.parameters["inodeURL"]).toBe(inodeUrl);
@@ -91,13 +91,13 @@ describe("mechanisms/kernel/server", () => {
     expect(await refresh()).toEqual(first);
   });
 
-  test("names this process's own namespace unless told otherwise", async () => {
+  test("defaults to the namespace of this process", async () => {
     const { request } = run([kernelServer()]);
     const { mechanism } = await request({ mechanism: kernel() });
     expect(mechanism!.parameters["inodeURL"]).toBe(`file:///proc/${process.pid}/ns/net`);
   });
 
-  test("keeps the name that the other side chose", async () => {
+  test("keeps the name that the other side selected", async () => {
     const { request } = run([kernelServer({ interfaceName: "uplink" })]);
     expect((await request({ mechanism: kernel({ name: "nsm-1" }) })).mechanism!.parameters["name"]).toBe(
       "nsm-1",
@@ -105,7 +105,7 @@ describe("mechanisms/kernel/server", () => {
     expect((await request({ mechanism: kernel() })).mechanism!.parameters["name"]).toBe("uplink");
   });
 
-  test("leaves other mechanisms, and none, alone", async () => {
+  test("does not change other mechanisms, or a connection without one", async () => {
     const { request } = run([kernelServer()]);
     const memif = Mechanism.create({ cls: "LOCAL", type: "MEMIF" });
     expect((await request({ mechanism: memif })).mechanism).toEqual(memif);

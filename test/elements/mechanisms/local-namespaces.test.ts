@@ -23,14 +23,14 @@ const near: Peer = { address: "unix", local: true };
 describeElement("mechanisms/kernel/local-namespaces", localNamespaces);
 
 describe("mechanisms/kernel/local-namespaces", () => {
-  test("refuses a caller of another machine that names a namespace by its path", async () => {
+  test("rejects a caller on another machine that names a namespace by path", async () => {
     await expect(ask(far, kernel("file:///proc/1/ns/net"))).rejects.toMatchObject({
       code: Code.PermissionDenied,
       message: expect.stringContaining("file:///proc/1/ns/net"),
     });
   });
 
-  test("refuses a caller of whom nothing is known, as one of another machine", async () => {
+  test("rejects an unknown caller like one on another machine", async () => {
     await expect(ask(undefined, kernel("file:///proc/1/ns/net"))).rejects.toMatchObject({
       code: Code.PermissionDenied,
     });

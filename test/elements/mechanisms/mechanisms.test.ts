@@ -27,7 +27,7 @@ const failWith = (code: Code, message: string) =>
     if (method === "request") throw new NsmError(code, message);
   });
 
-/** What a chain is asked for with these preferences. */
+/** A request with these preferences. */
 function asking(elements: Parameters<typeof run>[0]) {
   const bench = run(elements);
   const ask = (types: readonly string[], chosen?: Mechanism) =>
@@ -44,7 +44,7 @@ describe("mechanisms/server", () => {
     return { seen, counts: () => Object.values(seen).map(({ requests }) => requests.length) };
   };
 
-  test("the first preference that is supported wins, in whatever order they come", () => {
+  test("the first supported preference wins, in any order", () => {
     const supported = ["MEMIF", "KERNEL", "VXLAN"];
     const offers = fc
       .shuffledSubarray([...supported, "VFIO", "IPSEC"])
@@ -66,7 +66,7 @@ describe("mechanisms/server", () => {
     );
   });
 
-  test("a mechanism that is chosen already stays, whatever is preferred", async () => {
+  test("a selected mechanism stays, whatever the preferences", async () => {
     const { seen, counts } = watched();
     const { ask, close, leftovers } = asking([mechanismsServer(seen)]);
     await ask(["MEMIF"], mechanism("KERNEL"));
@@ -76,7 +76,7 @@ describe("mechanisms/server", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("what is not supported is INVALID_ARGUMENT, with what was asked for and what is supported", async () => {
+  test("an unsupported mechanism is INVALID_ARGUMENT, with the requested and the supported types", async () => {
     const { seen, counts } = watched();
     const { ask, request, close } = asking([mechanismsServer(seen)]);
     const refused = (message: string) => ({ code: Code.InvalidArgument, message });
@@ -92,7 +92,7 @@ describe("mechanisms/server", () => {
     expect(counts()).toEqual([0, 1, 0]);
   });
 
-  test("mechanisms that fail are passed over until one works", async () => {
+  test("failing mechanisms are skipped until one works", async () => {
     const working = recorder();
     const { ask } = asking([
       mechanismsServer({
@@ -105,7 +105,7 @@ describe("mechanisms/server", () => {
     expect(working.requests).toHaveLength(1);
   });
 
-  test("when all fail for one reason its code is kept, with every error as cause", async () => {
+  test("if all fail with one code, the error has it, with every failure as cause", async () => {
     const { ask } = asking([
       mechanismsServer({
         MEMIF: failWith(Code.Internal, "no memif"),
@@ -121,7 +121,7 @@ describe("mechanisms/server", () => {
     expect(errors.map(({ message }: Error) => message)).toEqual(["no memif", "no veth"]);
   });
 
-  test("a caller who went away is not served by the next mechanism", async () => {
+  test("no further mechanism is tried after the caller canceled", async () => {
     const { seen } = watched();
     const {
       ctx,
@@ -144,7 +144,7 @@ describe("mechanisms/server", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("a Close without a mechanism goes past all of them", async () => {
+  test("a Close without a mechanism skips all of them", async () => {
     const { seen, counts } = watched();
     const behind = recorder();
     const { close } = asking([mechanismsServer(seen), behind]);
@@ -153,7 +153,7 @@ describe("mechanisms/server", () => {
     expect(counts()).toEqual([0, 0, 0]);
   });
 
-  test("shows what the elements of its mechanisms hold", async () => {
+  test("reports the resources that the elements of its mechanisms hold", async () => {
     let held = 0;
     const holder: NetworkServiceElement = {
       name: "holder",
@@ -174,7 +174,7 @@ describe("mechanisms/server", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("names the interface in the own segment's metrics, once", async () => {
+  test("records the interface in the metrics of the own segment, once", async () => {
     const { ask, refresh } = asking([mechanismsServer({ KERNEL: [] })]);
     const first = await ask(["KERNEL"]);
     expect(currentSegment(first)?.metrics).toEqual({ server_interface: "KERNEL/kernel-0" });
@@ -190,7 +190,7 @@ describe("mechanisms/server", () => {
 });
 
 describe("mechanisms/client", () => {
-  /** A next hop that takes one type. */
+  /** A next hop that accepts one type. */
   const takes = (wanted: string): NetworkServiceElement => ({
     name: "next-hop",
     async request(_ctx, { connection, mechanismPreferences }) {
@@ -200,7 +200,7 @@ describe("mechanisms/client", () => {
     },
   });
 
-  test("offers one after the other until the next hop takes it", async () => {
+  test("offers one after the other until the next hop accepts one", async () => {
     const memif = recorder();
     const kernel = recorder();
     const { ask } = asking([mechanismsClient({ MEMIF: memif, KERNEL: kernel }), takes("KERNEL")]);
@@ -213,7 +213,7 @@ describe("mechanisms/client", () => {
     expect(currentSegment(response)?.metrics).toEqual({ client_interface: "KERNEL/kernel-0" });
   });
 
-  test("state of the elements of its mechanisms is the connection's", async () => {
+  test("the elements of its mechanisms share the connection's state", async () => {
     const slot = new Slot<number>("test");
     const counts: number[] = [];
     const counter: NetworkServiceElement = {
@@ -232,7 +232,7 @@ describe("mechanisms/client", () => {
 });
 
 describe("mechanisms/offer", () => {
-  test("adds its mechanism after the others, unless it is there", async () => {
+  test("adds its mechanism after the others, unless it is present", async () => {
     const seen = recorder();
     const { ask } = asking([offerMechanism(mechanism("KERNEL", { a: "1" })), seen]);
     await ask(["MEMIF"]);

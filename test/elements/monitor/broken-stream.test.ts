@@ -20,7 +20,7 @@ import {
 describe("a stream that breaks", () => {
   const many = Array.from({ length: MAX_CONNECTIONS }, (_, i) => theirs(`id-${i}`));
 
-  test("is opened again at once, and what it still shows was never lost", () => {
+  test("is reopened at once, and connections that it still shows are not lost", () => {
     const one = follow(hubOf("segment"), "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
     peer.streams[0]!.events.error(unavailable);
@@ -31,7 +31,7 @@ describe("a stream that breaks", () => {
     expect(one.states).toEqual([State.UP, State.UP]);
   });
 
-  test("is opened again when the peer ends it without an error", () => {
+  test("is reopened when the peer ends it without an error", () => {
     const one = follow(hubOf("segment"), "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
     peer.streams[0]!.events.complete();
@@ -39,7 +39,7 @@ describe("a stream that breaks", () => {
     expect(one.states).toEqual([State.UP, State.UP]);
   });
 
-  test("means DOWN for what is missing when it is opened again", () => {
+  test("means DOWN for connections that are missing after the reopening", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
@@ -50,7 +50,7 @@ describe("a stream that breaks", () => {
     expect(two.states).toEqual([State.UP, State.UP]);
   });
 
-  test("means DOWN for all when it cannot be opened again", () => {
+  test("means DOWN for all connections when it cannot be reopened", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
@@ -63,13 +63,13 @@ describe("a stream that breaks", () => {
     expect(hub.debugState()).toMatchObject({ peers: 0, streams: 0, following: 0 });
   });
 
-  test("means DOWN when the peer is gone before it ever showed anything", () => {
+  test("means DOWN when the peer is gone before its first event", () => {
     peer.refusals = [unavailable, unavailable];
     expect(follow(hubOf("segment"), "one").states).toEqual([State.DOWN]);
     expect(peer.streams).toHaveLength(2);
   });
 
-  test("is not opened again and again when it breaks as soon as it is open", async () => {
+  test("is not reopened repeatedly when it breaks immediately", async () => {
     const one = follow(hubOf("segment"), "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
     peer.streams.at(-1)!.events.error(unavailable);
@@ -80,7 +80,7 @@ describe("a stream that breaks", () => {
     expect(peer.streams).toHaveLength(2);
   });
 
-  test("is opened again as often as it breaks after having lived for a while", async () => {
+  test("is reopened each time it breaks after a while", async () => {
     const one = follow(hubOf("segment"), "one");
     for (let i = 0; i < 5; i++) {
       peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
@@ -91,17 +91,17 @@ describe("a stream that breaks", () => {
     expect(one.states).toEqual(Array(6).fill(State.UP));
   });
 
-  test("says nothing about a connection that came while it was being opened", () => {
+  test("does not affect a connection that was added while it was being opened", () => {
     const hub = hubOf("segment");
     follow(hub, "one");
     const late = follow(hub, "late");
-    // The peer had gathered this before it answered the late one's Request.
+    // The peer collected this before it answered the Request of the late connection.
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
     peer.tell(UPDATE, theirs("late"));
     expect(late.states).toEqual([State.UP]);
   });
 
-  test("takes nobody of 10,000 for lost as long as a large initial set goes on", async () => {
+  test("loses none of 10,000 connections while a large initial set continues", async () => {
     const hub = hubOf("segment");
     const followed = Array.from({ length: 10_000 }, (_, i) => follow(hub, `id-${i}`));
     const all = followed.map((_, i) => theirs(`id-${i}`));
@@ -115,7 +115,7 @@ describe("a stream that breaks", () => {
     expect(followed.filter(({ states }) => states.includes(State.DOWN))).toEqual([]);
   });
 
-  test("takes what a large initial set did not show for lost when the peer says that it ends", () => {
+  test("loses connections that a large initial set did not show when the peer marks its end", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
@@ -129,7 +129,7 @@ describe("a stream that breaks", () => {
     expect(two.states).toEqual([State.UP, State.DOWN]);
   });
 
-  test("takes it for lost when a peer that does not say so shows nothing of it for a while", async () => {
+  test("loses them after a while when the peer does not mark the end", async () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
@@ -138,7 +138,7 @@ describe("a stream that breaks", () => {
     peer.tell(INITIAL_STATE_TRANSFER, ...many);
     await clock.advance(4_000);
     peer.tell(UPDATE, theirs("one"));
-    // What is told about others is no part of it.
+    // Events about other connections do not count.
     for (let i = 0; i < 4; i++) {
       await clock.advance(1_000);
       peer.tell(UPDATE, theirs("id-1"));
@@ -149,7 +149,7 @@ describe("a stream that breaks", () => {
     expect(two.states).toEqual([State.UP, State.DOWN]);
   });
 
-  test("tells a follower that stops while others are told nothing more", () => {
+  test("publishes nothing to a follower that stops during an event", () => {
     const hub = hubOf("segment");
     const two = { states: [] as State[], subscription: undefined as Subscription | undefined };
     subscriptions.push(
@@ -166,7 +166,7 @@ describe("a stream that breaks", () => {
     expect(two.states).toEqual([State.UP]);
   });
 
-  test("can be followed anew by whoever was told so", () => {
+  test("can be followed again after a reported loss", () => {
     const hub = hubOf("segment");
     const again: State[] = [];
     subscriptions.push(

@@ -32,7 +32,7 @@ const { INITIAL_STATE_TRANSFER, UPDATE, DELETE } = ConnectionEventType;
 interface Hop {
   readonly elements: Elements<NetworkService>;
   readonly server: MemoryServer;
-  /** Says something about the connection made last, as an element of this hop. */
+  /** Publishes a change of the last connection, as an element of this hop. */
   update(change: ConnectionChange): void;
 }
 
@@ -45,7 +45,7 @@ let ctx: Context;
 const nameOf = (i: number): string => `hop-${i}`;
 const urlOf = (i: number): string => `tcp://${nameOf(i)}:5000`;
 
-/** A server that passes on to the hop behind it; the last one ends the connection. */
+/** A server that forwards to the next hop. The last one ends the connection. */
 function hop(i: number): Hop {
   const name = nameOf(i);
   const remotes = network.remotes({ name });
@@ -97,7 +97,7 @@ afterEach(() => {
   expect(clock.timers).toBe(0);
 });
 
-/** A client that watches its connection at the first hop. */
+/** A client that monitors its connection at the first hop. */
 async function connected(): Promise<{
   connection: Connection;
   events: ConnectionEvent[];
@@ -128,7 +128,7 @@ const held = (): unknown => hops.map(({ elements }) => debugState(elements));
 const nothing = (): unknown => hops.map(() => ({}));
 
 describe(`monitors of ${HOPS} hops in a row`, () => {
-  test("show the client what it was answered, metrics included", async () => {
+  test("show the client its answer, including metrics", async () => {
     const { connection, events, networkService, stop } = await connected();
     const { id } = pathOf(connection).pathSegments[1]!;
     expect(pathOf(connection).pathSegments).toHaveLength(HOPS + 1);
@@ -146,7 +146,7 @@ describe(`monitors of ${HOPS} hops in a row`, () => {
     expect(held()).toEqual(nothing());
   });
 
-  test("stay silent over a refresh but for the news of it", async () => {
+  test("publish only the update during a refresh", async () => {
     const { connection, events, networkService, states, stop } = await connected();
     await networkService.request(ctx, { ...sampleRequest(clock.now()), connection });
     await clock.settle();
@@ -159,7 +159,7 @@ describe(`monitors of ${HOPS} hops in a row`, () => {
     expect(held()).toEqual(nothing());
   });
 
-  test("carry what the last hop says to the client", async () => {
+  test("forward events of the last hop to the client", async () => {
     const { connection, events, states, networkService, stop } = await connected();
     const context = ConnectionContext.create({ MTU: 1_400 });
     hops.at(-1)!.update({ context, state: State.REFRESH_REQUESTED });
@@ -179,7 +179,7 @@ describe(`monitors of ${HOPS} hops in a row`, () => {
     ["is gone", () => hops.at(-1)!.server.close()],
     ["cannot be reached", () => void network.faults.cut({ to: urlOf(HOPS - 1) })],
     ["in the middle is gone", () => hops[5]!.server.close()],
-  ])("tell the client when a hop at the end %s", async (_, strike) => {
+  ])("notify the client when a hop at the end %s", async (_, strike) => {
     const { connection, events, states, networkService, stop } = await connected();
     strike();
     await clock.settle();
@@ -191,7 +191,7 @@ describe(`monitors of ${HOPS} hops in a row`, () => {
     expect(debugState(hops[0]!.elements)).toEqual({});
   });
 
-  test("tell the client when somebody closes the connection at its end", async () => {
+  test("notify the client when the connection is closed at its end", async () => {
     const { connection, states, networkService, stop } = await connected();
     const { networkService: last } = network.remotes({ name: nameOf(HOPS - 2) }).to(urlOf(HOPS - 1));
     const { index, pathSegments } = { index: HOPS - 1, pathSegments: pathOf(connection).pathSegments };
@@ -204,7 +204,7 @@ describe(`monitors of ${HOPS} hops in a row`, () => {
     expect(held()).toEqual(nothing());
   });
 
-  test("are not alarmed by a remote that breaks while both its ends live on", async () => {
+  test("report no loss when a stream breaks while both ends are up", async () => {
     const { connection, states, networkService, stop } = await connected();
     network.faults.cut({ to: urlOf(5), times: 1 });
     await clock.settle();
@@ -216,7 +216,7 @@ describe(`monitors of ${HOPS} hops in a row`, () => {
     expect(held()).toEqual(nothing());
   });
 
-  test("share one stream between two hops, however many connections there are", async () => {
+  test("share one stream between two hops for any number of connections", async () => {
     const { networkService } = network.remotes({ name: "client" }).to(urlOf(0));
     const connections = await Promise.all(
       Array.from({ length: 50 }, (_, i) =>
@@ -234,7 +234,7 @@ describe(`monitors of ${HOPS} hops in a row`, () => {
   });
 });
 
-test("after any sequence of calls and faults monitors know what stands, and in the end nothing is left", async () => {
+test("show the established connections after any sequence of calls and faults, and hold nothing at the end", async () => {
   const fault = fc.constantFrom("cut", "drop", "cancel", "delay");
   const step = fc.record({
     what: fc.oneof(
@@ -294,7 +294,7 @@ test("after any sequence of calls and faults monitors know what stands, and in t
       for (const id of known.keys()) expect(shown.get(`id-${id}`)).toBe(State.UP);
 
       for (const id of [...known.keys()]) await close(id);
-      // What a lost answer left behind ends with its tokens.
+      // Connections of lost answers end with their tokens.
       await clock.advance(600_000);
       expect(held()).toEqual(nothing());
     }),

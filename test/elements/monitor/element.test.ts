@@ -9,7 +9,7 @@ import { INITIAL_STATE_TRANSFER, UPDATE, DELETE, monitored, bySegment, watch } f
 describeElement("monitor", ({ until }) => monitor({ until }).element);
 
 describe("monitor", () => {
-  test("tells a subscriber at once what stands, even when that is nothing", async () => {
+  test("publishes the established connections to a new subscriber at once, even if there are none", async () => {
     const { request, close, service, leftovers } = monitored();
     const early = watch(service);
     expect(early.told).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
@@ -27,7 +27,7 @@ describe("monitor", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("tells when a connection is made, refreshed and closed", async () => {
+  test("publishes that a connection is established, refreshed and closed", async () => {
     const { request, refresh, close, service } = monitored();
     const watched = watch(service);
     const connection = await request();
@@ -40,7 +40,7 @@ describe("monitor", () => {
       [UPDATE, { [id]: State.UP }],
       [DELETE, { [id]: State.UP }],
     ]);
-    // As the caller was answered, but seen from here.
+    // The answer to the caller, from the view of this hop.
     expect(watched.events[1]!.connections[id]).toEqual({
       ...connection,
       id,
@@ -48,7 +48,7 @@ describe("monitor", () => {
     });
   });
 
-  test("tells each subscriber of what its selector names", async () => {
+  test("publishes to each subscriber the connections that match its selector", async () => {
     const { request, close, service } = monitored();
     const selectors = [
       bySegment({ name: "client", id: "one" }),
@@ -81,7 +81,7 @@ describe("monitor", () => {
     for (const { stop } of watched) stop();
   });
 
-  test("asks only the subscribers that may be meant, however many there are", async () => {
+  test("checks only subscribers whose selector may match, however many there are", async () => {
     const { request, close, service, debugState } = monitored();
     let asked = 0;
     const watched = Array.from({ length: 1_000 }, (_, i) => {
@@ -106,7 +106,7 @@ describe("monitor", () => {
     expect(debugState()).toEqual({});
   });
 
-  test("never shows that a connection was asked for anew", async () => {
+  test("never publishes RESELECT_REQUESTED", async () => {
     const { request, service, close } = monitored();
     const watched = watch(service);
     await request({ state: State.RESELECT_REQUESTED });
@@ -115,7 +115,7 @@ describe("monitor", () => {
     await close();
   });
 
-  test("tells that a connection is down when its refresh fails, and up when one succeeds", async () => {
+  test("publishes DOWN when a refresh fails, and UP when one succeeds", async () => {
     let failing = false;
     const { request, close, service } = monitored([
       {
@@ -143,7 +143,7 @@ describe("monitor", () => {
     ["its caller cancels the refresh", (ctx: Context) => ctx.signal.aborted, Code.Cancelled],
     ["the refresh takes too long", (ctx: Context) => ctx.signal.aborted, Code.DeadlineExceeded],
     ["what it needs for a refresh is away", () => true, Code.Unavailable],
-  ])("says nothing about a connection because %s", async (_, fails, code) => {
+  ])("publishes nothing about a connection because %s", async (_, fails, code) => {
     let failing = false;
     const { request, close, service, ctx } = monitored([
       {
@@ -165,7 +165,7 @@ describe("monitor", () => {
     await close();
   });
 
-  test("tells why a connection is down: the hop refused", async () => {
+  test("publishes why a connection is down: the hop rejected it", async () => {
     const { request, close, service } = monitored([failAfter(1, Code.NotFound)]);
     const watched = watch(service);
     await request();
@@ -175,14 +175,14 @@ describe("monitor", () => {
     await close();
   });
 
-  test("tells nothing of a first Request that fails", async () => {
+  test("publishes nothing for a failed first Request", async () => {
     const { request, service } = monitored([failOnce(Code.Unavailable)]);
     const watched = watch(service);
     await expect(request()).rejects.toThrow();
     expect(watched.told).toHaveLength(1);
   });
 
-  test("tells that a connection is gone when its Close fails", async () => {
+  test("publishes the deletion of a connection even if its Close fails", async () => {
     const { request, close, service, leftovers } = monitored([failOnce(Code.Unavailable, "close")]);
     const subscriber = watch(service);
     await request();
@@ -206,14 +206,14 @@ describe("monitor", () => {
 });
 
 describe("connectionUpdate", () => {
-  test("lets an element inside say something about its connection, as long as it stands", async () => {
+  test("lets a later element publish a change of its connection while it is established", async () => {
     let update: ((change: ConnectionChange) => void) | undefined;
     const { request, close, service } = monitored([
       {
         name: "grabbing",
         request(ctx, r, next) {
           update = ctx.get(connectionUpdate);
-          // Nothing stands yet.
+          // No connection is established yet.
           update!({ state: State.DOWN });
           return next.request(ctx, r);
         },

@@ -19,13 +19,13 @@ export const unavailable = new NsmError(Code.Unavailable, "the server is gone");
 
 export const denied = new NsmError(Code.PermissionDenied, "not for you");
 
-/** A next hop of which only the monitor is there. */
+/** A next hop that has only a monitor. */
 export class FakePeer {
   readonly streams: { readonly selector: MonitorScopeSelector; readonly events: Subject<ConnectionEvent> }[] =
     [];
-  /** What the next subscriptions fail with. */
+  /** The failures of the next subscriptions. */
   refusals: NsmError[] = [];
-  /** How many streams are open. */
+  /** Number of open streams. */
   open = 0;
 
   readonly remote = {
@@ -44,7 +44,7 @@ export class FakePeer {
     },
   } as unknown as Remote;
 
-  /** Tells the subscribers of the newest stream. */
+  /** Publishes to the newest stream. */
   tell(type: ConnectionEventType, ...connections: Connection[]): void {
     const byId = Object.fromEntries(connections.map((connection) => [connection.id, connection]));
     this.streams.at(-1)!.events.next(ConnectionEvent.create({ type, connections: byId }));
@@ -55,7 +55,7 @@ export class FakePeer {
   }
 }
 
-/** What the hop behind us has done, or what has become of it. */
+/** The states of the next hop. */
 export const [unknown, unreachable, closed] = (["unknown", "unreachable", "closed"] as const).map(
   (reason) => ({
     reason,
@@ -64,7 +64,7 @@ export const [unknown, unreachable, closed] = (["unknown", "unreachable", "close
   }),
 );
 
-/** The peer's connection that came through our segment `id`. */
+/** The peer's connection with the own segment `id`. */
 export function theirs(id: string, state = State.UP): Connection {
   return Connection.create({
     id: `peer-of-${id}`,
@@ -113,7 +113,7 @@ afterEach(() => {
   expect(clock.timers).toBe(0);
 });
 
-/** Follows `id` and gathers what is seen. */
+/** Follows `id` and collects the observations. */
 export function follow(
   hub: MonitorHub,
   id: string,

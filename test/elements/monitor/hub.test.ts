@@ -31,7 +31,7 @@ import {
 } from "./hub-kit.js";
 
 describe("a hub with one stream per peer", () => {
-  test("asks a peer once for all connections that pass through us", () => {
+  test("opens one stream per peer for all connections of this process", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
@@ -43,7 +43,7 @@ describe("a hub with one stream per peer", () => {
     expect(hub.debugState()).toMatchObject({ peers: 1, streams: 1, following: 2 });
   });
 
-  test("asks each peer, and each name we go by", () => {
+  test("opens a stream per peer and per own name", () => {
     const hub = hubOf("segment");
     const other = new FakePeer();
     follow(hub, "one");
@@ -54,7 +54,7 @@ describe("a hub with one stream per peer", () => {
     expect(hub.debugState()).toMatchObject({ peers: 2, streams: 3, following: 3 });
   });
 
-  test("tells a connection's end, and what the peer asks for", () => {
+  test("publishes the end of a connection, and requests of the peer", () => {
     const one = follow(hubOf("segment"), "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
     peer.tell(UPDATE, theirs("one", State.REFRESH_REQUESTED));
@@ -63,7 +63,7 @@ describe("a hub with one stream per peer", () => {
     expect(one.states).toEqual([State.UP, State.REFRESH_REQUESTED, State.DOWN, State.DOWN]);
   });
 
-  test("tells why a connection is down, and who noticed", () => {
+  test("publishes why a connection is down, and which hop detected it", () => {
     const one = follow(hubOf("segment"), "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
     peer.tell(UPDATE, withDownReason(theirs("one", State.DOWN), "unreachable"));
@@ -73,7 +73,7 @@ describe("a hub with one stream per peer", () => {
     expect(causes).toEqual([undefined, { reason: "unreachable", hop: "peer", index: 2 }, undefined, closed]);
   });
 
-  test("tells which of our Requests the peer speaks of", () => {
+  test("publishes which Request an event belongs to", () => {
     const one = follow(hubOf("segment"), "one");
     const shown = theirs("one");
     const asked = markRequest({ ...shown, path: { ...shown.path!, index: 1 } });
@@ -82,13 +82,13 @@ describe("a hub with one stream per peer", () => {
     expect(one.seen.map(({ mark }) => mark)).toEqual([undefined, requestMark(asked.path!.pathSegments[1])]);
   });
 
-  test("takes a connection that was asked for anew for what it is: up", () => {
+  test("publishes RESELECT_REQUESTED as UP", () => {
     const one = follow(hubOf("segment"), "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one", State.RESELECT_REQUESTED));
     expect(one.states).toEqual([State.UP]);
   });
 
-  test("does not mistake a segment at another place of the path for ours", () => {
+  test("does not confuse a segment at another index with the own one", () => {
     const one = follow(hubOf("segment"), "one");
     const shifted = theirs("one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
@@ -99,7 +99,7 @@ describe("a hub with one stream per peer", () => {
     expect(one.seen).toHaveLength(1);
   });
 
-  test("closes a stream that nobody follows any more, and opens it again for the next", () => {
+  test("closes a stream without followers, and opens it again for the next one", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
@@ -112,8 +112,8 @@ describe("a hub with one stream per peer", () => {
   });
 });
 
-describe("an event that overtakes the answer to its Request", () => {
-  test("is told to whoever follows then, the last one of each connection", () => {
+describe("an event that arrives before the answer to its Request", () => {
+  test("is published to the next follower, the last one of each connection", () => {
     const hub = hubOf("segment");
     follow(hub, "other");
     peer.tell(INITIAL_STATE_TRANSFER);
@@ -126,7 +126,7 @@ describe("an event that overtakes the answer to its Request", () => {
     expect(hub.debugState()).toMatchObject({ early: 0 });
   });
 
-  test("is told to a second follower too", () => {
+  test("is published to a second follower too", () => {
     const hub = hubOf("segment");
     follow(hub, "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
@@ -134,7 +134,7 @@ describe("an event that overtakes the answer to its Request", () => {
     expect(follow(hub, "one").states).toEqual([State.REFRESH_REQUESTED]);
   });
 
-  test("is not mistaken for an event about what had the id before", () => {
+  test("is not confused with an event about an earlier connection with the same id", () => {
     const hub = hubOf("segment");
     follow(hub, "other");
     const one = follow(hub, "one");
@@ -145,7 +145,7 @@ describe("an event that overtakes the answer to its Request", () => {
     expect(follow(hub, "one").seen).toEqual([]);
   });
 
-  test("is forgotten when there are too many of them", () => {
+  test("is discarded when there are too many", () => {
     const hub = hubOf("segment");
     follow(hub, "other");
     peer.tell(INITIAL_STATE_TRANSFER);
@@ -157,7 +157,7 @@ describe("an event that overtakes the answer to its Request", () => {
 });
 
 describe("a peer that does not show everything", () => {
-  test("is asked for each connection", () => {
+  test("gets one stream per connection", () => {
     const hub = hubOf("segment");
     peer.refusals = [denied];
     const one = follow(hub, "one");
@@ -173,7 +173,7 @@ describe("a peer that does not show everything", () => {
     expect(peer.open).toBe(1);
   });
 
-  test("may begin to refuse later: connections it does not show one by one are DOWN", () => {
+  test("may start to reject later: connections that it does not show one by one are DOWN", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
@@ -193,7 +193,7 @@ describe("a peer that does not show everything", () => {
   test.each([
     ["refuses each as well", [denied, denied]],
     ["has no monitor", [new NsmError(Code.Unimplemented, "no such method")]],
-  ])("and %s cannot be watched: that is logged, its connections are not dead", (_, refusals) => {
+  ])("and %s cannot be monitored: this is logged, its connections stay up", (_, refusals) => {
     const warnings: string[] = [];
     const noting: Logger = { ...silent, warn: (_fields, message) => void warnings.push(message) };
     peer.refusals = refusals;
@@ -205,7 +205,7 @@ describe("a peer that does not show everything", () => {
 });
 
 describe("a hub with one stream per connection", () => {
-  test("asks for each by name and id", () => {
+  test("subscribes to each by name and id", () => {
     const hub = hubOf("connection");
     const one = follow(hub, "one");
     follow(hub, "two");
@@ -214,13 +214,13 @@ describe("a hub with one stream per connection", () => {
     expect(one.states).toEqual([State.DOWN]);
   });
 
-  test("takes a connection that the peer does not know for lost", () => {
+  test("reports a connection that the peer does not know as lost", () => {
     const one = follow(hubOf("connection"), "one");
     peer.tell(INITIAL_STATE_TRANSFER);
     expect(one.seen).toEqual([{ connection: undefined, state: State.DOWN, cause: unknown }]);
   });
 
-  test("shares the stream of two who follow one connection", () => {
+  test("shares the stream of two followers of one connection", () => {
     const hub = hubOf("connection");
     const first = follow(hub, "one");
     const second = follow(hub, "one");
@@ -233,7 +233,7 @@ describe("a hub with one stream per connection", () => {
 });
 
 describe("the end of the program", () => {
-  test("ends all streams, is no loss, and nothing begins after it", () => {
+  test("ends all streams without a loss, and starts none after it", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
@@ -245,7 +245,7 @@ describe("the end of the program", () => {
     expect(peer.streams).toHaveLength(1);
   });
 
-  test("reaches a remote that waits", () => {
+  test("ends a pending stream", () => {
     const signals: AbortSignal[] = [];
     const remote = {
       url: "tcp://silent:5001",

@@ -27,7 +27,7 @@ export function monitored(
 export const bySegment = (patch: Partial<PathSegment>): MonitorScopeSelector =>
   MonitorScopeSelector.create({ pathSegments: [PathSegment.create(patch)] });
 
-/** Everything a subscriber is told. */
+/** All events of a subscriber. */
 export function watch(
   service: MonitorConnection,
   { selector = MonitorScopeSelector.create(), ctx = Context.background() } = {},

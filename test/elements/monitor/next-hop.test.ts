@@ -25,7 +25,7 @@ describe("monitor and the next hop", () => {
   const mtu = (MTU: number): ConnectionContext =>
     ConnectionContext.create({ MTU, ipContext: IPContext.create() });
 
-  /** A hub that says what the test tells it. */
+  /** A hub whose events the test controls. */
   function fakeHub(): MonitorHub & {
     followed: { remote: Remote; segment: OwnSegment; says: Subject<Observation> }[];
     following: number;
@@ -47,7 +47,7 @@ describe("monitor and the next hop", () => {
     return hub;
   }
 
-  /** The next hop as dial and connect bring it in. */
+  /** The next hop that dial and connect would set. */
   function nextHop(): NetworkServiceElement & { remote: Remote; context: ConnectionContext } {
     const hop = {
       name: "next-hop",
@@ -67,7 +67,7 @@ describe("monitor and the next hop", () => {
     return hop;
   }
 
-  /** Our connection as the next hop has it. */
+  /** The connection as the next hop has it. */
   const theirs = (own: Connection, patch: Partial<Connection> = {}): Connection => ({
     ...own,
     id: "next",
@@ -90,7 +90,7 @@ describe("monitor and the next hop", () => {
     return { ...chain, hub, hop, seen };
   }
 
-  test("is followed by our segment once the connection stands, and until it is closed", async () => {
+  test("is followed by the own segment from the first answer to the Close", async () => {
     const { request, close, hub, hop, debugState } = relaying();
     const connection = await request();
     const { id } = connection.path!.pathSegments[1]!;
@@ -101,7 +101,7 @@ describe("monitor and the next hop", () => {
     expect(debugState()).toEqual({ monitor: { subscribers: 1, keys: 1 } });
   });
 
-  test("is told on: path, context and state, seen from here", async () => {
+  test("is forwarded with path, context and state, from the view of this hop", async () => {
     const { request, close, hub, seen } = relaying();
     await request();
     const own = seen()[0]!;
@@ -116,7 +116,7 @@ describe("monitor and the next hop", () => {
     expect(seen()).toHaveLength(4);
   });
 
-  test("cannot speak about other connections of those before us", async () => {
+  test("cannot change other connections of earlier hops", async () => {
     const { request, close, hub, seen, service } = relaying();
     await request();
     const own = seen()[0]!;
@@ -131,7 +131,7 @@ describe("monitor and the next hop", () => {
     await close();
   });
 
-  test("is not told on when it says nothing new", async () => {
+  test("is not forwarded without changes", async () => {
     const { request, close, hub, seen } = relaying();
     await request();
     hub.say({ connection: theirs(seen()[0]!), state: State.UP });
@@ -139,7 +139,7 @@ describe("monitor and the next hop", () => {
     await close();
   });
 
-  test("is found by its name as long as the connection goes there", async () => {
+  test("is found by its name as long as the connection uses it", async () => {
     const { request, close, hub, service, seen } = relaying();
     await request();
     const [, ours] = seen()[0]!.path!.pathSegments;
@@ -157,7 +157,7 @@ describe("monitor and the next hop", () => {
     await close();
   });
 
-  test("is followed by one subscription over all refreshes", async () => {
+  test("is followed by one subscription across all refreshes", async () => {
     const { request, refresh, close, hub } = relaying();
     await request();
     await refresh();
@@ -166,7 +166,7 @@ describe("monitor and the next hop", () => {
     await close();
   });
 
-  test("says in time of a refresh what counts after it", async () => {
+  test("publishes an event during a refresh that applies after it", async () => {
     const spoken: ((own: Connection) => void)[] = [];
     const { request, refresh, close, hub, seen } = relaying({
       name: "meanwhile",
@@ -182,14 +182,14 @@ describe("monitor and the next hop", () => {
     });
     await refresh();
     expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP]);
-    // An event may overtake the answer.
+    // An event may arrive before the answer.
     spoken.push((own) => hub.say({ connection: theirs(own), state: State.DOWN }));
     await refresh();
     expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP, State.UP, State.DOWN]);
     await close();
   });
 
-  test("is not heard when it speaks of what the connection was before", async () => {
+  test("is ignored if its event is about the earlier connection", async () => {
     const { request, refresh, close, hub, seen } = relaying();
     await request();
     const before = theirs(seen()[0]!);
@@ -203,7 +203,7 @@ describe("monitor and the next hop", () => {
     await close();
   });
 
-  test("is told on with the reason why it is down, in the segment of who noticed", async () => {
+  test("is forwarded with the reason of the loss, in the segment of the hop that detected it", async () => {
     const { request, refresh, close, hub, seen } = relaying();
     await request();
     const cause = { reason: "unreachable", hop: "hop", index: 1 } as const;
@@ -217,7 +217,7 @@ describe("monitor and the next hop", () => {
     await close();
   });
 
-  test("is followed anew when it was lost, and when the connection goes another way", async () => {
+  test("is followed again after a loss, and when the route of the connection changes", async () => {
     const { request, refresh, close, hub, hop } = relaying();
     await request();
     hub.say({ connection: undefined, state: State.DOWN, lost: true });
@@ -247,7 +247,7 @@ describe("monitor and the next hop", () => {
     await close();
   });
 
-  test("is not followed where the connection ends, and not after the program", async () => {
+  test("is not followed at the last hop, or after the end of the program", async () => {
     const hub = fakeHub();
     const ending = monitored([], { hub });
     await ending.request();

@@ -6,7 +6,7 @@ import { insecureTokens } from "../../../src/identity/index.js";
 import { failAfter, sampleConnection } from "../../../src/testing/index.js";
 import { INITIAL_STATE_TRANSFER, UPDATE, DELETE, monitored, watch } from "./kit.js";
 
-describe("monitor and who may see what", () => {
+describe("monitor and authorization", () => {
   const tokenOf = (subject: string): string => insecureTokens({ subject })(undefined).token;
   const as = (ctx: Context, spiffeId?: string): Context =>
     ctx.with(peer, { address: "", local: true, spiffeId });
@@ -40,13 +40,13 @@ describe("monitor and who may see what", () => {
     return shown;
   }
 
-  test("a caller with an identity sees the connections that it asked for, by certificate or token", async () => {
+  test("a caller with an identity sees the connections that it requested, by certificate or token", async () => {
     expect(await shownTo("spiffe://test/a")).toEqual(["of-a", "by-token"]);
     expect(await shownTo("spiffe://test/b")).toEqual(["of-b"]);
     expect(await shownTo("spiffe://test/c")).toEqual([]);
   });
 
-  test("a connection stays its owner's whatever is told about it", async () => {
+  test("a connection keeps its owner through all events", async () => {
     const { request, service, ctx, close, clock } = monitored([failAfter(1, Code.Internal)]);
     const watched = watch(service, { ctx: as(ctx, "spiffe://test/a") });
     const { path } = sampleConnection(clock.now());
@@ -60,7 +60,7 @@ describe("monitor and who may see what", () => {
     watched.stop();
   });
 
-  test("a caller without identity sees all, and so does everybody when told so", async () => {
+  test("a caller without identity sees all connections, and every caller does with showAll", async () => {
     const all = ["of-a", "of-b", "by-token", "of-nobody"];
     expect(await shownTo(undefined)).toEqual(all);
     expect(await shownTo("spiffe://test/c", { showAll: true })).toEqual(all);

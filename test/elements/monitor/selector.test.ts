@@ -37,14 +37,14 @@ describe("a selector", () => {
     ["more segments than there are", selector([segment("nse"), segment("")])],
   ])("that names %s does not match", (_, wanted) => expect(matchesSelector(wanted, road)).toBe(false));
 
-  test("matches a connection without path only when it names no segments", () => {
+  test("matches a connection without a path only if it names no segments", () => {
     const bare = Connection.create({ networkService: "icmp" });
     expect(matchesSelector(selector([], ["icmp"]), bare)).toBe(true);
     expect(matchesSelector(selector([segment("")]), bare)).toBe(false);
   });
 });
 
-test("an index of selectors finds every one that matches a connection, and forgets what is taken out", () => {
+test("an index of selectors finds every match for a connection, and forgets deleted ones", () => {
   const word = fc.constantFrom("", "a", "b", "c");
   const segments = fc.array(
     fc.record({ name: word, id: word, token: word }).map(({ name, id, token }) => segment(name, id, token)),

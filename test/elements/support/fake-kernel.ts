@@ -14,7 +14,7 @@ interface FakeNamespace {
   readonly links: Map<number, FakeLink>;
 }
 
-/** What every interface has from the kernel itself. */
+/** The addresses that the kernel gives to every interface. */
 const linkLocal = "fe80::1/64";
 
 function hostAddress(address: string, linkIndex: number): Address {
@@ -22,7 +22,7 @@ function hostAddress(address: string, linkIndex: number): Address {
   return { address, family, linkIndex, scope: "universe", tentative: false, duplicate: false };
 }
 
-/** What a fake kernel shows of an interface. */
+/** The state of an interface in the fake kernel. */
 export interface Shown {
   readonly name: string;
   readonly alias: string | undefined;
@@ -33,11 +33,11 @@ export interface Shown {
   readonly neighbors: readonly string[];
 }
 
-/** A kernel in memory: namespaces by path, veth pairs between them, and everything that was done, in order. */
+/** A kernel in memory: namespaces by path, veth pairs between them, and all changes in order. */
 export class FakeKernel implements Kernel {
-  /** What was done, as `setLink 3`; what is only looked at is not among it. */
+  /** The changes, such as `setLink 3`. Reads are not included. */
   readonly operations: string[] = [];
-  /** How many namespaces are open. */
+  /** Number of open namespaces. */
   opened = 0;
   private readonly paths = new Map<string, FakeNamespace>();
   private readonly faults = new Map<string, Code>();
@@ -53,13 +53,13 @@ export class FakeKernel implements Kernel {
     this.paths.set(path, { id: `4:${this.inode++}`, links: new Map() });
   }
 
-  /** The namespace is found there from now on. */
+  /** Moves the namespace to this path. */
   move(path: string, to: string): void {
     this.paths.set(to, this.at(path));
     this.paths.delete(path);
   }
 
-  /** The last process of a namespace is gone, and with it all its links and their other ends. */
+  /** Ends the last process of a namespace, and so deletes all its links and their other ends. */
   destroy(path: string): void {
     for (const link of this.at(path).links.values()) link.far?.namespace.links.delete(link.far.index);
     this.paths.delete(path);
@@ -77,7 +77,7 @@ export class FakeKernel implements Kernel {
     return release;
   }
 
-  /** Somebody else's interface. */
+  /** An interface of another program. */
   addLink(path: string, name: string): void {
     this.make(this.at(path), { name }, undefined);
   }
@@ -86,7 +86,7 @@ export class FakeKernel implements Kernel {
     return [...this.at(path).links.values()].find((link) => link.name === name)?.index;
   }
 
-  /** Changes an interface behind everybody's back. */
+  /** Changes an interface without a record. */
   change(path: string, name: string, change: Partial<Pick<Link, "alias" | "up">>): void {
     this.patch(this.at(path), this.indexOf(path, name)!, change);
   }

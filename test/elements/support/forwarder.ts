@@ -25,7 +25,7 @@ import { updatePath } from "../../../src/elements/update-path/index.js";
 import { recorder, run, virtualClock, type VirtualClock } from "../../../src/testing/index.js";
 import type { Logger } from "../../../src/core/index.js";
 
-/** The mechanism of somebody whose namespace is at `path`. */
+/** A mechanism with the namespace at `path`. */
 export function kernelMechanism(path: string, name: string): Mechanism {
   return Mechanism.create({
     cls: MechanismClass.Local,
@@ -34,7 +34,9 @@ export function kernelMechanism(path: string, name: string): Mechanism {
   });
 }
 
-/** What point-to-point IPAM would give, patched: 10.0.NETWORK.0 to the endpoint, the next address to the client. */
+/**
+ * The result of point-to-point IPAM, patched: 10.0.NETWORK.0 for the endpoint, the next address for the client.
+ */
 export function ipContext(patch: Partial<IPContext> = {}, network = 0): IPContext {
   const [client, endpoint] = [`10.0.${network}.1/32`, `10.0.${network}.0/32`];
   return {
@@ -47,36 +49,36 @@ export function ipContext(patch: Partial<IPContext> = {}, network = 0): IPContex
   };
 }
 
-/** What the endpoint's side answers; tests change it between calls. */
+/** The answer of the endpoint side. Tests change it between calls. */
 export interface Answer {
   mechanism: Mechanism | undefined;
-  /** Where the endpoint was dialled. */
+  /** The dialed address of the endpoint. */
   url: string;
   ip: IPContext | undefined;
-  /** Undefined leaves what was asked for. */
+  /** Undefined keeps the requested value. */
   mtu: number | undefined;
   payload: string;
-  /** Called when the endpoint is asked. */
+  /** Called when the endpoint is called. */
   asked: () => void | Promise<void>;
 }
 
-/** Who is to be joined, and by what. */
+/** The sides to connect, and the kernel. */
 export interface ForwarderOptions {
   /** Paths of the namespaces. */
   readonly client: string;
   readonly endpoint: string;
-  /** Of the forwarder; "forwarder" when left out. */
+  /** Name of the forwarder. Default: "forwarder". */
   readonly name?: string;
-  /** The real one when left out. */
+  /** Default: the real clock. */
   readonly kernel?: Kernel;
   readonly clock?: VirtualClock;
   readonly stateDir?: string;
   readonly logger?: Logger;
-  /** Behind the endpoint. */
+  /** Elements after the endpoint. */
   readonly probes?: Elements<NetworkService>;
 }
 
-/** A forwarder between one client and one endpoint, ready to be asked for `nsm-1` on one side and `fw-1` on the other. */
+/** A forwarder between one client and one endpoint, with the interfaces `nsm-1` and `fw-1`. */
 export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
   const { name = "forwarder", kernel = linuxKernel(), clock = virtualClock(), probes = [] } = options;
   const program = new AbortController();
@@ -118,7 +120,7 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
   ]);
   const bench = run(
     [
-      // The same secret, so that a forwarder started after another one gives the same ids.
+      // The same secret, so that a restarted forwarder derives the same ids.
       updatePath({ name, secret: new Uint8Array(32) }),
       beginServer(),
       connectionState(),

@@ -13,7 +13,7 @@ const changes = new Set([
   "deleteNeighbor",
 ]);
 
-/** The kernel as a process sees it that is killed after `steps` changes: nothing it asks is answered any more. */
+/** The kernel of a process that is killed after `steps` changes. Later calls are never answered. */
 export function mortalKernel(kernel: Kernel, steps: number): { kernel: Kernel; death: Promise<void> } {
   const held = new Set<Namespace>();
   let left = steps;
@@ -22,7 +22,7 @@ export function mortalKernel(kernel: Kernel, steps: number): { kernel: Kernel; d
   const death = new Promise<void>((resolve) => (die = resolve));
   const never = new Promise<never>(() => {});
 
-  /** Whether the process lives to make a change. What it held open goes with it. */
+  /** Whether the process is alive for a change. Its open namespaces close with it. */
   const survives = (): boolean => {
     if (!dead && left-- > 0) return true;
     dead = true;

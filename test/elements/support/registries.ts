@@ -3,7 +3,7 @@ import { Match, NetworkServiceEndpoint, NetworkServiceEntry } from "../../../src
 import { type EndpointRegistry, type NetworkServiceRegistry } from "../../../src/core/index.js";
 import { matchesEndpointQuery, matchesServiceQuery, type Labels } from "../../../src/registry/index.js";
 
-/** Two registries that know what they are told, and count who asks. */
+/** Two registries with given entries that count their Finds. */
 export interface Registries {
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
@@ -62,7 +62,7 @@ export function service(name: string, ...matches: Parameters<typeof Match.create
   });
 }
 
-/** An endpoint that listens at `tcp://NAME`. */
+/** An endpoint at `tcp://NAME`. */
 export function endpoint(
   name: string,
   { of = "icmp", labels, expires }: { of?: string; labels?: Labels; expires?: number } = {},

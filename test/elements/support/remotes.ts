@@ -1,20 +1,20 @@
 import type { Connection, NetworkServiceRequest } from "../../../src/api/index.js";
 import { Code, NsmError, type Context, type Remote, type Remotes } from "../../../src/core/index.js";
 
-/** What reached a next hop. */
+/** The calls that reached a next hop. */
 export interface Arrival {
   readonly url: string;
   readonly method: "request" | "close";
   readonly connection: Connection;
 }
 
-/** Remotes to next hops that are not there: they note what arrives and answer with what they got. */
+/** Remotes to fake next hops, which record the calls and answer with their argument. */
 export interface FakeRemotes {
   readonly remotes: Remotes;
   readonly arrivals: readonly Arrival[];
   /** `request tcp://a`, in order. */
   readonly calls: readonly string[];
-  /** Called for everything that arrives; what it throws is the answer. */
+  /** Called for every call. If it throws, the call fails. */
   onCall(hook: (call: Arrival, ctx: Context) => void | Promise<void>): void;
 }
 

@@ -31,7 +31,7 @@ describeRegistryElement("begin", () => begin(), { before: [] });
 const colour = new ContextKey<string>("colour");
 
 describe("begin", () => {
-  test("runs the calls of one name one after the other and those of other names beside them", async () => {
+  test("runs the calls of one name one at a time, and those of other names in parallel", async () => {
     const gate = hold();
     const seen = recorder();
     const { register, unregister, clock, leftovers } = runRegistry([begin(), seen, gate]);
@@ -46,7 +46,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps a thousand calls over twenty names apart, and in the order they came", async () => {
+  test("keeps a thousand calls over twenty names separate and in the order of arrival", async () => {
     const inside = new Set<string>();
     const order = new Map<string, number[]>();
     const once: ChainElement<EndpointRegistry> = {
@@ -65,7 +65,7 @@ describe("begin", () => {
         await Promise.resolve();
       },
     };
-    // A client chain's begin within a server chain's.
+    // The begin of a client chain inside the begin of a server chain.
     const { register, unregister, leftovers } = runRegistry([begin(), begin(), once]);
     await Promise.all(
       Array.from({ length: 1000 }, (_, i) =>
@@ -81,7 +81,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("refuses an empty name", async () => {
+  test("rejects an empty name", async () => {
     const seen = recorder();
     const { register, unregister, leftovers } = runRegistry([begin(), seen]);
     await expect(register({ name: "" })).rejects.toMatchObject({ code: Code.InvalidArgument });
@@ -92,7 +92,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("unregisters what is remembered: what elements added comes back to them", async () => {
+  test("unregisters the remembered entry, including the changes of later elements", async () => {
     const labels = { icmp: NetworkServiceLabels.create({ labels: { added: "yes" } }) };
     const seen = recorder();
     const add = changing({ asked: (endpoint) => ({ ...endpoint, networkServiceLabels: labels }) });
@@ -102,7 +102,7 @@ describe("begin", () => {
     expect(seen.args<NetworkServiceEndpoint>("unregister")[0]!.networkServiceLabels).toEqual(labels);
   });
 
-  test("passes an Unregister of an unknown name on as it is", async () => {
+  test("forwards an Unregister of an unknown name unchanged", async () => {
     const seen = recorder();
     const { unregister, leftovers } = runRegistry([begin(), seen]);
     const stranger = sampleEndpoint(0, { name: "stranger" });
@@ -111,7 +111,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("repeats a Register by the caller's name, without its lifetime", async () => {
+  test("repeats a Register with the caller's name, without its lifetime", async () => {
     const seen = recorder();
     const grabbed = grabEvents();
     const elsewhere = changing({ answer: (endpoint) => ({ ...endpoint, name: "other", url: "tcp://b:1" }) });
@@ -127,7 +127,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("forgets the registration after an Unregister event, also when that fails", async () => {
+  test("forgets the registration after an Unregister event, even if it fails", async () => {
     const grabbed = grabEvents();
     const broken = breaker();
     const { register, leftovers } = runRegistry([begin(), grabbed, broken]);
@@ -138,7 +138,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("skips an event that nobody wants when its turn comes", async () => {
+  test("skips an event whose signal has aborted when its turn comes", async () => {
     const gate = hold();
     gate.release();
     const grabbed = grabEvents();
@@ -158,7 +158,7 @@ describe("begin", () => {
     await unregister();
   });
 
-  test("skips events of a registration that was followed by another", async () => {
+  test("skips events of a registration that another one has replaced", async () => {
     const grabbed = grabEvents();
     const { register, unregister } = runRegistry([begin(), grabbed]);
     await register();
@@ -171,7 +171,7 @@ describe("begin", () => {
     expect(await grabbed.events.register()).toBe("skipped");
   });
 
-  test("leaves a working registration when a Register meets an Unregister event", async () => {
+  test("keeps the new registration when a Register follows an Unregister event", async () => {
     const gate = hold();
     gate.release();
     const grabbed = grabEvents();
@@ -191,7 +191,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("gives events the values of the last Register that worked", async () => {
+  test("gives events the values of the last successful Register", async () => {
     const colours: (string | undefined)[] = [];
     const grabbed = grabEvents();
     const broken = breaker();
@@ -208,7 +208,7 @@ describe("begin", () => {
     await unregister();
   });
 
-  test("gives events as much time as the Register had, counted anew", async () => {
+  test("gives events the time limit of the Register, starting again for each", async () => {
     const remaining: (number | undefined)[] = [];
     const grabbed = grabEvents();
     const look = checkContext((ctx) => void remaining.push(ctx.remainingMs));
@@ -222,7 +222,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("gives each event a path of its own, at this hop's place", async () => {
+  test("gives each event its own path, at the index of this hop", async () => {
     const grabbed = grabEvents();
     const holders: unknown[] = [];
     const onward: ChainElement<EndpointRegistry> = {
@@ -246,7 +246,7 @@ describe("begin", () => {
     await unregister();
   });
 
-  test("ends a Register event for an Unregister from outside, and keeps others from starting", async () => {
+  test("aborts a Register event for an Unregister from outside, and prevents new ones", async () => {
     const gate = hold();
     gate.release();
     const grabbed = grabEvents();
@@ -267,7 +267,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps what was registered when a refresh fails", async () => {
+  test("keeps the registration when a refresh fails", async () => {
     const grabbed = grabEvents();
     const seen = recorder();
     const { register, unregister } = runRegistry([
@@ -294,7 +294,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("takes the URL it was asked for and the one it was answered with for the same registration", async () => {
+  test("accepts the requested URL and the answered URL for the same registration", async () => {
     const seen = recorder();
     const moved = changing({ answer: (endpoint) => ({ ...endpoint, url: "tcp://seen-from-afar:1" }) });
     const { register, unregister } = runRegistry([begin(), seen, moved]);
@@ -305,7 +305,7 @@ describe("begin", () => {
     expect(seen.args("unregister")).toHaveLength(3);
   });
 
-  test("lets an event run on when an Unregister does not mean its registration", async () => {
+  test("does not abort an event for an Unregister of another registration", async () => {
     const grabbed = grabEvents();
     const gate = hold();
     const seen = recorder();
@@ -323,7 +323,7 @@ describe("begin", () => {
     await unregister();
   });
 
-  test("does not start for a caller who has gone while it waited", async () => {
+  test("does not start a call whose caller canceled while it waited", async () => {
     const gate = hold();
     const seen = recorder();
     const { register, unregister, ctx, clock, leftovers } = runRegistry([begin(), seen, gate]);
@@ -340,7 +340,7 @@ describe("begin", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("ends events under way, and starts none, when the program's life is over", async () => {
+  test("aborts running events and starts none once the program has ended", async () => {
     const program = new AbortController();
     const gate = hold();
     gate.release();
@@ -361,7 +361,7 @@ describe("begin", () => {
   });
 
   test.each(["register", "unregister"] as const)(
-    "releases what registration-state holds when an element outside of it refuses the %s",
+    "releases the values in registration-state when an earlier element rejects the %s",
     async (method) => {
       const refusing: ChainElement<EndpointRegistry> = {
         name: "refusing",

@@ -43,7 +43,7 @@ afterEach(() => expect(clock.timers).toBe(0));
 export const nse = (name: string, service = "icmp", port = 1): NetworkServiceEndpoint =>
   NetworkServiceEndpoint.create({ name, networkServiceNames: [service], url: `tcp://${name}:${port}` });
 
-/** A cache in front of a store whose streams can break, and what passes between the two. */
+/** A cache in front of a store whose streams can break, and the calls between the two. */
 export function behindCache(maxWatches?: number) {
   const store = memoryEndpoints();
   const origin = endpointRegistryChain([store]);
@@ -92,24 +92,24 @@ export function behindCache(maxWatches?: number) {
     set down(value: boolean) {
       down = value;
     },
-    /** The registry answers nothing at all. */
+    /** The registry does not answer. */
     set silent(value: boolean) {
       silent = value;
     },
-    /** The watch is slow: it tells nothing for now. */
+    /** The watch is slow and shows nothing yet. */
     set muted(value: boolean) {
       muted = value;
     },
     set refusing(value: boolean) {
       refusing = value;
     },
-    /** Holds answers up on their way back, until what it returns is called. */
+    /** Delays answers until the returned function is called. */
     slow(): () => void {
       const gate = new Subject<void>();
       held = lastValueFrom(gate, { defaultValue: undefined });
       return () => gate.complete();
     },
-    /** Holds watches up on their way to the registry, until what it returns is called. */
+    /** Delays watches on their way to the registry until the returned function is called. */
     late(): () => void {
       const gate = new Subject<void>();
       arrival = gate.pipe(take(1));
@@ -118,7 +118,7 @@ export function behindCache(maxWatches?: number) {
         gate.next();
       };
     },
-    /** How many messages watches have delivered since this was asked last. */
+    /** Number of messages that watches have delivered since the last call. */
     told(): number {
       const count = messages;
       messages = 0;
@@ -131,14 +131,14 @@ export function behindCache(maxWatches?: number) {
       );
       return all.map(({ networkServiceEndpoint: found }) => found!.url).sort();
     },
-    /** How many calls went past the cache since this was asked last. */
+    /** Number of calls that reached the registry since the last call. */
     asked(): number {
       const now = seen.calls.length;
       const count = now - before;
       before = now;
       return count;
     },
-    /** Ends all watching by ending what is watched. */
+    /** Ends all watches. */
     async clear(): Promise<void> {
       program.abort();
       expect(element.debugState!()).toEqual({ watches: 0 });

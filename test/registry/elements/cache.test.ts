@@ -22,11 +22,11 @@ import { clock, ctx, program, nse, behindCache, icmp } from "./cache-kit.js";
 describeRegistryElement("cache", ({ until }) => cache({ kind: endpointKind, until }));
 
 describe("cache", () => {
-  test("asks for a service once, and then answers from its watch", async () => {
+  test("queries a service once, and then answers from its watch", async () => {
     const { origin, find, asked, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     expect(await find(icmp)).toEqual(["tcp://a:1"]);
-    // The Find, then the watch and the Find beside it.
+    // The Find, then the watch and its concurrent Find.
     expect(asked()).toBe(3);
     await clock.settle();
     await origin.register(ctx, nse("b"));
@@ -39,7 +39,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("asks the registry before it says that there is nothing", async () => {
+  test("queries the registry before it returns no entry", async () => {
     const { origin, find, asked, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await find(icmp);
@@ -53,7 +53,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("does not watch what nobody provides", async () => {
+  test("does not watch a service without endpoints", async () => {
     const { origin, find, element, asked, chain } = behindCache();
     expect(await find(icmp)).toEqual([]);
     expect(element.debugState!()).toEqual({ watches: 0 });
@@ -85,7 +85,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("never takes what it knows for all there is", async () => {
+  test("never treats a part of the entries as complete", async () => {
     const { origin, find, asked, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await origin.register(ctx, nse("d", "dns"));
@@ -98,7 +98,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("knows of a Register and an Unregister through it before they are answered", async () => {
+  test("applies a Register and an Unregister through it before they are answered", async () => {
     const cached = behindCache();
     const { origin, chain, element, find, asked, clear } = cached;
     await origin.register(ctx, nse("a"));
@@ -111,7 +111,7 @@ describe("cache", () => {
     await chain.unregister(ctx, nse("b"));
     expect(await find(icmp)).toEqual(["tcp://a:1"]);
     await chain.register(ctx, nse("a", "dns"));
-    // Not icmp any more, which makes it a question for the registry.
+    // The entry is no longer of icmp, so the Find goes to the registry.
     asked();
     expect(element.debugState!()).toEqual({ watches: 0 });
     expect(await find(icmp)).toEqual([]);
@@ -119,7 +119,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("asks the registry while its watch is down, and watches again after", async () => {
+  test("queries the registry while its watch is down, and then watches again", async () => {
     const cached = behindCache();
     const { origin, find, asked, cut, element, clear } = cached;
     await origin.register(ctx, nse("a"));
@@ -129,7 +129,7 @@ describe("cache", () => {
     cut();
     expect(element.debugState!()).toEqual({ watches: 0 });
     await expect(find({ networkServiceNames: ["other"] })).rejects.toMatchObject({ code: Code.Unavailable });
-    // Deletions meanwhile are not lost.
+    // Deletions in the meantime are not lost.
     await origin.unregister(ctx, nse("a"));
     await origin.register(ctx, nse("b"));
     cached.down = false;
@@ -141,7 +141,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("answers with what it knew while the registry fails or is silent, but for what has expired", async () => {
+  test("returns the last known entries while the registry fails or does not answer, except expired ones", async () => {
     const cached = behindCache();
     const { origin, find, cut, clear } = cached;
     await origin.register(ctx, nse("a"));
@@ -163,14 +163,14 @@ describe("cache", () => {
     cached.silent = false;
     await clock.advance(60_000);
     expect(await find(icmp)).toEqual(["tcp://a:1"]);
-    // Whoever unregisters here is gone here, whether the registry hears of it or not.
+    // An Unregister through the cache removes the entry here, even if it does not reach the registry.
     await cached.chain.unregister(ctx, nse("a"));
     await expect(find(icmp)).rejects.toMatchObject({ code: Code.Unavailable });
     cached.down = false;
     await clear();
   });
 
-  test("asks nobody for a Find that is for the cache only", async () => {
+  test("does not forward a Find that is marked cachedOnly", async () => {
     const cached = behindCache();
     const { origin, find, asked, cut, clear } = cached;
     const here = ctx.with(cachedOnly, true);
@@ -188,7 +188,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("asks the registry when told to", async () => {
+  test("queries the registry for a Find that is marked bypassCache", async () => {
     const { origin, find, asked, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await find(icmp);
@@ -199,7 +199,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("does not show what is over, even when nobody told it", async () => {
+  test("does not show an expired entry, even without a deletion event", async () => {
     const { origin, find, asked, clear } = behindCache();
     await origin.register(ctx, { ...nse("a"), expirationTime: toTimestamp(clock.now() + 60_000) });
     await find(icmp);
@@ -211,7 +211,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("watches a bounded number of services: one used again takes the place of the one unused for longest", async () => {
+  test("limits the number of watched services: one that is used again replaces the least recently used", async () => {
     const { origin, find, asked, element, clear } = behindCache(2);
     for (const service of ["one", "two", "three"]) await origin.register(ctx, nse(`nse-${service}`, service));
     const use = async (service: string): Promise<number> => {
@@ -231,7 +231,7 @@ describe("cache", () => {
     [256, 0],
     [257, 1],
     [300, 44],
-  ])("used for %i services in turn, asks the registry %i times a round", async (services, calls) => {
+  ])("used for %i services in turn, queries the registry %i times per round", async (services, calls) => {
     const { origin, find, asked, clear } = behindCache();
     for (let i = 0; i < services; i++) await origin.register(ctx, nse(`nse-${i}`, `service-${i}`));
     const round = async (): Promise<number> => {
@@ -258,7 +258,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("watches no more of a service than what is asked for: the endpoints under one URL", async () => {
+  test("watches only the queried part of a service: the endpoints under one URL", async () => {
     const { origin, find, asked, told, clear } = behindCache();
     const near = { networkServiceNames: ["forwarder"], url: "tcp://nsmgr-0:5001" };
     for (let i = 0; i < 5; i++) {
@@ -275,20 +275,20 @@ describe("cache", () => {
     expect(await find({ ...near, name: "forwarder-0" })).toEqual(["tcp://nsmgr-0:5001"]);
     expect(await find({ name: "forwarder-0" })).toEqual(["tcp://nsmgr-0:5001"]);
     expect(asked()).toBe(0);
-    // Knowing some endpoints of a service is not knowing the service.
+    // Some endpoints of a service are not the whole service.
     expect(await find({ networkServiceNames: ["forwarder"] })).toHaveLength(5);
     expect(asked()).toBe(3);
     await clear();
   });
 
-  test("does not take its own answer for newer than what it heard meanwhile", async () => {
+  test("does not replace an entry that its watch reported during the call by the answer of the call", async () => {
     const { origin, chain, find, asked, slow, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await find(icmp);
     const answer = slow();
     const registering = chain.register(ctx, nse("a", "icmp", 2));
     await clock.settle();
-    // Somebody else is faster than our answer.
+    // Another change arrives before the answer.
     await origin.register(ctx, nse("a", "icmp", 3));
     answer();
     await registering;
@@ -307,7 +307,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("asks nobody again when it heard of its own change", async () => {
+  test("does not query the registry again when its watch reports its own change", async () => {
     const { origin, chain, find, asked, slow, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await find(icmp);
@@ -322,7 +322,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("asks the registry again after an Unregister that failed", async () => {
+  test("queries the registry again after a failed Unregister", async () => {
     const cached = behindCache();
     const { origin, chain, find, clear } = cached;
     await origin.register(ctx, nse("a"));
@@ -335,7 +335,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("hears of an endpoint that was unregistered while the watch was being opened", async () => {
+  test("detects that an endpoint was unregistered while the watch was being opened", async () => {
     const { origin, find, element, late, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await origin.register(ctx, nse("b"));
@@ -351,7 +351,7 @@ describe("cache", () => {
     await clear();
   });
 
-  test("believes the watch, not the Find that was overtaken by it", async () => {
+  test("prefers the watch to an older answer of the Find", async () => {
     const watch = new Subject<NetworkServiceEndpointResponse>();
     const plain: Subject<NetworkServiceEndpointResponse>[] = [];
     const tail: EndpointRegistry = {
@@ -378,7 +378,7 @@ describe("cache", () => {
     watch.next(found(nse("a", "icmp", 2)));
     watch.next(found(nse("b")));
     watch.next(found(nse("b"), true));
-    // Older than what the watch said.
+    // Older than the event of the watch.
     plain[1]!.next(found(nse("a")));
     plain[1]!.next(found(nse("b")));
     plain[1]!.next(found(nse("c")));

@@ -12,7 +12,7 @@ describeRegistryElement("client-info", () => clientInfo({ env }), {
 });
 
 describe("client-info", () => {
-  test("labels each service the endpoint has labels for with where it runs", async () => {
+  test("adds location labels to each service that the endpoint has labels for", async () => {
     const { register } = runRegistry([clientInfo({ env })]);
     const answer = await register({
       networkServiceLabels: { icmp: labelled({}), dns: labelled({ app: "a" }) },
@@ -21,12 +21,12 @@ describe("client-info", () => {
     expect(answer.networkServiceLabels["dns"]!.labels).toEqual({ app: "a", ...all });
   });
 
-  test("adds nothing to an endpoint without labelled services", async () => {
+  test("adds nothing to an endpoint without labeled services", async () => {
     const { register } = runRegistry([clientInfo({ env })]);
     expect((await register()).networkServiceLabels).toEqual({});
   });
 
-  test("never overwrites a label, and leaves out what is not set", async () => {
+  test("never overwrites a label, and ignores unset variables", async () => {
     const { register } = runRegistry([clientInfo({ env: { NODE_NAME: "node-1", POD_NAME: "" } })]);
     const mine = await register({ networkServiceLabels: { icmp: labelled({ nodeName: "mine" }) } });
     expect(mine.networkServiceLabels["icmp"]!.labels).toEqual({ nodeName: "mine" });

@@ -13,7 +13,7 @@ const watchAll = { networkServiceEndpoint: undefined, watch: true };
 describeRegistryElement("connect", () => connect(nowhere()));
 
 describe("connect", () => {
-  test("hands the client's answer to what comes behind, and an Unregister to both", async () => {
+  test("forwards the client's answer to later elements, and an Unregister to both", async () => {
     const near = recorder();
     const far = recorder();
     const client = endpointRegistryChain([
@@ -28,7 +28,7 @@ describe("connect", () => {
     expect(near.calls).toEqual(["register", "unregister"]);
   });
 
-  test("takes the client's Register back when what comes behind refuses", async () => {
+  test("undoes the client's Register when a later element rejects it", async () => {
     const far = recorder();
     const { register, leftovers } = runRegistry([
       connect(endpointRegistryChain([far])),
@@ -39,7 +39,7 @@ describe("connect", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("tells both of an Unregister even when one fails, and says what failed", async () => {
+  test("forwards an Unregister to both even if one fails, and reports the failure", async () => {
     const near = recorder();
     const failing = endpointRegistryChain([failOnce(Code.Unavailable, "unregister")]);
     const one = runRegistry([connect(failing), near]);
@@ -53,7 +53,7 @@ describe("connect", () => {
     expect(((error as NsmError).cause as AggregateError).errors).toHaveLength(2);
   });
 
-  test("shows what the client finds, all of it, and then what lies behind", async () => {
+  test("shows all entries of the client, and then those of later elements", async () => {
     const far = memoryEndpoints();
     const behind = runRegistry([far]);
     for (let i = 0; i < 500; i++) await behind.register({ name: `far-${i}` });
@@ -65,7 +65,7 @@ describe("connect", () => {
     expect(names.at(-1)).toBe("near");
   });
 
-  test("makes a broken stream of the client an error, not an end", async () => {
+  test("reports a broken stream of the client as an error, not as the end", async () => {
     const down: Observable<NetworkServiceEndpointResponse> = throwError(
       () => new NsmError(Code.Unavailable, "down"),
     );
@@ -73,7 +73,7 @@ describe("connect", () => {
     await expect(find()).rejects.toMatchObject({ code: Code.Unavailable });
   });
 
-  test("shows what lies behind beside a watch of the client, and breaks with it", async () => {
+  test("shows the entries of later elements during a watch of the client, and fails with that watch", async () => {
     const stream = new Subject<NetworkServiceEndpointResponse>();
     const store = memoryEndpoints();
     const elements = [connect({ ...nowhere(), find: () => stream }), store];

@@ -18,7 +18,7 @@ const ctx = Context.background({ clock });
 const remotes = network.remotes({ name: "client" });
 
 describe("dial", () => {
-  test("calls the address of the call, else its own", async () => {
+  test("uses the address of the call, or else its own", async () => {
     const own = recorder();
     const other = recorder();
     const servers = [
@@ -33,7 +33,7 @@ describe("dial", () => {
     servers.forEach((server) => server.close());
   });
 
-  test("reaches the registry of network services as well", async () => {
+  test("also calls the network service registry", async () => {
     const seen = recorder();
     const networkServices = networkServiceRegistryChain([seen]);
     const server = network.listen("tcp://own:1", { networkServices });
@@ -43,7 +43,7 @@ describe("dial", () => {
     server.close();
   });
 
-  test("fails a call that nobody has an address for, Finds included", async () => {
+  test("rejects a call without an address, including Finds", async () => {
     const chain = endpointRegistryChain([dialEndpoints({ remotes })]);
     const refused = { code: Code.FailedPrecondition };
     await expect(chain.register(ctx, sampleEndpoint(0))).rejects.toMatchObject(refused);
@@ -52,7 +52,7 @@ describe("dial", () => {
     expect(reader.end).toMatchObject({ error: refused });
   });
 
-  test("ends a plain Find when the registry does, and makes the end of a watch an error", async () => {
+  test("completes a plain Find with the registry, and reports the end of a watch as an error", async () => {
     const server = network.listen("tcp://own:1", { endpoints: endpointRegistryChain([]) });
     const chain = endpointRegistryChain([dialEndpoints({ remotes, url: "tcp://own:1" })]);
     const plain = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: false }));

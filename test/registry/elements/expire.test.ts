@@ -33,7 +33,7 @@ const withTokens = (ctx: Context, ownMs: number, peerMs: number): Context =>
   });
 
 describe("expire", () => {
-  test("lets an endpoint without tokens live for the default time, and removes it in time", async () => {
+  test("uses the default lifetime for an endpoint without tokens, and removes it in time", async () => {
     const { register, find, clock, leftovers } = chain(expire(), memoryEndpoints());
     const { expirationTime } = await register(unset);
     expect(fromTimestamp(expirationTime!)).toBe(clock.now() + 60_000);
@@ -50,7 +50,7 @@ describe("expire", () => {
     ["the default", 90_000, 90_000, undefined, 60_000],
     ["what the caller asked for", 30_000, 30_000, 10_000, 10_000],
     ["not a later wish", 30_000, 30_000, 40_000, 30_000],
-  ])("takes the earliest time: %s", async (_what, own, theirs, asked, lifetime) => {
+  ])("uses the earliest time: %s", async (_what, own, theirs, asked, lifetime) => {
     const seen = recorder();
     const { register, unregister, ctx, clock, leftovers } = chain(expire(), seen);
     const start = clock.now();
@@ -62,7 +62,7 @@ describe("expire", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps its time in the answer of a hop that says later, and takes an earlier one", async () => {
+  test("keeps its own time if a later hop answers with a later one, and accepts an earlier one", async () => {
     const times = { answer: 300_000 };
     const answering = changing({
       answer: (endpoint) => ({ ...endpoint, expirationTime: toTimestamp(start + times.answer) }),
@@ -77,7 +77,7 @@ describe("expire", () => {
     await unregister(sampleEndpoint(0));
   });
 
-  test("removes earlier by the time the Register had left", async () => {
+  test("starts the removal earlier by the remaining time of the Register", async () => {
     const { register, find, ctx, clock, leftovers } = chain(expire(), memoryEndpoints());
     await ctx.withTimeout(15_000, (c) => register(unset, c));
     await clock.advance(44_999);
@@ -87,7 +87,7 @@ describe("expire", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("leaves a client that renews at two thirds its time, however long the Register might have taken", async () => {
+  test("leaves enough time to a client that renews at two thirds, for any time limit of the Register", async () => {
     const { register, find, ctx, clock } = chain(expire(), memoryEndpoints());
     await ctx.withTimeout(300_000, (c) => register(unset, c));
     await clock.advance(44_999);
@@ -96,7 +96,7 @@ describe("expire", () => {
     expect(await find()).toEqual([]);
   });
 
-  test("gives a registration whose time is over on arrival a second, not none", async () => {
+  test("gives one second to a registration that has expired on arrival", async () => {
     const { register, find, clock, leftovers } = chain(expire(), memoryEndpoints());
     await register({ expirationTime: toTimestamp(clock.now() - 5_000) });
     await clock.advance(999);
@@ -106,7 +106,7 @@ describe("expire", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("never removes what is renewed at two thirds of its time", async () => {
+  test("never removes a registration that is renewed at two thirds of its lifetime", async () => {
     const seen = recorder();
     const { register, unregister, clock, leftovers } = chain(expire(), seen);
     for (let i = 0; i < 50; i++) {
@@ -118,7 +118,7 @@ describe("expire", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("leaves nothing behind after two hundred quick renewals", async () => {
+  test("leaves no timer after two hundred quick renewals", async () => {
     const { register, find, clock, leftovers } = chain(expire(), memoryEndpoints());
     for (let i = 0; i < 200; i++) await register(unset);
     expect(clock.timers).toBe(1);
@@ -127,12 +127,12 @@ describe("expire", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("expires what only fails to be renewed", async () => {
+  test("removes a registration whose renewals fail", async () => {
     const broken = breaker();
     const { register, find, clock } = chain(
       expire(),
       memoryEndpoints(),
-      // Behind the store: what fails here is not stored.
+      // After the store, so that a failure here prevents the storing.
       broken,
     );
     await register(unset);
@@ -147,7 +147,7 @@ describe("expire", () => {
     expect(await find()).toEqual([]);
   });
 
-  test("stops its timer for an Unregister that fails, and a hop further on still removes", async () => {
+  test("stops its timer for a failed Unregister, and a later hop still removes the entry", async () => {
     const broken = breaker();
     const further = endpointRegistryChain([begin(), registrationState(), expire(), memoryEndpoints()]);
     const { register, unregister, find, clock, leftovers } = chain(
@@ -179,7 +179,7 @@ describe("expire", () => {
     expect(seen).toEqual(["blue"]);
   });
 
-  test("removes nothing any more when the program's life is over", async () => {
+  test("removes nothing once the program has ended", async () => {
     const program = new AbortController();
     const seen = recorder();
     const clock = virtualClock();

@@ -25,7 +25,7 @@ import { breaker, elsewhere, listen } from "../support.js";
 
 const random = (): number => 0;
 
-/** Watches that stay open and show nothing, so that only the calls are seen. */
+/** Watches that stay open and show nothing, so that only the calls are visible. */
 const silentWatch: ChainElement<EndpointRegistry> = {
   name: "silent-watch",
   find: (ctx, query, next) => (query.watch ? NEVER : next.find(ctx, query)),
@@ -36,7 +36,7 @@ describeRegistryElement("heal", ({ until }) => heal({ kind: endpointKind, until 
   behind: [silentWatch],
 });
 
-/** A registry that can lose its memory, and its streams with it. */
+/** A registry that can lose its entries and its streams. */
 function losable() {
   const clock = virtualClock();
   const seen = recorder();
@@ -71,7 +71,7 @@ function losable() {
     ...bench,
     seen,
     program,
-    /** Nobody listens until `restart`. */
+    /** The registry is down until `restart`. */
     kill() {
       broken.on = true;
       down.next();
@@ -89,7 +89,7 @@ function losable() {
 const watchAll: NetworkServiceEndpointQuery = { networkServiceEndpoint: undefined, watch: true };
 
 describe("heal", () => {
-  test("registers again when the registry was lost, and goes on watching", async () => {
+  test("registers again when the registry was lost, and continues to watch", async () => {
     const registry = losable();
     const { register, unregister, find, clock, leftovers } = registry;
     await register();
@@ -106,7 +106,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("waits longer from try to try", async () => {
+  test("increases the delay with each try", async () => {
     const registry = losable();
     const { register, unregister, clock } = registry;
     await register();
@@ -120,7 +120,7 @@ describe("heal", () => {
     await unregister();
   });
 
-  test("registers again when somebody else unregistered the entry", async () => {
+  test("registers again when another process unregistered the entry", async () => {
     const registry = losable();
     const { register, unregister, find, ctx, clock, leftovers } = registry;
     await register();
@@ -133,7 +133,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("registers again when the entry was unregistered before the watch got through", async () => {
+  test("registers again when the entry was unregistered before the watch was established", async () => {
     const store = memoryEndpoints();
     const late: ChainElement<EndpointRegistry> = {
       name: "late",
@@ -156,7 +156,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("watches nothing when an element further out rejects the answer", async () => {
+  test("watches nothing when an earlier element rejects the answer", async () => {
     const element = heal({ kind: endpointKind, random });
     const strict: ChainElement<EndpointRegistry> = {
       name: "strict",
@@ -177,7 +177,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({ memory: { entries: 1 } });
   });
 
-  test("waits longer each time when somebody unregisters it again and again", async () => {
+  test("increases the delay when another process unregisters the entry repeatedly", async () => {
     const registry = losable();
     const { register, unregister, ctx, clock, leftovers } = registry;
     await register();
@@ -188,7 +188,7 @@ describe("heal", () => {
         if (!deleted) void registry.direct().unregister(ctx, networkServiceEndpoint!);
       });
     await clock.advance(60_000);
-    // Found out a second later; then after 0.1, 0.2, … 6.4 s, then every 10 s.
+    // Detected one second later; then after 0.1, 0.2, … 6.4 s, then every 10 s.
     expect(registry.registers()).toBe(1 + 7 + 3);
     foe.unsubscribe();
     await unregister();
@@ -207,7 +207,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("leaves the entry alone that its own user unregistered", async () => {
+  test("does not register an entry again that its own user unregistered", async () => {
     const registry = losable();
     const { register, unregister, clock, leftovers } = registry;
     await register();
@@ -217,7 +217,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("stops trying when the entry is unregistered meanwhile", async () => {
+  test("stops retrying when the entry is unregistered", async () => {
     const registry = losable();
     const { register, unregister, clock, leftovers } = registry;
     await register();
@@ -230,7 +230,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("stops trying when the program's life is over", async () => {
+  test("stops retrying when the program ends", async () => {
     const registry = losable();
     const { register, clock } = registry;
     await register();
@@ -255,7 +255,7 @@ describe("heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("does not try again and again where nobody may watch", async () => {
+  test("does not retry a watch that the registry rejects", async () => {
     const forbidding: ChainElement<EndpointRegistry> = {
       name: "forbidding",
       find: () => throwError(() => new NsmError(Code.PermissionDenied, "no")),
@@ -277,7 +277,7 @@ describe("heal", () => {
 });
 
 describe("a watching Find through heal", () => {
-  test("survives a restart of the registry, and tells what was deleted meanwhile", async () => {
+  test("survives a restart of the registry, and reports deletions in the meantime", async () => {
     const registry = losable();
     const { ctx, clock, leftovers } = registry;
     const chain = endpointRegistryChain([finds(heal({ kind: endpointKind, random }))], {
@@ -301,7 +301,7 @@ describe("a watching Find through heal", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("tells of a deletion that fell between the Find and the watch after a restart", async () => {
+  test("reports a deletion between the Find and the watch after a restart", async () => {
     const store = memoryEndpoints();
     const origin = endpointRegistryChain([store]);
     const { ctx, clock } = runRegistry([]);
@@ -331,7 +331,7 @@ describe("a watching Find through heal", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("is open again soon after each break that comes alone", async () => {
+  test("reopens soon after each single break", async () => {
     const registry = losable();
     const { ctx, clock, leftovers } = registry;
     const chain = endpointRegistryChain([finds(heal({ kind: endpointKind, random }))], {
@@ -368,7 +368,7 @@ describe("a watching Find through heal", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("ends with a code that says it can never work", async () => {
+  test("ends with a permanent failure", async () => {
     const tail: EndpointRegistry = {
       register: async (_ctx, endpoint) => endpoint,
       unregister: async () => {},
@@ -383,7 +383,7 @@ describe("a watching Find through heal", () => {
   });
 });
 
-/** For Finds only: without what heal needs for a Register. */
+/** For Finds only, without the elements that heal needs for a Register. */
 function finds({ find }: ChainElement<EndpointRegistry>): ChainElement<EndpointRegistry> {
   return { name: "heal", find: find! };
 }

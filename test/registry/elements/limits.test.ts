@@ -31,7 +31,7 @@ describeRegistryElement(
 );
 
 describe("limits", () => {
-  test("lets an identity hold so many names, and refresh them, and others theirs", async () => {
+  test("lets an identity hold and refresh its maximum number of names, independent of others", async () => {
     const { register, unregister, leftovers } = runRegistry([
       begin(),
       registrationState(),
@@ -50,7 +50,7 @@ describe("limits", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("does not count a name when an element further out rejects the answer", async () => {
+  test("does not count a name when an earlier element rejects the answer", async () => {
     const strict: ChainElement<EndpointRegistry> = {
       name: "strict",
       async register(ctx, endpoint, next) {
@@ -66,7 +66,7 @@ describe("limits", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("counts a name for who registered it last", async () => {
+  test("counts a name for the identity that registered it last", async () => {
     const { register, unregister, leftovers } = runRegistry([
       begin(),
       registrationState(),
@@ -82,7 +82,7 @@ describe("limits", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("does not let many through that come at once, and does not count those that failed", async () => {
+  test("enforces the limit for concurrent Registers, and does not count failed ones", async () => {
     const gate = hold();
     const { register, unregister, clock, leftovers } = runRegistry([
       begin(),
@@ -103,7 +103,7 @@ describe("limits", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("refuses an entry that is too large", async () => {
+  test("rejects an entry that is too large", async () => {
     const { register, leftovers } = runRegistry([
       begin(),
       registrationState(),
@@ -115,7 +115,7 @@ describe("limits", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("bounds the watches that are open at once, not those that were, and no plain Find", async () => {
+  test("limits open watches, but not closed ones and not plain Finds", async () => {
     const elements: Elements<EndpointRegistry> = [
       begin(),
       registrationState(),

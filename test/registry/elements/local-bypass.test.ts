@@ -22,7 +22,7 @@ const urlsOf = (found: readonly NetworkServiceEndpointResponse[]): string[] =>
 describeRegistryElement("local-bypass", () => localBypass({ url: MANAGER }));
 
 describe("local-bypass", () => {
-  test("shows the manager's URL to what lies behind, and the real one to its callers", async () => {
+  test("shows the manager's URL to later elements, and the real one to its callers", async () => {
     const store = memoryEndpoints();
     const { register, find, unregister, leftovers } = runRegistry([localBypass({ url: MANAGER }), store]);
     const remote = runRegistry([store]);
@@ -34,14 +34,14 @@ describe("local-bypass", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("passes a query for the manager's URL on as it is: that is how a manager finds its forwarders", async () => {
+  test("forwards a query for the manager's URL unchanged, so that a manager finds its forwarders", async () => {
     const { register, find, unregister } = runRegistry([localBypass({ url: MANAGER }), memoryEndpoints()]);
     await register({ url: REAL });
     expect(urlsOf(await find({ url: MANAGER }))).toEqual([REAL]);
     await unregister();
   });
 
-  test("does not take a URL that begins like its own for its own", async () => {
+  test("does not confuse a URL that starts with its own URL with its own", async () => {
     const store = memoryEndpoints();
     const { find } = runRegistry([localBypass({ url: MANAGER }), store]);
     const remote = runRegistry([store]);
@@ -51,7 +51,7 @@ describe("local-bypass", () => {
     await remote.unregister();
   });
 
-  test("shows what other managers registered as it is", async () => {
+  test("shows the entries of other managers unchanged", async () => {
     const store = memoryEndpoints();
     const { find } = runRegistry([localBypass({ url: MANAGER }), store]);
     const remote = runRegistry([store]);
@@ -72,13 +72,13 @@ describe("local-bypass", () => {
     await after.register({ url: REAL });
     expect(urlsOf(await after.find())).toEqual([REAL]);
     await after.unregister();
-    // A deletion is told all the same: somebody may know the endpoint from before.
+    // A deletion is still reported, because a watcher may know the endpoint from before.
     expect(urlsOf(reader.seen)).toEqual([`-${MANAGER}`]);
     reader.stop();
     expect(after.leftovers()).toEqual({});
   });
 
-  test("takes out of the registry what was registered before a restart", async () => {
+  test("unregisters an entry that was registered before a restart", async () => {
     const store = memoryEndpoints();
     const before = runRegistry([localBypass({ url: MANAGER }), store]);
     const endpoint = await before.register({ url: REAL });
@@ -89,7 +89,7 @@ describe("local-bypass", () => {
     expect(after.leftovers()).toEqual({});
   });
 
-  test("shows an endpoint that was registered through another manager since as that manager's", async () => {
+  test("shows the other manager's URL for an endpoint that has moved to another manager", async () => {
     const store = memoryEndpoints();
     const { register, find, unregister } = runRegistry([localBypass({ url: MANAGER }), store]);
     const remote = runRegistry([store]);
@@ -109,7 +109,7 @@ describe("local-bypass", () => {
     await unregister();
   });
 
-  test("keeps the URL that stands when the move fails", async () => {
+  test("keeps the current URL when the move fails", async () => {
     const broken = breaker();
     const { register, find, unregister, leftovers } = runRegistry([
       localBypass({ url: MANAGER }),
@@ -146,7 +146,7 @@ describe("local-bypass", () => {
     reader.stop();
   });
 
-  test("answers with the real URL when a registry further on has changed it", async () => {
+  test("answers with the real URL when a later registry has changed it", async () => {
     const { register, find, unregister } = runRegistry([
       localBypass({ url: MANAGER }),
       memoryEndpoints(),
@@ -157,7 +157,7 @@ describe("local-bypass", () => {
     await unregister();
   });
 
-  test.each(["", "no url"])("refuses an endpoint whose URL is %j", async (url) => {
+  test.each(["", "no url"])("rejects an endpoint whose URL is %j", async (url) => {
     const seen = recorder();
     const { register, leftovers } = runRegistry([localBypass({ url: MANAGER }), seen]);
     await expect(register({ url })).rejects.toMatchObject({ code: Code.InvalidArgument });
@@ -165,7 +165,7 @@ describe("local-bypass", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("forgets the endpoint even when the registry cannot be told", async () => {
+  test("forgets the endpoint even if the Unregister does not reach the registry", async () => {
     const store = memoryEndpoints();
     const { register, unregister, find, leftovers } = runRegistry([
       localBypass({ url: MANAGER }),

@@ -15,7 +15,7 @@ describeRegistryElement("refresh", ({ until }) => refresh({ until }), {
   before: [begin(), registrationState()],
 });
 
-/** A registry that grants every Register so much time. */
+/** A registry that grants every Register this lifetime. */
 function granting(lifetimeMs: () => number | undefined) {
   const seen = recorder();
   const at: number[] = [];
@@ -40,7 +40,7 @@ function granting(lifetimeMs: () => number | undefined) {
 }
 
 describe("refresh", () => {
-  test("renews at two thirds of the remaining time, again and again", async () => {
+  test("renews at two thirds of the remaining time, repeatedly", async () => {
     let lifetime = 60_000;
     const { register, unregister, clock, at, leftovers } = granting(() => lifetime);
     await register();
@@ -55,7 +55,7 @@ describe("refresh", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("asks for a new time under the full name, and keeps the first registration time", async () => {
+  test("requests a new lifetime with the full name, and keeps the first registration time", async () => {
     const { register, unregister, clock, seen } = granting(() => 60_000);
     await register({ name: "nse@domain", initialRegistrationTime: toTimestamp(5_000) });
     await clock.advance(40_000);
@@ -67,7 +67,7 @@ describe("refresh", () => {
     await unregister(sampleEndpoint(0, { name: "nse@domain" }));
   });
 
-  test("begins to count anew with every Register of the user", async () => {
+  test("restarts its timer with every Register of the user", async () => {
     const { register, unregister, clock, at } = granting(() => 60_000);
     await register();
     await clock.advance(39_000);
@@ -79,7 +79,7 @@ describe("refresh", () => {
     await unregister();
   });
 
-  test("renews nothing that does not expire", async () => {
+  test("does not renew a registration without an expiry", async () => {
     const { register, unregister, clock, leftovers } = granting(() => undefined);
     await register({ expirationTime: undefined });
     expect(clock.timers).toBe(0);
@@ -87,7 +87,7 @@ describe("refresh", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("tries a renewal that failed again, with growing pauses, until it works", async () => {
+  test("retries a failed renewal with growing delays until it succeeds", async () => {
     const { register, unregister, clock, broken, seen, at, leftovers } = granting(() => 60_000);
     await register();
     broken.on = true;
@@ -103,7 +103,7 @@ describe("refresh", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("does not make a loop of a lifetime that is over on arrival", async () => {
+  test("does not enter a hot loop for a lifetime that has expired on arrival", async () => {
     const { register, unregister, clock, at } = granting(() => -60_000);
     await register();
     await clock.advance(5_000);

@@ -39,7 +39,7 @@ function registry(...behind: Parameters<typeof runRegistry>[0]) {
 const url = "tcp://127.0.0.1:5001";
 
 describe("the log of registrations", () => {
-  test("has one line when an endpoint is registered, when it moves, and when it is unregistered", async () => {
+  test("has one line when an endpoint registers, moves and unregisters", async () => {
     const { register, unregister, lines } = registry();
     await register();
     await register();
@@ -52,14 +52,14 @@ describe("the log of registrations", () => {
     ]);
   });
 
-  test("tells an endpoint that expired from one that was unregistered", async () => {
+  test("distinguishes an expired endpoint from an unregistered one", async () => {
     const { register, clock, lines } = registry();
     await register();
     await clock.advance(3_600_000);
     expect(lines.slice(1)).toEqual([{ message: "registration expired", endpoint: "nse", url }]);
   });
 
-  test("says which registration was denied and why", async () => {
+  test("shows which registration was denied and why", async () => {
     const { register, lines } = registry({
       name: "guard",
       register: () => Promise.reject(new NsmError(Code.PermissionDenied, "not for you")),

@@ -20,7 +20,7 @@ function failing(times: number, code: Code = Code.Unavailable) {
 const plainly = { intervalMs: 100, maxIntervalMs: 400, random: () => 0 };
 
 describe("retry", () => {
-  test("repeats Register, Find and Unregister until they work", async () => {
+  test("retries Register, Find and Unregister until they succeed", async () => {
     const seen = recorder();
     const { register, find, unregister, clock, leftovers } = runRegistry([
       retry(plainly),
@@ -46,7 +46,7 @@ describe("retry", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("waits up to half as long by chance", async () => {
+  test("shortens delays by up to one half at random", async () => {
     const seen = recorder();
     const { register, clock } = runRegistry([retry({ ...plainly, random: () => 1 }), seen, failing(1)]);
     const registered = register();
@@ -58,7 +58,7 @@ describe("retry", () => {
   });
 
   test.each([Code.PermissionDenied, Code.InvalidArgument, Code.Unimplemented])(
-    "does not repeat what can never work (%i)",
+    "does not retry a permanent failure (%i)",
     async (code) => {
       const seen = recorder();
       const { register, find, unregister, leftovers } = runRegistry([retry(plainly), seen, failing(1, code)]);
@@ -70,7 +70,7 @@ describe("retry", () => {
     },
   );
 
-  test("gives each try its own time, within the caller's", async () => {
+  test("gives each try its own time limit, within the caller's", async () => {
     const remaining: (number | undefined)[] = [];
     const gate = hold();
     const look = checkContext((ctx) => void remaining.push(ctx.remainingMs));
@@ -89,7 +89,7 @@ describe("retry", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("says what failed last when the caller's time is over in a pause", async () => {
+  test("reports the last failure when the caller's deadline expires during a delay", async () => {
     const { register, ctx, clock, leftovers } = runRegistry([retry(plainly), failing(99)]);
     const call = ctx.withTimeout(250, (c) => register({}, c)).catch((error: unknown) => error);
     await clock.advance(250);
@@ -100,7 +100,7 @@ describe("retry", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("ends with the caller's cancel, the cause of a Find included", async () => {
+  test("ends when the caller cancels, with the cause for a Find", async () => {
     const { ctx, clock, leftovers } = runRegistry([]);
     const refusing: EndpointRegistry = {
       register: () => Promise.reject(new NsmError(Code.Unavailable, "down")),
@@ -128,7 +128,7 @@ describe("retry", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("passes on the error of a Find that has shown something: its reader would see it twice", async () => {
+  test("does not retry a Find that has shown an entry, because its subscriber would see it twice", async () => {
     const store = memoryEndpoints();
     const { register, ctx, clock, unregister } = runRegistry([store]);
     await register();
@@ -153,7 +153,7 @@ describe("retry", () => {
     await unregister();
   });
 
-  test("leaves no timer when the reader of a Find goes away in a pause", async () => {
+  test("leaves no timer when the subscriber of a Find leaves during a delay", async () => {
     const { ctx, clock, leftovers } = runRegistry([]);
     const chain = endpointRegistryChain([retry(plainly), failing(99)]);
     const reader = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: true }));

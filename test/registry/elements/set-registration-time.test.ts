@@ -26,7 +26,7 @@ describe("set-registration-time", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("keeps the time that the first Register brings", async () => {
+  test("keeps the time of the entry in the first Register", async () => {
     const { register, unregister } = chain();
     const long = { initialRegistrationTime: toTimestamp(1_000) };
     expect((await register(long)).initialRegistrationTime).toEqual(toTimestamp(1_000));
@@ -34,7 +34,7 @@ describe("set-registration-time", () => {
     await unregister();
   });
 
-  test("does not remember a first Register that failed", async () => {
+  test("does not record a failed first Register", async () => {
     const { register, unregister, clock } = chain(failOnce(Code.Unavailable, "register"));
     await expect(register()).rejects.toThrow();
     await clock.advance(1_000);

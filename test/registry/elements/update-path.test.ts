@@ -22,7 +22,7 @@ describeRegistryElement("update-path", () => updatePath({ tokens: tokensOf("hop"
   ctx: (ctx) => calledBy(ctx, "client"),
 });
 
-/** Shows the path and the ids that arrive here. */
+/** Records the path and the ids that arrive here. */
 function look(): ChainElement<EndpointRegistry> & { path?: RegistrationPath; ids?: readonly string[] } {
   const element: ReturnType<typeof look> = {
     name: "look",
@@ -55,7 +55,7 @@ describe("update-path", () => {
     expect(holder.current).toEqual({ index: 0, segments: seen.path!.segments });
   });
 
-  test("continues a path, and gives the index back as it came", async () => {
+  test("continues a path, and restores the index", async () => {
     const seen = look();
     const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("registry") }), seen]);
     const holder = {
@@ -70,7 +70,7 @@ describe("update-path", () => {
     expect(holder.current.segments).toHaveLength(3);
   });
 
-  test("overwrites the tokens and ids of the call before, and keeps what lies further on", async () => {
+  test("overwrites the tokens and ids of the earlier call, and keeps the later segments", async () => {
     const seen = look();
     const { register, unregister, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
     const names = ["client", "old", "older", "far"];
@@ -85,7 +85,7 @@ describe("update-path", () => {
     expect(holder.current.index).toBe(1);
   });
 
-  test("refuses an index that is no place of the path, and leaves the path alone", async () => {
+  test("rejects an index that is not in the path, and does not change the path", async () => {
     const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") })]);
     for (const index of [2, -1, 0.5]) {
       const path = { index, segments: [{ token: tokenOf("a") }, { token: tokenOf("b") }] };
@@ -97,7 +97,7 @@ describe("update-path", () => {
     }
   });
 
-  test("leaves the caller's path alone when the call fails", async () => {
+  test("does not change the caller's path when the call fails", async () => {
     const { register, ctx } = runRegistry([
       updatePath({ tokens: tokensOf("hop") }),
       failOnce(Code.Unavailable, "register"),
@@ -118,7 +118,7 @@ describe("update-path", () => {
     expect(seen.path!.segments[0]).toEqual({ token: "" });
   });
 
-  test("goes by the caller's certificate, and rejects the token of another identity", async () => {
+  test("uses the caller's certificate, and rejects the token of another identity", async () => {
     const seen = look();
     const { register, unregister, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
     const overTls = (token: string | undefined): Context =>
@@ -153,7 +153,7 @@ describe("update-path", () => {
     }
   });
 
-  test("makes its token for the caller, and says when it runs out", async () => {
+  test("creates its token for the caller, and provides its expiry", async () => {
     const expires = toTimestamp(1234);
     const asked: unknown[] = [];
     const expiries: unknown[] = [];
@@ -170,7 +170,7 @@ describe("update-path", () => {
     expect(expiries).toEqual([expires]);
   });
 
-  test("fails a call when there is no token to show", async () => {
+  test("rejects a call when it cannot create a token", async () => {
     const tokens: TokenGenerator = () => {
       throw new Error("no certificate");
     };
@@ -179,7 +179,7 @@ describe("update-path", () => {
     await expect(unregister()).rejects.toThrow("no certificate");
   });
 
-  test("does not write to the entry it was given", async () => {
+  test("does not change the given entry in place", async () => {
     const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") })]);
     const pathIds: NetworkServiceEndpoint["pathIds"] = Object.freeze([]);
     const answer = await register({ pathIds }, calledBy(ctx, "client"));

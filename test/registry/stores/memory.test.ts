@@ -19,7 +19,7 @@ describeRegistry("memory", () => ({
 describeRegistryElement("memory", () => memoryEndpoints());
 
 describe("memory", () => {
-  test("stores nothing that what comes behind refused", async () => {
+  test("does not store an entry that a later element rejects", async () => {
     const { register, find, leftovers } = runRegistry([
       memoryEndpoints(),
       failOnce(Code.ResourceExhausted, "register"),
@@ -29,7 +29,7 @@ describe("memory", () => {
     expect(leftovers()).toEqual({});
   });
 
-  test("shows its own entries before those of a store behind it", async () => {
+  test("shows its own entries before those of a later store", async () => {
     const near = memoryEndpoints();
     const far = memoryEndpoints();
     const behind = runRegistry([far]);
@@ -43,7 +43,7 @@ describe("memory", () => {
     expect(behind.leftovers()).toEqual({});
   });
 
-  test("orders what a watcher causes from within an event behind that event", async () => {
+  test("publishes changes that a watcher causes during an event after that event", async () => {
     const store = memoryEndpoints();
     const { ctx, clock, leftovers } = runRegistry([store]);
     const chain = endpointRegistryChain([store]);
@@ -74,7 +74,7 @@ describe("memory", () => {
       return bench;
     }
 
-    test("lets others run while it looks for labels", async () => {
+    test("lets other calls run during a search for labels", async () => {
       const { find } = await filled();
       let found: unknown[] | undefined;
       const empty = { networkServiceNames: [], url: "" };
@@ -85,7 +85,7 @@ describe("memory", () => {
       expect(turns).toBeGreaterThanOrEqual(MANY / 1_000 - 1);
     });
 
-    test("lets others run while it shows a watch what there is, and then shows what they changed", async () => {
+    test("lets other calls run while it publishes the initial entries to a watch, and then publishes their changes", async () => {
       const store = memoryEndpoints();
       const chain = endpointRegistryChain([store]);
       const { ctx, leftovers } = runRegistry([store]);
@@ -116,7 +116,7 @@ describe("memory", () => {
       expect(leftovers()).toEqual({ memory: { entries: MANY - 1 } });
     });
 
-    test("looks for labels only where the service has some", async () => {
+    test("searches labels only among the endpoints of the service", async () => {
       const store = memoryEndpoints();
       const chain = endpointRegistryChain([store]);
       const { find, ctx } = runRegistry([store]);
@@ -133,7 +133,7 @@ describe("memory", () => {
       const before = looks;
       const found = await find({ networkServiceNames: [], url: "", ...labelled("dns") });
       expect(found).toHaveLength(10);
-      // A look or two for each of the ten.
+      // One or two lookups for each of the ten.
       expect(looks - before).toBeLessThan(50);
     });
   });

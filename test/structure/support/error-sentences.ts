@@ -2,25 +2,25 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 
-/** A sentence that an error may say, as the source has it: `…` stands for a value. */
+/** An error message in the source. `…` stands for a value. */
 export interface Sentence {
-  /** The file, from the folder that was read. */
+  /** The file, relative to the source folder. */
   readonly file: string;
-  /** The name in `Code`, such as `NotFound`; undefined where the code is worked out. */
+  /** The name in `Code`, such as `NotFound`. Undefined if the code is computed. */
   readonly code: string | undefined;
   readonly text: string;
 }
 
 const VALUE = "…";
 
-/** The classes whose messages people read, and where their message stands among the arguments. */
+/** The error classes, and the position of the message in their arguments. */
 const classes: Readonly<Record<string, number>> = {
   NsmError: 1,
   ConfigurationError: 1,
   InvalidArgumentError: 0,
 };
 
-/** The sentences of all errors that the sources under a folder make, also through a function that makes one. */
+/** The messages of all errors in the sources of a folder, including errors created through a function. */
 export function errorSentences(folder: string): readonly Sentence[] {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))
@@ -34,12 +34,12 @@ export function errorSentences(folder: string): readonly Sentence[] {
   });
 }
 
-/** A function that makes an error of the message it is given: `badConfiguration(message)`. */
+/** A function that creates an error with a given message: `badConfiguration(message)`. */
 interface Maker {
   readonly file: string;
   readonly name: string;
   readonly exported: boolean;
-  /** Which of its arguments is the message. */
+  /** The position of the message in its arguments. */
   readonly argument: number;
   readonly code: string | undefined;
 }
@@ -63,7 +63,7 @@ function* makersIn({ file, root }: Source): Generator<Maker> {
   for (const node of walk(root)) {
     const made = madeBy(node);
     if (!made) continue;
-    // Also `sentence(tried)`: a message that is worked out by a function it is given.
+    // Also `sentence(tried)`: a message that a function argument computes.
     const given = ts.isCallExpression(made.message) ? made.message.expression : made.message;
     const around = ts.findAncestor(node, ts.isFunctionDeclaration);
     const argument = around?.parameters.findIndex(({ name }) => name.getText() === given.getText()) ?? -1;
@@ -92,7 +92,7 @@ function sentencesOf(node: ts.Node, makers: readonly Maker[]): Omit<Sentence, "f
   return message ? texts(message).map((text) => ({ text, code: maker.code })) : [];
 }
 
-/** What an expression may say; nothing when it only passes on what others say. */
+/** The texts of an expression. Empty if it only forwards other messages. */
 function texts(node: ts.Expression): string[] {
   if (ts.isStringLiteralLike(node)) return [node.text];
   if (ts.isTemplateExpression(node)) {
@@ -106,7 +106,7 @@ function texts(node: ts.Expression): string[] {
   return ts.isIdentifier(node) ? texts(constantOf(node) ?? ts.factory.createNull()) : [];
 }
 
-/** What a `const` of the blocks around was set to. */
+/** The initial value of a `const` in the enclosing blocks. */
 function constantOf({ text, parent }: ts.Identifier): ts.Expression | undefined {
   for (let node: ts.Node = parent; node.parent; node = node.parent) {
     if (!ts.isBlock(node) && !ts.isSourceFile(node)) continue;

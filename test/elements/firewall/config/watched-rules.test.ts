@@ -25,7 +25,7 @@ afterEach(async () => {
 
 const names = ({ rules }: { rules: readonly { name: string }[] }) => rules.map(({ name }) => name);
 
-/** The names of the rules that come into force next. */
+/** The names of the rules after the next change. */
 const changed = async () => names(await firstValueFrom(source.changes));
 const refused = async () => explain(await firstValueFrom(source.refusals));
 
@@ -54,7 +54,7 @@ describe("rules of a file", () => {
     expect(names(source.current())).toEqual(["web", "mail"]);
   });
 
-  test("follow it through a swapped link, as volumes of Kubernetes do", async () => {
+  test("follow it through a replaced symlink, as in Kubernetes volumes", async () => {
     source.close();
     for (const [version, text] of Object.entries({ one: web, two: mail })) {
       await mkdir(join(directory, version));
@@ -70,7 +70,7 @@ describe("rules of a file", () => {
     expect(await next).toEqual(["mail"]);
   });
 
-  test("follow it when it is written in another directory that a link points to", async () => {
+  test("follow it when it is written in another directory that a symlink points to", async () => {
     source.close();
     const elsewhere = join(directory, "elsewhere");
     await mkdir(elsewhere);
@@ -78,7 +78,8 @@ describe("rules of a file", () => {
     await rm(file);
     await symlink("elsewhere/rules.yaml", file);
     source = await watchedRules(file);
-    // The first change may still be found by the look that follows the start, the second one is heard or missed.
+    // The check after the start may still find the first change. The second change is detected only by an
+    // event.
     for (const [text, expected] of [
       [web + mail, ["web", "mail"]],
       [mail, ["mail"]],
@@ -89,7 +90,7 @@ describe("rules of a file", () => {
     }
   });
 
-  test("stay as they were when it becomes unusable, which is told once", async () => {
+  test("stay the same when it becomes invalid, which is reported once", async () => {
     const told: string[] = [];
     source.refusals.subscribe((problem: NsmError) => told.push(explain(problem)));
     let next = refused();
@@ -106,13 +107,13 @@ describe("rules of a file", () => {
     expect(names(source.current())).toEqual(["web"]);
   });
 
-  test("are none when it says so", async () => {
+  test("are empty for an explicit empty list", async () => {
     const next = changed();
     await writeFile(file, "[]");
     expect(await next).toEqual([]);
   });
 
-  test("are not there at first when it is missing or makes no sense", async () => {
+  test("fail at the start if it is missing or invalid", async () => {
     await expect(watchedRules(join(directory, "none.yaml"))).rejects.toMatchObject({ code: Code.NotFound });
     await writeFile(file, "- nonsense");
     await expect(watchedRules(file)).rejects.toMatchObject({
@@ -121,7 +122,7 @@ describe("rules of a file", () => {
     });
   });
 
-  test("are followed no more after close()", async () => {
+  test("are not updated after close()", async () => {
     let completed = 0;
     source.changes.subscribe({ complete: () => completed++ });
     source.refusals.subscribe({ complete: () => completed++ });

@@ -15,7 +15,7 @@ function matchesOf(rule: Omit<Rule, "name" | "action">) {
   ) as object[];
 }
 
-/** The line and the sentence of the refusal. */
+/** The line and the message of the error. */
 function refusalOf(yaml: string): string {
   try {
     parseRules(yaml, "rules.yaml");
@@ -57,15 +57,15 @@ describe("rules", () => {
     ]);
   });
 
-  test("are none when the text says so by an empty list", () => {
+  test("are empty for an explicit empty list", () => {
     expect(parseRules("# open to everybody\n[]\n").rules).toEqual([]);
   });
 
-  test.each(["", "\n", "# nothing\n", "{}", "---\n", "null", "~"])("are not taken from %j", (text) => {
+  test.each(["", "\n", "# nothing\n", "{}", "---\n", "null", "~"])("are rejected in %j", (text) => {
     expect(refusalOf(text)).toMatch(/^1: no rules: write \[\] to allow everything$/);
   });
 
-  test("are about IPv4 and IPv6 alike unless they name addresses", () => {
+  test("apply to IPv4 and IPv6 unless they name addresses", () => {
     expect(matchesOf({})).toEqual([{ direction: "from-client" }]);
     expect(matchesOf({ protocol: "udp", ports: 53 })).toEqual([
       { direction: "from-client", protocol: 17, ports: [{ first: 53, last: 53 }] },
@@ -75,7 +75,7 @@ describe("rules", () => {
     ]);
   });
 
-  test("mean by icmp that of either IP version, by a number the type of IPv4", () => {
+  test("use icmp for either IP version, and a number for the IPv4 type", () => {
     const one = (value: number) => [{ first: value, last: value }];
     const direction = "from-client";
     expect(matchesOf({ protocol: "icmp", icmp: "echo-request" })).toEqual([
@@ -94,7 +94,7 @@ describe("rules", () => {
     expect(matchesOf({ protocol: 1 })).toEqual([{ direction, family: 4, protocol: 1 }]);
   });
 
-  test("are about connections that the client begins unless they say otherwise", () => {
+  test("apply to flows that the client opens unless they set a direction", () => {
     expect(matchesOf({ direction: "to-client" })).toEqual([{ direction: "to-client" }]);
     expect(matchesOf({ direction: "both", protocol: 47 })).toEqual([
       { direction: "from-client", protocol: 47 },
@@ -109,13 +109,13 @@ describe("rules", () => {
     expect(rules).toHaveLength(2);
   });
 
-  test("may stand behind a byte order mark", () => {
+  test("may follow a byte order mark", () => {
     const text = "\uFEFF- name: web\n  action: allow\n  protocol: tcp\n- name: rest\n  action: deny\n";
     expect(parseRules(text).rules.map(({ name }) => name)).toEqual(["web", "rest"]);
     expect(() => parseRules(text.replace("deny", "drop"))).toThrow(/^rules:5: rule "rest": action/);
   });
 
-  test("given in code are refused with the rule and the reason", () => {
+  test("in code are rejected with the rule and the reason", () => {
     expect(() =>
       checkRules([
         { name: "web", action: "allow" },
@@ -130,7 +130,7 @@ describe("rules", () => {
   });
 });
 
-describe("rules that are refused", () => {
+describe("rules that are rejected", () => {
   const web = "- name: web\n  action: allow\n";
 
   test.each<[string, string]>([
@@ -209,20 +209,20 @@ describe("rules that are refused", () => {
     expect(refusalOf(yaml).slice(0, expected.length)).toBe(expected);
   });
 
-  test("name the first mistake of the file, whatever its kind", () => {
+  test("report the first error of the file, whatever its kind", () => {
     expect(refusalOf(`${web}  to: nowhere\n- name: b\n  action: deny\n  oh: no\n`)).toMatch(
       /^3: rule "web": to/,
     );
   });
 
-  test("may not grow without end", () => {
+  test("may not expand without limit", () => {
     const bomb = `- &a [x, x, x, x, x, x, x, x, x]\n- &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n- [${"*b, ".repeat(99)}]`;
     expect(refusalOf(bomb)).toBe("3: more than 100 aliases: replace some by their values");
     const nested = `- &a [${"x, ".repeat(50)}]\n- &b [${"*a, ".repeat(45)}]\n- [${"*b, ".repeat(45)}]`;
     expect(refusalOf(nested)).toMatch(/alias/i);
   });
 
-  test("with many aliases are refused without looking for each", () => {
+  test("with many aliases are rejected without a search for each", () => {
     const many = `- &a {name: a, action: allow, protocol: tcp, ports: 1}\n${"- *a\n".repeat(5_000)}`;
     const begun = performance.now();
     expect(refusalOf(many)).toBe("102: more than 100 aliases: replace some by their values");
@@ -230,7 +230,7 @@ describe("rules that are refused", () => {
   });
 });
 
-describe("a rule that nothing is left for", () => {
+describe("a rule that earlier rules cover", () => {
   const after = (first: string[], last: string) =>
     refusalOf(
       [...first.map((rule, i) => `- { name: r${i}, ${rule} }`), `- { name: last, ${last} }`].join("\n"),
@@ -261,7 +261,7 @@ describe("a rule that nothing is left for", () => {
     [["action: deny, protocol: icmp, icmp: 8"], "action: allow, protocol: icmp"],
     [["action: deny"], "action: allow, direction: to-client"],
     [["action: deny, direction: to-client"], "action: allow, direction: both"],
-  ])("is another one: after %j: %s", (first, last) => {
+  ])("differs: after %j: %s", (first, last) => {
     expect(after(first, last)).toBe("accepted");
   });
 });
@@ -305,7 +305,7 @@ forbid the rest:
     ]);
   });
 
-  test("knows TCP flags, and IPv6 from either prefix", () => {
+  test("supports TCP flags, and detects IPv6 from either prefix", () => {
     const { rules } = parseRules(
       "syn: { proto: 6, dstprefix: 'fd00::/8', srcportoricmptypelast: 65535, dstportoricmpcodelast: 65535, tcpflagsmask: 18, tcpflagsvalue: 2 }",
     );
@@ -342,7 +342,7 @@ forbid the rest:
       '4: rule "a": tcpflagsvalue: can never match: it requires flags that tcpflagsmask does not include',
     ],
     ["a: {}\na: {}\n", "2: Map keys must be unique"],
-  ])("refuses %j", (yaml, expected) => {
+  ])("rejects %j", (yaml, expected) => {
     expect(refusalOf(yaml).slice(0, expected.length)).toBe(expected);
   });
 });

@@ -5,7 +5,7 @@ import { EarlierRules } from "../../../../src/elements/firewall/rules/shadow.js"
 
 const COUNT = 4_000;
 
-/** How many matches of earlier rules each rule of a long list is compared with, on average. */
+/** Average number of earlier matches that each rule of a long list is compared with. */
 function comparisonsPerRule(rule: (i: number) => Omit<Rule, "name" | "action">): number {
   const list = Array.from({ length: COUNT }, (_, i) => ({
     name: `r${i}`,
@@ -36,7 +36,7 @@ describe("the check for rules that can never match", () => {
         ports: [80, 8000 + i],
       }),
     ],
-  ])("compares a rule with a few of thousands of others that differ in %s", (_what, rule) => {
+  ])("compares a rule with few of thousands of others that differ in %s", (_what, rule) => {
     expect(comparisonsPerRule(rule)).toBeLessThan(200);
   });
 
