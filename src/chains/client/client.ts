@@ -20,26 +20,29 @@ import { trimPathClient } from "../../elements/trim-path/index.js";
 import { updatePath } from "../../elements/update-path/index.js";
 import { monitorHub } from "../../elements/monitor/index.js";
 
-/** What a client chain is made of. */
+/** Options of client(). */
 export interface ClientOptions {
-  /** The name of this process in the path. */
+  /** Name of this process in the path. */
   readonly name: string;
   readonly remotes: Remotes;
-  /** The program's life: refreshing, watching and healing end with it. */
+  /** The lifetime of the program. Ends refresh, monitoring and heal. */
   readonly until: AbortSignal;
-  /** Where Requests go. Left out in a chain whose server half chooses (nsmgr, forwarder). */
+  /** URL of the next hop. Omit it in a chain whose server side selects the next hop (nsmgr, forwarder). */
   readonly url?: string | undefined;
-  /** Between dial and the call: mechanisms, labels, whatever this client adds. */
+  /** Elements between dial and the call, such as mechanisms and labels. Default: none. */
   readonly elements?: Elements<NetworkService> | undefined;
-  /** Renews the connection before its token expires; a chain inside a server leaves that to the edge. */
+  /**
+   * Whether to renew the connection before its token expires. Set it to false in a chain inside a server,
+   * because the edge refreshes. Default: true.
+   */
   readonly refresh?: boolean | undefined;
-  /** Rebuilds what dies; only the edge does. */
+  /** Options of heal(), or false to disable it. Only the edge of a path heals. Default: enabled. */
   readonly heal?: Partial<Omit<HealOptions, "until">> | false | undefined;
   readonly reselect?: Reselect | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
-/** A client, ready to be called. */
+/** A client that is ready for calls. */
 export interface Client {
   readonly networkService: NetworkService;
   debugState(): DebugState;

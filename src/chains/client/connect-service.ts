@@ -44,11 +44,11 @@ import { ServiceEvents, withoutTokens, type ServiceEvent } from "./service-event
 
 /** Which service to connect to, as whom, and how. */
 export interface ConnectServiceOptions {
-  /** The name of this process in the path. */
+  /** Name of this process in the path. */
   readonly name: string;
   /** The network service: `firewall`, or `firewall@example.org` in another domain. */
   readonly service: string;
-  /** The manager of this node: `unix:///var/lib/networkservicemesh/nsm.io.sock`, `tcp://127.0.0.1:5001`. */
+  /** URL of the manager of this node: `unix:///var/lib/networkservicemesh/nsm.io.sock`, `tcp://127.0.0.1:5001`. */
   readonly connectTo: string;
   readonly identity: Identity;
   /**
@@ -72,7 +72,7 @@ export interface ConnectServiceOptions {
   readonly tryTimeoutMs?: number | undefined;
   /** Paths to other processes. They are not closed. Default: gRPC under `identity`. */
   readonly remotes?: Remotes | undefined;
-  /** The program's life. When it ends, everything ends without a Close on the wire; the connection expires. */
+  /** The lifetime of the program. When it ends, no Close is sent, and the connection expires. */
   readonly until?: AbortSignal | undefined;
   readonly clock?: Clock | undefined;
   readonly logger?: Logger | undefined;

@@ -25,11 +25,13 @@ import {
 
 /** Delays between tries, and the time limit of one try. */
 export interface RetryOptions {
-  /** The first wait in milliseconds, shortened at random by up to half. Default: 200. */
+  /**
+   * The first delay, in milliseconds. Each delay is shortened by a random part of up to one half. Default: 200.
+   */
   readonly intervalMs?: number | undefined;
-  /** The longest wait, in milliseconds. Waits double until then. Default: 2,000. */
+  /** The maximum delay, in milliseconds. Delays double up to this value. Default: 2,000. */
   readonly maxIntervalMs?: number | undefined;
-  /** How long one try may take, in milliseconds. Default: 15,000. */
+  /** Time limit of one try, in milliseconds. Default: 15,000. */
   readonly tryTimeoutMs?: number | undefined;
   readonly random?: (() => number) | undefined;
 }
