@@ -2,19 +2,19 @@ import { sleep, type Clock } from "./clock.js";
 import type { Context } from "./context.js";
 import { codeOf, isRetryable, NsmError } from "./errors.js";
 
-/** How failed work is repeated. */
+/** Options of repeat(). */
 export interface RepeatOptions {
   readonly clock: Clock;
-  /** Ends the repetition: it rejects with the signal's reason. */
+  /** Ends the retries. repeat() then rejects with the signal's reason. */
   readonly signal: AbortSignal;
-  /** The next wait in milliseconds: see `backoff`. */
+  /** Returns the next delay, in milliseconds. See `backoff`. */
   readonly nextWait: () => number;
-  /** Receives each failure and the wait that follows. Ends the repetition if it throws. */
+  /** Receives each failure and the delay that follows. Ends the retries if it throws. */
   readonly onFailure?: (error: unknown, waitMs: number) => void;
 }
 
 /**
- * Repeats work until it succeeds, with a wait after each failure.
+ * Repeats work until it succeeds, with a delay after each failure.
  *
  * @example
  * import { backoff, repeat, systemClock } from "nsm-sdk/core";
@@ -39,9 +39,9 @@ export async function repeat<R>(
   }
 }
 
-/** How a failed call is repeated. */
+/** Options of repeatCall(). */
 export interface RepeatCallOptions {
-  /** The next wait in milliseconds: see `backoff`. */
+  /** Returns the next delay, in milliseconds. See `backoff`. */
   readonly nextWait: () => number;
   /** The time limit of one try, in milliseconds. */
   readonly tryTimeoutMs: number;
@@ -50,8 +50,8 @@ export interface RepeatCallOptions {
 /**
  * Repeats a call until it succeeds.
  *
- * @throws at once a failure that no repetition can correct (INVALID_ARGUMENT, PERMISSION_DENIED, …); when the caller's
- * time is over, an NsmError whose cause is the failure of the last try
+ * @throws at once, if the failure is permanent (INVALID_ARGUMENT, PERMISSION_DENIED, …). When the caller's
+ * deadline expires, an NsmError whose cause is the failure of the last try
  */
 export async function repeatCall<R>(
   ctx: Context,
@@ -68,7 +68,7 @@ export async function repeatCall<R>(
       nextWait,
       onFailure(error) {
         if (!isRetryable(codeOf(error))) throw error;
-        // What fails because the time is over explains less than what failed before.
+        // A failure before the deadline explains more than the expired deadline.
         last = signal.aborted ? (last ?? error) : error;
       },
     });
@@ -78,8 +78,8 @@ export async function repeatCall<R>(
   }
 }
 
-/** The error of a repetition that ran out of time. */
+/** The error of retries that ended at the deadline. */
 export function gaveUp({ reason }: AbortSignal, tries: number, last: unknown): NsmError {
   const count = tries === 1 ? "one try" : `${tries} tries`;
-  return new NsmError(codeOf(reason), `gave up after ${count}`, { cause: last ?? reason });
+  return new NsmError(codeOf(reason), `stopped retrying after ${count}`, { cause: last ?? reason });
 }

@@ -20,6 +20,6 @@ export async function persist(
     clock: ctx.clock,
     signal,
     nextWait: pause,
-    onFailure: (error) => log(ctx).warn({ err: error }, `${what} failed; it will be tried again`),
+    onFailure: (error) => log(ctx).warn({ err: error }, `${what} failed, will retry`),
   });
 }

@@ -34,7 +34,7 @@ export class Waiting {
 
   /** Reports a failed try. */
   failed(error: unknown): void {
-    // Canceled means that the program is stopping, so the failure says nothing about the other side.
+    // Canceled means that the program is stopping, so it is not a failure of the other side.
     if (codeOf(error) !== Code.Cancelled) this.reason(explain(error));
   }
 

@@ -40,7 +40,7 @@ test("repeat rejects with the reason of its signal, at once and without another 
   expect(clock.timers).toBe(0);
 });
 
-test("a repeated call that uses up the caller's time in one try says what that try failed with", async () => {
+test("a repeated call that uses up the caller's time in one try reports what that try failed with", async () => {
   const clock = virtualClock();
   const ctx = Context.background({ clock });
   const hanging = (c: Context): Promise<never> =>
@@ -53,6 +53,6 @@ test("a repeated call that uses up the caller's time in one try says what that t
     .withTimeout(500, (c) => repeatCall(c, hanging, { nextWait: () => 100, tryTimeoutMs: 1_000 }))
     .catch((error: unknown) => error);
   await clock.advance(500);
-  expect(explain(await done)).toMatch(/^gave up after one try: /);
+  expect(explain(await done)).toMatch(/^stopped retrying after one try: /);
   expect(clock.timers).toBe(0);
 });

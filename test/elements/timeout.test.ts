@@ -134,11 +134,11 @@ describe("timeout", () => {
     const connection = patchSegment(sampleConnection(clock.now()), 0, { expires: undefined });
     await expect(request({ path: connection.path })).rejects.toMatchObject({
       code: Code.InvalidArgument,
-      message: `the segment of "client" does not say when the caller's token expires`,
+      message: `the caller's token needs an expiry: the segment of "client" has no expiry`,
     });
     await expect(
       send({ connection: { ...connection, path: undefined }, mechanismPreferences: [] }),
-    ).rejects.toThrow("there is no segment that says when the caller's token expires");
+    ).rejects.toThrow("the caller's token needs an expiry: the path has no segment of the caller");
     expect(seen.calls).toEqual([]);
     expect(leftovers()).toEqual({});
   });

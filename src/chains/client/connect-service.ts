@@ -42,11 +42,11 @@ import { endpointWatch } from "./endpoint-watch.js";
 import { backgroundClock, holdProcess } from "./process-life.js";
 import { ServiceEvents, withoutTokens, type ServiceEvent } from "./service-events.js";
 
-/** Which service to connect to, as whom, and how. */
+/** Options of connectService(). */
 export interface ConnectServiceOptions {
   /** Name of this process in the path. */
   readonly name: string;
-  /** The network service: `firewall`, or `firewall@example.org` in another domain. */
+  /** Name of the network service: `firewall`, or `firewall@example.org` in another domain. */
   readonly service: string;
   /** URL of the manager of this node: `unix:///var/lib/networkservicemesh/nsm.io.sock`, `tcp://127.0.0.1:5001`. */
   readonly connectTo: string;
@@ -56,21 +56,30 @@ export interface ConnectServiceOptions {
    * takes over its connection. Default: random.
    */
   readonly id?: string | undefined;
-  /** Labels that the service's matches choose the endpoint by. Default: none. */
+  /** Labels by which the service's matches select the endpoint. Default: none. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** Name of the kernel interface. Default: made from the service's name. */
+  /** Name of the kernel interface. Default: derived from the service's name. */
   readonly interfaceName?: string | undefined;
-  /** Path of the network namespace that the interface goes to, `/run/netns/blue`. Default: that of this process. */
+  /**
+   * Path of the interface's network namespace, such as `/run/netns/blue`. Default: the namespace of this
+   * process.
+   */
   readonly netns?: string | undefined;
-  /** The mechanism to request. One that is not KERNEL needs its own client in `elements`. Default: KERNEL. */
+  /**
+   * The mechanism to request. A mechanism other than KERNEL needs its own client in `elements`. Default:
+   * KERNEL.
+   */
   readonly mechanism?: Mechanism | undefined;
-  /** Elements of your own, in front of the mechanism. Default: none. */
+  /** Elements before the mechanism. Default: none. */
   readonly elements?: Elements<NetworkService> | undefined;
-  /** How to heal: `liveness` checks the data plane too. `false` never heals. Default: by the control plane. */
+  /**
+   * Options of heal(), or `false` to disable it. `liveness` also checks the data plane. Default: control plane
+   * only.
+   */
   readonly heal?: Partial<Omit<HealOptions, "until">> | false | undefined;
-  /** How long one try may take, in milliseconds. Default: 15,000. */
+  /** Time limit of one try, in milliseconds. Default: 15,000. */
   readonly tryTimeoutMs?: number | undefined;
-  /** Paths to other processes. They are not closed. Default: gRPC under `identity`. */
+  /** The remotes of other processes. close() does not close them. Default: gRPC with `identity`. */
   readonly remotes?: Remotes | undefined;
   /** The lifetime of the program. When it ends, no Close is sent, and the connection expires. */
   readonly until?: AbortSignal | undefined;
@@ -82,36 +91,39 @@ export interface ConnectServiceOptions {
 /** A connection that is established, refreshed and healed until it is closed. */
 export interface ServiceConnection {
   readonly id: string;
-  /** What happens to it. A late subscriber gets the last event first. Completes when nothing follows; never fails. */
+  /**
+   * The events of the connection. A late subscriber receives the last event first. Completes after the last
+   * event; never fails.
+   */
   readonly events: Observable<ServiceEvent>;
-  /** Resolves when it is usable for the first time. Rejects when it never will be. */
+  /** Resolves when the connection is usable for the first time. Rejects if it cannot be established. */
   readonly established: Promise<Connection>;
-  /** Resolves when it is over, for whatever reason. Never rejects. */
+  /** Resolves when the connection has ended, for any reason. Never rejects. */
   readonly closed: Promise<void>;
-  /** The connection as the last successful Request answered it; undefined before `established` and after `closed`. */
+  /** The answer of the last successful Request. Undefined before `established` and after `closed`. */
   readonly connection: Connection | undefined;
   /** The hops of `connection`, this process first, without their tokens. */
   readonly path: readonly PathSegment[];
   /** Resources currently held, for tests and diagnostics. */
   debugState(): DebugState;
   /**
-   * Closes the connection on the wire and ends everything that connectService() made. Before `established` it cancels
-   * the Request. Repeated calls return the same promise.
+   * Sends a Close and releases everything that connectService() created. Before `established` it cancels the
+   * Request. Repeated calls return the same promise.
    *
-   * @throws NsmError what the Close failed with. Everything has ended then too, and the connection expires.
+   * @throws NsmError the failure of the Close. Everything is then released too, and the connection expires.
    */
   close(): Promise<void>;
 }
 
-/** How long a Close is tried: a hop may be restarting. */
+/** How long to retry a Close, because a hop may be restarting. */
 const CLOSE_WITHIN_MS = 5_000;
 
 /**
- * Connects to a network service: requests the connection until it is established, then refreshes it and heals it
- * until `close()`. What no repetition can correct (NOT_FOUND excepted: the service may come) ends it: `established`
- * rejects.
+ * Connects to a network service: requests the connection until it is established, then refreshes it and heals
+ * it until `close()`. A permanent failure ends it, and `established` rejects. NOT_FOUND is retried, because the
+ * service may be registered later.
  *
- * An established connection does not keep the Node process alive; a Request that was not answered yet and `close()` do.
+ * An established connection does not keep the Node process alive. A pending Request and `close()` do.
  *
  * @example
  * import { connectService, fileIdentity } from "nsm-sdk";
@@ -198,7 +210,7 @@ export function connectService(options: ConnectServiceOptions): ServiceConnectio
     mechanismPreferences: [preference(options)],
   });
   const established = holdProcess(ctx.withSignal(canceled.signal, (c) => networkService.request(c, request)));
-  // A caller may follow the events only.
+  // A caller may use only the events.
   established.then(() => waiting.stop(), end);
   if (options.until) forget = atEnd(options.until, () => end(options.until!.reason));
 
@@ -208,7 +220,8 @@ export function connectService(options: ConnectServiceOptions): ServiceConnectio
       const first = await established.catch(() => undefined);
       if (!first || life.signal.aborted) return;
       const connection = report.connection ?? first;
-      // What a dead endpoint held is gone with it, and the hops before it forget the connection at the first try.
+      // The resources of a dead endpoint are gone with it, and the earlier hops forget the connection at the
+      // first try.
       const endpointLost = report.hasLostEndpoint;
       const closer = endpointLost ? chain.networkService : networkService;
       await ctx

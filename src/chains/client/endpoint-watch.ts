@@ -5,9 +5,10 @@ import { endpointKind } from "../../registry/kinds.js";
 import { steadyWatch } from "../../registry/steady-watch.js";
 
 /**
- * Emits when an endpoint of a service appears or moves: the moment when healing is worth another try. One watch
- * on the manager's registry, opened again when it breaks; it lives as long as somebody is subscribed. Where it is
- * refused nothing is emitted: healing goes on with its own pauses.
+ * Emits when an endpoint of a service is registered or moves, so that healing can retry at once. It uses one
+ * watch of the manager's registry, which it reopens when it breaks. The watch is open while there are
+ * subscribers. If the registry rejects the watch, nothing is emitted, and healing continues with its own
+ * delays.
  */
 export function endpointWatch(
   ctx: Context,
@@ -19,13 +20,13 @@ export function endpointWatch(
   return steadyWatch({ kind: endpointKind, registry, ctx, asked }).pipe(
     catchError((error: unknown) => {
       if (!ctx.signal.aborted)
-        log(ctx).warn({ service, error: explain(error) }, "endpoints cannot be watched");
+        log(ctx).warn({ service, error: explain(error) }, "cannot watch the endpoints");
       return NEVER;
     }),
     filter(({ networkServiceEndpoint: endpoint, deleted }) => {
       if (!endpoint) return false;
       if (deleted) return urls.delete(endpoint.name) && false;
-      // A refreshed registration is no news.
+      // A refreshed registration is not a change.
       const isNews = urls.get(endpoint.name) !== endpoint.url;
       urls.set(endpoint.name, endpoint.url);
       return isNews;

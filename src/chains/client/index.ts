@@ -1,5 +1,6 @@
 /**
- * A client: `connectService()` is one connection in one call; `client()` is the chain that its Requests pass.
+ * A client. `connectService()` establishes a connection with one call. `client()` is the chain that its
+ * Requests pass.
  *
  * @example
  * import { connectService, fileIdentity } from "nsm-sdk";

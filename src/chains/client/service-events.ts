@@ -14,9 +14,9 @@ export interface ServiceConnected {
 /** The connection is lost and is being rebuilt. `updated` follows when it is usable again. */
 export interface ServiceHealing {
   readonly type: "healing";
-  /** The connection as it was before the loss. */
+  /** The connection before the loss. */
   readonly connection: Connection;
-  /** What noticed the loss: the hops (`control plane`) or the liveness check (`data plane`). */
+  /** What detected the loss: the hops (`control plane`) or the liveness check (`data plane`). */
   readonly loss: Loss;
   /** Set if a hop reported the cause. */
   readonly cause: DownCause | undefined;
@@ -25,26 +25,26 @@ export interface ServiceHealing {
 /** `close()` has closed the connection. The last event. */
 export interface ServiceClosed {
   readonly type: "closed";
-  /** The connection as it was last. */
+  /** The last state of the connection. */
   readonly connection: Connection;
 }
 
-/** The connection cannot be established, or not be closed. A failure that repeats is reported once. */
+/** The connection cannot be established or closed. A repeated failure is reported once. */
 export interface ServiceFailed {
   readonly type: "failed";
-  /** The connection as it was requested, or as it was last. */
+  /** The requested connection, or its last state. */
   readonly connection: Connection;
   readonly error: NsmError;
   /** Whether another try follows. If not, this is the last event. */
   readonly retrying: boolean;
 }
 
-/** What happens to a connection of connectService(). */
+/** An event of a connection of connectService(). */
 export type ServiceEvent = ServiceConnected | ServiceHealing | ServiceClosed | ServiceFailed;
 
-/** Turns what the chain does with one connection into events. */
+/** Publishes the events of one connection. */
 export class ServiceEvents {
-  /** A late subscriber gets the last event first. */
+  /** A late subscriber receives the last event first. */
   readonly subject = new ReplaySubject<ServiceEvent>(1);
   private last: Connection | undefined;
   private loss: { readonly endpoint: boolean } | undefined;
@@ -52,12 +52,12 @@ export class ServiceEvents {
 
   constructor(private readonly requested: Connection) {}
 
-  /** The connection as the last successful Request answered it, until it is closed. */
+  /** The answer of the last successful Request, until the connection is closed. */
   get connection(): Connection | undefined {
     return this.last;
   }
 
-  /** Whether the connection is being rebuilt because its endpoint cannot be reached any more. */
+  /** Whether the connection is being rebuilt because its endpoint is unreachable. */
   get hasLostEndpoint(): boolean {
     return this.loss?.endpoint ?? false;
   }
@@ -94,7 +94,7 @@ export class ServiceEvents {
     if (connection) this.subject.next({ type: "closed", connection });
   }
 
-  /** Nothing follows. */
+  /** Completes the events. */
   end(): void {
     this.last = undefined;
     this.subject.complete();
@@ -112,12 +112,12 @@ export class ServiceEvents {
   }
 }
 
-/** A connection without what changes at every refresh. */
+/** A connection without the fields that change on every refresh. */
 function lasting(connection: Connection): Connection {
   return mapSegments(connection, (segment) => ({ ...withoutMarks(segment), token: "", expires: undefined }));
 }
 
-/** A connection to print: a token is as good as a key until it expires. */
+/** A connection without its tokens, which are credentials until they expire. */
 export function withoutTokens(connection: Connection): Connection {
   return mapSegments(connection, (segment) => ({ ...segment, token: "" }));
 }

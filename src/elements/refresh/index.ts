@@ -106,9 +106,9 @@ async function retried(
     nextWait: () => Math.round(jittered()),
     onFailure(error, waitMs) {
       if (signal.aborted) return;
-      // One line says it: what a refresh needs may be away for an hour.
+      // Only the first failure is a warning, because the outage may last for an hour.
       const level = tries++ === 0 ? "warn" : "debug";
-      log(ctx)[level]({ connection: id, waitMs, error: explain(error) }, "refresh failed, trying again");
+      log(ctx)[level]({ connection: id, waitMs, error: explain(error) }, "refresh failed, will retry");
     },
   });
 }

@@ -68,8 +68,10 @@ export function timeout({ until }: TimeoutOptions = {}): NetworkServiceElement {
 function callerExpires(connection: Connection): number {
   const caller = previousSegment(connection);
   if (!caller?.expires) {
-    const who = caller ? `the segment of "${caller.name}" does not say` : "there is no segment that says";
-    throw new NsmError(Code.InvalidArgument, `${who} when the caller's token expires`);
+    const who = caller
+      ? `the segment of "${caller.name}" has no expiry`
+      : "the path has no segment of the caller";
+    throw new NsmError(Code.InvalidArgument, `the caller's token needs an expiry: ${who}`);
   }
   return fromTimestamp(caller.expires);
 }

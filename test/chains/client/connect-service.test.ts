@@ -18,7 +18,7 @@ import { mesh, type Mesh, type MeshEndpoint, type VirtualClock } from "../../../
 let net: Mesh;
 let clock: VirtualClock;
 let nse: MeshEndpoint;
-/** What the endpoint holds without a connection. */
+/** Resources of the endpoint without a connection. */
 let idle: DebugState;
 
 beforeEach(async () => {
@@ -35,7 +35,7 @@ afterEach(async () => {
   expect(clock.timers).toBe(0);
 });
 
-/** A connection of the mesh, and what it reported. */
+/** A connection of the mesh, and its events. */
 function connect(options: Partial<ConnectServiceOptions> = {}) {
   const identity = insecureIdentity({ clock, subject: "spiffe://mesh/nsc" });
   const connected = connectService({
@@ -143,7 +143,7 @@ test("requests until the service exists, and reports a failure that repeats once
   await finished(connected.close());
 });
 
-test("a failure that no repetition corrects ends it", async () => {
+test("ends on a permanent failure", async () => {
   const refuse: NetworkServiceElement = {
     name: "refuse",
     request: async () => {
@@ -212,7 +212,7 @@ test("a connection whose only endpoint was killed is closed at once, with a warn
   for (const hop of [net.nsmgr, net.forwarder]) expect(hop.debugState()).not.toHaveProperty("begin/server");
 });
 
-test("a Close is tried again while nothing reports that the endpoint is lost", async () => {
+test("a Close is retried while no hop reports that the endpoint is lost", async () => {
   const { connected, types } = connect({ heal: false });
   await finished(connected.established);
   await nse.kill();
@@ -224,7 +224,7 @@ test("a Close is tried again while nothing reports that the endpoint is lost", a
   expect(types()).toEqual(["established", "failed"]);
 });
 
-test("the end of the program's life ends it without a Close", async () => {
+test("ends without a Close when the program ends", async () => {
   const life = new AbortController();
   const { connected, types, isComplete } = connect({ until: life.signal });
   await finished(connected.established);
@@ -238,7 +238,7 @@ test("the end of the program's life ends it without a Close", async () => {
   expect(nse.debugState()).toEqual(idle);
 });
 
-test("the end of the program's life gives up a connection that is not established", async () => {
+test("cancels a pending connection when the program ends", async () => {
   const life = new AbortController();
   const { connected, isComplete } = connect({ until: life.signal, service: "late" });
   await clock.advance(1_000);
@@ -247,7 +247,7 @@ test("the end of the program's life gives up a connection that is not establishe
   expect(isComplete()).toBe(true);
 });
 
-test("a late subscriber gets the last event first", async () => {
+test("a late subscriber receives the last event first", async () => {
   const { connected } = connect();
   await finished(connected.established);
   const seen: string[] = [];

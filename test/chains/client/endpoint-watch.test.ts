@@ -9,7 +9,7 @@ import { Code, Context, NsmError, type EndpointRegistry } from "../../../src/cor
 import { endpointWatch } from "../../../src/chains/client/endpoint-watch.js";
 import { virtualClock, type VirtualClock } from "../../../src/testing/index.js";
 
-/** A manager's registry that can be away. */
+/** A manager's registry that can be unavailable. */
 class FakeRegistry {
   failure: NsmError | undefined;
   watches = 0;
@@ -60,7 +60,7 @@ afterEach(() => {
   expect(clock.timers).toBe(0);
 });
 
-test("tells of endpoints that appear or move, not of those that are refreshed", () => {
+test("emits for endpoints that appear or move, not for refreshed ones", () => {
   registry.register("nse-1", "tcp://a:1");
   registry.register("nse-1", "tcp://a:1");
   registry.register("nse-2", "tcp://b:1");
@@ -68,11 +68,11 @@ test("tells of endpoints that appear or move, not of those that are refreshed", 
   expect(seen).toEqual(["nse-1", "nse-2", "nse-1"]);
 });
 
-test("is opened again after an hour, and after that as quickly as the first time", async () => {
+test("reopens after an hour, and later as quickly as the first time", async () => {
   registry.breakDown(Code.Unavailable);
   await clock.advance(3_600_000);
   registry.failure = undefined;
-  // The longest pause, and the second after which a watch counts as established.
+  // The maximum delay, and the second after which a watch counts as established.
   await clock.advance(6_500);
   for (let i = 0; i < 3; i++) {
     registry.stream.error(new NsmError(Code.Unavailable, "a blink"));
@@ -82,7 +82,7 @@ test("is opened again after an hour, and after that as quickly as the first time
   expect(seen).toEqual(["nse-0", "nse-1", "nse-2"]);
 });
 
-test("ends quietly where it is refused", async () => {
+test("ends without an error if it is rejected", async () => {
   registry.breakDown(Code.PermissionDenied);
   await clock.advance(60_000);
   expect(registry.watches).toBe(1);
