@@ -3,7 +3,7 @@ export interface BackoffOptions {
   readonly initialMs: number;
   readonly maxMs: number;
   /** Returns random numbers between 0 and 1. Tests pass a seeded source. Default: `Math.random`. */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 /**

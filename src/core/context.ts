@@ -18,8 +18,8 @@ const DEFAULT_DETACHED_BUDGET_MS = 15_000;
 
 /** Options of a root Context. */
 export interface ContextOptions {
-  readonly signal?: AbortSignal;
-  readonly clock?: Clock;
+  readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /**

@@ -69,7 +69,7 @@ export type TraceHook = <R>(call: {
 /** The end of a chain and the hook that traces it. */
 export interface ChainOptions<S> {
   /** The service that the last element calls. Default: the tail of the service's chain builder. */
-  readonly tail?: S;
+  readonly tail?: S | undefined;
   readonly trace?: TraceHook | undefined;
 }
 

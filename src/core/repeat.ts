@@ -10,7 +10,7 @@ export interface RepeatOptions {
   /** Returns the next delay, in milliseconds. See `backoff`. */
   readonly nextWait: () => number;
   /** Receives each failure and the delay that follows. Ends the retries if it throws. */
-  readonly onFailure?: (error: unknown, waitMs: number) => void;
+  readonly onFailure?: ((error: unknown, waitMs: number) => void) | undefined;
 }
 
 /**

@@ -13,16 +13,16 @@ export interface IssueOptions {
   /** The id's path in the trust domain, with its leading `/`. */
   readonly path: string;
   /** From now on, or from `notBefore` when that is given; default one hour. */
-  readonly lifetimeMs?: number;
+  readonly lifetimeMs?: number | undefined;
   /** Default a minute ago, for clocks that do not agree. */
-  readonly notBefore?: Date;
-  readonly key?: KeyKind;
+  readonly notBefore?: Date | undefined;
+  readonly key?: KeyKind | undefined;
   /** Instead of the one SPIFFE id. */
-  readonly uris?: readonly string[];
+  readonly uris?: readonly string[] | undefined;
   /** A leaf that claims to be an authority. */
-  readonly ca?: boolean;
+  readonly ca?: boolean | undefined;
   /** A leaf that may sign certificates without claiming to be an authority. */
-  readonly certSign?: boolean;
+  readonly certSign?: boolean | undefined;
 }
 
 /** What signs the certificates of one trust domain. */
@@ -51,7 +51,7 @@ export interface RootAuthority extends Authority {
 export interface AuthorityOptions {
   readonly trustDomain: string;
   /** Of the root and of intermediates; default ten years. */
-  readonly lifetimeMs?: number;
+  readonly lifetimeMs?: number | undefined;
 }
 
 const MINUTE_MS = 60_000;
@@ -218,8 +218,8 @@ function subjectOf(trustDomain: string, unit: string): string {
 }
 
 interface Validity {
-  readonly lifetimeMs?: number;
-  readonly notBefore?: Date;
+  readonly lifetimeMs?: number | undefined;
+  readonly notBefore?: Date | undefined;
 }
 
 function validity({ lifetimeMs = HOUR_MS, notBefore }: Validity): { notBefore: Date; notAfter: Date } {

@@ -5,14 +5,14 @@ import { mutableSource, type X509Source } from "./x509-source.js";
 
 /** How a directory of PEM files is followed. */
 export interface FilesSourceOptions {
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** How often the files are read even if the directory reports no change, in milliseconds. Default: 60,000. */
-  readonly recheckMs?: number;
+  readonly recheckMs?: number | undefined;
   /**
    * Reports each problem once: other users may read the private key, the files became invalid, or the directory cannot
    * be watched. The identity that was read before stays in use. Default: a warning of the process.
    */
-  readonly onProblem?: (problem: NsmError) => void;
+  readonly onProblem?: ((problem: NsmError) => void) | undefined;
 }
 
 const RECHECK_MS = 60_000;

@@ -6,11 +6,11 @@ import { signingInput, type TokenGenerator } from "./token.js";
 
 /** What tokens that prove nothing say. */
 export interface InsecureTokensOptions {
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** The identity to claim. Default: none. */
-  readonly subject?: string;
+  readonly subject?: string | undefined;
   /** How long a token lives, in milliseconds. Zero or less makes expired tokens. Default: 600,000. */
-  readonly maxLifetimeMs?: number;
+  readonly maxLifetimeMs?: number | undefined;
 }
 
 /**

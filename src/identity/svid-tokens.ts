@@ -11,9 +11,9 @@ import type { X509Source, X509Svid } from "./x509-source.js";
 /** With what tokens are signed, and for how long. */
 export interface SvidTokensOptions {
   readonly source: Pick<X509Source, "current">;
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** The longest life of a token, in milliseconds. Zero or less makes expired tokens. Default: 600,000. */
-  readonly maxLifetimeMs?: number;
+  readonly maxLifetimeMs?: number | undefined;
 }
 
 /** How long tokens live unless told otherwise: ten minutes. */

@@ -20,10 +20,10 @@ export interface GrpcServerOptions {
   readonly listenOn: readonly string[];
   /** The services, or what makes them once the real addresses are known. */
   readonly services: Services | ((listenOn: readonly string[]) => Services);
-  readonly clock?: Clock;
-  readonly logger?: Logger;
+  readonly clock?: Clock | undefined;
+  readonly logger?: Logger | undefined;
   /** How long `close` lets calls finish, in milliseconds. Default: 5,000. */
-  readonly graceMs?: number;
+  readonly graceMs?: number | undefined;
   /** How much its clients may occupy. */
   readonly limits?: InboundLimits | undefined;
   /**

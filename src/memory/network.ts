@@ -64,7 +64,7 @@ export interface MemoryNetwork {
 export interface MemoryNetworkOptions {
   readonly clock: Clock;
   /** For faults by chance; seed it in tests. */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 /**

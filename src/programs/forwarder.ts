@@ -1,6 +1,6 @@
 import { Option } from "commander";
 import { serveEndpoint } from "../chains/endpoint/index.js";
-import { forwarderElements, kernelMechanisms } from "../chains/forwarder/index.js";
+import { forwarder, kernelMechanisms } from "../chains/forwarder/index.js";
 import { cachedRegistry } from "../chains/registry/index.js";
 import { atEnd } from "../core/until.js";
 import { parseAddress } from "../net/index.js";
@@ -78,23 +78,21 @@ export const forwarderProgram: Program<ForwarderConfig> = {
       listenOn: config.listenOn ?? [await ownSocket("forwarder")],
       identity: app.resolve(Tokens.identity),
       transport: transport(app),
-      until,
+      signal: until,
       registerWithinMs: Infinity,
-      trace: app.resolve(Tokens.trace),
       clock,
       logger,
-      elements: [
-        app.resolve(Tokens.extraElements),
-        forwarderElements({
-          name: config.name,
-          networkServices,
-          endpoints,
-          remotes,
-          until,
-          mechanisms: kernel,
-          trace: app.resolve(Tokens.trace),
-        }),
-      ],
+      chain: forwarder({
+        name: config.name,
+        tokens: app.resolve(Tokens.identity).tokens,
+        networkServices,
+        endpoints,
+        remotes,
+        until,
+        mechanisms: kernel,
+        elements: { beforeDiscovery: app.resolve(Tokens.extraElements) },
+        trace: app.resolve(Tokens.trace),
+      }),
     });
     return {
       listenOn: served.listenOn,

@@ -82,7 +82,7 @@ export async function startEndpoint(
     listenOn: config.listenOn ?? [await ownSocket(config.name)],
     identity: app.resolve(Tokens.identity),
     transport: transport(app),
-    until: app.resolve(Tokens.until),
+    signal: app.resolve(Tokens.until),
     registerWithinMs: Infinity,
     trace: app.resolve(Tokens.trace),
     clock: app.resolve(Tokens.clock),

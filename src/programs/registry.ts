@@ -1,5 +1,5 @@
 import { Option } from "commander";
-import { registryChain } from "../chains/registry/index.js";
+import { registry } from "../chains/registry/index.js";
 import type { Limits } from "../registry/elements/limits/index.js";
 import { registryLimitsOption } from "./config/limits.js";
 import { commonOptions, type CommonConfig } from "./config/options.js";
@@ -29,10 +29,11 @@ export const registryProgram: Program<RegistryConfig> = {
   ],
   async start(app, config) {
     return serve(app, config.listenOn ?? [DEFAULT_LISTEN_ON], () =>
-      registryChain({
+      registry({
         tokens: app.resolve(Tokens.identity).tokens,
         until: app.resolve(Tokens.until),
         limits: config.registryLimits,
+        trace: app.resolve(Tokens.trace),
       }),
     );
   },

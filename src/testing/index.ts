@@ -49,4 +49,5 @@ export {
   type MeshEndpointOptions,
   type MeshNode,
   type MeshOptions,
+  type MeshVirtual,
 } from "./mesh/index.js";

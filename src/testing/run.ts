@@ -24,10 +24,10 @@ import { virtualClock, type VirtualClock } from "./virtual-clock.js";
 /** What a chain under test runs in. */
 export interface RunOptions<S> {
   /** What the last element calls. Default: the service's default answer. */
-  readonly tail?: S;
-  readonly clock?: VirtualClock;
+  readonly tail?: S | undefined;
+  readonly clock?: VirtualClock | undefined;
   /** The Context of every call; it should have `clock`. */
-  readonly ctx?: Context;
+  readonly ctx?: Context | undefined;
 }
 
 /** What every chain under test has. */

@@ -12,8 +12,8 @@ import {
 } from "../../src/core/index.js";
 import { insecureTokens, type TokenGenerator } from "../../src/identity/index.js";
 import {
-  nsmgrRegistryChain,
-  registryChain,
+  nsmgrRegistry,
+  registry,
   type NsmgrRegistry,
   type RegistryServices,
 } from "../../src/chains/registry/index.js";
@@ -89,7 +89,7 @@ export function world(): World {
     network,
     registry: (options = {}) =>
       process("registry", ({ until, tokens }) => {
-        const services = registryChain({ tokens, until, ...options });
+        const services = registry({ tokens, until, ...options });
         const server = network.listen(REGISTRY, services, { spiffeId: idOf("registry") });
         return { services, close: () => server.close() };
       }),
@@ -97,7 +97,7 @@ export function world(): World {
       process(name, ({ until, tokens, remotes }) => {
         const url = `tcp://${name}:5001`;
         const registryUrl = withRegistry ? REGISTRY : undefined;
-        const services = nsmgrRegistryChain({ url, registryUrl, remotes, tokens, until, env: {} });
+        const services = nsmgrRegistry({ url, registryUrl, remotes, tokens, until, env: {} });
         const server = network.listen(url, services, { spiffeId: idOf(name) });
         return { services, close: () => server.close() };
       }),

@@ -1,9 +1,8 @@
 import { expect, test } from "vitest";
 import { NetworkServiceEntry, Payload } from "../../src/api/index.js";
-import { endpoint } from "../../src/chains/endpoint/index.js";
-import { forwarderElements } from "../../src/chains/forwarder/index.js";
+import { forwarder } from "../../src/chains/forwarder/index.js";
 import { nsmgr } from "../../src/chains/nsmgr/index.js";
-import { registryChain } from "../../src/chains/registry/index.js";
+import { registry } from "../../src/chains/registry/index.js";
 import { Context, type NetworkService, type TraceHook } from "../../src/core/index.js";
 import { insecureIdentity } from "../../src/identity/index.js";
 import { memoryNetwork } from "../../src/memory/index.js";
@@ -44,15 +43,14 @@ test("the trace hook of a manager sees the server and the client part of its cha
   expect(seen).toEqual(expect.arrayContaining(bothHalves));
 });
 
-test("the trace hook of a forwarder sees the server and the client part of its chain", async () => {
-  const registry = registryChain(own);
+test("the trace hook of a forwarder sees both halves of its chain", async () => {
+  const registries = registry(own);
   const service = NetworkServiceEntry.create({ name: "icmp", payload: Payload.Ethernet });
-  await registry.networkServices.register(ctx, service);
-  await registry.endpoints.register(ctx, sampleEndpoint(clock.now(), { url: "tcp://nse:1" }));
+  await registries.networkServices.register(ctx, service);
+  await registries.endpoints.register(ctx, sampleEndpoint(clock.now(), { url: "tcp://nse:1" }));
   const seen = await traced(async (trace) => {
     const mechanisms = { server: [], client: [] };
-    const elements = forwarderElements({ ...own, ...registry, name: "forwarder", mechanisms, trace });
-    return endpoint({ ...own, name: "forwarder", elements, trace }).networkService;
+    return forwarder({ ...own, ...registries, name: "forwarder", mechanisms, trace }).networkService;
   });
   expect(seen).toEqual(expect.arrayContaining(bothHalves));
 });

@@ -35,20 +35,22 @@ export interface ServeEndpointOptions {
   /** Addresses to listen on. The first one is registered. */
   readonly listenOn: readonly string[];
   readonly identity: Identity;
-  /** The elements that are specific to this endpoint. */
-  readonly elements: Elements<NetworkService>;
-  /** Elements before its monitor. Default: none. */
+  /** What makes it the endpoint it is. */
+  readonly elements?: Elements<NetworkService> | undefined;
+  /** A chain made before, by forwarder() for instance, in place of `elements` and `monitorElements`. */
+  readonly chain?: Endpoint | undefined;
+  /** In front of its monitor. Default: none. */
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
-  /** Labels for the selection of endpoints, the same for each service. Default: none. */
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Payload of the network services. Default: `ETHERNET`. */
-  readonly payload?: string;
+  /** Labels it is chosen by, the same for each service. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Default: `ETHERNET`. */
+  readonly payload?: string | undefined;
   /** Whether to register the network services too. Default: true. */
-  readonly registerServices?: boolean;
-  /** The transport for its calls and its server. Default: gRPC. */
+  readonly registerServices?: boolean | undefined;
+  /** Over what it calls and is called, when not over gRPC. */
   readonly transport?: Transport | undefined;
   /** Cancels a start that still waits for its registration. Once the start has succeeded, use `close()`. */
-  readonly until?: AbortSignal | undefined;
+  readonly signal?: AbortSignal | undefined;
   /**
    * Time limit for the registration, in milliseconds, before the start fails. `Infinity` waits for the manager.
    * Default: 15,000.
@@ -110,14 +112,16 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   const life = new AbortController();
   const own = options.transport ? undefined : grpcTransport(options);
   const { remotes, serve } = options.transport ?? own!;
-  const chain = endpoint({
-    name,
-    tokens: identity.tokens,
-    until: life.signal,
-    elements: options.elements,
-    monitorElements: options.monitorElements,
-    trace: options.trace,
-  });
+  const chain =
+    options.chain ??
+    endpoint({
+      name,
+      tokens: identity.tokens,
+      until: life.signal,
+      elements: options.elements ?? [],
+      monitorElements: options.monitorElements,
+      trace: options.trace,
+    });
   const ctx = Context.background({ signal: life.signal, clock }).with(loggerKey, logger);
   const stopped = (): void => {
     life.abort();
@@ -145,7 +149,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
     }
   };
   try {
-    await ctx.withSignal(options.until ?? life.signal, (c) =>
+    await ctx.withSignal(options.signal ?? life.signal, (c) =>
       within(options.registerWithinMs ?? REGISTER_WITHIN_MS, c, async (limited) => {
         if (options.registerServices !== false)
           await registerServices(limited, options, registry.networkServices, logger);
@@ -157,7 +161,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   } catch (error) {
     waiting.stop();
     // A canceled Register may still have succeeded, with a late answer.
-    if (options.until?.aborted) await unregister(UNREGISTER_WITHIN_MS / 4);
+    if (options.signal?.aborted) await unregister(UNREGISTER_WITHIN_MS / 4);
     stopped();
     await server.close();
     throw error;

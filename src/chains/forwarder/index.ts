@@ -1,21 +1,21 @@
 /**
- * The forwarder of a node: selects the endpoint, requests the connection from it, and connects the two sides.
- * The mechanisms decide how the sides are connected. Default: it negotiates the kernel mechanism and connects
- * nothing.
+ * The forwarder of a node: finds the endpoint, requests the connection from it and joins the two sides. `mechanisms`
+ * joins them. Default: it negotiates the kernel mechanism and joins nothing.
  *
  * @example
  * import { serveEndpoint } from "nsm-sdk";
- * import { forwarderElements } from "nsm-sdk/chains/forwarder";
+ * import { forwarder } from "nsm-sdk/chains/forwarder";
  *
+ * const { tokens } = identity;
  * await serveEndpoint({
  *   name,
  *   services: ["forwarder"],
  *   labels: { p2p: "true" },
  *   registerServices: false,
  *   connectTo,
- *   listenOn: [url],
+ *   listenOn: ["unix:///run/nsm/forwarder.sock"],
  *   identity,
- *   elements: forwarderElements({ name, ...remotes.to(connectTo), remotes, until }),
+ *   chain: forwarder({ name, tokens, ...remotes.to(connectTo), remotes, until }),
  * });
  *
  * @packageDocumentation
@@ -23,6 +23,7 @@
 import type {
   Elements,
   EndpointRegistry,
+  MonitorConnection,
   Remotes,
   NetworkService,
   NetworkServiceRegistry,
@@ -32,36 +33,95 @@ import { connectServer } from "../../elements/connect/index.js";
 import { discover } from "../../elements/discover/index.js";
 import { mechanismTranslation } from "../../elements/mechanism-translation/index.js";
 import { roundRobin } from "../../elements/round-robin/index.js";
+import type { TokenGenerator } from "../../identity/index.js";
 import { client } from "../client/index.js";
+import { endpoint, type Endpoint } from "../endpoint/index.js";
+import { assertNames, replaced } from "../places.js";
 import { controlPlaneMechanisms, type ForwarderMechanisms } from "./mechanisms.js";
 
 export { controlPlaneMechanisms, type ForwarderMechanisms } from "./mechanisms.js";
 export { kernelMechanisms, type KernelMechanisms } from "./kernel.js";
 
-/** Options of forwarderElements(). */
+/** Places for your own elements in a forwarder. */
+export interface ForwarderPlaces {
+  /** Before the endpoint is looked up. Sees every Request and Close once. */
+  readonly beforeDiscovery?: Elements<NetworkService> | undefined;
+  /** Between the client's mechanism and the call to the endpoint. Runs once for each endpoint that is tried. */
+  readonly beforeConnect?: Elements<NetworkService> | undefined;
+}
+
+/** Elements of a forwarder that can be replaced. */
+export interface ForwarderReplacements {
+  /** Sets `candidates`, or `remoteUrl` for a connection that names its endpoint. */
+  readonly discover?: Elements<NetworkService> | undefined;
+  /** Reads `candidates` and sets `remoteUrl` for each endpoint that it tries. */
+  readonly "round-robin"?: Elements<NetworkService> | undefined;
+  /** Separates the mechanisms of the two sides. Stands in the chain towards the endpoint. */
+  readonly "mechanism-translation"?: Elements<NetworkService> | undefined;
+}
+
+/** What a forwarder is made of. */
 export interface ForwarderOptions {
+  /** The name of this process in the path. */
   readonly name: string;
-  /** The registry for lookups of network services, usually the manager's. */
+  readonly tokens: TokenGenerator;
+  /** Where services and endpoints are looked up: the manager's registries. */
   readonly networkServices: NetworkServiceRegistry;
   readonly endpoints: EndpointRegistry;
   readonly remotes: Remotes;
+  /** The program's life. */
   readonly until: AbortSignal;
   /** Default: {@link controlPlaneMechanisms}. */
   readonly mechanisms?: ForwarderMechanisms | undefined;
-  /** Traces the chain to the endpoint. The chain that contains these elements traces the elements themselves. */
+  /** Your own elements, by place. */
+  readonly elements?: ForwarderPlaces | undefined;
+  /** Your own elements in place of built-in ones. */
+  readonly replace?: ForwarderReplacements | undefined;
+  /** In front of its monitor. Default: none. */
+  readonly monitorElements?: Elements<MonitorConnection> | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
-/** Creates the elements that make an endpoint a forwarder, for endpoint() or serveEndpoint(). */
-export function forwarderElements(options: ForwarderOptions): Elements<NetworkService> {
-  const { name, networkServices, endpoints, remotes, until, trace } = options;
-  const { mechanisms = controlPlaneMechanisms() } = options;
-  const elements = [mechanismTranslation(), mechanisms.client];
-  const onward = client({ name, remotes, until, refresh: false, heal: false, elements, trace });
-  return [
-    discover({ networkServices, endpoints }),
-    roundRobin(),
-    mechanisms.server,
-    connectServer(onward.networkService, onward),
-  ];
+/**
+ * See the module's description.
+ *
+ * @throws NsmError INVALID_ARGUMENT for a place or a replacement that there is not
+ */
+export function forwarder(options: ForwarderOptions): Endpoint {
+  const { name, tokens, networkServices, endpoints, remotes, until, monitorElements, trace } = options;
+  const { mechanisms = controlPlaneMechanisms(), elements: own = {} } = options;
+  assertNames("a forwarder", "place", Object.keys(own), ["beforeDiscovery", "beforeConnect"]);
+  const builtIn = replaced(
+    "a forwarder",
+    {
+      discover: () => [discover({ networkServices, endpoints })],
+      "round-robin": () => [roundRobin()],
+      "mechanism-translation": () => [mechanismTranslation()],
+    },
+    options.replace,
+  );
+  const onward = client({
+    name,
+    remotes,
+    until,
+    refresh: false,
+    heal: false,
+    elements: [builtIn["mechanism-translation"], mechanisms.client],
+    trace,
+  });
+  return endpoint({
+    name,
+    tokens,
+    until,
+    monitorElements,
+    trace,
+    elements: [
+      own.beforeDiscovery ?? [],
+      builtIn.discover,
+      builtIn["round-robin"],
+      mechanisms.server,
+      own.beforeConnect ?? [],
+      connectServer(onward.networkService, onward),
+    ],
+  });
 }

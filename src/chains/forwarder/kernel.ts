@@ -11,17 +11,16 @@ export interface KernelMechanisms extends ForwarderMechanisms {
 }
 
 /**
- * KERNEL on both sides: the endpoint receives an offer and answers with the location of its interface, and a
- * veth pair connects the two sides. Requires the privilege to enter the namespaces and to create interfaces in
- * them.
+ * KERNEL on both sides: the endpoint is offered it and defines where its interface goes, and a veth pair joins the
+ * two. Needs the privilege to enter the namespaces and to make interfaces in them.
  *
  * @throws NsmError FAILED_PRECONDITION if the state directory cannot be created or read.
  *
  * @example
- * import { forwarderElements, kernelMechanisms } from "nsm-sdk/chains/forwarder";
+ * import { forwarder, kernelMechanisms } from "nsm-sdk/chains/forwarder";
  *
  * const mechanisms = kernelMechanisms({ until, stateDir: "/var/lib/nsm/forwarder" });
- * const elements = forwarderElements({ name, ...remotes.to(connectTo), remotes, until, mechanisms });
+ * const { networkService, monitor } = forwarder({ name, tokens, ...remotes.to(connectTo), remotes, until, mechanisms });
  */
 export function kernelMechanisms(options: CrossConnectOptions): KernelMechanisms {
   const wiring = crossConnect(options);

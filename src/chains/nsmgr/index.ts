@@ -24,18 +24,38 @@ import type {
   EndpointRegistry,
   Remotes,
   MonitorConnection,
+  NetworkService,
   NetworkServiceRegistry,
   TraceHook,
 } from "../../core/index.js";
 import { clientInfo } from "../../elements/client-info/index.js";
 import { connectServer } from "../../elements/connect/index.js";
-import { discoverForwarder } from "../../elements/discover-forwarder/index.js";
+import { discoverForwarder, type ChooseForwarder } from "../../elements/discover-forwarder/index.js";
 import { excludedPrefixesServer } from "../../elements/excluded-prefixes/index.js";
 import { localNamespaces } from "../../elements/mechanisms/kernel/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { client } from "../client/index.js";
 import { endpoint, type Endpoint } from "../endpoint/index.js";
-import { nsmgrRegistryChain } from "../registry/index.js";
+import { assertNames, replaced } from "../places.js";
+import { nsmgrRegistry } from "../registry/index.js";
+
+/** Places for your own elements in a manager. */
+export interface NsmgrPlaces {
+  /** Before the forwarder is looked up. Sees every Request and Close once. */
+  readonly beforeDiscovery?: Elements<NetworkService> | undefined;
+  /** Before the call to the forwarder. Runs once for each forwarder that is tried. */
+  readonly beforeConnect?: Elements<NetworkService> | undefined;
+}
+
+/** Elements of a manager that can be replaced. */
+export interface NsmgrReplacements {
+  /** Adds labels for the node that the client runs on. */
+  readonly "client-info"?: Elements<NetworkService> | undefined;
+  /** Sets `remoteUrl` to the forwarder. To change only the order, use `chooseForwarder`. */
+  readonly "discover-forwarder"?: Elements<NetworkService> | undefined;
+  /** Adds prefixes that endpoints must not allocate. */
+  readonly "excluded-prefixes"?: Elements<NetworkService> | undefined;
+}
 
 /** Options of nsmgr(). */
 export interface NsmgrOptions {
@@ -53,6 +73,12 @@ export interface NsmgrOptions {
   readonly excludedPrefixesFile?: string | undefined;
   /** Elements before its monitor, for authorization and counting. Default: none. */
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
+  /** The order in which forwarders are tried. Default: by turns. */
+  readonly chooseForwarder?: ChooseForwarder | undefined;
+  /** Your own elements, by place. */
+  readonly elements?: NsmgrPlaces | undefined;
+  /** Your own elements in place of built-in ones. */
+  readonly replace?: NsmgrReplacements | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
@@ -62,10 +88,29 @@ export interface Nsmgr extends Endpoint {
   readonly endpoints: EndpointRegistry;
 }
 
-/** Creates a manager. See the module description. */
+/**
+ * See the module's description.
+ *
+ * @throws NsmError INVALID_ARGUMENT for a place or a replacement that there is not
+ */
 export function nsmgr(options: NsmgrOptions): Nsmgr {
   const { name, url, registryUrl, remotes, tokens, until, forwarderService = "forwarder", trace } = options;
-  const registries = nsmgrRegistryChain({ url, registryUrl, remotes, tokens, until, trace });
+  const { excludedPrefixesFile, elements: own = {} } = options;
+  assertNames("a manager", "place", Object.keys(own), ["beforeDiscovery", "beforeConnect"]);
+  const registries = nsmgrRegistry({ url, registryUrl, remotes, tokens, until, trace });
+  const { chooseForwarder: choose } = options;
+  const builtIn = replaced(
+    "a manager",
+    {
+      "client-info": () => [clientInfo()],
+      "discover-forwarder": () => [
+        discoverForwarder({ ...registries.discovery, service: forwarderService, url, choose }),
+      ],
+      "excluded-prefixes": () =>
+        excludedPrefixesFile ? [excludedPrefixesServer({ file: excludedPrefixesFile })] : [],
+    },
+    options.replace,
+  );
   const onward = client({ name, remotes, until, refresh: false, heal: false, trace });
   const manager = endpoint({
     name,
@@ -75,9 +120,11 @@ export function nsmgr(options: NsmgrOptions): Nsmgr {
     monitorElements: options.monitorElements,
     elements: [
       localNamespaces(),
-      clientInfo(),
-      discoverForwarder({ ...registries.discovery, service: forwarderService, url }),
-      options.excludedPrefixesFile ? excludedPrefixesServer({ file: options.excludedPrefixesFile }) : [],
+      builtIn["client-info"],
+      own.beforeDiscovery ?? [],
+      builtIn["discover-forwarder"],
+      builtIn["excluded-prefixes"],
+      own.beforeConnect ?? [],
       connectServer(onward.networkService, onward),
     ],
   });

@@ -4,6 +4,7 @@ import {
   type Elements,
   type EndpointRegistry,
   type NetworkServiceRegistry,
+  type TraceHook,
 } from "../../core/index.js";
 import { cache } from "../../registry/elements/cache/index.js";
 import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
@@ -16,24 +17,26 @@ export interface CachedRegistryOptions {
   readonly endpoints: EndpointRegistry;
   /** The lifetime of the program. Ends all watches. */
   readonly until: AbortSignal;
+  readonly trace?: TraceHook | undefined;
 }
 
 /**
  * Registries with a cache, for a process that looks up entries on every Request, such as a forwarder.
  *
  * @example
- * import { forwarderElements } from "nsm-sdk/chains/forwarder";
+ * import { forwarder } from "nsm-sdk/chains/forwarder";
  * import { cachedRegistry } from "nsm-sdk/chains/registry";
  *
- * forwarderElements({ ...cachedRegistry({ ...remotes.to(connectTo), until }), remotes, until, name });
+ * const registries = cachedRegistry({ ...remotes.to(connectTo), until });
+ * forwarder({ name, tokens, ...registries, remotes, until });
  */
 export function cachedRegistry(options: CachedRegistryOptions): RegistryServices {
-  const { until } = options;
+  const { until, trace } = options;
   const networkServices: Elements<NetworkServiceRegistry> = [cache({ kind: networkServiceKind, until })];
   const endpoints: Elements<EndpointRegistry> = [cache({ kind: endpointKind, until })];
   return {
-    networkServices: networkServiceRegistryChain(networkServices, { tail: options.networkServices }),
-    endpoints: endpointRegistryChain(endpoints, { tail: options.endpoints }),
+    networkServices: networkServiceRegistryChain(networkServices, { tail: options.networkServices, trace }),
+    endpoints: endpointRegistryChain(endpoints, { tail: options.endpoints, trace }),
     debugState: () => heldBy({ networkServices, endpoints }),
   };
 }

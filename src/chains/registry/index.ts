@@ -6,10 +6,12 @@
  */
 export { cachedRegistry, type CachedRegistryOptions } from "./cached.js";
 export type { RegistryChains } from "./held.js";
-export { nsmgrRegistryChain, type NsmgrRegistry, type NsmgrRegistryOptions } from "./nsmgr.js";
+export { nsmgrRegistry, type NsmgrRegistry, type NsmgrRegistryOptions } from "./nsmgr.js";
 export {
-  registryChain,
+  registry,
   type RegistryOptions,
+  type RegistryPlaces,
+  type RegistryReplacements,
   type RegistryServices,
   type RegistryStores,
 } from "./registry.js";

@@ -58,13 +58,13 @@ export interface NsmgrRegistry extends RegistryServices {
  * Creates the registry of a manager.
  *
  * @example
- * import { nsmgrRegistryChain } from "nsm-sdk/chains/registry";
+ * import { nsmgrRegistry } from "nsm-sdk/chains/registry";
  * import { discoverForwarder } from "nsm-sdk/elements/discover-forwarder";
  *
- * const registries = nsmgrRegistryChain({ url, registryUrl: "tcp://10.0.0.9:5002", remotes, tokens, until });
+ * const registries = nsmgrRegistry({ url, registryUrl: "tcp://10.0.0.9:5002", remotes, tokens, until });
  * discoverForwarder({ ...registries.discovery, service: "forwarder", url });
  */
-export function nsmgrRegistryChain(options: NsmgrRegistryOptions): NsmgrRegistry {
+export function nsmgrRegistry(options: NsmgrRegistryOptions): NsmgrRegistry {
   const { url, tokens, until, env, trace } = options;
   const upstream = upstreamOf(options);
   const ownEndpoints: Elements<EndpointRegistry> = [localBypass({ url }), upstream.endpoints];

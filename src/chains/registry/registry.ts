@@ -18,12 +18,29 @@ import { setRegistrationTime } from "../../registry/elements/set-registration-ti
 import { updatePath } from "../../registry/elements/update-path/index.js";
 import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
+import { assertNames } from "../places.js";
 import { heldBy, type RegistryChains } from "./held.js";
 
 /** The elements that store the entries of a registry. */
 export type RegistryStores = RegistryChains;
 
-/** Options of registryChain(). */
+/** Places for your own elements in a registry. */
+export interface RegistryPlaces {
+  readonly networkServices?: Elements<NetworkServiceRegistry> | undefined;
+  readonly endpoints?: Elements<EndpointRegistry> | undefined;
+}
+
+/** Elements of a registry that can be replaced. */
+export interface RegistryReplacements {
+  /** Sets the payload of a network service that names none. */
+  readonly "set-payload"?: Elements<NetworkServiceRegistry> | undefined;
+  /** Records when an endpoint was registered first. */
+  readonly "set-registration-time"?: Elements<EndpointRegistry> | undefined;
+  /** Unregisters endpoints that are not renewed. */
+  readonly expire?: Elements<EndpointRegistry> | undefined;
+}
+
+/** What a registry is made of. */
 export interface RegistryOptions {
   readonly tokens: TokenGenerator;
   /** The lifetime of the program. Ends the expiry of registrations. */
@@ -37,6 +54,10 @@ export interface RegistryOptions {
   readonly limits?: Limits | undefined;
   /** The stores for the entries. Default: in memory. */
   readonly stores?: RegistryStores | undefined;
+  /** Your own elements, right before the stores. */
+  readonly elements?: RegistryPlaces | undefined;
+  /** Your own elements in place of built-in ones. */
+  readonly replace?: RegistryReplacements | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
@@ -51,25 +72,30 @@ export interface RegistryServices {
  * Creates the registry of a domain.
  *
  * @example
- * import { registryChain } from "nsm-sdk/chains/registry";
+ * import { registry } from "nsm-sdk/chains/registry";
  * import { grpcServer } from "nsm-sdk/inbound";
  *
- * const registry = registryChain({ tokens: identity.tokens, until });
- * await grpcServer({ identity, listenOn: ["tcp://10.0.0.9:5002"], services: registry });
+ * const services = registry({ tokens: identity.tokens, until });
+ * await grpcServer({ identity, listenOn: ["tcp://10.0.0.9:5002"], services });
  */
-export function registryChain(options: RegistryOptions): RegistryServices {
-  const { tokens, until, trace } = options;
+export function registry(options: RegistryOptions): RegistryServices {
+  const { tokens, until, elements: own = {}, trace } = options;
   const stores = options.stores ?? {
     networkServices: [memoryNetworkServices()],
     endpoints: [memoryEndpoints()],
   };
+  assertNames("a registry", "place", Object.keys(own), ["networkServices", "endpoints"]);
+  const { replace = {} } = options;
+  const replaceable = ["set-payload", "set-registration-time", "expire"];
+  assertNames("a registry", "element to replace", Object.keys(replace), replaceable);
   const networkServices: Elements<NetworkServiceRegistry> = [
     registerLog(),
     updatePath({ tokens }),
     begin({ until }),
     registrationState(),
     limits({ kind: networkServiceKind, ...options.limits }),
-    setPayload(),
+    replace["set-payload"] ?? setPayload(),
+    own.networkServices ?? [],
     stores.networkServices,
   ];
   const endpoints: Elements<EndpointRegistry> = [
@@ -79,8 +105,9 @@ export function registryChain(options: RegistryOptions): RegistryServices {
     registrationState(),
     registrationLog(),
     limits({ kind: endpointKind, ...options.limits }),
-    setRegistrationTime(),
-    expire({ defaultMs: options.defaultExpirationMs, until }),
+    replace["set-registration-time"] ?? setRegistrationTime(),
+    replace.expire ?? expire({ defaultMs: options.defaultExpirationMs, until }),
+    own.endpoints ?? [],
     stores.endpoints,
   ];
   return {

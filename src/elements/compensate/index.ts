@@ -35,7 +35,7 @@ export interface CompensateOptions {
    * Time limit of the Close, in milliseconds. Default: 5,000. Never more than half of the Request's time limit,
    * because the next candidate is tried only after the Close.
    */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 const ambiguous = new Set<Code>([

@@ -10,7 +10,7 @@ import {
 /** Options of connectServer(). */
 export interface ConnectServerOptions {
   /** Reports the resources that the client chain holds, as part of this element. */
-  readonly debugState?: () => DebugState;
+  readonly debugState?: (() => DebugState) | undefined;
 }
 
 /** The last answer of `service`. Changed in place, so that a refresh does not release it. */

@@ -38,11 +38,11 @@ export interface CrossConnectOptions {
    * removes vWires whose connections are not refreshed. Without a directory, it recognizes an earlier vWire
    * only when the connection is requested again.
    */
-  readonly stateDir?: string;
-  readonly kernel?: Kernel;
+  readonly stateDir?: string | undefined;
+  readonly kernel?: Kernel | undefined;
   /** The clock for vWires of an earlier process, which expire outside of any call. */
-  readonly clock?: Clock;
-  readonly logger?: Logger;
+  readonly clock?: Clock | undefined;
+  readonly logger?: Logger | undefined;
 }
 
 /** The element, and the operation for the end of a program. */

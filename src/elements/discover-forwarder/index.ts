@@ -53,7 +53,27 @@ export interface DiscoverForwarderOptions {
   /** URL of the nsmgr, under which its forwarders are registered. */
   readonly url: string;
   /** The network service that forwarders provide. Default: `forwarder`. */
-  readonly service?: string;
+  readonly service?: string | undefined;
+  /** The order in which forwarders are tried. Default: by turns, each Request beginning with the next one. */
+  readonly choose?: ChooseForwarder | undefined;
+}
+
+/**
+ * Orders the forwarders that fit a connection; one that it omits is not tried. A connection that has a forwarder
+ * stays with it.
+ */
+export type ChooseForwarder = (
+  forwarders: readonly NetworkServiceEndpoint[],
+  connection: Connection,
+) => readonly NetworkServiceEndpoint[];
+
+/** Each Request begins with the next forwarder. */
+function byTurns(): ChooseForwarder {
+  let turn = 0;
+  return (forwarders) => {
+    const start = turn++ % forwarders.length;
+    return [...forwarders.slice(start), ...forwarders.slice(0, start)];
+  };
 }
 
 /**
@@ -62,9 +82,8 @@ export interface DiscoverForwarderOptions {
  * failures as its cause.
  */
 export function discoverForwarder(options: DiscoverForwarderOptions): NetworkServiceElement {
-  const { networkServices, endpoints, url, service = "forwarder" } = options;
+  const { networkServices, endpoints, url, service = "forwarder", choose: chosen = byTurns() } = options;
   const pinned = new Slot<KnownHop>("discover-forwarder");
-  let turn = 0;
 
   /** Returns the forwarders to try, in order. */
   async function choose(ctx: Context, connection: Connection): Promise<readonly NetworkServiceEndpoint[]> {
@@ -80,7 +99,7 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
       registered.filter((forwarder) => isAlive(ctx, forwarder)),
       service,
     );
-    if (fit.length > 0) return ordered(fit, nextSegment(connection)?.name, reselect);
+    if (fit.length > 0) return ordered(chosen(fit, connection), nextSegment(connection)?.name, reselect);
     throw new NsmError(
       Code.NotFound,
       `no forwarder matches network service "${name}": ${registered.length} registered`,
@@ -92,10 +111,8 @@ export function discoverForwarder(options: DiscoverForwarderOptions): NetworkSer
     inPath: string | undefined,
     reselect: boolean,
   ): readonly NetworkServiceEndpoint[] {
-    const start = turn++ % forwarders.length;
-    const rotated = [...forwarders.slice(start), ...forwarders.slice(0, start)];
-    const known = rotated.filter(({ name }) => name === inPath);
-    const others = rotated.filter(({ name }) => name !== inPath);
+    const known = forwarders.filter(({ name }) => name === inPath);
+    const others = forwarders.filter(({ name }) => name !== inPath);
     return reselect ? [...others, ...known] : [...known, ...others];
   }
 

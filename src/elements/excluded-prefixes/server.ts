@@ -8,7 +8,7 @@ export interface ExcludedPrefixesServerOptions {
    * Path of a YAML file with a list `prefixes`. Default:
    * `/var/lib/networkservicemesh/config/excluded_prefixes.yaml`.
    */
-  readonly file?: string;
+  readonly file?: string | undefined;
 }
 
 /**

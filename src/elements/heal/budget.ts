@@ -3,8 +3,8 @@ import type { Clock } from "../../core/index.js";
 /** Limits of heal attempts of a whole process. */
 export interface HealBudgetOptions {
   /** Maximum number of simultaneous attempts. Default: 100. */
-  readonly burst?: number;
-  readonly perSecond?: number;
+  readonly burst?: number | undefined;
+  readonly perSecond?: number | undefined;
 }
 
 /**

@@ -13,4 +13,5 @@
  *
  * @packageDocumentation
  */
-export { mechanismsClient, mechanismsServer, type MechanismChains } from "./mechanisms.js";
+// All of it: an interface that others merge into must not be exported by name.
+export * from "./mechanisms.js";

@@ -1,6 +1,7 @@
 import {
   connectionOf,
   currentSegment,
+  type MechanismType,
   Parameter,
   patchConnection,
   patchSegment,
@@ -20,10 +21,20 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 
-/** The elements of each mechanism type, by type name. An empty list accepts the mechanism unchanged. */
-export interface MechanismChains {
-  readonly [type: string]: NetworkServiceElement | Elements<NetworkService>;
-}
+/**
+ * The elements for each type of mechanism; an empty list accepts it as it is. Declare a type of your own by merging it
+ * into this interface: `declare module "nsm-sdk/elements/mechanisms"`.
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- others merge into it
+export interface MechanismChains extends KnownMechanismChains {}
+
+/** The elements for one type of mechanism. */
+export type MechanismElements = NetworkServiceElement | Elements<NetworkService> | undefined;
+
+/** The types of mechanism that NSM defines. */
+export type KnownMechanismChains = {
+  readonly [Type in (typeof MechanismType)[keyof typeof MechanismType]]?: MechanismElements;
+};
 
 /** Server side: selects one of the client's preferred mechanisms. After begin and IPAM. */
 export function mechanismsServer(chains: MechanismChains): NetworkServiceElement {
@@ -44,8 +55,9 @@ function mechanisms(
   chains: MechanismChains,
   ask: (request: NetworkServiceRequest, mechanism: Mechanism) => NetworkServiceRequest,
 ): NetworkServiceElement {
+  const given = withoutUndefined(chains);
   const roads = new Map(
-    Object.entries(chains).map(([type, elements]) => [type, chain.nest([elements].flat())]),
+    Object.entries(given).map(([type, elements]) => [type, chain.nest([elements].flat())]),
   );
   const unsupported = (what: string): NsmError =>
     new NsmError(Code.InvalidArgument, `${what}; supported: ${[...roads.keys()].join(", ") || "none"}`);
@@ -76,7 +88,7 @@ function mechanisms(
 
   return {
     name: `mechanisms/${side}`,
-    nested: Object.values(chains).map((elements) => [elements].flat()),
+    nested: Object.values(given).map((elements) => [elements].flat()),
 
     async request(ctx, request, next) {
       const chosen = connectionOf(request).mechanism;
@@ -103,4 +115,12 @@ function withMetric(connection: Connection, metric: string): Connection {
   if (!mechanism || !metrics || Object.hasOwn(metrics, metric)) return connection;
   const value = `${mechanism.type}/${mechanism.parameters[Parameter.name] || "unknown"}`;
   return patchSegment(connection, pathOf(connection).index, { metrics: { ...metrics, [metric]: value } });
+}
+
+function withoutUndefined(chains: MechanismChains): Record<string, NonNullable<MechanismElements>> {
+  const entries = Object.entries(chains) as [string, MechanismElements][];
+  return Object.fromEntries(entries.filter(([, elements]) => elements !== undefined)) as Record<
+    string,
+    NonNullable<MechanismElements>
+  >;
 }

@@ -61,11 +61,11 @@ import { relayed } from "./relay.js";
 /** Options of monitor(). */
 export interface MonitorOptions {
   /** Source of connection events from next hops. Default: none; events of next hops are not forwarded. */
-  readonly hub?: MonitorHub;
+  readonly hub?: MonitorHub | undefined;
   /** The lifetime of the program. Ends all streams. */
   readonly until: AbortSignal;
   /** Shows every connection to every caller. Default: false. */
-  readonly showAll?: boolean;
+  readonly showAll?: boolean | undefined;
 }
 
 /** The two parts of a monitor. */

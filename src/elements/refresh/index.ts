@@ -41,9 +41,9 @@ import {
 /** Options of refresh(). */
 export interface RefreshOptions {
   /** The lifetime of the program. Ends all refreshes. */
-  readonly until?: AbortSignal;
+  readonly until?: AbortSignal | undefined;
   /** Returns random numbers between 0 and 1, for jitter. Tests pass a seeded source. Default: `Math.random`. */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 /** The maximum random share by which a delay is shortened, so that refreshes that failed together spread out. */

@@ -28,7 +28,7 @@ import {
 /** Options of timeout(). */
 export interface TimeoutOptions {
   /** The lifetime of the program. Cancels all timers, without closing connections. */
-  readonly until?: AbortSignal;
+  readonly until?: AbortSignal | undefined;
 }
 
 /**

@@ -27,7 +27,7 @@ export interface UpdatePathOptions {
    */
   readonly name: string;
   /** Key of the segment ids. Default: 32 random bytes. With a stored key, the ids stay the same after a restart. */
-  readonly secret?: Uint8Array;
+  readonly secret?: Uint8Array | undefined;
 }
 
 /**

@@ -19,9 +19,9 @@ export interface PingOptions extends WaitOptions {
   /** An IPv4 or IPv6 address. */
   readonly to: string;
   /** The address to ask from; one of the namespace. */
-  readonly from?: string;
+  readonly from?: string | undefined;
   /** Default 4. The next request goes out once the one before is answered, or after its share of the time. */
-  readonly count?: number;
+  readonly count?: number | undefined;
 }
 
 /** How the echoes came back. */

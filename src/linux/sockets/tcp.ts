@@ -16,7 +16,7 @@ const SO_ERROR = 4;
 export interface ConnectOptions extends WaitOptions, Endpoint {
   readonly namespace: NetworkNamespace;
   /** The address to connect from; one of the namespace. */
-  readonly from?: string;
+  readonly from?: string | undefined;
 }
 
 /**

@@ -3,7 +3,7 @@ import { libc, type PollInterest } from "../libc.js";
 /** How long a probe may take and what ends it before. */
 export interface WaitOptions {
   /** Milliseconds. Default 1000. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Ends it with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -12,4 +12,5 @@ export {
   type MeshEndpointOptions,
   type MeshNode,
   type MeshOptions,
+  type MeshVirtual,
 } from "./mesh.js";

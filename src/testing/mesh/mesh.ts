@@ -5,9 +5,9 @@ import {
   type ServedEndpoint,
   type ServeEndpointOptions,
 } from "../../chains/endpoint/index.js";
-import { forwarderElements } from "../../chains/forwarder/index.js";
-import { nsmgr } from "../../chains/nsmgr/index.js";
-import { registryChain } from "../../chains/registry/index.js";
+import { forwarder, type ForwarderOptions } from "../../chains/forwarder/index.js";
+import { nsmgr, type NsmgrOptions } from "../../chains/nsmgr/index.js";
+import { registry, type RegistryOptions } from "../../chains/registry/index.js";
 import {
   Context,
   type Clock,
@@ -29,7 +29,19 @@ export interface MeshOptions {
   /** `memory`: one process, virtual time, faults on demand. `grpc`: unix sockets and real time. */
   readonly transport: "memory" | "grpc";
   /** How long tokens live, in milliseconds. Default: 600,000. */
-  readonly maxTokenLifetimeMs?: number;
+  readonly maxTokenLifetimeMs?: number | undefined;
+  /** What differs in the registry: your own elements and replacements. */
+  readonly registry?: Pick<RegistryOptions, "elements" | "replace" | "limits"> | undefined;
+  /** What differs in the manager: your own elements, replacements, the choice of forwarders. */
+  readonly nsmgr?: Pick<NsmgrOptions, "elements" | "replace" | "chooseForwarder"> | undefined;
+  /** What differs in every forwarder: your own elements and replacements. */
+  readonly forwarder?: Pick<ForwarderOptions, "elements" | "replace"> | undefined;
+}
+
+/** Time and faults of a mesh in memory. */
+export interface MeshVirtual {
+  readonly clock: VirtualClock;
+  readonly network: MemoryNetwork;
 }
 
 /** A process of the mesh that can be killed and started again at the same address. */
@@ -54,10 +66,12 @@ export interface MeshEndpointOptions {
   readonly name: string;
   readonly service: string;
   /** Prefixes to allocate from. Default: `10.0.0.0/24`. */
-  readonly prefix?: string;
-  readonly labels?: Readonly<Record<string, string>>;
+  readonly prefix?: string | undefined;
+  /** Allocates its addresses. Default: a pointToPointIpam() with `prefix`. */
+  readonly ipam?: Elements<NetworkService> | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   /** In front of IPAM and mechanism. */
-  readonly elements?: Elements<NetworkService>;
+  readonly elements?: Elements<NetworkService> | undefined;
 }
 
 /** A client of the mesh. */
@@ -73,14 +87,14 @@ export interface MeshClient {
 
 /** How a client of the mesh is made. */
 export type MeshClientOptions = Pick<ClientOptions, "heal" | "elements" | "reselect"> & {
-  readonly name?: string;
+  readonly name?: string | undefined;
 };
 
 /** Registry, nsmgr and forwarder in one process, and whatever endpoints and clients a test adds. */
-export interface Mesh {
+export interface Mesh<Virtual extends MeshVirtual | undefined = MeshVirtual | undefined> {
   readonly clock: Clock;
   /** Time and faults of a memory mesh; undefined on sockets. */
-  readonly virtual: { readonly clock: VirtualClock; readonly network: MemoryNetwork } | undefined;
+  readonly virtual: Virtual;
   readonly registry: MeshNode;
   readonly nsmgr: MeshNode;
   readonly forwarder: MeshEndpoint;
@@ -112,9 +126,14 @@ interface Holding {
  * await endpoint({ name: "nse-1", service: "firewall" });
  * const nsc = client();
  * const connection = await nsc.request("firewall");
- * await virtual!.clock.advance(3_600_000);
+ * await virtual.clock.advance(3_600_000);
  * await stop();
  */
+export function mesh(options: MeshOptions & { readonly transport: "memory" }): Promise<Mesh<MeshVirtual>>;
+/** On sockets, in real time. */
+export function mesh(options: MeshOptions & { readonly transport: "grpc" }): Promise<Mesh<undefined>>;
+/** Either. */
+export function mesh(options: MeshOptions): Promise<Mesh>;
 export async function mesh(options: MeshOptions): Promise<Mesh> {
   const virtual = options.transport === "memory" ? memoryParts() : undefined;
   const transport = virtual ? memoryTransport(virtual, options) : grpcTransport(options);
@@ -145,8 +164,9 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
     return self;
   }
 
-  const registry = await node("registry", async (process) => {
-    const chain = registryChain({
+  const domain = await node("registry", async (process) => {
+    const chain = registry({
+      ...options.registry,
       tokens: transport.identity("registry").tokens,
       until: process.until,
       trace,
@@ -158,6 +178,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   const manager = await node("nsmgr", async (process) => {
     const url = transport.address("nsmgr");
     const chain = nsmgr({
+      ...options.nsmgr,
       name: "nsmgr",
       url,
       registryUrl: transport.address("registry"),
@@ -173,7 +194,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   /** An endpoint or a forwarder: registered, and asked over the mesh. */
   async function registered(
     own: Pick<ServeEndpointOptions, "name" | "services" | "labels" | "registerServices">,
-    elements: (process: Process) => Elements<NetworkService>,
+    chain: (process: Process) => Pick<ServeEndpointOptions, "elements" | "chain">,
   ): Promise<MeshEndpoint> {
     let served: ServedEndpoint | undefined;
     const made = await node(own.name, async (process) => {
@@ -184,7 +205,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
         listenOn: [transport.address(own.name)],
         identity: transport.identity(own.name),
         clock: process.clock,
-        elements: elements(process),
+        ...chain(process),
         trace,
         transport: {
           remotes: process.remotes,
@@ -211,23 +232,27 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
       { name, services: ["forwarder"], labels: { p2p: "true" }, registerServices: false },
       ({ remotes, until }) => {
         const { networkServices, endpoints } = remotes.to(manager.url);
-        return forwarderElements({ name, networkServices, endpoints, remotes, until, trace });
+        const { tokens } = transport.identity(name);
+        const own = { name, tokens, networkServices, endpoints, remotes, until, trace };
+        return { chain: forwarder({ ...options.forwarder, ...own }) };
       },
     );
 
   return {
     clock: transport.clock,
     virtual,
-    registry,
+    registry: domain,
     nsmgr: manager,
     forwarder: await addForwarder("forwarder"),
     addForwarder,
-    endpoint: ({ name, service, prefix = "10.0.0.0/24", labels = {}, elements = [] }) =>
-      registered({ name, services: [service], labels }, () => [
-        elements,
-        pointToPointIpam({ prefixes: [prefix] }),
-        mechanismsServer({ [MechanismType.Kernel]: [kernelServer()] }),
-      ]),
+    endpoint: ({ name, service, prefix = "10.0.0.0/24", ipam, labels, elements = [] }) =>
+      registered({ name, services: [service], labels }, () => ({
+        elements: [
+          elements,
+          ipam ?? pointToPointIpam({ prefixes: [prefix] }),
+          mechanismsServer({ [MechanismType.Kernel]: [kernelServer()] }),
+        ],
+      })),
     client({ name = "nsc", ...more } = {}) {
       const life = beginLife(name, transport);
       const { until, remotes } = life;

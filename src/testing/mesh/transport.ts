@@ -12,7 +12,7 @@ import type { Process } from "./process.js";
 
 /** What is the same for all processes. */
 export interface TransportOptions {
-  readonly maxTokenLifetimeMs?: number;
+  readonly maxTokenLifetimeMs?: number | undefined;
 }
 
 /** Where processes of the mesh listen and how they reach one another. */

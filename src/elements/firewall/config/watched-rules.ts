@@ -28,11 +28,11 @@ export interface RulesSource {
 
 /** Options of watchedRules(). */
 export interface WatchedRulesOptions {
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** How often the file is read even if its directory reports no change, in milliseconds. Default: 60,000. */
-  readonly recheckMs?: number;
+  readonly recheckMs?: number | undefined;
   /** Reports that the directory cannot be watched, so that changes are found late. Default: a warning of the process. */
-  readonly onProblem?: (problem: NsmError) => void;
+  readonly onProblem?: ((problem: NsmError) => void) | undefined;
 }
 
 const RECHECK_MS = 60_000;

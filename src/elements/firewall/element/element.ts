@@ -35,18 +35,18 @@ export interface FirewallOptions {
    * Network namespace of the endpoint's interfaces, as a path or file URL. Default: the namespace of this
    * process.
    */
-  readonly netns?: string;
+  readonly netns?: string | undefined;
   /**
    * Accepts packets whose source is not an address of the connection's client, for clients that route for
    * others. Rules with `from` then trust source addresses that clients choose. Default: false.
    */
   readonly allowForeignSources?: boolean | undefined;
   /** Called when changed rules of a source are in force or were rejected. */
-  readonly onEvent?: (event: FirewallEvent) => void;
-  readonly clock?: Clock;
-  readonly logger?: Logger;
+  readonly onEvent?: ((event: FirewallEvent) => void) | undefined;
+  readonly clock?: Clock | undefined;
+  readonly logger?: Logger | undefined;
   /** The packet filter. Default: the kernel's. */
-  readonly filter?: PacketFilter;
+  readonly filter?: PacketFilter | undefined;
 }
 
 /** The result of a rule change: the number of rules in force, or why the earlier rules stay. */

@@ -32,7 +32,8 @@ export interface GroupIpamOptions {
    * Creates the element of one group. It must not change addresses of the prefixes in `others`. Default:
    * pointToPointIpam().
    */
-  readonly ipam?: (prefixes: readonly string[], others: readonly string[]) => NetworkServiceElement;
+  readonly ipam?:
+    ((prefixes: readonly string[], others: readonly string[]) => NetworkServiceElement) | undefined;
 }
 
 /**

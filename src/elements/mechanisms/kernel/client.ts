@@ -4,12 +4,12 @@ import { withOffer } from "../offer/index.js";
 import { kernelParameters, type KernelParameters } from "./parameters.js";
 
 /** Options of kernelClient(). */
-export interface KernelClientOptions extends Partial<KernelParameters> {
+export interface KernelClientOptions extends Partial<Omit<KernelParameters, "inodeUrl">> {
   /**
    * URL of the client's network namespace. A forwarder omits it, because it offers the mechanism for another
    * process.
    */
-  readonly inodeUrl?: string;
+  readonly inodeUrl?: string | undefined;
 }
 
 /**

@@ -3,9 +3,9 @@ import type { NetworkServiceElement } from "../../../core/index.js";
 import { kernelParameters, type KernelParameters } from "./parameters.js";
 
 /** Options of kernelServer(). */
-export interface KernelServerOptions extends Partial<KernelParameters> {
+export interface KernelServerOptions extends Partial<Omit<KernelParameters, "inodeUrl">> {
   /** URL of the endpoint's network namespace. Default: the namespace of this process. */
-  readonly inodeUrl?: string;
+  readonly inodeUrl?: string | undefined;
 }
 
 /**

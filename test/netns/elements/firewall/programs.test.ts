@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { NetworkServiceRequest } from "../../../../src/api/index.js";
 import { client } from "../../../../src/chains/client/index.js";
 import { serveEndpoint } from "../../../../src/chains/endpoint/index.js";
-import { forwarderElements, kernelMechanisms } from "../../../../src/chains/forwarder/index.js";
+import { forwarder, kernelMechanisms } from "../../../../src/chains/forwarder/index.js";
 import { nsmgr } from "../../../../src/chains/nsmgr/index.js";
 import { Context, silent, systemClock } from "../../../../src/core/index.js";
 import { kernelClient } from "../../../../src/elements/mechanisms/kernel/index.js";
@@ -49,7 +49,7 @@ async function mesh(folder: string) {
   const server = await grpcServer({ identity, listenOn: [url], services: manager });
   const { networkServices, endpoints } = remotes.to(url);
   const mechanisms = kernelMechanisms({ until, clock: systemClock, logger: silent });
-  const forwarder = await serveEndpoint({
+  const served = await serveEndpoint({
     name: "forwarder",
     services: ["forwarder"],
     registerServices: false,
@@ -57,9 +57,15 @@ async function mesh(folder: string) {
     connectTo: url,
     listenOn: [`unix://${folder}/forwarder.sock`],
     identity,
-    elements: [
-      forwarderElements({ name: "forwarder", networkServices, endpoints, remotes, until, mechanisms }),
-    ],
+    chain: forwarder({
+      name: "forwarder",
+      tokens: identity.tokens,
+      networkServices,
+      endpoints,
+      remotes,
+      until,
+      mechanisms,
+    }),
   });
   return {
     url,
@@ -72,7 +78,7 @@ async function mesh(folder: string) {
         elements: [kernelClient({ inodeUrl: `file://${namespace.path}`, interfaceName: "nsm-1" })],
       }).networkService,
     async close() {
-      await forwarder.close();
+      await served.close();
       await server.close();
       life.abort();
       remotes.close();
