@@ -1,7 +1,7 @@
 import { createVeth, netlinkIn, newNamespace, type NetworkNamespace } from "../src/linux/index.js";
 import { firstEcho } from "./first-echo.js";
 
-/** The wires that a forwarder makes, made in this process without anybody being asked. */
+/** Creates the same vWires as a forwarder, but in this process and without any request. */
 export class BareWires {
   readonly #clients: NetworkNamespace[] = [];
 
@@ -11,7 +11,10 @@ export class BareWires {
     return new BareWires(await namespaceWithLoopback());
   }
 
-  /** Interfaces with alias, MTU, address and route at both ends; how long until the first echo, in milliseconds. */
+  /**
+   * Creates interfaces with alias, MTU, address and route at both ends. Returns the time to the first echo,
+   * in ms.
+   */
   async make(): Promise<number> {
     const client = await namespaceWithLoopback();
     const number = this.#clients.push(client);

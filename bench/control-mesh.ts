@@ -2,23 +2,23 @@ import { goPeer, ourProgram, type Maker, type Program, type Security } from "../
 import type { RunningProcess } from "../src/programs/child/process.js";
 import { cpuSeconds, residentMb } from "./usage.js";
 
-/** The processes a connection passes; the client is not one of them. */
+/** The processes on a connection's path, without the client. */
 export const components = ["nsmgr", "forwarder", "nse", "registry"] as const;
 
 export type Component = (typeof components)[number];
 
-/** Each has an identity of its own where there are identities. */
+/** Roles with an own identity, where identities are used. */
 export const roles = [...components, "nse-2", "nsc"] as const;
 
-/** The service that load asks for. */
+/** The service that the load requests. */
 const SERVICE = "bench";
 
-/** Two addresses for each connection, and room for thousands. */
+/** Provides two addresses per connection, for thousands of connections. */
 const CIDR = "172.16.0.0/16";
 
 const LOCAL = ["--listen-on", "tcp://127.0.0.1:0"] as const;
 
-/** What `gopeer load` measures of one kind of call. */
+/** The figures of `gopeer load` for one kind of call. */
 export interface LoadFigures {
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -27,20 +27,20 @@ export interface LoadFigures {
   readonly errorSamples?: readonly string[];
 }
 
-/** What a load has shown when it is over. */
+/** The result of a load. */
 export interface LoadResult {
   readonly request: LoadFigures;
   readonly refresh: LoadFigures | undefined;
   readonly close: LoadFigures;
 }
 
-/** How much load, in what way. */
+/** Amount and kind of load. */
 export interface LoadOptions {
   readonly connections: number;
   readonly concurrency?: number;
-  /** Refreshes each connection once, after all are made. */
+  /** Whether to refresh each connection once after all are established. */
   readonly refresh?: boolean;
-  /** Called while all connections stand, before they are closed. */
+  /** Called while all connections are established, before they are closed. */
   readonly whenAllStand?: () => void;
 }
 
@@ -80,9 +80,9 @@ export class ControlMesh {
   }
 
   /**
-   * Makes connections with the Go SDK's client chain, the same for both makers, and closes them.
+   * Establishes connections with the Go SDK's client chain, for both makers, and closes them.
    *
-   * @throws Error when any of the calls fails
+   * @throws Error if any call fails
    */
   async load({
     connections,
@@ -114,7 +114,7 @@ export class ControlMesh {
     }
   }
 
-  /** From kill -9 of the endpoint in use until the client says it has the other one, in milliseconds. */
+  /** Time from kill -9 of the active endpoint until the client reports the other one, in milliseconds. */
   async healMs(): Promise<number> {
     const service = `heal-${++this.#services}`;
     const endpoint = (role: string, name: string): Promise<RunningProcess> =>
@@ -178,5 +178,5 @@ export class ControlMesh {
   }
 }
 
-/** How long a load may take on a machine that has a lot else to do. */
+/** Time limit of a load on a busy machine, in milliseconds. */
 const LOAD_WITHIN_MS = 180_000;

@@ -3,17 +3,17 @@ import { components, ControlMesh, roles, type Component } from "./control-mesh.j
 import type { Section } from "./report.js";
 import { medians } from "./statistics.js";
 
-/** How much is done. */
+/** Amount of work. */
 interface Amount {
-  /** Rounds of both makers, by turns; the median of each figure counts. */
+  /** Rounds of both makers, alternating. The result is the median of each figure. */
   readonly rounds: number;
-  /** Connections of a round that are made one after the other. */
+  /** Connections per round that are established one after another. */
   readonly sequential: number;
-  /** Connections of a round that are made several at a time. */
+  /** Connections per round that are established concurrently. */
   readonly parallel: number;
-  /** Connections that stand at the same time when memory is looked at. */
+  /** Established connections while memory is measured. */
   readonly live: number;
-  /** Made and closed before anything is measured: a fresh process is slow, Node's more than Go's. */
+  /** Connections before the measurement. A fresh process is slow, Node's more than Go's. */
   readonly warmUp: Readonly<Record<Maker, number>>;
 }
 
@@ -29,8 +29,8 @@ const QUICK: Amount = { rounds: 1, sequential: 20, parallel: 40, live: 50, warmU
 type Figures = Record<string, number>;
 
 /**
- * Our components and Go's under the same load, that of the Go SDK's client chain, which connects anew for each
- * call. Both stand all the time and are asked by turns, so that both see the same machine.
+ * Compares this project's components with Go's under the same load of the Go SDK's client chain, which
+ * connects anew for each call. Both run all the time and are measured alternately, under equal conditions.
  */
 export async function controlPlane(kind: Security["kind"], quick: boolean): Promise<Section> {
   const amount = quick ? QUICK : FULL;

@@ -12,7 +12,7 @@ import { grpcRemotes } from "../src/outbound/index.js";
 import { startProcess, type RunningProcess } from "../src/programs/child/process.js";
 import { namespaceWithLoopback } from "./bare-wires.js";
 
-/** How late a program's event loop was, in milliseconds. */
+/** Delay of a program's event loop, in milliseconds. */
 export interface LoopLag {
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -25,15 +25,15 @@ const lagProbe = new URL("./loop-lag.mjs", import.meta.url).href;
 const SERVICE = "bench";
 const roles = ["registry", "nsmgr", "forwarder", "nse", "nsc"] as const;
 
-/** A connection that stands, and how to end it. */
+/** An established connection, and how to close it. */
 export interface Standing {
   readonly connection: Connection;
   close(): Promise<void>;
 }
 
 /**
- * A whole mesh with mutual TLS on unix sockets, its forwarder wiring in the kernel. The clients are this process,
- * each with a namespace of its own; the endpoint has one for all its interfaces.
+ * A whole mesh with mutual TLS on unix sockets and a kernel forwarder. This process runs the clients, each in
+ * its own namespace. The endpoint uses one namespace for all its interfaces.
  */
 export class DataMesh {
   readonly #running: RunningProcess[] = [];
@@ -59,7 +59,7 @@ export class DataMesh {
     return mesh;
   }
 
-  /** A client in a namespace of its own; call it for a new connection over all hops. */
+  /** Creates a client in its own namespace. `request` establishes a new connection over all hops. */
   async client(name: string): Promise<{ namespace: NetworkNamespace; request(): Promise<Standing> }> {
     const namespace = await namespaceWithLoopback();
     this.#clients.push(namespace);
@@ -83,7 +83,7 @@ export class DataMesh {
     return { connection, close: () => this.#call((ctx) => networkService.close(ctx, connection)) };
   }
 
-  /** How late the forwarder's event loop was since this was asked last. */
+  /** Delay of the forwarder's event loop since the last call. */
   async forwarderLag(): Promise<LoopLag> {
     process.kill(this.#forwarder!.pid, "SIGUSR2");
     return (await this.#forwarder!.events.next("loop-lag")) as unknown as LoopLag;

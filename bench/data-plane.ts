@@ -4,10 +4,12 @@ import { firstEcho } from "./first-echo.js";
 import type { Section } from "./report.js";
 import { percentile } from "./statistics.js";
 
-/** How long the forwarder is watched while it has nothing to do, for comparison. */
+/** How long to measure the idle forwarder for comparison, in milliseconds. */
 const IDLE_MS = 300;
 
-/** The kernel forwarder over the whole path, mutual TLS on all hops, next to the same wires made by netlink alone. */
+/**
+ * Compares the kernel forwarder, with mutual TLS on all hops, to the same vWires created by netlink alone.
+ */
 export async function dataPlane(quick: boolean): Promise<Section> {
   const [warmUp, count] = quick ? [5, 10] : [60, 100];
   const mesh = await DataMesh.start();
@@ -17,7 +19,7 @@ export async function dataPlane(quick: boolean): Promise<Section> {
       await (await overMesh(mesh, `warm-${i}`)).standing.close();
       await wires.make();
     }
-    // By turns, so that both see the same machine.
+    // Alternating, so that both are measured under equal conditions.
     const over: OverMesh[] = [];
     const bare: number[] = [];
     for (let i = 0; i < count; i++) {

@@ -1,6 +1,6 @@
-// Preloaded into a program (`NODE_OPTIONS=--import`): measures how late its timers are. At each SIGUSR2 it prints
-// `{"event":"loop-lag",…}` about the time since the one before. Once a millisecond, ten times finer than what
-// `--metrics` offers.
+// Preloaded into a program (`NODE_OPTIONS=--import`) to measure the delay of its timers. Each SIGUSR2 prints
+// `{"event":"loop-lag",…}` for the time since the previous one. The resolution is one millisecond, ten times
+// finer than that of `--metrics`.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 
 const RESOLUTION_MS = 1;
@@ -8,7 +8,7 @@ const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
 histogram.enable();
 
 process.on("SIGUSR2", () => {
-  // What is measured is the time from one tick to the next.
+  // The measured value is the time from one tick to the next.
   const late = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
   const lag = {
     event: "loop-lag",

@@ -10,7 +10,7 @@ const sections: readonly { readonly name: string; measure(quick: boolean): Promi
   { name: "data-plane", measure: dataPlane },
 ];
 
-/** `npm run bench -- [--json] [--quick] [NAME…]`: prints the figures as Markdown, or as one object. */
+/** `npm run bench -- [--json] [--quick] [NAME…]`: prints the figures as Markdown, or as one JSON object. */
 export async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -27,7 +27,7 @@ export async function main(args: readonly string[]): Promise<number> {
     cores: cpus().length,
     memoryGb: Math.round(totalmem() / 1e9),
     node: process.version,
-    // Whatever else runs takes its share: figures of a busy machine are good for their ratios at most.
+    // Other load affects the figures: on a busy machine, only their ratios are meaningful.
     loadBefore: loadavg()[0]!,
   };
   const began = performance.now();

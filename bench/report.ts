@@ -1,19 +1,19 @@
-/** A heading and what stands under it. */
+/** A heading and its rows. */
 export interface Section {
   readonly title: string;
-  /** What the figures are of: ours, and what they are compared with. */
+  /** Column titles: this project, and what it is compared with. */
   readonly columns: readonly [ours: string, peer: string];
   readonly rows: readonly Row[];
 }
 
-/** What was measured. A figure that has nothing to be compared with has no peer. */
+/** A measured figure. Without a comparison, it has no peer. */
 export interface Row {
   readonly what: string;
   readonly ours: number;
   readonly peer: number | undefined;
 }
 
-/** A section as a Markdown table, with the ratio of ours to the peer's. */
+/** Formats a section as a Markdown table, with the ratio of both columns. */
 export function table({ title, columns, rows }: Section): string {
   const lines = rows.map(({ what, ours, peer }) => {
     const compared = peer === undefined ? ["", ""] : [figure(peer), figure(ours / peer)];

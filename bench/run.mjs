@@ -1,5 +1,5 @@
-// `npm run bench`: figures of what is built in dist, next to the Go stack and to the bare kernel in the same run.
-// The sources beside this file are TypeScript; they are read through a hook, so that nothing is built twice.
+// `npm run bench`: compares the build in dist with the Go stack and the bare kernel. The TypeScript sources
+// beside this file are loaded through a hook, so that nothing is built twice.
 import { existsSync } from "node:fs";
 import { register } from "node:module";
 

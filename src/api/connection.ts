@@ -2,7 +2,7 @@ import type { Connection, Path, PathSegment } from "./generated/connection.js";
 import { ConnectionContext, IPContext } from "./generated/connectioncontext.js";
 import type { NetworkServiceRequest } from "./generated/networkservice.js";
 
-/** The path of a connection; an empty one when it has none. */
+/** The path of a connection. Returns an empty path if the connection has none. */
 export function pathOf(connection: Connection): Path {
   return connection.path ?? { index: 0, pathSegments: [] };
 }
@@ -19,13 +19,15 @@ export function previousSegment(connection: Connection): PathSegment | undefined
   return path.pathSegments[path.index - 1];
 }
 
-/** The segment of the process behind this one; undefined at the last hop. */
+/** The segment of the next process on the path; undefined at the last hop. */
 export function nextSegment(connection: Connection): PathSegment | undefined {
   const path = pathOf(connection);
   return path.pathSegments[path.index + 1];
 }
 
-/** The connection with one segment of its path changed; unchanged when the path has no such segment. */
+/**
+ * Returns the connection with one segment of its path changed. Without such a segment, returns it unchanged.
+ */
 export function patchSegment(connection: Connection, index: number, patch: Partial<PathSegment>): Connection {
   const path = pathOf(connection);
   const segment = path.pathSegments[index];
@@ -36,7 +38,7 @@ export function patchSegment(connection: Connection, index: number, patch: Parti
   };
 }
 
-/** The connection with parts of its IP context changed; missing contexts are created. */
+/** Returns the connection with parts of its IP context changed. Creates missing contexts. */
 export function patchIpContext(
   connection: Connection,
   patch: (ip: IPContext) => Partial<IPContext>,
@@ -46,7 +48,7 @@ export function patchIpContext(
   return { ...connection, context: { ...context, ipContext: { ...ip, ...patch(ip) } } };
 }
 
-/** The request with parts of its connection changed. */
+/** Returns the request with parts of its connection changed. */
 export function patchConnection(
   request: NetworkServiceRequest,
   patch: Partial<Connection>,
@@ -54,13 +56,16 @@ export function patchConnection(
   return { ...request, connection: { ...connectionOf(request), ...patch } };
 }
 
-/** Thrown by connectionOf(). `code` is INVALID_ARGUMENT: the messages do not know the library's own errors. */
+/**
+ * Thrown by connectionOf(). `code` is INVALID_ARGUMENT, as a plain number: this folder does not import
+ * NsmError.
+ */
 class MissingConnection extends Error {
   override readonly name = "MissingConnection";
   readonly code = 3;
 }
 
-/** The connection of a request. update-path sees to it that there is one, so elements behind it may rely on it. */
+/** The connection of a request. update-path guarantees it, so later elements can rely on it. */
 export function connectionOf(request: NetworkServiceRequest): Connection {
   if (!request.connection) {
     throw new MissingConnection("the request has no connection: put update-path before every other element");

@@ -1,7 +1,7 @@
 /**
  * The wire contract: messages generated from `proto/`, the service definitions, and small helpers on them.
- * Messages are values: copy and patch with the spread operator, never with `fromPartial`, which drops the
- * fields of newer peers.
+ * Messages are values: copy and patch them with the spread operator. `fromPartial` drops fields that newer
+ * peers added.
  *
  * @packageDocumentation
  */

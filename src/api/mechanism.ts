@@ -1,4 +1,4 @@
-/** Mechanism types and classes, payloads and parameter keys as they stand on the wire. */
+/** Mechanism types and classes, payloads and parameter keys, spelled as in the protocol. */
 
 /** Types of mechanism. */
 export const MechanismType = {
@@ -12,17 +12,17 @@ export const MechanismType = {
   Ipsec: "IPSEC",
 } as const;
 
-/** Whether a mechanism joins two processes of one machine or two machines. */
+/** Whether a mechanism connects two processes on one machine (LOCAL) or on two (REMOTE). */
 export const MechanismClass = { Local: "LOCAL", Remote: "REMOTE" } as const;
 
-/** What travels on the vWire. */
+/** The kind of traffic that the vWire carries. */
 export const Payload = { Ip: "IP", Ethernet: "ETHERNET" } as const;
 
 /** Keys of `Mechanism.parameters`. */
 export const Parameter = {
   /** The network namespace: `file:///path` in a process, `inode://dev/ino` beside a passed descriptor. */
   inodeUrl: "inodeURL",
-  /** The interface's name, 15 characters at most. */
+  /** Name of the interface, up to 15 characters. */
   name: "name",
   vlan: "vlan",
 } as const;

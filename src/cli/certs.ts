@@ -16,12 +16,12 @@ import {
 
 /** Options of {@link makeCertificates}. */
 export interface CertsOptions {
-  /** The directory that gets one directory per id, and one for the authority. */
+  /** Parent directory. Each ID gets its own directory in it, and so does the authority. */
   readonly dir: string;
-  /** How long new certificates are good, in milliseconds. */
+  /** Lifetime of new certificates, in milliseconds. */
   readonly lifetimeMs: number;
   readonly ids: readonly string[];
-  /** Issues new certificates in place of those that are there. Default: false. */
+  /** Whether to replace existing certificates. Default: false. */
   readonly renew?: boolean | undefined;
 }
 
@@ -30,22 +30,22 @@ export interface Certified {
   readonly id: SpiffeId;
   /** For `--identity files=`. */
   readonly folder: string;
-  /** Whether it was there before and stays as it was. */
+  /** Whether it existed before and is unchanged. */
   readonly kept: boolean;
 }
 
-/** The directory of the authority, in that of all certificates. */
+/** Name of the authority's directory, in the parent directory. */
 const AUTHORITY = "authority";
 
 /**
- * Issues a certificate for each id, in directories that `--identity files=` takes, named after the last part of the
- * id. The authority is kept in the directory `authority`, so that later calls issue from the same one. Certificates
- * that have not expired are kept, unless `renew` is set. For trying out, not for running a mesh for years.
+ * Issues a certificate for each ID, in directories for `--identity files=`, named after the last segment of the ID.
+ * Keeps the authority in the directory `authority`, so that later calls use the same one. Keeps certificates that
+ * have not expired, unless `renew` is set. For trials, not for a long-lived mesh.
  *
- * @returns the identities, in the order of the ids
- * @throws NsmError INVALID_ARGUMENT for an id that is malformed, of another trust domain, or has a namesake, and for a
- * lifetime that no certificate can have; FAILED_PRECONDITION for a directory with certificates of another authority; the
- * errors of readAuthority(). Nothing is written then
+ * @returns the identities, in the order of the IDs
+ * @throws NsmError INVALID_ARGUMENT if an ID is malformed, is in another trust domain or has the directory of another
+ * ID, and for a lifetime that no certificate can have; FAILED_PRECONDITION for a directory with certificates of another
+ * authority; the errors of readAuthority(). Nothing is written then.
  */
 export async function makeCertificates({ dir, lifetimeMs, ids, renew }: CertsOptions): Promise<Certified[]> {
   const wanted = foldersOf(dir, ids);
@@ -74,13 +74,13 @@ function foldersOf(dir: string, ids: readonly string[]): { id: SpiffeId; folder:
     if (id.trustDomain !== parsed[0]!.trustDomain) {
       throw new NsmError(
         Code.InvalidArgument,
-        `${id.toString()} is of another trust domain than ${ids[0]}: one authority makes certificates for one`,
+        `${id.toString()} is in another trust domain than ${ids[0]}: one authority issues certificates for one trust domain`,
       );
     }
     if (folders.indexOf(folder) !== i) {
       throw new NsmError(
         Code.InvalidArgument,
-        `two ids end in the same name: both would be written to ${folder}`,
+        `two IDs have the same last segment: both would be written to ${folder}`,
       );
     }
     if (folder === dir || folder === join(dir, AUTHORITY)) {

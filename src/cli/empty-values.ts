@@ -1,8 +1,8 @@
 import type { Option } from "commander";
 
 /**
- * Command line and environment without empty values, which mean "not given": `--name ""`, `--name=` and
- * `NSM_NAME=`. That is what an unset variable of a script or a manifest becomes.
+ * Removes empty values from the command line and the environment. They count as not given: `--name ""`,
+ * `--name=` and `NSM_NAME=` result from unset variables in scripts and manifests.
  */
 export function withoutEmptyValues(
   args: readonly string[],

@@ -11,7 +11,7 @@ import {
 import { makeCertificates } from "./certs.js";
 import { withoutEmptyValues } from "./empty-values.js";
 
-/** Bad usage, as by convention of the shell. */
+/** Exit code for wrong usage, by shell convention. */
 const USAGE = 2;
 
 interface CertsFlags {
@@ -20,7 +20,7 @@ interface CertsFlags {
   readonly renew?: boolean;
 }
 
-/** Runs a command; its failure is one line on stderr. */
+/** Runs a command. Reports its failure as one line on stderr. */
 async function reported(name: string, work: () => Promise<void>): Promise<number> {
   try {
     await work();
@@ -31,15 +31,15 @@ async function reported(name: string, work: () => Promise<void>): Promise<number
   }
 }
 
-/** The command line tool. Resolves to the exit code. */
+/** Runs the command line tool. Resolves to the exit code. */
 export async function nsmctl(args: readonly string[], signals?: OperatorSignals): Promise<number> {
   let exitCode = 0;
   const cli = new Command("nsmctl")
     .description("Network Service Mesh: run its programs, see it work")
     .exitOverride()
     .showSuggestionAfterError(false);
-  const run = cli.command("run").description("run one program until it is told to end");
-  // The one that is to run, or all of them for the help.
+  const run = cli.command("run").description("run one program until it receives a signal");
+  // Loads the program to run, or all programs for the help text.
   const [subcommand, name = ""] = args;
   const wanted = subcommand === "run" && programNames.includes(name) ? [name] : programNames;
   let given = args;
@@ -56,13 +56,13 @@ export async function nsmctl(args: readonly string[], signals?: OperatorSignals)
   cli
     .command("certs")
     .description(
-      "issue certificates for trying out: one directory for --identity files= per SPIFFE id. " +
+      "issue certificates for trials: one directory for --identity files= per SPIFFE id. " +
         "The authority is kept in DIR/authority, so later calls add certificates that trust the first ones",
     )
     .argument("<id...>", "SPIFFE ids of one trust domain, such as spiffe://example.org/nsmgr")
     .requiredOption("--dir <dir>", "directory of the certificates and of their authority")
     .addOption(
-      new Option("--lifetime <duration>", "how long new certificates are good")
+      new Option("--lifetime <duration>", "lifetime of new certificates")
         .argParser(positiveDuration)
         .default(86_400_000, "24h"),
     )
@@ -77,7 +77,7 @@ export async function nsmctl(args: readonly string[], signals?: OperatorSignals)
     });
   cli
     .command("demo")
-    .description("a firewall on a virtual wire, with real processes and packets, on this machine")
+    .description("a firewall on a vWire, with real processes and packets, on this machine")
     .option("--json", "print one object on stdout, everything else on stderr")
     .allowExcessArguments(false)
     .action(async (options: { json?: boolean }) => {
@@ -88,7 +88,7 @@ export async function nsmctl(args: readonly string[], signals?: OperatorSignals)
     await cli.parseAsync([...given], { from: "user" });
     return exitCode;
   } catch (error) {
-    // Commander has said what is wrong, or printed the help that was asked for.
+    // Commander has already printed the error or the requested help.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
     throw error;
   }

@@ -2,14 +2,16 @@ import { watch, type FSWatcher } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Clock } from "../core/clock.js";
 
-/** What to watch and whom to tell. */
+/** What to watch, and the callbacks to run. */
 export interface DirectoryWatchOptions {
   readonly directory: string;
-  /** Something in the directory may have changed. */
+  /** Called when something in the directory may have changed. */
   readonly onEvent: () => void;
-  /** The directory cannot be watched; only the regular looks are left. Told once until it works again. */
+  /**
+   * Called when the directory cannot be watched; only the periodic checks remain. Called once per failure.
+   */
   readonly onFailure: (cause: Error) => void;
-  /** It is time for a look although nothing was heard. */
+  /** Called for each periodic check. */
   readonly onRecheck: () => void;
   readonly recheckMs: number;
   readonly clock: Clock;
@@ -18,12 +20,13 @@ export interface DirectoryWatchOptions {
 const BACKGROUND = { background: true } as const;
 
 /**
- * Tells when the entries of a directory change: files written, renamed over, symlinks swapped. Because a watch
- * can be refused (a limit of the kernel), or stands on a directory that was replaced by another of the same name, or
- * sees nothing of a file that a link points to elsewhere, it also asks for a look at regular intervals, and
- * then stands on the directory that has the name now.
+ * Watches the entries of a directory: files written, renamed over, symlinks replaced.
  *
- * A process that has nothing else to do ends, although the watch is open.
+ * A watch alone is not reliable. The kernel can reject it (a limit), it stays on a directory that another one
+ * of the same name replaced, and it does not see changes behind symlinks. The watch therefore also calls
+ * `onRecheck` periodically, and moves to the directory that has the name now.
+ *
+ * An open watch does not keep the process alive.
  */
 export function directoryWatch(options: DirectoryWatchOptions): { close(): void } {
   const { directory, clock, recheckMs } = options;
@@ -52,7 +55,7 @@ export function directoryWatch(options: DirectoryWatchOptions): { close(): void 
     }
   };
   const follow = async (): Promise<void> => {
-    // A directory that is gone for the moment is the reader's error to report.
+    // The reader reports a missing directory itself.
     const found = await stat(directory).then(
       ({ dev, ino }) => `${dev}:${ino}`,
       () => undefined,

@@ -2,11 +2,12 @@ import { mkdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
- * Makes a directory and the parents it lacks. Returns the first one that was made, or undefined if all were there.
- * Unlike Node's recursive `mkdir`, it reports the system's own reason for a disk that is full or read-only, and
- * ends below /proc, where nothing can be made.
+ * Creates a directory and its missing parents. Returns the first directory it created, or undefined if all
+ * existed. Unlike Node's recursive `mkdir`, it reports the system's own error for a full or read-only disk.
+ * It also terminates below /proc, where no directory can be created.
  *
- * @throws the system's error, with its `code`: ENOSPC, EROFS, EACCES, ENOENT, EEXIST for a file of that name
+ * @throws the system's error, with its `code`: ENOSPC, EROFS, EACCES, ENOENT, or EEXIST if a file has that
+ * name
  */
 export function makeDirectory(path: string, mode = 0o777): string | undefined {
   const directory = resolve(path);
@@ -18,7 +19,7 @@ export function makeDirectory(path: string, mode = 0o777): string | undefined {
     if (code === "EEXIST" && statSync(directory).isDirectory()) return undefined;
     const parent = dirname(directory);
     if (code !== "ENOENT" || parent === directory) throw error;
-    // A parent that was there all along means that this place takes no directories, as /proc does not.
+    // If the parent existed all along, this file system does not accept new directories (such as /proc).
     const first = makeDirectory(parent, mode);
     if (first === undefined) throw error;
     mkdirSync(directory, mode);

@@ -5,12 +5,12 @@ import { readAuthorityFiles, writeAuthorityFiles } from "./authority-files.js";
 import { issuedSvid, type IssuedSvid } from "./issued-svid.js";
 import { checkedTrustDomain, SpiffeId } from "./spiffe-id.js";
 
-/** The kinds of keys a certificate can be made for; peers verify tokens of P-256 only. */
+/** Kinds of keys for certificates. Peers verify tokens signed with P-256 only. */
 export type KeyKind = "P-256" | "P-384" | "RSA";
 
-/** What a certificate says. Beyond `path` it is for making those that peers must refuse. */
+/** Contents of a certificate. Options other than `path` serve to make certificates that peers must reject. */
 export interface IssueOptions {
-  /** The id's path in the trust domain, with its leading `/`. */
+  /** Path of the SPIFFE ID in the trust domain, with its leading `/`. */
   readonly path: string;
   /** From now on, or from `notBefore` when that is given; default one hour. */
   readonly lifetimeMs?: number | undefined;
@@ -25,14 +25,14 @@ export interface IssueOptions {
   readonly certSign?: boolean | undefined;
 }
 
-/** What signs the certificates of one trust domain. */
+/** Signs the certificates of one trust domain. */
 export interface Authority {
   readonly trustDomain: string;
-  /** The root, as PEM: the trust domain's bundle. */
+  /** The root certificate as PEM: the bundle of the trust domain. */
   readonly ca: string;
-  /** A new key with a certificate for it. */
+  /** Issues a certificate for a new key. */
   issue(options: IssueOptions): Promise<IssuedSvid>;
-  /** An authority below this one; what it issues carries its certificate along. */
+  /** Creates an intermediate authority. Certificates that it issues include its own certificate. */
   intermediate(): Promise<Authority>;
 }
 
@@ -47,7 +47,7 @@ export interface RootAuthority extends Authority {
   writeTo(directory: string): Promise<void>;
 }
 
-/** For whom certificates are made, and how long the root lives. */
+/** Trust domain of the authority, and lifetime of its root. */
 export interface AuthorityOptions {
   readonly trustDomain: string;
   /** Of the root and of intermediates; default ten years. */
@@ -57,22 +57,22 @@ export interface AuthorityOptions {
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const TEN_YEARS_MS = 10 * 365 * 24 * HOUR_MS;
-/** The last time that a certificate can name. */
+/** The latest time that a certificate can express. */
 const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
 const SIGNING = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
 interface Signer {
   readonly certificate: X509.X509Certificate;
   readonly key: webcrypto.CryptoKey;
-  /** The certificates a leaf brings along: from the signer up, the root left out. */
+  /** The intermediates that a leaf brings along, from its signer upwards, without the root. */
   readonly above: readonly X509.X509Certificate[];
 }
 
 /**
- * A new certificate authority, for demonstrations and tests: it keeps no record and revokes nothing. Its key is in
- * memory only, unless `writeTo` writes it to a directory.
+ * Creates a certificate authority for demonstrations and tests. It keeps no records and cannot revoke. Its key
+ * exists only in memory, unless `writeTo` writes it to a directory.
  *
- * @throws NsmError INVALID_ARGUMENT when the trust domain, or later a path, is malformed
+ * @throws NsmError INVALID_ARGUMENT for a malformed trust domain; `issue` throws it for a malformed path
  *
  * @example
  * import { authority, filesSource } from "nsm-sdk/identity";
@@ -211,8 +211,8 @@ async function authorityExtensions(
   ];
 }
 
-// For people; SPIFFE looks at the URI alone. A leaf named like its issuer counts as self-signed, though, and
-// each part may have 64 characters.
+// Informational only: SPIFFE uses the URI. A leaf with the name of its issuer would count as self-signed, and
+// each part is limited to 64 characters.
 function subjectOf(trustDomain: string, unit: string): string {
   return `O=${trustDomain.slice(0, 64)}, OU=${unit}`;
 }
@@ -228,13 +228,13 @@ function validity({ lifetimeMs = HOUR_MS, notBefore }: Validity): { notBefore: D
   if (notAfter > LAST_TIME) {
     throw new NsmError(
       Code.InvalidArgument,
-      `a certificate cannot be good for ${lifetimeMs} ms; the year of its end must have 4 digits`,
+      `a certificate cannot be valid for ${lifetimeMs} ms: the year of its expiry must have 4 digits`,
     );
   }
   return { notBefore: notBefore ?? new Date(now - MINUTE_MS), notAfter: new Date(notAfter) };
 }
 
-// Positive and at most 20 bytes, as RFC 5280 section 4.1.2.2 asks.
+// RFC 5280 section 4.1.2.2 requires a positive number of at most 20 bytes.
 function serialNumber(): string {
   return `01${randomBytes(15).toString("hex")}`;
 }
@@ -264,8 +264,8 @@ function pemOfAll(certificates: readonly X509.X509Certificate[]): string {
   return certificates.map((certificate) => `${certificate.toString("pem")}\n`).join("");
 }
 
-// Making certificates is rare and the library is large: loaded when first needed. It finds its parts through a
-// Reflect polyfill, which must be there before it.
+// The library is large and rarely needed, so it is loaded on first use. It needs a Reflect polyfill, which
+// must be loaded before it.
 async function loadX509(): Promise<typeof X509> {
   await import("reflect-metadata");
   return import("@peculiar/x509");

@@ -1,4 +1,4 @@
-/** A map that forgets what was set first when it is full: for keys that come from the network. */
+/** A map with a size limit, for keys from the network. When it is full, it drops the oldest entry. */
 export class BoundedMap<K, V> {
   private readonly entries = new Map<K, V>();
 
@@ -13,7 +13,7 @@ export class BoundedMap<K, V> {
   }
 
   set(key: K, value: V): void {
-    // Deleted first: a key that is set again counts as new.
+    // Deleted first, so that a key that is set again counts as new.
     if (!this.entries.delete(key) && this.entries.size >= this.limit) {
       const [oldest] = this.entries.keys();
       this.entries.delete(oldest!);

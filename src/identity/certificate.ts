@@ -3,7 +3,7 @@ import { Code, NsmError } from "../core/index.js";
 import { spiffeExtensions, type SpiffeExtensions } from "./der.js";
 import { SpiffeId } from "./spiffe-id.js";
 
-/** What is asked of one certificate again and again, and costs 50-150 µs to compute each time. */
+/** Cached properties of a certificate. Each takes 50-150 µs to compute. */
 interface Details {
   pem?: string;
   publicKey?: KeyObject;
@@ -21,38 +21,38 @@ function details(certificate: X509Certificate): Details {
   return found;
 }
 
-/** The certificate as PEM text, the form policies get to see; computed once per object. */
+/** The certificate as PEM text, as policies see it. Cached per object. */
 export function pemOf(certificate: X509Certificate): string {
   return (details(certificate).pem ??= certificate.toString());
 }
 
-/** The certificate's public key; computed once per object, unlike `certificate.publicKey`. */
+/** The certificate's public key. Cached per object, unlike `certificate.publicKey`. */
 export function publicKeyOf(certificate: X509Certificate): KeyObject {
   return (details(certificate).publicKey ??= certificate.publicKey);
 }
 
-/** The first moment the certificate is valid, in milliseconds since the epoch. */
+/** Start of validity, in milliseconds since the epoch. */
 export function validFrom(certificate: X509Certificate): number {
   return (details(certificate).from ??= Date.parse(certificate.validFrom));
 }
 
-/** The last moment the certificate is valid, in milliseconds since the epoch; whole seconds. */
+/** End of validity, in milliseconds since the epoch, in whole seconds. */
 export function validUntil(certificate: X509Certificate): number {
   return (details(certificate).until ??= Date.parse(certificate.validTo));
 }
 
-/** The URIs and key usages of the certificate; computed once per object. */
+/** The URIs and key usages of the certificate. Cached per object. */
 export function extensionsOf(certificate: X509Certificate): SpiffeExtensions {
   return (details(certificate).extensions ??= spiffeExtensions(certificate.raw));
 }
 
 /**
- * The SPIFFE id in the certificate: it must have exactly one URI among its names, and that must be an id.
- * Says nothing about who signed it.
+ * Returns the SPIFFE ID of the certificate. The certificate must have exactly one URI among its names, and it
+ * must be a SPIFFE ID. Does not verify the signature.
  *
  * Source: X509-SVID standard, section 2.
  *
- * @throws NsmError INVALID_ARGUMENT when there is none, more than one, or a malformed one
+ * @throws NsmError INVALID_ARGUMENT if there is no URI, more than one, or a malformed ID
  */
 export function spiffeIdOf(certificate: X509Certificate): SpiffeId {
   return (details(certificate).id ??= readId(certificate));
@@ -65,7 +65,7 @@ function readId(certificate: X509Certificate): SpiffeId {
     const had = uri === undefined ? "none" : uris.map((text) => JSON.stringify(text)).join(", ");
     throw new NsmError(
       Code.InvalidArgument,
-      `the certificate must name exactly one URI, its SPIFFE id; it names ${had}`,
+      `the certificate must have exactly one URI, its SPIFFE ID; it has ${had}`,
     );
   }
   return SpiffeId.parse(uri);
@@ -74,13 +74,13 @@ function readId(certificate: X509Certificate): SpiffeId {
 const PEM_BEGIN = "-----BEGIN CERTIFICATE-----";
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-/** A certificate or several: objects, PEM text or bytes (also several in one), or DER bytes. */
+/** One or more certificates: objects, PEM text or bytes (possibly several in one), or DER bytes. */
 export type CertificateInput = X509Certificate | string | Uint8Array;
 
 /**
- * Certificates from whatever form they come in, in order.
+ * Parses certificates in any of these forms. Keeps their order.
  *
- * @throws NsmError INVALID_ARGUMENT when there is no certificate or one does not parse
+ * @throws NsmError INVALID_ARGUMENT if there is no certificate, or one cannot be parsed
  */
 export function parseCertificates(input: CertificateInput | readonly CertificateInput[]): X509Certificate[] {
   if (Array.isArray(input)) return (input as readonly CertificateInput[]).flatMap((one) => parse(one));
@@ -92,12 +92,12 @@ function parse(input: CertificateInput): X509Certificate[] {
   const text = typeof input === "string" ? input : Buffer.from(input).toString("latin1");
   const begun = text.split(PEM_BEGIN).length - 1;
   if (begun === 0 && typeof input === "string") {
-    throw new NsmError(Code.InvalidArgument, `no certificate: a PEM block ${PEM_BEGIN} is wanted`);
+    throw new NsmError(Code.InvalidArgument, `no certificate: expected a PEM block ${PEM_BEGIN}`);
   }
   const pems = text.match(PEM_CERTIFICATE) ?? [];
-  // A file that is being written: taking the blocks that are there would lose a certificate silently.
+  // The file is still being written. Using only the complete blocks would silently lose a certificate.
   if (pems.length !== begun) {
-    throw new NsmError(Code.InvalidArgument, `certificate ${pems.length + 1} of ${begun} is cut short`);
+    throw new NsmError(Code.InvalidArgument, `certificate ${pems.length + 1} of ${begun} is truncated`);
   }
   try {
     return begun === 0 ? [new X509Certificate(input)] : pems.map((pem) => new X509Certificate(pem));

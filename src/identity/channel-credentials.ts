@@ -9,23 +9,22 @@ import { verifySvid } from "./verify.js";
 import type { X509Source } from "./x509-source.js";
 
 /**
- * Learns the server's verified certificate at each handshake of a channel, before any call on that connection
- * asks for its token. The object is a new one for each TLS session; pass it on as it is in `Peer.certificate`.
+ * Receives the server's verified certificate at each handshake of a channel, before a call on that connection
+ * needs its token. Each TLS session has its own object: pass it on unchanged in `Peer.certificate`.
  */
 export type OnPeer = (certificate: X509Certificate, id: SpiffeId) => void;
 
-/** Learns why a handshake of a channel failed. The calls that waited for it fail with the error's message. */
+/** Receives the reason of a failed handshake. Calls that waited for it fail with the same message. */
 export type OnHandshakeFailure = (failure: NsmError) => void;
 
 /**
- * Mutual TLS for one channel with the identity the source holds *now*: a channel keeps showing this
- * certificate when it reconnects, so make a new one when the source changes. The server's id is learned, not
- * demanded: any id of a trusted domain is let through, and no host name is checked.
+ * Mutual TLS for one channel, with the current identity of the source. The channel keeps this certificate
+ * when it reconnects, so create a new channel when the source changes. Any SPIFFE ID of a trusted domain is
+ * accepted as server, and host names are not checked.
  *
- * Credentials of the same generation share one SecureContext, but never a connection: the channels of two
- * calls of this function do not end up in the same subchannel. Give channels to IP addresses the option
- * `grpc.ssl_target_name_override` (`"localhost"` will do): grpc-js would send the address as server name, which
- * RFC 6066 forbids and Node warns of.
+ * Credentials of the same generation share one SecureContext but no connection: channels from two calls never
+ * share a subchannel. Set `grpc.ssl_target_name_override` (for example to `"localhost"`) for channels to IP
+ * addresses. Otherwise grpc-js sends the address as server name, which RFC 6066 forbids and Node warns about.
  *
  * @example
  * import type { X509Certificate } from "node:crypto";
@@ -43,7 +42,7 @@ export function channelCredentials(
 ): ChannelCredentials {
   const context = source.current();
   const inner = credentials.createFromSecureContext(secureContextOf(context), {
-    // Verified below, where the certificates are at hand for the reason.
+    // Verified below, where the reason of a rejection is available.
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
   });
@@ -68,8 +67,8 @@ export function channelCredentials(
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 
 /**
- * Verifies each server before HTTP/2 begins, and names the mistake of a failed handshake. Made the way grpc-js makes
- * its own credentials, but that is underscored: the version of grpc-js is pinned.
+ * Verifies each server before HTTP/2 starts, and explains failed handshakes. grpc-js implements its own
+ * credentials with the same underscored methods, so the version of grpc-js is pinned.
  */
 class VerifyingCredentials extends ChannelCredentials {
   constructor(
@@ -102,11 +101,11 @@ class VerifyingCredentials extends ChannelCredentials {
           this.verify(tls);
         } catch (cause) {
           tls.destroy();
-          // grpc-js passes the message on and drops the cause.
+          // grpc-js keeps the message and drops the cause.
           const message = `the server was refused: ${explain(cause)}`;
           throw this.failed(new NsmError(Code.Unauthenticated, message, { cause }));
         }
-        // In TLS 1.3 a server refuses the client's certificate after the client's part of the handshake.
+        // In TLS 1.3, the client's handshake ends before the server rejects its certificate.
         tls.once("error", (error: NodeJS.ErrnoException) => {
           if (error.code?.startsWith("ERR_SSL_")) error.message = this.failed(error).message;
         });

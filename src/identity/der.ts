@@ -1,10 +1,10 @@
 import { Code, NsmError } from "../core/index.js";
 
-/** One element of DER: its tag, and where its content stands in the bytes. */
+/** One DER element: its tag, and the position of its content. */
 interface Element {
   readonly tag: number;
   readonly content: Buffer;
-  /** Where the next sibling begins. */
+  /** Start of the next sibling. */
   readonly end: number;
 }
 
@@ -21,22 +21,22 @@ const KEY_USAGE = "551d0f";
 const SUBJECT_ALT_NAME = "551d11";
 
 /**
- * What SPIFFE asks of a certificate and node:crypto does not tell: it has no key usage (its `keyUsage` is the
- * *extended* one), and its text of alternative names must be unescaped before one may count URIs in it.
+ * The extensions that SPIFFE needs and node:crypto lacks. Its `keyUsage` is the *extended* key usage, and its
+ * text of alternative names must be unescaped before URIs can be counted.
  */
 export interface SpiffeExtensions {
-  /** The URIs of the subject alternative name, in order. */
+  /** URIs of the subject alternative name, in order. */
   readonly uris: readonly string[];
   readonly certSign: boolean;
   readonly crlSign: boolean;
 }
 
 /**
- * Reads the extensions SPIFFE cares about from a certificate that OpenSSL has parsed already.
+ * Reads the SPIFFE-related extensions of a certificate that OpenSSL has already parsed.
  *
  * Source: RFC 5280, sections 4.1, 4.2.1.3 and 4.2.1.6.
  *
- * @throws NsmError INVALID_ARGUMENT when an extension is cut short or appears twice
+ * @throws NsmError INVALID_ARGUMENT if an extension is truncated or appears twice
  */
 export function spiffeExtensions(certificate: Buffer): SpiffeExtensions {
   const [tbs] = children(only(certificate).content);
@@ -94,15 +94,15 @@ function children(bytes: Buffer): Element[] {
 function elementAt(bytes: Buffer, at: number): Element {
   const tag = bytes[at];
   const first = bytes[at + 1];
-  if (tag === undefined || first === undefined) throw malformed("an element cut short");
-  // 0x80 and above: the low bits say how many bytes of length follow; four are more than any certificate needs.
+  if (tag === undefined || first === undefined) throw malformed("a truncated element");
+  // From 0x80 on, the low bits give the number of length bytes. No certificate needs more than four.
   const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
   if (lengthBytes > 4 || first === 0x80 || at + 2 + lengthBytes > bytes.length) {
-    throw malformed("an element of unusable length");
+    throw malformed("an element of invalid length");
   }
   const start = at + 2 + lengthBytes;
   const length = lengthBytes === 0 ? first : bytes.readUIntBE(at + 2, lengthBytes);
-  if (start + length > bytes.length) throw malformed("an element cut short");
+  if (start + length > bytes.length) throw malformed("a truncated element");
   return { tag, content: bytes.subarray(start, start + length), end: start + length };
 }
 

@@ -3,29 +3,29 @@ import { directoryWatch } from "../files/index.js";
 import { exposedKey, readIdentityFiles } from "./identity-files.js";
 import { mutableSource, type X509Source } from "./x509-source.js";
 
-/** How a directory of PEM files is followed. */
+/** How to follow a directory of PEM files. */
 export interface FilesSourceOptions {
   readonly clock?: Clock | undefined;
   /** How often the files are read even if the directory reports no change, in milliseconds. Default: 60,000. */
   readonly recheckMs?: number | undefined;
   /**
-   * Reports each problem once: other users may read the private key, the files became invalid, or the directory cannot
-   * be watched. The identity that was read before stays in use. Default: a warning of the process.
+   * Called once per problem: other users can read the private key, the files became invalid, or the directory
+   * cannot be watched. The previous identity stays in use. Default: a process warning.
    */
   readonly onProblem?: ((problem: NsmError) => void) | undefined;
 }
 
 const RECHECK_MS = 60_000;
 
-// Three files are not replaced in one step: for this long, one that does not fit the others is being replaced.
+// The three files cannot be replaced atomically. A mismatch counts as an error only after this time.
 const SETTLE_MS = 1_000;
 
 /**
- * The identity in a directory of ca.pem, svid.pem (leaf first) and key.pem, followed as the files change. A new
- * identity is taken when all three fit together and never in part, however they were replaced: written in
- * place, renamed over, or by a swapped symlink as Kubernetes does with volumes.
+ * Reads the identity from a directory with ca.pem, svid.pem (leaf first) and key.pem, and follows changes. A
+ * new identity takes effect when all three files match, never in part. Files can be written in place, renamed
+ * over, or replaced by a symlink swap as in Kubernetes volumes.
  *
- * @throws NsmError naming the file, what it was and what is allowed, when they are not usable at first
+ * @throws NsmError if the initial files are not usable, with the file, its problem and what is allowed
  *
  * @example
  * import { explain } from "nsm-sdk/core";
@@ -43,15 +43,15 @@ export async function filesSource(directory: string, options: FilesSourceOptions
   const exposed = await exposedKey(directory);
   if (exposed) onProblem(exposed);
   let closed = false;
-  let told: string | undefined;
+  let reported: string | undefined;
   let cancelSettle: CancelTimer | undefined;
   let reading = false;
   let wanted: "nothing" | "look" | "verdict" = "nothing";
 
-  const tell = (problem: NsmError): void => {
+  const report = (problem: NsmError): void => {
     const text = explain(problem);
-    if (text === told) return;
-    told = text;
+    if (text === reported) return;
+    reported = text;
     onProblem(problem);
   };
   const settled = (): void => {
@@ -61,7 +61,9 @@ export async function filesSource(directory: string, options: FilesSourceOptions
   const failed = (cause: unknown, verdict: boolean): void => {
     if (verdict) {
       settled();
-      tell(new NsmError(Code.FailedPrecondition, `the identity in ${directory} stays as it was`, { cause }));
+      report(
+        new NsmError(Code.FailedPrecondition, `the identity in ${directory} was not updated`, { cause }),
+      );
     } else {
       cancelSettle ??= clock.after(SETTLE_MS, () => {
         cancelSettle = undefined;
@@ -69,7 +71,7 @@ export async function filesSource(directory: string, options: FilesSourceOptions
       });
     }
   };
-  // One reading at a time; whatever is heard meanwhile makes one more.
+  // Only one read at a time. Changes during a read cause one more read.
   const look = (kind: "look" | "verdict"): void => {
     if (wanted !== "verdict") wanted = kind;
     if (reading || closed) return;
@@ -81,7 +83,7 @@ export async function filesSource(directory: string, options: FilesSourceOptions
         (next) => {
           if (closed) return;
           settled();
-          told = undefined;
+          reported = undefined;
           if (next.contents === contents) return;
           contents = next.contents;
           source.update(next.context);
@@ -107,7 +109,7 @@ export async function filesSource(directory: string, options: FilesSourceOptions
       onProblem(new NsmError(Code.FailedPrecondition, text, { cause }));
     },
   });
-  // What changed between the first reading and the watch.
+  // Catches changes between the first read and the start of the watch.
   look("look");
   return {
     current: () => source.current(),

@@ -8,27 +8,28 @@ import { x509Svid, type X509Context } from "./x509-source.js";
 
 const WANTED = "an identity directory holds ca.pem, svid.pem and key.pem";
 
-/** What an identity directory said when it was read. */
+/** The contents of an identity directory. */
 export interface IdentityFiles {
   readonly context: X509Context;
-  /** The three texts: equal when nothing changed. */
+  /** The text of all three files. Equal if nothing changed. */
   readonly contents: string;
 }
 
 /**
- * Reads ca.pem, svid.pem and key.pem and checks that they are one usable identity: the key is the
- * certificate's, ECDSA P-256; there is exactly one SPIFFE id; the chain leads to ca.pem; the time is right.
+ * Reads ca.pem, svid.pem and key.pem and checks that they form a usable identity. The key must belong to the
+ * certificate and be ECDSA P-256. The certificate must have exactly one SPIFFE ID, be valid now, and chain to
+ * ca.pem.
  *
  * @param now milliseconds since the epoch
- * @throws NsmError NOT_FOUND for a missing file, PERMISSION_DENIED for an unreadable one, INVALID_ARGUMENT for
- * one that says nothing usable, FAILED_PRECONDITION for a certificate that is expired or of another authority;
- * each names the file
+ * @throws NsmError, with the file in its message: NOT_FOUND if it is missing, PERMISSION_DENIED if it is
+ * unreadable, INVALID_ARGUMENT if its contents are unusable, FAILED_PRECONDITION if the certificate is
+ * expired or from another authority
  */
 export async function readIdentityFiles(directory: string, now: number): Promise<IdentityFiles> {
   const ca = join(directory, "ca.pem");
   const svid = join(directory, "svid.pem");
   const key = join(directory, "key.pem");
-  // One after the other, so that of several missing files it is always the same one that is named.
+  // Sequential, so that with several missing files the error always names the same one.
   const caText = await readIdentityFile(ca);
   const svidText = await readIdentityFile(svid);
   const keyText = await readIdentityFile(key);
@@ -42,7 +43,7 @@ export async function readIdentityFiles(directory: string, now: number): Promise
   return { context: { svid: own, bundles }, contents: [caText, svidText, keyText].join("\0") };
 }
 
-/** A problem when the private key can be read by others than its owner, undefined otherwise. */
+/** Returns a problem if users other than the owner can read the private key, otherwise undefined. */
 export async function exposedKey(directory: string): Promise<NsmError | undefined> {
   const path = join(directory, "key.pem");
   const found = await stat(path).catch(() => undefined);
@@ -67,7 +68,7 @@ export async function readIdentityFile(path: string, wanted = WANTED): Promise<s
         throw new NsmError(Code.NotFound, `${path} does not exist; ${wanted}`, { cause });
       case "EACCES":
       case "EPERM":
-        throw new NsmError(Code.PermissionDenied, `${path} may not be read by this process`, { cause });
+        throw new NsmError(Code.PermissionDenied, `${path} is not readable by this process`, { cause });
       default:
         throw new NsmError(Code.FailedPrecondition, `${path} cannot be read; ${wanted}`, { cause });
     }
@@ -80,7 +81,7 @@ function authorities(text: string): ReturnType<typeof parseCertificates> {
   if (leaf === -1) return certificates;
   throw new NsmError(
     Code.InvalidArgument,
-    `certificate ${leaf + 1} of ${certificates.length} is not one of an authority; only those may stand there`,
+    `certificate ${leaf + 1} of ${certificates.length} is not that of an authority: only those are allowed here`,
   );
 }
 
@@ -89,8 +90,8 @@ export function privateKey(text: string): KeyObject {
   try {
     return createPrivateKey(text);
   } catch {
-    // The cause is left out: nothing about a key belongs in an error.
-    throw new NsmError(Code.InvalidArgument, "no private key; an unencrypted PEM key is wanted");
+    // The cause is omitted: an error must not contain anything about a key.
+    throw new NsmError(Code.InvalidArgument, "no private key: expected an unencrypted PEM key");
   }
 }
 

@@ -11,34 +11,37 @@ import type { TokenGenerator } from "./token.js";
 import type { CallPeer } from "./verified-peers.js";
 import type { X509Source } from "./x509-source.js";
 
-/** Who a process is towards its peers: what inbound and outbound need to speak TLS and show tokens. */
+/** The identity of a process towards its peers: what inbound and outbound need for TLS and tokens. */
 export interface Identity {
-  /** Its own id as it is now; none without TLS. */
+  /** The current SPIFFE ID of the process. Undefined without TLS. */
   readonly id: SpiffeId | undefined;
-  /** For one connection, or a channel of them, with the certificate of now: connect anew after each of `changes`. */
+  /** Creates credentials with the current certificate. Create new ones after each event of `changes`. */
   channelCredentials(onPeer?: OnPeer, onFailure?: OnHandshakeFailure): ChannelCredentials;
-  /** TLS for servers, which follows the changes by itself; undefined without TLS. */
+  /** Creates the TLS side of a server. It follows changes. Undefined without TLS. */
   tlsAcceptor(events: TlsAcceptorEvents): TlsAcceptor | undefined;
-  /** For gRPC servers of your own; they follow the changes by themselves. */
+  /** Creates credentials for other gRPC servers. They follow changes. */
   serverCredentials(): ServerCredentials;
   /**
-   * The verified caller; undefined without TLS.
+   * Returns the verified caller. Undefined without TLS.
    *
-   * @throws NsmError UNAUTHENTICATED when its certificate breaks a rule of SPIFFE
+   * @throws NsmError UNAUTHENTICATED if the caller's certificate violates a SPIFFE rule
    */
   peerOfCall(call: ServerCall): CallPeer | undefined;
   readonly tokens: TokenGenerator;
-  /** The certificate or the bundles are new: retire channels, tell connected clients to come again. */
+  /**
+   * Emits when the certificate or the bundles changed. Retire channels then, and ask clients to reconnect.
+   */
   readonly changes: Observable<void>;
-  /** Ends `changes` and whatever follows files or sockets; what is connected stays so. */
+  /** Completes `changes` and stops watching files and sockets. Open connections stay. */
   close(): void;
 }
 
-/** How tokens are made of a source's certificates. */
+/** Options of the tokens. */
 export type SpiffeIdentityOptions = Omit<SvidTokensOptions, "source">;
 
 /**
- * An identity of certificates from any source: mutual TLS and signed tokens. It owns the source and closes it.
+ * Creates an identity from any source of certificates: mutual TLS and signed tokens. It owns the source and
+ * closes it.
  *
  * @example
  * import { filesSource, spiffeIdentity } from "nsm-sdk/identity";
@@ -63,7 +66,7 @@ export function spiffeIdentity(source: X509Source, options: SpiffeIdentityOption
   };
 }
 
-/** The identity in a directory of ca.pem, svid.pem and key.pem; see filesSource() for files and errors. */
+/** Creates an identity from a directory of PEM files. See filesSource() for files and errors. */
 export async function fileIdentity(
   directory: string,
   options: SpiffeIdentityOptions & FilesSourceOptions = {},
@@ -72,8 +75,8 @@ export async function fileIdentity(
 }
 
 /**
- * No identity: neither TLS nor proof. Whoever reaches the socket is believed, so it is for tests, and for
- * machines where nobody else does.
+ * Creates an identity without TLS and without proof. Every process that can reach the socket is trusted. Use
+ * it for tests, and on machines where no other process can connect.
  */
 export function insecureIdentity(options: InsecureTokensOptions = {}): Identity {
   const changes = new Subject<void>();

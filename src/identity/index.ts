@@ -1,6 +1,6 @@
 /**
- * Who a process is: SPIFFE ids, certificates and where they come from, mutual TLS for both ends of gRPC, and the
- * tokens that hops show one another.
+ * The identity of a process: SPIFFE IDs, certificates and their sources, mutual TLS for both ends of gRPC,
+ * and the tokens that hops show to each other.
  *
  * @packageDocumentation
  */

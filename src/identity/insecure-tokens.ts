@@ -4,7 +4,7 @@ import { DEFAULT_TOKEN_LIFETIME_MS } from "./svid-tokens.js";
 import { issuedToken, reusable, type IssuedToken } from "./token-cache.js";
 import { signingInput, type TokenGenerator } from "./token.js";
 
-/** What tokens that prove nothing say. */
+/** Options of unsigned identities. */
 export interface InsecureTokensOptions {
   readonly clock?: Clock | undefined;
   /** The identity to claim. Default: none. */
@@ -14,8 +14,9 @@ export interface InsecureTokensOptions {
 }
 
 /**
- * Tokens for peers without TLS: signed (HS256) with a random key that nobody else has, so they prove nothing.
- * They are sent all the same, because peers take from them when a connection expires.
+ * Generates tokens for peers without TLS. They are signed (HS256) with a random key known to no other
+ * process, so they prove nothing. Peers still need them: the token's expiry limits the lifetime of a
+ * connection.
  *
  * @example
  * import { insecureTokens } from "nsm-sdk/identity";

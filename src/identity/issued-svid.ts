@@ -4,23 +4,23 @@ import { join } from "node:path";
 import { makeDirectory } from "../files/index.js";
 import type { SpiffeId } from "./spiffe-id.js";
 
-/** A workload's certificate, its key and the bundle to verify it with, as PEM. */
+/** A workload's certificate, its key, and the bundle to verify it, as PEM. */
 export interface IssuedSvid {
   readonly id: SpiffeId;
-  /** The trust domain's root. */
+  /** The root certificate of the trust domain. */
   readonly ca: string;
-  /** Leaf first, then the intermediates up to the root, which is left out. */
+  /** Leaf first, then the intermediates, without the root. */
   readonly svid: string;
   /** PKCS#8. */
   readonly key: string;
   /**
-   * Writes ca.pem, svid.pem and key.pem (readable by the owner only) into `directory`, which is made when
-   * missing: what filesSource() reads. Each file is replaced in one step.
+   * Writes ca.pem, svid.pem and key.pem (readable by the owner only) to `directory`, for filesSource().
+   * Creates the directory if needed. Replaces each file atomically.
    */
   writeTo(directory: string): Promise<void>;
 }
 
-/** What an authority hands out; the texts are PEM. */
+/** Wraps the PEM texts that an authority issued. */
 export function issuedSvid(id: SpiffeId, ca: string, svid: string, key: string): IssuedSvid {
   return {
     id,

@@ -9,28 +9,28 @@ import { VerifiedPeers, type CallPeer } from "./verified-peers.js";
 import { verifySvid } from "./verify.js";
 import type { X509Source, X509Svid } from "./x509-source.js";
 
-/** What a handler of any kind of call gets from grpc-js. */
+/** The part of a grpc-js call that all handlers receive. */
 export type ServerCall = Pick<ServerUnaryCall<unknown, unknown>, "getPeer" | "metadata">;
 
-/** The server's half of mutual TLS. */
+/** The server side of mutual TLS. */
 export interface ServerTls {
-  /** For `bindAsync` and `createConnectionInjector`; new connections show the newest certificate. */
+  /** For `bindAsync` and `createConnectionInjector`. New connections use the newest certificate. */
   readonly credentials: ServerCredentials;
   /**
-   * Who calls, verified as SPIFFE asks; worked out once per TLS session.
+   * Returns the caller, verified by the SPIFFE rules. Cached per TLS session.
    *
-   * @throws NsmError UNAUTHENTICATED when the caller's certificate breaks a rule of SPIFFE that OpenSSL did not
-   * look at; CANCELLED when the connection is gone
+   * @throws NsmError UNAUTHENTICATED if the caller's certificate violates a SPIFFE rule that OpenSSL does not
+   * check, CANCELLED if the connection is gone
    */
   peerOfCall(call: ServerCall): CallPeer;
 }
 
 /**
- * Mutual TLS for servers, following the source: who connects after a change sees the new certificate and is
- * verified against the new bundles; who was connected stays.
+ * Mutual TLS for servers that follows the source. Clients that connect after a change see the new certificate
+ * and are verified against the new bundles. Existing connections stay.
  *
- * The handshake refuses clients without a certificate and those of no trusted authority; the rest of the SPIFFE
- * rules are checked at the first call of a session, by `peerOfCall`. Every handler must ask it.
+ * The handshake rejects clients without a certificate or without a trusted authority. `peerOfCall` checks the
+ * remaining SPIFFE rules at the first call of a session. Every handler must call it.
  *
  * @example
  * import { Server } from "@grpc/grpc-js";
@@ -55,9 +55,10 @@ export function serverTls(source: X509Source): ServerTls {
   };
 }
 
-// ServerCredentials is made to be extended: it is exported, and updateSecureContextOptions() is protected, not
-// private. The other ways are grpc-js's certificate providers, which are experimental, take no TLS version
-// and are empty until the next tick, and a new Server for each certificate, which drops whoever is connected.
+// ServerCredentials is designed to be extended: it is exported, and updateSecureContextOptions() is
+// protected, not private. The alternatives are worse. grpc-js's certificate providers are experimental,
+// accept no TLS version and are empty until the next tick. A new Server per certificate drops its connected
+// clients.
 class RotatingServerCredentials extends ServerCredentials {
   constructor(source: X509Source) {
     super({ requestCert: true, rejectUnauthorized: true }, tlsOptions(source.current()));
@@ -75,7 +76,7 @@ function peerOfSession(
 ): CallPeer | NsmError {
   if (session.destroyed) throw new NsmError(Code.Cancelled, "the connection of this call is closed");
   if (session.encrypted !== true) {
-    return new NsmError(Code.Unauthenticated, "the caller was refused: it came without TLS");
+    return new NsmError(Code.Unauthenticated, "the caller was refused: it did not use TLS");
   }
   try {
     return verify(session.socket as TLSSocket);
@@ -84,7 +85,7 @@ function peerOfSession(
   }
 }
 
-/** Verifies who is at the other end of a socket, and remembers which SVID was shown there. */
+/** Verifies the peer of a socket, and remembers which SVID that session showed. */
 function verifier(source: X509Source): (socket: TLSSocket) => CallPeer {
   const shown = shownSvids(source);
   const verified = new VerifiedPeers();
@@ -93,7 +94,7 @@ function verifier(source: X509Source): (socket: TLSSocket) => CallPeer {
     const own = shown(socket) ?? svid;
     const now = Date.now();
     assertAuthorized(socket, bundles, now);
-    // Not getPeerX509Certificate(): it takes the chain of certificates out of the session.
+    // getPeerX509Certificate() cannot be used: it removes the certificate chain from the session.
     const known = verified.get(own, socket.getPeerCertificate().fingerprint256, bundles, now);
     if (known) return known;
 
@@ -107,7 +108,7 @@ function verifier(source: X509Source): (socket: TLSSocket) => CallPeer {
   };
 }
 
-/** Finds the SVID a session showed among those the source held since, as far as they are not expired. */
+/** Finds which of the source's unexpired SVIDs a session showed. */
 function shownSvids(source: X509Source): (socket: TLSSocket) => X509Svid | undefined {
   let held: X509Svid[] = [source.current().svid];
   source.changes.subscribe(({ svid }) => {
@@ -115,7 +116,7 @@ function shownSvids(source: X509Source): (socket: TLSSocket) => X509Svid | undef
     held = [svid, ...held.filter((old) => old !== svid && old.expires.getTime() > now)];
   });
   return (socket) => {
-    // As a rule there is no other, and asking OpenSSL costs more than all the rest.
+    // Usually there is only one. Asking OpenSSL would cost more than all the rest.
     if (held.length === 1) return held[0];
     const { raw } = (socket.getCertificate() ?? {}) as Partial<PeerCertificate>;
     return raw && held.find(({ certificates }) => certificates[0]!.raw.equals(raw));
@@ -130,14 +131,14 @@ interface CallInternals {
 }
 
 /**
- * The HTTP/2 stream of a call, from any of grpc-js's nested calls: a private field of the innermost, which is why
- * the version of grpc-js is pinned.
+ * The HTTP/2 stream of a call. It is a private field of grpc-js's innermost call object, so the version of
+ * grpc-js is pinned.
  */
 export function streamOf(call: object): ServerHttp2Stream | undefined {
   return innermost(call).stream;
 }
 
-/** What the headers of a call occupy, in bytes, as far as grpc-js keeps them. */
+/** The size of a call's headers, in bytes, as far as grpc-js keeps them. */
 export function headerBytes(call: object): number {
   let bytes = 0;
   for (const [name, values] of Object.entries(innermost(call).metadata?.toHttp2Headers() ?? {}))
@@ -152,13 +153,13 @@ function innermost(call: object): CallInternals {
 }
 
 /**
- * The HTTP/2 session of a call: what the identity of a caller is remembered by. grpc-js offers the certificate
- * only (`getAuthContext`), newly taken from OpenSSL for each call, which halves the rate of calls.
+ * The HTTP/2 session of a call. Caller identities are cached by it. grpc-js offers only the certificate
+ * (`getAuthContext`) and reads it from OpenSSL for each call, which halves the call rate.
  */
 function sessionOf(call: ServerCall): ServerHttp2Session {
   const stream = streamOf(call);
   if (stream === undefined) {
-    throw new NsmError(Code.Internal, "this version of grpc-js keeps the connection of a call elsewhere");
+    throw new NsmError(Code.Internal, "this version of grpc-js does not expose the connection of a call");
   }
   const session = stream.session as ServerHttp2Session | undefined;
   if (session === undefined) throw new NsmError(Code.Cancelled, "the connection of this call is closed");

@@ -5,8 +5,8 @@ const LONGEST_ID = 2048;
 const LONGEST_TRUST_DOMAIN = 255;
 
 /**
- * The name of a workload: `spiffe://example.org/nsmgr`. Two ids are the same when their texts are: the standard
- * leaves nothing to normalise, so upper case in the trust domain or percent signs are errors, not variants.
+ * The name of a workload: `spiffe://example.org/nsmgr`. Two IDs are equal if their texts are equal: the
+ * standard defines no normalization. Upper case in the trust domain and percent signs are errors.
  *
  * Source: SPIFFE-ID standard, section 2.
  *
@@ -22,14 +22,14 @@ export class SpiffeId {
   private constructor(
     private readonly text: string,
     readonly trustDomain: string,
-    /** Empty, or `/` and segments; the id of a trust domain itself has none. */
+    /** Empty, or `/` and segments. Empty for the ID of a trust domain itself. */
     readonly path: string,
   ) {}
 
   /**
-   * The id that `text` spells.
+   * Parses a SPIFFE ID.
    *
-   * @throws NsmError INVALID_ARGUMENT, naming the text and the rule it breaks
+   * @throws NsmError INVALID_ARGUMENT with the text and the violated rule
    */
   static parse(text: string): SpiffeId {
     if (!text.startsWith(SCHEME)) throw invalid(text, `it must begin with "${SCHEME}"`);
@@ -43,7 +43,9 @@ export class SpiffeId {
     return new SpiffeId(text, trustDomain, path);
   }
 
-  /** The id of `path` (empty, or with its leading `/`) in `trustDomain`; the errors of parse(). */
+  /**
+   * Creates the ID of `path` (empty, or with its leading `/`) in `trustDomain`. Throws the errors of parse().
+   */
   static of(trustDomain: string, path = ""): SpiffeId {
     if (path !== "" && !path.startsWith("/")) {
       throw invalid(`${SCHEME}${trustDomain}`, `its path ${quoted(path)} must begin with "/"`);
@@ -64,7 +66,7 @@ export class SpiffeId {
   }
 }
 
-/** The name of a trust domain, unchanged; INVALID_ARGUMENT when it is none. */
+/** Returns the trust domain name unchanged. Throws INVALID_ARGUMENT if it is invalid. */
 export function checkedTrustDomain(name: string): string {
   const broken = brokenTrustDomainRule(name);
   if (broken === undefined) return name;
@@ -100,7 +102,7 @@ function invalid(text: string, rule: string): NsmError {
   return new NsmError(Code.InvalidArgument, `${quoted(text)} is not a SPIFFE id: ${rule}`);
 }
 
-// Ids come from the network: what is quoted stays one line of bounded length.
+// IDs come from the network. A quoted one stays on one line and is limited in length.
 function quoted(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }

@@ -8,7 +8,7 @@ import { issuedToken, reusable, type IssuedToken } from "./token-cache.js";
 import { signingInput, type TokenGenerator } from "./token.js";
 import type { X509Source, X509Svid } from "./x509-source.js";
 
-/** With what tokens are signed, and for how long. */
+/** Source and lifetime of signed tokens. */
 export interface SvidTokensOptions {
   readonly source: Pick<X509Source, "current">;
   readonly clock?: Clock | undefined;
@@ -16,18 +16,19 @@ export interface SvidTokensOptions {
   readonly maxLifetimeMs?: number | undefined;
 }
 
-/** How long tokens live unless told otherwise: ten minutes. */
+/** Default lifetime of tokens: ten minutes. */
 export const DEFAULT_TOKEN_LIFETIME_MS = 600_000;
 
-// Audiences come from the network. More than this many peers of one process at once are not expected.
+// Audiences come from the network. The limit exceeds the expected number of concurrent peers.
 const MOST_AUDIENCES = 1_024;
 
 /**
- * Tokens signed with the key of the process's certificate (ES256). A token for a peer is signed by the key whose
- * certificate that peer saw in the TLS session its own certificate comes from, so calls on a connection
- * made before a rotation still verify; other tokens are signed by the newest key.
+ * Generates tokens signed with the key of the process's certificate (ES256). A token for a peer is signed
+ * with the key that the peer saw in its TLS session. Calls on a connection made before a rotation therefore
+ * still verify. Other tokens use the newest key.
  *
- * The token expires with its maker's certificate at the latest; the expiry told beside it, also with the peer's.
+ * A token expires no later than its issuer's certificate. The expiry returned with it also respects the
+ * peer's certificate.
  *
  * Source: NSM protocol, token format.
  *

@@ -8,22 +8,22 @@ import type { X509Source } from "./x509-source.js";
 /** Outcomes of the connections that a {@link TlsAcceptor} accepted. */
 export interface TlsAcceptorEvents {
   /**
-   * The handshake is done. A `refusal` means that the client is not trusted. It stays connected so that its calls can
-   * fail with the reason, because a TLS server cannot send one.
+   * Called after the handshake. A `refusal` means that the client is not trusted. The client stays connected
+   * so that its calls can fail with the reason, because a TLS server cannot send one.
    */
   secured(socket: TLSSocket, refusal: NsmError | undefined): void;
-  /** The handshake failed; the socket is closed. */
+  /** Called when the handshake failed. The socket is closed. */
   failed(socket: TLSSocket, failure: NsmError): void;
 }
 
-/** Runs the server's side of TLS on connections that a listener accepted. */
+/** Runs the server side of TLS on accepted connections. */
 export interface TlsAcceptor {
   accept(socket: Duplex): void;
   /** Stops following changes of the identity. Open connections stay. */
   close(): void;
 }
 
-/** TLS for a server of HTTP/2. New connections show the newest certificate. */
+/** TLS for an HTTP/2 server. New connections use the newest certificate. */
 export function tlsAcceptor(source: X509Source, events: TlsAcceptorEvents): TlsAcceptor {
   const server = createServer({
     ...tlsOptions(source.current()),

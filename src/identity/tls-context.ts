@@ -12,8 +12,8 @@ const optionsOf = new WeakMap<X509Context, SecureContextOptions>();
 const contexts = new WeakMap<X509Context, SecureContext>();
 
 /**
- * How TLS is spoken with this identity, on both sides. OpenSSL verifies a peer against all bundles at once and
- * knows nothing of SPIFFE; verifySvid() adds what is missing.
+ * TLS options of this identity, for both sides. OpenSSL verifies a peer against all bundles together and does
+ * not know SPIFFE. verifySvid() adds the missing checks.
  */
 export function tlsOptions(context: X509Context): SecureContextOptions {
   let options = optionsOf.get(context);
@@ -21,7 +21,10 @@ export function tlsOptions(context: X509Context): SecureContextOptions {
   return options;
 }
 
-/** The context built of tlsOptions(): one for each generation of an identity, because building takes milliseconds. */
+/**
+ * The SecureContext of tlsOptions(). Cached per generation of the identity, because it takes milliseconds to
+ * build.
+ */
 export function secureContextOf(context: X509Context): SecureContext {
   let secure = contexts.get(context);
   if (secure === undefined) contexts.set(context, (secure = createSecureContext(tlsOptions(context))));
@@ -34,7 +37,7 @@ function makeOptions({ svid, bundles }: X509Context): SecureContextOptions {
     cert: svid.certificates.map(pemOf).join(""),
     key: svid.privateKey.export({ type: "pkcs8", format: "pem" }),
     minVersion: "TLSv1.2",
-    // A resumed session would show a certificate that nobody has verified since the ticket was made.
+    // A resumed session would present a certificate that was last verified when its ticket was made.
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }
@@ -43,9 +46,9 @@ function makeOptions({ svid, bundles }: X509Context): SecureContextOptions {
 const TRUSTED_FOR_TLS = Buffer.from("3016301406082b0601050507030106082b06010505070302", "hex");
 
 /**
- * The certificate as one a chain may end at. A bundle may hold an authority that another one signed; OpenSSL ends
- * chains only at self-signed certificates or at those marked like this. Node's `allowPartialTrustChain` says
- * the same, but a server forgets it when its certificate is replaced.
+ * Marks the certificate as a trust anchor. A bundle may contain an authority that another one signed, but
+ * OpenSSL ends chains only at self-signed or marked certificates. Node's `allowPartialTrustChain` has the
+ * same effect, but a server loses it when its certificate is replaced.
  */
 function anchorPem(certificate: X509Certificate): string {
   const lines = Buffer.concat([certificate.raw, TRUSTED_FOR_TLS])
@@ -54,12 +57,12 @@ function anchorPem(certificate: X509Certificate): string {
   return `-----BEGIN TRUSTED CERTIFICATE-----\n${lines.join("\n")}\n-----END TRUSTED CERTIFICATE-----\n`;
 }
 
-/** The certificates of a peer, leaf first, in the order of who signed whom; none when it showed none. */
+/** The certificates of a peer, from the leaf up to the root. Empty if it showed none. */
 export function peerChain(shown: PeerCertificate | undefined): X509Certificate[] {
   const chain: X509Certificate[] = [];
   const seen = new Set<PeerCertificate>();
   let next = shown as (PeerCertificate & { issuerCertificate?: PeerCertificate }) | undefined;
-  // A self-signed certificate is its own issuer. Without a certificate Node gives an empty object.
+  // A self-signed certificate is its own issuer. Without a certificate, Node returns an empty object.
   while (next?.raw !== undefined && !seen.has(next)) {
     seen.add(next);
     chain.push(new X509Certificate(next.raw));
@@ -71,15 +74,14 @@ export function peerChain(shown: PeerCertificate | undefined): X509Certificate[]
 const shownTo = new WeakMap<X509Certificate, X509Svid>();
 
 /**
- * Remembers which SVID a TLS session showed to the peer that showed `peer` in it: tokens for that peer must be
- * signed by that key, although the identity may have rotated since. `peer` is an object of sessions that showed the
- * same SVID.
+ * Remembers which SVID a TLS session showed to `peer`. Tokens for that peer must be signed with its key, even
+ * if the identity has rotated since. Sessions that share the object `peer` must have shown the same SVID.
  */
 export function rememberShown(peer: X509Certificate, own: X509Svid): void {
   shownTo.set(peer, own);
 }
 
-/** The SVID shown in the session that `peer` comes from; undefined when it comes from none of ours. */
+/** The SVID shown in the session of `peer`. Undefined if `peer` is from none of the own sessions. */
 export function svidShownTo(peer: X509Certificate): X509Svid | undefined {
   return shownTo.get(peer);
 }

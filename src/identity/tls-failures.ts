@@ -4,15 +4,15 @@ import { peerChain } from "./tls-context.js";
 import { verifySvid, type Bundles } from "./verify.js";
 import type { X509Svid } from "./x509-source.js";
 
-/** Which end of the connection made the mistake. */
+/** The end of the connection that caused the failure. */
 type Side = "client" | "server";
 
 /**
- * What Node or OpenSSL reports about a failed handshake as an error that names the mistake. Mistakes of configuration
- * are UNAUTHENTICATED: calling again does not correct them. A broken connection is UNAVAILABLE.
+ * Converts a handshake error of Node or OpenSSL to an error that explains it. Configuration errors are
+ * UNAUTHENTICATED, because a retry cannot fix them. A broken connection is UNAVAILABLE.
  *
  * @param peer the other end
- * @param own what this end shows
+ * @param own the SVID that this end showed
  */
 export function tlsFailure(error: unknown, peer: Side, own: X509Svid): NsmError {
   if (error instanceof NsmError) return error;
@@ -23,7 +23,7 @@ export function tlsFailure(error: unknown, peer: Side, own: X509Svid): NsmError 
   ) {
     return new NsmError(
       Code.Unauthenticated,
-      `the ${peer} does not speak TLS: use an identity on both sides, or --insecure on both`,
+      `the ${peer} does not use TLS: use an identity on both sides, or --insecure on both`,
     );
   }
   if (alert !== undefined && /CERT|UNKNOWN_CA|ACCESS_DENIED/.test(alert)) {
@@ -33,7 +33,7 @@ export function tlsFailure(error: unknown, peer: Side, own: X509Svid): NsmError 
   if (alert !== undefined || /PROTOCOL|CIPHER|VERSION/.test(code)) {
     return new NsmError(
       Code.Unauthenticated,
-      `the ${peer} has no version, cipher or protocol of TLS in common with this end: ${code}`,
+      `the ${peer} shares no TLS version, cipher or protocol with this end: ${code}`,
     );
   }
   if (code === "ERR_TLS_HANDSHAKE_TIMEOUT") {
@@ -42,7 +42,7 @@ export function tlsFailure(error: unknown, peer: Side, own: X509Svid): NsmError 
   if (["ECONNRESET", "EPIPE"].includes(code)) {
     return new NsmError(
       Code.Unavailable,
-      `the ${peer} broke off the TLS handshake; it may not trust the certificate of ${own.id}, which expires at ${own.expires.toISOString()}`,
+      `the ${peer} aborted the TLS handshake; it may not trust the certificate of ${own.id}, which expires at ${own.expires.toISOString()}`,
     );
   }
   return new NsmError(
@@ -52,13 +52,13 @@ export function tlsFailure(error: unknown, peer: Side, own: X509Svid): NsmError 
 }
 
 /**
- * Checks that OpenSSL accepted the certificates that the peer showed.
+ * Checks that OpenSSL accepted the peer's certificates.
  *
- * @throws NsmError UNAUTHENTICATED saying who showed what, and what is wrong with it
+ * @throws NsmError UNAUTHENTICATED with the identity that the peer showed and the reason
  */
 export function assertAuthorized(socket: TLSSocket, bundles: Bundles, now: number): void {
   if (socket.authorized) return;
-  // Only the leaf: intermediates of a peer that is not trusted are not worth any work.
+  // Only the leaf: verifying the intermediates of an untrusted peer would waste time.
   const id = verifySvid(peerChain(socket.getPeerCertificate()).slice(0, 1), bundles, now);
   const verdict = String(socket.authorizationError);
   throw new NsmError(Code.Unauthenticated, `OpenSSL does not accept the certificate of ${id}: ${verdict}`);

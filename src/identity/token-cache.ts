@@ -1,7 +1,7 @@
 import { toTimestamp } from "../api/index.js";
 import type { Token } from "../core/index.js";
 
-/** A token, and until when it may be shown again. Times are milliseconds since the epoch. */
+/** A token, and how long it may be reused. Times are milliseconds since the epoch. */
 export interface IssuedToken {
   readonly token: Token;
   readonly expires: number;
@@ -9,8 +9,8 @@ export interface IssuedToken {
 }
 
 /**
- * A token that may be shown again while more than 90 % of its life is left: a hop further on must not be the
- * one to find it expired. One that is born expired is never shown again.
+ * Creates an entry that may be reused while more than 90 % of the lifetime remains. A shorter rest could
+ * expire at a later hop. A token that is already expired is never reused.
  */
 export function issuedToken(text: string, now: number, expires: number): IssuedToken {
   return {
@@ -20,7 +20,7 @@ export function issuedToken(text: string, now: number, expires: number): IssuedT
   };
 }
 
-/** Whether the token may be shown once more. */
+/** Whether the token may be reused. */
 export function reusable(issued: IssuedToken | undefined, now: number): issued is IssuedToken {
   return issued !== undefined && now < issued.reuseUntil;
 }

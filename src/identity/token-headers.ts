@@ -2,18 +2,19 @@ import { Code, NsmError, type Token } from "../core/index.js";
 
 /** The header that carries the caller's token. */
 export const TOKEN_HEADER = "nsm-client-token";
-/** The header that says until when it holds. */
+/** The header that carries the expiry of the token. */
 export const TOKEN_EXPIRES_HEADER = "nsm-client-token-expires";
 
-/** Headers to read from: a grpc-js Metadata, or a Map of lists. */
+/** Headers to read: a grpc-js Metadata, or a Map of lists. */
 export interface HeaderValues {
   get(name: string): readonly (string | Uint8Array)[] | undefined;
 }
 
 /**
- * The two headers a caller sends with every call. The time is RFC 3339 in UTC with as many decimals as needed.
+ * The two headers that a caller sends with every call. The time is RFC 3339 in UTC with as many decimals as
+ * needed.
  *
- * @throws NsmError OUT_OF_RANGE when the expiry is not in the years 0 to 9999
+ * @throws NsmError OUT_OF_RANGE if the year of the expiry is not from 0 to 9999
  *
  * @example
  * import { Metadata } from "@grpc/grpc-js";
@@ -28,13 +29,13 @@ export function tokenHeaders(token: Token): Readonly<Record<string, string>> {
 }
 
 /**
- * The token a caller sent. Each header must be there exactly once and the time must be one (any zone offset);
- * otherwise the caller counts as having sent none.
+ * Returns the token that a caller sent. Each header must occur exactly once, and the time must be valid (any
+ * zone offset). Otherwise the caller counts as having sent no token.
  */
 export function tokenFromHeaders(headers: HeaderValues): Token | undefined {
   const token = onlyText(headers, TOKEN_HEADER);
   const expires = parseTime(onlyText(headers, TOKEN_EXPIRES_HEADER) ?? "");
-  // HTTP/2 in Node joins values of one name with a comma, which no token contains.
+  // Node's HTTP/2 joins repeated headers with a comma, which no token contains.
   if (token === undefined || token.includes(",") || expires === undefined) return undefined;
   return { token, expires };
 }
@@ -65,7 +66,7 @@ function parseTime(text: string): Token["expires"] | undefined {
   if (parts === null) return undefined;
   const [, local, decimals = "", sign, hours = "0", minutes = "0"] = parts;
   const utc = Date.parse(`${local}Z`);
-  // Date.parse lets a 30th of February pass as the 2nd of March.
+  // Date.parse accepts February 30 as March 2.
   if (Number.isNaN(utc) || new Date(utc).toISOString().slice(0, 19) !== local) return undefined;
   if (Number(hours) > 24 || Number(minutes) > 59) return undefined;
   const offset = (Number(hours) * 60 + Number(minutes)) * 60 * (sign === "-" ? -1 : 1);

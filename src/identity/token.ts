@@ -1,26 +1,26 @@
 import { Code, NsmError, type Peer, type Token } from "../core/index.js";
 
 /**
- * Makes the token to show to a peer: in the headers of a call to it, and in the path. Without a peer, or one
- * without certificate, the token is for nobody in particular.
+ * Generates the token to show to a peer, in the headers of a call and in the path. Without a peer, or for a
+ * peer without a certificate, the token has no audience.
  *
- * @throws NsmError INVALID_ARGUMENT when the peer's certificate has no SPIFFE id
+ * @throws NsmError INVALID_ARGUMENT if the peer's certificate has no SPIFFE ID
  */
 export type TokenGenerator = (peer: Peer | undefined) => Token;
 
-/** What a token says, for whoever believes it: reading verifies nothing. */
+/** The claims of a token. Reading them verifies nothing. */
 export interface TokenClaims {
-  /** How it is signed: ES256, or HS256 between peers without TLS. */
+  /** Signature algorithm: ES256, or HS256 between peers without TLS. */
   readonly alg: string;
-  /** Who made it; empty when it does not say. */
+  /** The issuer of the token. Empty if the token names none. */
   readonly sub: string;
-  /** For whom; empty when for nobody in particular. */
+  /** The audience of the token. Empty if the token names none. */
   readonly aud: readonly string[];
-  /** Seconds since the epoch, possibly with a fraction; undefined when it does not say. */
+  /** Expiry in seconds since the epoch, possibly with a fraction. Undefined if the token has none. */
   readonly exp: number | undefined;
 }
 
-/** The header and the claims of a token in the text form that is signed. Order and spelling are Go's. */
+/** Encodes header and claims to the text that is signed. Order and spelling match Go's. */
 export function signingInput(alg: "ES256" | "HS256", claims: Omit<TokenClaims, "alg">): string {
   const { sub, aud, exp } = claims;
   const payload = {
@@ -38,11 +38,11 @@ function base64url(value: object): string {
 const JWT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)$/;
 
 /**
- * The claims of a token, unverified.
+ * Decodes the claims of a token without verifying it.
  *
  * Source: RFC 7515 (compact serialization) and RFC 7519.
  *
- * @throws NsmError INVALID_ARGUMENT, which says what is wrong but never shows the token
+ * @throws NsmError INVALID_ARGUMENT with the defect, never with the token
  *
  * @example
  * import { parseToken } from "nsm-sdk/identity";
@@ -51,13 +51,14 @@ const JWT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)$/;
  */
 export function parseToken(text: string): TokenClaims {
   const parts = JWT.exec(text);
-  if (parts === null) throw malformed("it has not three base64url parts with dots between");
+  if (parts === null) throw malformed("expected three base64url parts, separated by dots");
   const { alg } = jsonObject(parts[1]!, "header is");
   const { sub = "", aud = [], exp } = jsonObject(parts[2]!, "claims are");
   if (typeof alg !== "string") throw malformed('its header has no "alg"');
-  if (typeof sub !== "string") throw malformed('its "sub" is not a text');
+  if (typeof sub !== "string") throw malformed('its "sub" is not a string');
   const audience = Array.isArray(aud) ? (aud as unknown[]) : [aud];
-  if (!audience.every((one) => typeof one === "string")) throw malformed('its "aud" is not a list of texts');
+  if (!audience.every((one) => typeof one === "string"))
+    throw malformed('its "aud" is not a list of strings');
   if (exp !== undefined && typeof exp !== "number") throw malformed('its "exp" is not a number');
   return { alg, sub, aud: audience, exp };
 }
@@ -67,7 +68,7 @@ function jsonObject(part: string, name: string): Record<string, unknown> {
   try {
     value = JSON.parse(Buffer.from(part, "base64url").toString("utf8"));
   } catch {
-    // The parser's message quotes what it read.
+    // The parser's message would quote the token.
     throw malformed(`its ${name} not JSON`);
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {

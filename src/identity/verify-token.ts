@@ -3,16 +3,16 @@ import { BoundedMap } from "./bounded-map.js";
 import { publicKeyOf } from "./certificate.js";
 import { parseToken } from "./token.js";
 
-// A peer shows a new token every minute or with each call; what it showed before is not asked again for long.
+// A peer uses a new token every minute or with each call. Older ones are rarely needed again.
 const MOST_TOKENS_PER_KEY = 64;
 
-// By the object that holds the key, so that what was verified is forgotten with the TLS session it came from.
+// Keyed by the object that holds the key, so that entries disappear with their TLS session.
 const verified = new WeakMap<KeyObject | X509Certificate, BoundedMap<string, true>>();
 
 /**
- * Whether the token has a valid ES256 signature by this key; other ways of signing are refused, and an expiry is
- * not looked at. Verdicts of yes are remembered by token and key object, so pass the certificate of the peer
- * rather than its `publicKey`, which is a new object each time.
+ * Returns whether the token has a valid ES256 signature by this key. Other algorithms count as invalid. Does
+ * not check the expiry. Positive results are cached by token and key object: pass the peer's certificate
+ * instead of its `publicKey`, which is a new object each time.
  *
  * @example
  * import { Code, NsmError } from "nsm-sdk";
@@ -33,7 +33,7 @@ export function verifyToken(token: string, signer: KeyObject | X509Certificate):
 }
 
 function validSignature(token: string, key: KeyObject): boolean {
-  // Another key than ECDSA P-256 makes no ES256 signature, whatever the header says.
+  // Only ECDSA P-256 keys make ES256 signatures, whatever the header claims.
   if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1" || algorithmOf(token) !== "ES256") return false;
   const dot = token.lastIndexOf(".");
   const signature = Buffer.from(token.slice(dot + 1), "base64url");
@@ -44,7 +44,7 @@ function algorithmOf(token: string): string | undefined {
   try {
     return parseToken(token).alg;
   } catch {
-    // What is not a token has no signature either: the verdict is no.
+    // Text that is not a token has no valid signature.
     return undefined;
   }
 }

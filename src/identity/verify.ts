@@ -3,22 +3,22 @@ import { Code, NsmError } from "../core/index.js";
 import { extensionsOf, publicKeyOf, spiffeIdOf, validFrom, validUntil } from "./certificate.js";
 import type { SpiffeId } from "./spiffe-id.js";
 
-/** The certificates that each trust domain's ids must be signed by, keyed by the domain's name. */
+/** The certificates that may sign IDs of each trust domain, by trust domain name. */
 export type Bundles = ReadonlyMap<string, readonly X509Certificate[]>;
 
-// Longer chains exist only to make us work.
+// Longer chains occur only in attacks.
 const LONGEST_CHAIN = 8;
 
 /**
- * Who the certificates say their holder is, once that is proved: the first one names exactly one SPIFFE id, may
- * not sign others, and a chain of valid signatures leads from it to the bundle of *that id's* trust domain; the
- * other bundles do not count. Extended key usages and host names are not looked at.
+ * Verifies a certificate chain and returns its SPIFFE ID. The leaf must have exactly one SPIFFE ID and must
+ * not sign other certificates. A chain of valid signatures must lead from it to the bundle of *that ID's*
+ * trust domain; other bundles do not count. Does not check extended key usages and host names.
  *
  * Source: X509-SVID standard, sections 4.3 and 5.
  *
  * @param chain leaf first, then intermediates in any order
  * @param now milliseconds since the epoch
- * @throws NsmError UNAUTHENTICATED, naming the id and the rule that is broken
+ * @throws NsmError UNAUTHENTICATED with the ID and the violated rule
  *
  * @example
  * import { readFile } from "node:fs/promises";
@@ -30,9 +30,9 @@ const LONGEST_CHAIN = 8;
  */
 export function verifySvid(chain: readonly X509Certificate[], bundles: Bundles, now: number): SpiffeId {
   const [leaf, ...intermediates] = chain;
-  if (leaf === undefined) throw refused("it showed no certificate; a SPIFFE certificate is wanted");
+  if (leaf === undefined) throw refused("it showed no certificate: expected a SPIFFE certificate");
   const id = idOf(leaf);
-  if (leaf.ca) throw refused(`the certificate of ${id} is one of an authority; a leaf is wanted`);
+  if (leaf.ca) throw refused(`the certificate of ${id} is that of an authority: expected a leaf`);
   const { certSign, crlSign } = extensionsOf(leaf);
   if (certSign || crlSign) {
     const usage = certSign ? "certificates (keyCertSign)" : "revocation lists (cRLSign)";
@@ -41,13 +41,13 @@ export function verifySvid(chain: readonly X509Certificate[], bundles: Bundles, 
   const bundle = bundles.get(id.trustDomain);
   if (bundle === undefined) {
     const names = [...bundles.keys()].join(", ") || "none";
-    throw refused(`${id} is of the trust domain "${id.trustDomain}"; trusted are: ${names}`);
+    throw refused(`${id} is in trust domain "${id.trustDomain}"; trusted: ${names}`);
   }
   if (!validAt(leaf, now)) throw refused(`the certificate of ${id} ${whenValid(leaf, now)}`);
   if (!anchored(leaf, intermediates, bundle, now, LONGEST_CHAIN)) {
     const trusted = `${bundle.length} certificate${bundle.length === 1 ? "" : "s"}`;
     throw refused(
-      `the certificate of ${id} does not lead to the bundle of "${id.trustDomain}" (${trusted}) by valid signatures`,
+      `the certificate of ${id} does not chain to the bundle of "${id.trustDomain}" (${trusted}) with valid signatures`,
     );
   }
   return id;
@@ -90,13 +90,13 @@ function anchored(
   );
 }
 
-/** Whether the certificate's time has come and not gone. */
+/** Whether `now` is within the certificate's validity. */
 export function validAt(certificate: X509Certificate, now: number): boolean {
-  // notAfter names the last valid second as a whole.
+  // notAfter includes its whole last second.
   return validFrom(certificate) <= now && now < validUntil(certificate) + 1000;
 }
 
-/** How the certificate's time misses `now`: `expired at 2026-11-21T08:00:00Z; now it is …`. */
+/** Describes why `now` is outside the validity: `expired at 2026-11-21T08:00:00Z; now it is …`. */
 function whenValid(certificate: X509Certificate, now: number): string {
   const early = now < validFrom(certificate);
   const limit = early ? validFrom(certificate) : validUntil(certificate);

@@ -11,21 +11,21 @@ import {
 import type { SpiffeId } from "./spiffe-id.js";
 import type { Bundles } from "./verify.js";
 
-/** A process's own X.509 identity document: who it is, the proof, and the key that goes with it. */
+/** The X.509 identity document of a process: its SPIFFE ID, certificates and private key. */
 export interface X509Svid {
   readonly id: SpiffeId;
-  /** Leaf first, then the intermediates peers may need. */
+  /** Leaf first, then the intermediates that peers may need. */
   readonly certificates: readonly X509Certificate[];
   readonly privateKey: KeyObject;
-  /** When the leaf expires. */
+  /** Expiry of the leaf. */
   readonly expires: Date;
 }
 
 /**
- * An SVID of its certificates (any form, leaf first) and key.
+ * Creates an SVID from certificates (in any form, leaf first) and their key.
  *
- * @throws NsmError INVALID_ARGUMENT when a certificate does not parse, has no SPIFFE id, the key is another's, or
- * is not ECDSA P-256: tokens are signed with ES256, and peers verify nothing else
+ * @throws NsmError INVALID_ARGUMENT if a certificate cannot be parsed or has no SPIFFE ID, or if the key does
+ * not match or is not ECDSA P-256. Tokens are signed with ES256, and peers verify no other algorithm.
  */
 export function x509Svid(
   certificates: CertificateInput | readonly CertificateInput[],
@@ -61,28 +61,29 @@ function kindOfKey(key: KeyObject): string {
   return modulusLength === undefined ? name : `${name} ${modulusLength}`;
 }
 
-/** What a process is and whom it believes, at one moment. The object is replaced, never changed. */
+/** The SVID of a process and the bundles it trusts, at one moment. The object is replaced, never changed. */
 export interface X509Context {
   readonly svid: X509Svid;
   readonly bundles: Bundles;
 }
 
-/** Where a process's identity comes from: files, a Workload API, an authority of its own. */
+/** The source of an identity: files, a Workload API, or an own authority. */
 export interface X509Source {
-  /** The same object until something changes: its identity marks a generation. */
+  /** Returns the same object until something changes, so the object identifies a generation. */
   current(): X509Context;
-  /** Each replacement of current(), after the fact; completes on close(). */
+  /** Emits after each replacement of current(). Completes on close(). */
   readonly changes: Observable<X509Context>;
   close(): void;
 }
 
-/** A source whose contents its owner replaces; the others are built on it. */
+/** A source whose owner replaces the contents. Other sources build on it. */
 export interface MutableSource extends X509Source {
   update(next: X509Context): void;
 }
 
 /**
- * A source of what the program itself has at hand: an identity from another place, or one for a test.
+ * Creates a source from contents that the program already has: an identity from another place, or one for a
+ * test.
  *
  * @example
  * import { mutableSource } from "nsm-sdk/identity";

@@ -6,7 +6,7 @@ import type { PeerAccount, PeerAccounts } from "./peer-accounts.js";
 import type { RefusalLog } from "./refusals.js";
 import { statusOf } from "../wire/status.js";
 
-/** Who may call, and how much memory the calls of one peer may occupy. */
+/** Authenticates callers, and limits the memory that the calls of one peer occupy. */
 export interface AdmissionOptions {
   readonly identity: Pick<Identity, "peerOfCall">;
   readonly connectionOf: (call: ServerCall) => TransportConnection | undefined;
@@ -15,10 +15,10 @@ export interface AdmissionOptions {
   readonly refusals: RefusalLog;
 }
 
-// Node's overhead for each piece of data. It counts because a peer may send its bytes one by one.
+// Memory overhead of Node for each chunk of data. It counts because a peer may send its bytes one by one.
 const PIECE_BYTES = 256;
 
-/** Refuses calls before their message is read: those of unknown callers, and those of peers that send too much. */
+/** Rejects calls before reading their message: calls of unknown callers, and of peers that send too much. */
 export function admission(options: AdmissionOptions): ServerInterceptor {
   const { identity, connectionOf, accounts, limits, refusals } = options;
   return (_method, intercepted) => {
@@ -46,8 +46,8 @@ export function admission(options: AdmissionOptions): ServerInterceptor {
 }
 
 /**
- * Adds the bytes of a call to its peer's account: those of its message as unfinished until it is complete, and with
- * its headers as the call's until the peer has read the answer.
+ * Adds the bytes of a call to its peer's account. Message bytes count as unfinished until the message is
+ * complete. Message and header bytes count as the call's until the peer has read the answer.
  */
 function meter(
   stream: ServerHttp2Stream,

@@ -5,11 +5,11 @@ import { inContext, withPath, type IncomingCall } from "./incoming.js";
 import { ReaderQueue } from "./reader-queue.js";
 import { isExpected, statusOf, withoutSecrets, type WireStatus } from "../wire/status.js";
 
-/** The answer to a call: a message, or why there is none. */
+/** The answer to a call: a message, or the status of the failure. */
 export type Answer =
   { readonly message: Buffer; readonly path?: string | undefined } | { readonly status: WireStatus };
 
-/** Answers a call of one answer. Never rejects. */
+/** Answers a unary call. Never rejects. */
 export async function answerUnary(
   handler: UnaryHandler,
   method: string,
@@ -27,25 +27,28 @@ export async function answerUnary(
   });
 }
 
-/** Where the messages of a stream go. */
+/** Receives the messages of a stream. */
 export interface Sink {
-  /** False: take no more until `StreamAnswer.drained` is called. */
+  /**
+   * Writes a message. Returns false if the reader is full; the next write must wait for
+   * `StreamAnswer.drained`.
+   */
   write(message: Buffer): boolean;
-  /** The last call: without a status all went well. */
+  /** Ends the stream. Without a status, it ends successfully. */
   end(status?: WireStatus): void;
 }
 
-/** A stream under way. */
+/** A stream in progress. */
 export interface StreamAnswer {
-  /** The reader takes again. */
+  /** Continues writing: the reader has room again. */
   drained(): void;
-  /** Ends it from this side; what waits is dropped. */
+  /** Ends the stream from this side. Drops messages that still wait. */
   stop(status: WireStatus): void;
 }
 
 /**
- * Answers a call of many answers: subscribes to the service and writes to the sink as fast as its reader takes.
- * Ends with the service, with the caller's signal or deadline, or with `stop`.
+ * Answers a streaming call. Subscribes to the service and writes to the sink at the reader's pace. Ends with
+ * the service, with the caller's signal or deadline, or with `stop`.
  */
 export function answerStream(
   handler: StreamHandler,
@@ -55,17 +58,17 @@ export function answerStream(
   sink: Sink,
 ): StreamAnswer {
   let flow: Flow | undefined;
-  // The Context's callback runs before this returns.
+  // inContext runs its callback synchronously.
   void inContext(call, (ctx) => (flow = new Flow(ctx, handler, method, sink)).run(request));
   return flow!;
 }
 
 class Flow implements StreamAnswer {
   private readonly queue: ReaderQueue<unknown>;
-  /** What there is to let go of at the end. */
+  /** Released when the stream ends. */
   private readonly held = new Subscription();
   private blocked = false;
-  /** How the source ended, told when all that waits is written. */
+  /** How the source ended. Reported after the last waiting message is written. */
   private outcome: { readonly status?: WireStatus } | undefined;
 
   constructor(
@@ -77,7 +80,7 @@ class Flow implements StreamAnswer {
     this.queue = new ReaderQueue(handler.rules);
   }
 
-  /** Resolves when the stream has ended, however. */
+  /** Resolves when the stream has ended, for any reason. */
   run(request: Uint8Array): Promise<void> {
     const { signal } = this.ctx;
     return new Promise((resolve) => {
@@ -125,7 +128,7 @@ class Flow implements StreamAnswer {
     });
   }
 
-  // A mistake in a service ends the call, not the process.
+  // An exception in a service ends the call, not the process.
   private guarded(work: () => void): void {
     try {
       work();
@@ -139,7 +142,7 @@ function failed(ctx: Context, method: string, error: unknown): WireStatus {
   const status = statusOf(error);
   if (!isExpected(error)) {
     const stack = error instanceof Error && error.stack ? withoutSecrets(error.stack) : undefined;
-    log(ctx).error({ method, error: status.details, stack }, "a call failed in a way nobody foresaw");
+    log(ctx).error({ method, error: status.details, stack }, "a call failed with an unexpected error");
   }
   return status;
 }

@@ -6,32 +6,32 @@ import { streamOf, type ServerCall } from "../identity/index.js";
 
 const accepted = Symbol("accepted");
 
-/** A socket as Node's TLS and HTTP/2 wrap it. */
+/** A socket, as Node's TLS and HTTP/2 wrap it. */
 interface Layer {
   readonly [accepted]?: TransportConnection;
-  /** What TLS reads from: a socket of Node, or what it wraps another stream in. */
+  /** What TLS reads from: a Node socket, or Node's wrapper around another stream. */
   readonly _parent?: Layer | null;
   readonly ssl?: { readonly _parentWrap?: Layer } | null;
-  /** What Node makes a socket of that is none of its own. */
+  /** The stream inside Node's socket wrapper. */
   readonly stream?: Layer;
 }
 
-/** Notes what the listener knows of a connection, before TLS and HTTP/2 begin on it. */
+/** Attaches the listener's connection to a socket, before TLS and HTTP/2 start on it. */
 export function noteAccepted(socket: Duplex, connection: TransportConnection): void {
   Object.defineProperty(socket, accepted, { value: connection });
 }
 
 /**
- * Finds the transport connection of a call. The interceptor looks it up when the call begins, because gRPC forgets a
- * connection that has ended, and a handler may ask later.
+ * Finds the transport connection of a call. The interceptor looks it up when the call begins, because gRPC
+ * drops a connection that has ended while a handler may still need it.
  *
- * The way from the HTTP/2 session to the socket leads through fields that Node does not document. If a version of Node
- * changes them, calls have no connection, and their callers count as remote.
+ * The lookup from the HTTP/2 session to the socket uses fields that Node does not document. If a version of
+ * Node changes them, calls have no connection, and their callers count as remote.
  */
 export class CallConnections {
   private readonly known = new WeakMap<ServerHttp2Stream, TransportConnection>();
 
-  /** Looks up the connection of each call before its handler runs. Changes nothing. */
+  /** Looks up the connection of each call before its handler runs. Does not change the call. */
   readonly interceptor: ServerInterceptor = (_method, call) => {
     const stream = streamOf(call);
     const connection = stream && connectionUnder(stream.session?.socket);
@@ -46,7 +46,7 @@ export class CallConnections {
   }
 }
 
-/** What `noteAccepted` attached to the innermost socket. */
+/** The connection that `noteAccepted` attached to the innermost socket. */
 export function connectionUnder(socket: Duplex | undefined): TransportConnection | undefined {
   const inner = (layer: Layer): Layer | undefined => layer._parent ?? layer.ssl?._parentWrap ?? layer.stream;
   for (let layer = socket as Layer | undefined; layer; layer = inner(layer)) {

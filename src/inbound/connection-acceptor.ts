@@ -24,7 +24,7 @@ export interface ConnectionAcceptorOptions {
  */
 export class ConnectionAcceptor {
   private readonly sockets = new Set<Duplex>();
-  /** Connections from before the first injector was set. */
+  /** Connections accepted before the first injector was set. */
   private readonly waiting: Duplex[] = [];
   /** Connections that have not begun HTTP/2, and the timers that close them. */
   private readonly handshaking = new Map<Duplex, CancelTimer>();
@@ -40,15 +40,15 @@ export class ConnectionAcceptor {
     });
   }
 
-  /** Takes over a connection that a listener at the address `listenOn` accepted. */
+  /** Takes ownership of a connection that the listener at `listenOn` accepted. */
   accept(socket: Duplex, connection: TransportConnection, listenOn: string): void {
     const { accounts, limits } = this.options;
     const account = accounts.open(connection, listenOn);
     socket.once("close", () => accounts.close(account));
-    // gRPC handles errors only after it has taken over the socket.
+    // gRPC handles errors only once it owns the socket.
     socket.on("error", () => socket.destroy());
     if (account.connections > limits.connectionsPerPeer) {
-      const full = `${account.peer} has ${limits.connectionsPerPeer} connections open, and no more are allowed`;
+      const full = `${account.peer} has ${limits.connectionsPerPeer} open connections, which is the limit`;
       this.reportRefusal(connection, new NsmError(Code.ResourceExhausted, full));
       socket.destroy();
       return;
@@ -57,7 +57,7 @@ export class ConnectionAcceptor {
     this.socketOf.set(connection, socket);
     this.sockets.add(socket);
     const cancel = systemClock.after(limits.handshakeMs, () => {
-      const late = `the client did not speak TLS and HTTP/2 within ${limits.handshakeMs} ms`;
+      const late = `the client did not complete TLS and start HTTP/2 within ${limits.handshakeMs} ms`;
       this.reportRefusal(connection, new NsmError(Code.DeadlineExceeded, late));
       socket.destroy();
     });
@@ -71,7 +71,9 @@ export class ConnectionAcceptor {
     else this.waiting.push(socket);
   }
 
-  /** Sends new connections to `injector`. The one before asks its clients to leave when their calls have ended. */
+  /**
+   * Sends new connections to `injector`. The previous injector asks its clients to leave after their calls.
+   */
   forwardTo(injector: ConnectionInjector): void {
     this.injector?.destroy();
     this.injector = injector;
@@ -84,7 +86,7 @@ export class ConnectionAcceptor {
     for (const socket of this.handshaking.keys()) socket.destroy();
   }
 
-  /** Breaks every connection that is still open. */
+  /** Destroys every open connection. */
   destroyAll(): void {
     for (const socket of this.sockets) socket.destroy();
   }
@@ -98,10 +100,11 @@ export class ConnectionAcceptor {
     detectProtocol(socket, (protocol) => {
       if (protocol === "tls" && this.tls) return this.tls.accept(socket);
       if (protocol === "tls") {
-        const text = "the client speaks TLS, and this server runs with --insecure";
+        const text = "the client uses TLS, but this server runs with --insecure";
         this.reportRefusal(connectionUnder(socket), new NsmError(Code.Unauthenticated, text));
       }
-      // With an identity, a client without TLS gets this far too: gRPC refuses its calls and so explains why.
+      // With an identity, a client without TLS reaches this point too. gRPC then rejects its calls, which
+      // explains why.
       this.handshakeDone(socket);
       this.inject(socket);
     });
@@ -113,7 +116,8 @@ export class ConnectionAcceptor {
     tls.on("error", () => tls.destroy());
     if (refusal) this.reportRefusal(connection, refusal);
     detectProtocol(tls, () => {
-      // The timer of a refused client goes on: its calls get their refusals until the timer closes the connection.
+      // A refused client keeps its timer: its calls receive their refusals until the timer closes the
+      // connection.
       if (socket && !refusal) this.handshakeDone(socket);
       this.inject(tls);
     });

@@ -1,14 +1,15 @@
 import type { Duplex } from "node:stream";
 
-/** The protocol that the first bytes of a connection belong to. */
+/** The protocol that the first bytes of a connection indicate. */
 export type FirstProtocol = "tls" | "http2" | "unknown";
 
 const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const TLS_HANDSHAKE = 0x16;
 
 /**
- * Calls `onDetected` once, when the first bytes of a connection show its protocol. The bytes stay in the stream; the
- * callback must attach their reader before it returns. If the connection ends earlier, the callback is not called.
+ * Calls `onDetected` once, when the first bytes of a connection identify its protocol. The bytes stay in the
+ * stream: the callback must attach their reader before it returns. Does not call it if the connection ends
+ * earlier.
  */
 export function detectProtocol(socket: Duplex, onDetected: (protocol: FirstProtocol) => void): void {
   let received: Buffer | undefined;
@@ -25,7 +26,7 @@ export function detectProtocol(socket: Duplex, onDetected: (protocol: FirstProto
   socket.on("readable", read);
 }
 
-/** Undefined while there are too few bytes to decide. */
+/** Returns undefined while there are too few bytes to decide. */
 function protocolOf(bytes: Buffer): FirstProtocol | undefined {
   if (bytes[0] === TLS_HANDSHAKE) return "tls";
   const length = Math.min(bytes.length, HTTP2_PREFACE.length);

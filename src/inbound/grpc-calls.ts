@@ -16,7 +16,7 @@ type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 type StreamCall = ServerWritableStream<Buffer, Buffer>;
 type AnyCall = UnaryCall | StreamCall;
 
-/** What calls are answered with. */
+/** Dependencies of the call handlers. */
 export interface GrpcCallsOptions {
   readonly identity: Pick<Identity, "peerOfCall">;
   readonly handlers: Handlers;
@@ -28,7 +28,7 @@ export interface GrpcCallsOptions {
 
 const same = (bytes: Buffer): Buffer => bytes;
 
-/** The calls of a gRPC server that are under way. */
+/** The calls of a gRPC server that are in progress. */
 export class GrpcCalls {
   private readonly streams = new Set<StreamAnswer>();
   private unary = 0;
@@ -43,7 +43,7 @@ export class GrpcCalls {
     return this.streams.size;
   }
 
-  /** Answers the calls of that server from now on. */
+  /** Registers the handlers with the server. */
   register(server: GrpcServer): void {
     for (const [method, handler] of this.options.handlers) {
       if (handler.kind === "unary") {
@@ -54,7 +54,7 @@ export class GrpcCalls {
     }
   }
 
-  /** Ends all streams: nobody waits for their end. */
+  /** Ends all streams immediately. Streams have no natural end to wait for. */
   endStreams(status: WireStatus): void {
     for (const stream of [...this.streams]) stream.stop(status);
   }
@@ -105,7 +105,7 @@ export class GrpcCalls {
         ended = true;
         life.done();
         if (answer) this.streams.delete(answer);
-        // What the stream emits as an error becomes its status, behind what was written before.
+        // grpc-js turns an emitted error into the status of the call, after the messages written before.
         if (outcome) call.emit("error", outcome);
         else call.end();
       };
@@ -148,18 +148,18 @@ export class GrpcCalls {
   }
 }
 
-/** A signal that aborts when the caller hangs up or its time is over, before the call is done. */
+/** A signal that aborts if the caller cancels or its deadline passes before the call is done. */
 function callLife(call: AnyCall): { readonly signal: AbortSignal; done(): void } {
   const controller = new AbortController();
   let done = false;
-  // Also emitted when a call ends well.
+  // grpc-js also emits this event when a call ends successfully.
   call.once("cancelled", () => {
     if (done) return;
     const late = Number(call.getDeadline()) <= Date.now();
     controller.abort(
       late
-        ? new NsmError(Code.DeadlineExceeded, "the caller's time is over")
-        : new NsmError(Code.Cancelled, "the caller hung up"),
+        ? new NsmError(Code.DeadlineExceeded, "the caller's deadline passed")
+        : new NsmError(Code.Cancelled, "the caller canceled the call"),
     );
   });
   return { signal: controller.signal, done: () => (done = true) };

@@ -13,12 +13,12 @@ import { PeerAccounts } from "./peer-accounts.js";
 import { RefusalLog } from "./refusals.js";
 import type { Services } from "./services.js";
 
-/** What to serve, where, and as whom. */
+/** Services to serve, addresses to listen on, and the identity of the server. */
 export interface GrpcServerOptions {
   readonly identity: Identity;
-  /** `tcp://host:port`, `tcp://:port`, `unix:///path`; port 0 takes a free one. */
+  /** Addresses: `tcp://host:port`, `tcp://:port` or `unix:///path`. Port 0 selects a free port. */
   readonly listenOn: readonly string[];
-  /** The services, or what makes them once the real addresses are known. */
+  /** The services, or a function that creates them when the actual addresses are known. */
   readonly services: Services | ((listenOn: readonly string[]) => Services);
   readonly clock?: Clock | undefined;
   readonly logger?: Logger | undefined;
@@ -27,33 +27,39 @@ export interface GrpcServerOptions {
   /** How much its clients may occupy. */
   readonly limits?: InboundLimits | undefined;
   /**
-   * Unix sockets pass descriptors: calls find them in the `connection` of their `peer`. Where they cannot, calls come
-   * without. A call over such a socket costs more, so it is for services that need it. Default: false.
+   * Whether unix sockets pass descriptors. Handlers find the descriptors in `peer.connection`. Where the
+   * platform cannot pass descriptors, calls arrive without them. Calls over such a socket cost more: enable
+   * it only for services that need it. Default: false.
    */
   readonly attachments?: boolean | undefined;
 }
 
-/** A server that serves until it is closed. */
+/** A running server. */
 export interface Server {
-  /** The real addresses, in the order asked for. */
+  /** The actual addresses, in the order of the option `listenOn`. */
   readonly listenOn: readonly string[];
-  /** What health says about a service, by full name; without a name, about the whole. */
+  /** Sets the health state of a service, by full name. An empty name sets that of the whole server. */
   setServing(service: string, serving: boolean): void;
-  /** Stops listening, ends streams, lets calls finish for a while, then breaks what is left. */
+  /**
+   * Stops listening, ends streams, waits `graceMs` for calls to finish, then breaks the remaining
+   * connections.
+   */
   close(): Promise<void>;
-  /** The calls and streams under way. */
+  /** Calls and streams in progress. */
   debugState(): DebugState;
 }
 
 const DEFAULT_GRACE_MS = 5_000;
 
 /**
- * Serves over gRPC, with `grpc.health.v1` beside what is given. Each call gets a Context that ends with its
- * caller and its deadline and knows who calls; what the services throw goes to the caller as code and sentence.
+ * Serves over gRPC, and adds `grpc.health.v1`. Each call gets a Context that ends with its caller and its
+ * deadline and carries the caller's identity. An error that a service throws reaches the caller as code and
+ * message.
  *
- * When the identity's certificate changes, clients are told to connect anew (GOAWAY) while their calls finish.
+ * When the identity's certificate changes, the server sends GOAWAY: clients reconnect while their calls
+ * finish.
  *
- * @throws NsmError as listening does; nothing is left open then
+ * @throws NsmError if an address cannot be listened on, like `listen`; nothing stays open
  *
  * @example
  * import { chain, insecureIdentity } from "nsm-sdk";
@@ -108,7 +114,7 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
   };
   const grpc = new GrpcServer(serverOptions);
   calls.register(grpc);
-  // The acceptor handles TLS: gRPC gets plain HTTP/2.
+  // The acceptor handles TLS: gRPC receives plain HTTP/2.
   const useNewInjector = (): void =>
     acceptor.forwardTo(grpc.createConnectionInjector(ServerCredentials.createInsecure()));
   useNewInjector();
@@ -120,7 +126,8 @@ export async function grpcServer(options: GrpcServerOptions): Promise<Server> {
     const stopped = Promise.all([stopListening(), acceptor.empty()]);
     acceptor.close();
     calls.endStreams({ code: Code.Unavailable, details: "the server is shutting down" });
-    // Without channelz, grpc-js does not know its sessions well enough to break them; their sockets are ours.
+    // Without channelz, grpc-js cannot break its own sessions. The acceptor owns their sockets and closes
+    // them.
     grpc.tryShutdown(() => {});
     const cancelTimer = clock.after(graceMs, () => acceptor.destroyAll());
     await stopped;

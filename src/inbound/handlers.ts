@@ -13,15 +13,15 @@ import { assertFewValues } from "../wire/index.js";
 import type { Services } from "./services.js";
 import { connectionEvents, foundEndpoints, foundNetworkServices } from "./stream-rules.js";
 
-/** A call with one answer, on bytes, so that it serves any kind of remote. */
+/** Handles a unary call. Works on bytes, so that any transport can use it. */
 export interface UnaryHandler {
   readonly kind: "unary";
-  /** Whether the header `path` goes along, there and back. */
+  /** Whether the header `path` travels with the call and its answer. */
   readonly carriesPath: boolean;
   run(ctx: Context, request: Uint8Array): Promise<Buffer>;
 }
 
-/** A call with many answers. */
+/** Handles a streaming call. */
 export interface StreamHandler {
   readonly kind: "stream";
   readonly rules: QueueRules<unknown>;
@@ -29,10 +29,10 @@ export interface StreamHandler {
   encode(message: unknown): Buffer;
 }
 
-/** What answers the calls of one method. */
+/** Handles the calls of one method. */
 export type Handler = UnaryHandler | StreamHandler;
 
-/** How messages of one method become bytes; generated. */
+/** Decodes requests and encodes answers of one method. Generated. */
 export interface Method<Q, A> {
   readonly path: string;
   requestDeserialize(bytes: Buffer): Q;
@@ -42,7 +42,7 @@ export interface Method<Q, A> {
 /** Handlers by the path of their method: `/networkservice.NetworkService/Request`. */
 export type Handlers = ReadonlyMap<string, Handler>;
 
-/** The handlers of all that is served. */
+/** The handlers of all given services. */
 export function handlersOf({ networkService, monitor, networkServices, endpoints }: Services): Handlers {
   const entries: [string, Handler][] = [];
   if (networkService) {
@@ -79,7 +79,7 @@ export function handlersOf({ networkService, monitor, networkServices, endpoints
     const { register, find, unregister } = NetworkServiceEndpointRegistryService;
     entries.push(
       unary(register, (ctx, entry) => endpoints.register(ctx, entry), { carriesPath: true }),
-      // A query about nothing in particular matches everything; a Go registry crashes on it.
+      // An empty query matches everything. A Go registry crashes on a query without an entry.
       stream(find, foundEndpoints, (ctx, query) =>
         endpoints.find(ctx, {
           ...query,
@@ -92,7 +92,7 @@ export function handlersOf({ networkService, monitor, networkServices, endpoints
   return new Map(entries);
 }
 
-/** A handler of one answer. */
+/** Creates the handler of a unary method. */
 export function unary<Q, A>(
   method: Method<Q, A>,
   run: (ctx: Context, message: Q) => Promise<A>,
@@ -112,7 +112,7 @@ export function unary<Q, A>(
   ];
 }
 
-/** A handler of many answers. */
+/** Creates the handler of a streaming method. */
 export function stream<Q, A>(
   method: Method<Q, A>,
   rules: QueueRules<A>,
@@ -122,7 +122,7 @@ export function stream<Q, A>(
     method.path,
     {
       kind: "stream",
-      // Only what `run` gave comes back to these two.
+      // Only messages from `run` reach these two functions.
       rules: rules as QueueRules<unknown>,
       encode: (message) => method.responseSerialize(message as A),
       run: (ctx, bytes) => run(ctx, decode(method, bytes)),
@@ -134,7 +134,9 @@ function decode<Q, A>(method: Method<Q, A>, bytes: Uint8Array): Q {
   try {
     return method.requestDeserialize(bytes as Buffer);
   } catch (cause) {
-    throw new NsmError(Code.InvalidArgument, `the message of ${method.path} is no valid protobuf`, { cause });
+    throw new NsmError(Code.InvalidArgument, `the message of ${method.path} is not valid protobuf`, {
+      cause,
+    });
   }
 }
 

@@ -9,8 +9,8 @@ import { stream, unary, type Handler, type Handlers } from "./handlers.js";
 import { healthChanges } from "./stream-rules.js";
 
 /**
- * What a server says about itself: one state per service, by full name, and one for the whole, which serves
- * while every service does.
+ * The health states of a server: one per service, by full name, and one for the whole server. The whole
+ * server serves while every service serves.
  *
  * Source: gRPC health checking protocol, version 1.
  */
@@ -18,19 +18,19 @@ export class HealthStates {
   private readonly states = new Map<string, boolean>();
   private readonly changes = new BehaviorSubject<void>(undefined);
 
-  /** Of a server with these handlers; all of it serves. */
+  /** Creates the states of a server with these handlers. All start as serving. */
   constructor(handlers: Handlers) {
     this.states.set("", true);
     for (const method of handlers.keys()) this.states.set(method.split("/")[1]!, true);
   }
 
-  /** Sets the state of one service; without a name, of the whole. A name that is new is known from now on. */
+  /** Sets the state of one service; an empty name sets that of the whole server. Adds an unknown name. */
   set(service: string, serving: boolean): void {
     this.states.set(service, serving);
     this.changes.next();
   }
 
-  /** Nothing serves any more. */
+  /** Sets the state of every service and of the whole server. */
   setAll(serving: boolean): void {
     for (const service of this.states.keys()) this.states.set(service, serving);
     this.changes.next();
@@ -44,7 +44,7 @@ export class HealthStates {
         if (status === ServingStatus.SERVICE_UNKNOWN) {
           throw new NsmError(
             Code.NotFound,
-            `no service "${service}" here; there are ${[...this.states.keys()].filter(Boolean).join(", ")}`,
+            `unknown service "${service}": this server has ${[...this.states.keys()].filter(Boolean).join(", ")}`,
           );
         }
         return HealthCheckResponse.create({ status });

@@ -3,22 +3,22 @@ import { grpcTracing, registrationPath, type RegistrationPathHolder } from "../w
 import { decodePath, encodePath } from "../wire/path-header.js";
 import { parseTracing } from "../wire/grpc-tracing.js";
 
-/** A call as it came in, whatever it came in on. */
+/** A received call, independent of its transport. */
 export interface IncomingCall {
-  /** Aborts when the caller hangs up or its time is over. */
+  /** Aborts when the caller cancels or its deadline passes. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
-  /** How long the caller waits; undefined when for ever. */
+  /** Time until the caller's deadline, in milliseconds. Undefined without a deadline. */
   readonly remainingMs: number | undefined;
   readonly peer: Peer;
-  /** The header `path`, as it was sent. */
+  /** The header `path` as received. */
   readonly path?: string | undefined;
-  /** The header `grpctracing`, as it was sent. */
+  /** The header `grpctracing` as received. */
   readonly tracing?: string | undefined;
   readonly logger?: Logger | undefined;
 }
 
-/** Runs `work` in the Context of an incoming call; its timer is gone when the work ends. */
+/** Runs `work` in the Context of an incoming call. The deadline timer is cleared when the work ends. */
 export function inContext<R>(call: IncomingCall, work: (ctx: Context) => Promise<R>): Promise<R> {
   const ctx = Context.background({ signal: call.signal, clock: call.clock })
     .with(logger, call.logger)
@@ -28,8 +28,8 @@ export function inContext<R>(call: IncomingCall, work: (ctx: Context) => Promise
 }
 
 /**
- * Runs a Register or Unregister with the path its caller sent, and gives back what the answer's header says. A
- * caller that sent none, or one that cannot be read, is served without and gets none back.
+ * Runs a Register or Unregister with the path that its caller sent, and returns the path for the answer's
+ * header. Without a readable path, the call is served without one and the answer carries none.
  */
 export async function withPath<R>(
   ctx: Context,

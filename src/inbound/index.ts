@@ -1,5 +1,5 @@
 /**
- * Where calls come in: serves a process's services to others, over gRPC or whatever delivers bytes.
+ * The server side: serves the services of a process to other processes, over gRPC or another transport.
  *
  * @packageDocumentation
  */

@@ -1,8 +1,9 @@
 import { connect } from "node:net";
 
 /**
- * Whether a process listens on the unix socket at `path`. Connects to find out: the process may run in another PID
- * namespace that shares the folder. Only a refused connection counts as no; a busy server may answer with other errors.
+ * Whether a process listens on the unix socket at `path`. Connects to find out, because the process may run
+ * in another PID namespace that shares the folder. Only a refused connection means no; a busy server may fail
+ * otherwise.
  */
 export function isListening(path: string): Promise<boolean> {
   return new Promise((resolve) => {

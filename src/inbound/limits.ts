@@ -1,32 +1,31 @@
 import { Code, NsmError } from "../core/index.js";
 
 /**
- * How much of a server its clients may occupy. The defaults leave room for 10,000 connections of a manager over one
- * channel, and for peers that open a channel per connection, as Go NSM does.
+ * Limits on what clients may occupy of a server. The defaults leave room for 10,000 connections of a manager
+ * over one channel, and for peers that open a channel per connection, as Go NSM does.
  */
 export interface InboundLimits {
   /**
-   * Connections open at once from one peer: an IPv4 address, an IPv6 network of 64 bits, or all that come to one unix
+   * Open connections per peer. A peer is an IPv4 address, a /64 network of IPv6, or all clients of one unix
    * socket. Default: 8,192.
    */
   readonly connectionsPerPeer?: number | undefined;
-  /** Calls and streams open at once on one connection; further ones wait at the client. Default: 16,384. */
+  /** Open calls and streams per connection. The client queues further ones. Default: 16,384. */
   readonly streamsPerConnection?: number | undefined;
-  /** Size of a request message, in bytes. Default: 4,194,304, as in gRPC. */
+  /** Maximum size of a request message, in bytes. Default: 4,194,304, as in gRPC. */
   readonly messageBytes?: number | undefined;
   /**
-   * Memory for request messages that have not arrived completely, of all connections of one peer, in bytes.
-   * Default: 33,554,432.
+   * Memory per peer for request messages that have not arrived completely, in bytes. Default: 33,554,432.
    */
   readonly unfinishedBytesPerPeer?: number | undefined;
   /**
-   * Memory for all calls of one peer until it has read their answers: headers, requests, and answers of one message, in
-   * bytes. Default: 268,435,456.
+   * Memory per peer for all calls until it has read their answers, in bytes. Counts headers, requests and
+   * unary answers. Default: 268,435,456.
    */
   readonly callBytesPerPeer?: number | undefined;
-  /** How long a new connection may take until it speaks HTTP/2, TLS included, in milliseconds. Default: 10,000. */
+  /** Time for a new connection to start HTTP/2, TLS included, in milliseconds. Default: 10,000. */
   readonly handshakeMs?: number | undefined;
-  /** After how long without a call a connection is closed, in milliseconds. Default: 900,000. */
+  /** Time without a call after which a connection is closed, in milliseconds. Default: 900,000. */
   readonly idleMs?: number | undefined;
 }
 
@@ -41,7 +40,7 @@ const DEFAULTS = {
 };
 
 /**
- * The limits with defaults for what is left out.
+ * Adds the defaults to the given limits.
  *
  * @throws NsmError INVALID_ARGUMENT for a limit that is not a whole number above 0
  */

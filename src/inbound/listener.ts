@@ -11,35 +11,35 @@ import { isListening } from "./is-listening.js";
 
 const TCP = /^tcp:\/\/(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/[\]\s]*)):(\d+)$/;
 
-/** After how long without traffic the kernel asks whether a client is still there. */
+/** Idle time after which the kernel probes whether a client is still there. */
 const TCP_KEEPALIVE_MS = 15_000;
 
-/** A socket that takes connections. */
+/** A listening socket. */
 export interface Listener {
-  /** The real address: a port 0 has become a number, and any address is written as none, `tcp://:5001`. */
+  /** The actual address. Port 0 is replaced by the real port; a wildcard host is omitted: `tcp://:5001`. */
   readonly url: string;
-  /** Takes no more connections, and removes the socket file and the folders that were made for it. */
+  /** Stops accepting connections. Removes the socket file and the folders that `listen` created. */
   close(): Promise<void>;
 }
 
-/** What connections can do. */
+/** Options of the connections. */
 export interface ListenerOptions {
-  /** Unix sockets pass descriptors. Default: false. */
+  /** Whether unix sockets pass descriptors. Default: false. */
   readonly attachments?: boolean | undefined;
 }
 
-/** Takes a connection: the socket, and who is at its other end. */
+/** Receives an accepted connection: its socket, and a description of its other end. */
 export type OnConnection = (socket: Duplex, connection: TransportConnection) => void;
 
 /**
- * Listens on `tcp://host:port`, `tcp://:port` or `unix:///path`. For a unix socket its folder is created, a
- * socket that a dead process left there is replaced, and everybody on the machine may connect.
+ * Listens on `tcp://host:port`, `tcp://:port` or `unix:///path`. For a unix socket, it creates the folder,
+ * replaces a socket that a dead process left, and lets every user of the machine connect.
  *
  * Source: NSM protocol, URLs and listening.
  *
- * @throws NsmError INVALID_ARGUMENT for what is no such address or is on none of this machine's interfaces,
- * ALREADY_EXISTS when somebody else listens there, PERMISSION_DENIED, FAILED_PRECONDITION when the path is
- * a file that is no socket; each names the address
+ * @throws NsmError, with the address in its message: INVALID_ARGUMENT if the address is malformed or not on
+ * an interface of this machine, ALREADY_EXISTS if another process listens there, PERMISSION_DENIED,
+ * FAILED_PRECONDITION if the path is a file other than a socket
  */
 export async function listen(
   url: string,
@@ -87,31 +87,33 @@ function acceptAttachable(socket: Socket): Accepted {
 }
 
 function acceptTcp(socket: Socket): Accepted {
-  // Without keep-alive, the streams of a client that vanished would stay open.
+  // Without keep-alive, the streams of a vanished client would stay open.
   socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
-  // Read now: the kernel has no address for a socket that has been closed.
+  // Read it now: the kernel has no address for a closed socket.
   const { remoteAddress, remotePort } = socket;
   const address = remoteAddress === undefined ? "unknown" : `${remoteAddress}:${remotePort}`;
   return [socket, transportConnection({ kind: "tcp", address, local: isLocalHost(remoteAddress ?? "") })];
 }
 
 /**
- * Checks an address to listen on without listening there.
+ * Checks an address without listening on it.
  *
- * @throws NsmError INVALID_ARGUMENT for what is no address to listen on
+ * @throws NsmError INVALID_ARGUMENT if the address is not one to listen on
  */
 export function assertListenUrl(url: string): void {
   if (unixPath(url, "listen on") === undefined) tcpAddress(url);
 }
 
-/** Removes the folders from the socket's up to the first one that was made, as far as nothing else is in them. */
+/**
+ * Removes the folders that `listen` created, from the socket's folder upwards, unless they hold other files.
+ */
 async function removeFolders(made: string | undefined, path: string): Promise<void> {
   if (made === undefined) return;
   for (let folder = dirname(path); folder.length >= made.length; folder = dirname(folder)) {
     try {
       await rmdir(folder);
     } catch {
-      // Somebody else uses it by now, or has removed it: then it is theirs.
+      // Another process uses or removed the folder. It now belongs to that process.
       return;
     }
   }
@@ -120,7 +122,7 @@ async function removeFolders(made: string | undefined, path: string): Promise<vo
 function tcpAddress(url: string): ListenOptions & { readonly text: string } {
   const [, v6, name, port] = TCP.exec(url) ?? [];
   if (port === undefined || Number(port) > 65_535) {
-    throw invalidAddress(url, "listen on", "it must be tcp://host:port, tcp://:port or unix:///path");
+    throw invalidAddress(url, "listen on", "expected tcp://host:port, tcp://:port or unix:///path");
   }
   const host = v6 ?? name ?? "";
   const any = host === "" || host === "0.0.0.0" || host === "::";
@@ -142,7 +144,7 @@ function bind(
   });
 }
 
-/** A socket file that nobody listens on any more is in the way of the next one. */
+/** Removes the socket file of a process that no longer listens. */
 async function removeStale(url: string, path: string): Promise<void> {
   const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
@@ -150,7 +152,7 @@ async function removeStale(url: string, path: string): Promise<void> {
   });
   if (!found) return;
   if (!found.isSocket()) {
-    throw new NsmError(Code.FailedPrecondition, `cannot listen on ${url}: there is a file that is no socket`);
+    throw new NsmError(Code.FailedPrecondition, `cannot listen on ${url}: the path is a file, not a socket`);
   }
   if (await isListening(path)) throw inUse(url);
   await unlink(path);
@@ -166,19 +168,25 @@ function cannotListen(url: string, error: unknown): NsmError {
       return new NsmError(Code.PermissionDenied, `cannot listen on ${url}: not allowed`, { cause: error });
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
-      return new NsmError(Code.InvalidArgument, `cannot listen on ${url}: this machine has no such address`, {
-        cause: error,
-      });
+      return new NsmError(
+        Code.InvalidArgument,
+        `cannot listen on ${url}: the address is not on this machine`,
+        {
+          cause: error,
+        },
+      );
     default:
       return new NsmError(Code.FailedPrecondition, `cannot listen on ${url}`, { cause: error });
   }
 }
 
 function inUse(url: string, cause?: unknown): NsmError {
-  return new NsmError(Code.AlreadyExists, `cannot listen on ${url}: the address is in use`, { cause });
+  return new NsmError(Code.AlreadyExists, `cannot listen on ${url}: the address is already in use`, {
+    cause,
+  });
 }
 
 function closed(server: Server): Promise<void> {
-  // The callback waits for all connections; the socket itself is gone when this returns.
+  // The callback waits for all connections. The listening socket itself is closed when `close` returns.
   return new Promise((resolve) => server.close(() => resolve()));
 }

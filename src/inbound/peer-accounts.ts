@@ -2,21 +2,21 @@ import { isIP } from "node:net";
 import type { TransportConnection } from "../core/index.js";
 import { formatAddress, formatPrefix, networkOf, parseAddress } from "../net/index.js";
 
-/** One host has at least so many of the leading bits to itself, and may call from all addresses behind them. */
+/** A host owns at least a /64 and can call from any address in it. */
 const IPV6_HOST_BITS = 64;
 
-/** What one peer occupies. */
+/** What one peer currently occupies. */
 export interface PeerAccount {
   /** Its IPv4 address, the /64 network of its IPv6 address, or the unix socket it came to. */
   readonly peer: string;
   connections: number;
   /** Bytes of request messages that have not arrived completely. */
   unfinishedBytes: number;
-  /** Bytes of the requests and answers of its calls under way. */
+  /** Bytes of the requests and answers of its calls in progress. */
   callBytes: number;
 }
 
-/** What each peer occupies, from its first connection to its last. */
+/** Tracks each peer from its first connection to its last. */
 export class PeerAccounts {
   private readonly accounts = new Map<string, PeerAccount>();
   private readonly ofConnection = new WeakMap<TransportConnection, PeerAccount>();
@@ -41,7 +41,7 @@ export class PeerAccounts {
   }
 }
 
-/** Whose address it is: `10.0.0.1:4000` is 10.0.0.1's, and `fd00::1:4000` that of fd00::/64. */
+/** The peer of an address: 10.0.0.1 for `10.0.0.1:4000`, the network fd00::/64 for `fd00::1:4000`. */
 function hostOf(address: string): string {
   const [host = ""] = address.replace(/:\d+$/, "").split("%");
   if (isIP(host) === 0) return host;

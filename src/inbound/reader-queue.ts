@@ -1,16 +1,18 @@
-/** How messages of one kind stand in for one another while a slow reader lets them wait. */
+/** How messages of one kind replace each other while they wait for a slow reader. */
 export interface QueueRules<T> {
-  /** Messages of one key replace each other; one without key is kept, and nothing passes it. */
+  /**
+   * Messages with the same key replace each other. A message without a key is kept, and none overtakes it.
+   */
   key(message: T): string | undefined;
-  /** Whether it says that something is gone: what comes later must not hide that. */
+  /** Whether the message reports a removal. Later messages must not hide it. */
   gone(message: T): boolean;
-  /** A message as parts that can be replaced one by one. */
+  /** Splits a message into parts that can be replaced one by one. */
   split?(message: T): readonly T[];
-  /** Neighbours as one message again, or undefined when they do not fit together. */
+  /** Joins two adjacent messages, or returns undefined if they do not fit together. */
   join?(first: T, second: T): T | undefined;
 }
 
-/** A message that waits, linked to its neighbors. */
+/** A waiting message, linked to its neighbors. */
 interface Waiting<T> {
   message: T;
   readonly key: string | undefined;
@@ -18,16 +20,17 @@ interface Waiting<T> {
   after?: Waiting<T> | undefined;
 }
 
-/** The messages of one key that wait; a "here" always behind the "gone". */
+/** The waiting messages of one key. "here" always follows "gone". */
 interface Places<T> {
   gone?: Waiting<T> | undefined;
   here?: Waiting<T> | undefined;
 }
 
 /**
- * What waits for one reader of a stream. It grows with the number of keys, never with time: the latest message of a
- * key replaces the one before, except that a "gone" stays before a "here again". Every operation takes constant
- * time: the messages form a linked list, in which each key knows its places.
+ * The messages that wait for one reader of a stream. The queue grows with the number of keys, never with
+ * time: the latest message of a key replaces the previous one. A "gone" stays in front of a later "here".
+ *
+ * Every operation takes constant time: the messages form a linked list, and each key knows its messages.
  */
 export class ReaderQueue<T> {
   private readonly places = new Map<string, Places<T>>();
@@ -45,7 +48,7 @@ export class ReaderQueue<T> {
     for (const part of this.rules.split?.(message) ?? [message]) this.add(part);
   }
 
-  /** The first message, joined with those behind it that fit. */
+  /** Takes the first message, joined with the following ones that fit. */
   take(): T | undefined {
     const first = this.shift();
     if (first === undefined || !this.rules.join) return first;
@@ -73,7 +76,7 @@ export class ReaderQueue<T> {
       else places.here = this.append(message, key);
       return;
     }
-    // Gone again: the return in between is no news any more.
+    // Removed again: the reader no longer needs the return in between.
     if (places.gone && places.here) this.unlink(places.here);
     places.gone ??= places.here;
     places.here = undefined;

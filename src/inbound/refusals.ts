@@ -1,13 +1,13 @@
 import { explain, type Clock, type Logger, type NsmError } from "../core/index.js";
 import { withoutSecrets } from "../wire/status.js";
 
-/** How long the log reports nothing more about a peer. */
+/** Minimum time between two log lines about one peer. */
 const QUIET_MS = 60_000;
 
-/** How many peers the log remembers; the oldest are forgotten first. */
+/** Maximum number of peers to remember. The oldest is dropped first. */
 const MOST_PEERS = 1_000;
 
-/** Logs who was refused and why: one line per peer and minute, however often the peer tries. */
+/** Logs refused callers and the reason: at most one line per peer and minute. */
 export class RefusalLog {
   private readonly quiet = new Map<string, { readonly until: number; unlogged: number }>();
 

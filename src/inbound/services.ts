@@ -5,7 +5,7 @@ import type {
   NetworkServiceRegistry,
 } from "../core/index.js";
 
-/** What a process offers to others. What is left out answers UNIMPLEMENTED. */
+/** The services that a process offers. Calls of an omitted service fail with UNIMPLEMENTED. */
 export interface Services {
   readonly networkService?: NetworkService | undefined;
   readonly monitor?: MonitorConnection | undefined;

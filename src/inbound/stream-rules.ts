@@ -8,14 +8,14 @@ import {
 import type { QueueRules } from "./reader-queue.js";
 
 /**
- * How many connections one message of a monitor tells of at most: far below the 4 MiB that peers take. An initial
- * transfer of fewer is complete.
+ * Maximum number of connections in one monitor message, far below the 4 MiB limit of peers. A smaller initial
+ * transfer is complete in one message.
  */
 export const MAX_CONNECTIONS = 100;
 
 /**
- * Events of a monitor, by connection. A large initial set goes out as one INITIAL_STATE_TRANSFER and UPDATEs
- * behind it: a peer with many connections would exceed what a message may be. An UPDATE of nothing is its end.
+ * Connection events, by connection. A large initial set is sent as one INITIAL_STATE_TRANSFER followed by
+ * UPDATEs: in one message it could exceed the peer's size limit. An empty UPDATE marks its end.
  */
 export const connectionEvents: QueueRules<ConnectionEvent> = {
   key: (event) => (isChange(event) ? Object.keys(event.connections)[0] : undefined),
@@ -37,7 +37,7 @@ export const connectionEvents: QueueRules<ConnectionEvent> = {
   join(first, second) {
     if (!isChange(first) || first.type !== second.type) return undefined;
     const [ids, more] = [Object.keys(first.connections), Object.keys(second.connections)];
-    // The end of an initial set stands alone.
+    // The empty UPDATE that ends an initial set is never joined.
     if (ids.length === 0 || more.length === 0) return undefined;
     if (ids.length >= MAX_CONNECTIONS || more.some((id) => ids.includes(id))) return undefined;
     return { ...first, connections: { ...first.connections, ...second.connections } };
@@ -52,17 +52,17 @@ function one<T>([id, connection]: [string, T]): { [id: string]: T } {
   return { [id]: connection };
 }
 
-/** What a Find says, by name of the network service. */
+/** Answers of a Find, by name of the network service. */
 export const foundNetworkServices: QueueRules<NetworkServiceResponse> = {
   key: ({ networkService }) => networkService?.name,
   gone: ({ deleted }) => deleted,
 };
 
-/** What a Find says, by name of the endpoint. */
+/** Answers of a Find, by name of the endpoint. */
 export const foundEndpoints: QueueRules<NetworkServiceEndpointResponse> = {
   key: ({ networkServiceEndpoint }) => networkServiceEndpoint?.name,
   gone: ({ deleted }) => deleted,
 };
 
-/** Health has one subject. */
+/** A health watch concerns one service. */
 export const healthChanges: QueueRules<HealthCheckResponse> = { key: () => "", gone: () => false };

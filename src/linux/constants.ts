@@ -1,11 +1,11 @@
-/** Numbers of the kernel's user interface (include/uapi/linux) that several files here need. */
+/** Constants of the kernel's user API (include/uapi/linux) that several files use. */
 
 export const CLONE_NEWNET = 0x40000000;
-/** `f_type` of the file system that namespace files live on. */
+/** `f_type` of the file system that holds namespace files. */
 export const NSFS_MAGIC = 0x6e736673;
-/** ioctl: which kind of namespace is behind this descriptor; answers with the CLONE_ flag. */
+/** ioctl that returns the kind of a namespace, as its CLONE_ flag. */
 export const NS_GET_NSTYPE = 0xb703;
-/** open(2) flag: a descriptor that names the file without opening it. Node's constants lack it. */
+/** open(2) flag for a descriptor that only refers to the file. Node's constants lack it. */
 export const O_PATH = 0o10000000;
 
 export const AF_INET = 2;

@@ -9,7 +9,7 @@ names.set(constants.errno.EOPNOTSUPP, "EOPNOTSUPP");
 
 const texts = new Map(getSystemErrorMap().values());
 
-/** The kernel's refusals, sorted into the codes of this library. What is not listed is INTERNAL. */
+/** Maps the kernel's errors to the codes of this library. Unlisted errors map to INTERNAL. */
 const codes: Readonly<Record<string, Code>> = {
   EPERM: Code.PermissionDenied,
   EACCES: Code.PermissionDenied,
@@ -51,10 +51,10 @@ const codes: Readonly<Record<string, Code>> = {
   ETIMEDOUT: Code.DeadlineExceeded,
 };
 
-/** A system call that the kernel refused: which one, and the errno with its name (`ENODEV`). */
+/** A failed system call, with the name of the call and its errno (`ENODEV`). */
 export class SystemCallError extends Error {
   override readonly name = "SystemCallError";
-  /** The errno's name, as in Node's own system errors. */
+  /** The name of the errno, as in Node's own system errors. */
   readonly code: string;
 
   constructor(
@@ -66,30 +66,30 @@ export class SystemCallError extends Error {
   }
 }
 
-/** The symbol of an errno: `errnoName(19)` is `"ENODEV"`. */
+/** The name of an errno: `errnoName(19)` is `"ENODEV"`. */
 export function errnoName(errno: number): string {
   return names.get(errno) ?? `errno ${errno}`;
 }
 
-/** The kernel's errno as one of this library's codes. */
+/** Converts an errno to a code of this library. */
 export function codeOfErrno(name: string): Code {
   return codes[name] ?? Code.Internal;
 }
 
-/** The errno's name in whatever a system call or a Node fs call threw, or undefined. */
+/** The errno name in an error of a system call or a Node fs call, or undefined. */
 export function errnoOf(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined;
   return typeof code === "string" && code.startsWith("E") ? code : undefined;
 }
 
-/** An errno for people: `no such device (ENODEV)`. */
+/** The text of an errno: `no such device (ENODEV)`. */
 export function errnoText(name: string): string {
   const text = name === "EOPNOTSUPP" ? "not supported" : texts.get(name);
   return text === undefined ? name : `${text} (${name})`;
 }
 
 /**
- * The error for something the kernel refused.
+ * Creates the error for an operation that the kernel rejected.
  *
  * @example
  * import { refusal } from "./errno.js";
@@ -100,7 +100,7 @@ export function refusal(errno: string, sentence: string, cause?: unknown): NsmEr
   return new NsmError(codeOfErrno(errno), sentence, cause === undefined ? undefined : { cause });
 }
 
-/** What a process without privilege can do about it; the second half of every EPERM sentence. */
+/** What an unprivileged process can do about EPERM. Second half of the error message. */
 export function remedyFor(capability: string): string {
   return (
     `this process lacks ${capability}: run it as root, start its container with ` +

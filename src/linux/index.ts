@@ -1,7 +1,7 @@
 /**
- * The kernel behind small interfaces: network namespaces, and the links, addresses, routes, rules, neighbours and
- * packet filter in them. All of it runs in process and needs only the privileges that the kernel requires.
- * Importing this needs no native module; using it loads koffi.
+ * Typed access to the Linux network stack: namespaces, and their links, addresses, routes, rules, neighbors
+ * and packet filter. It runs in process and needs only the privileges that the kernel requires. Importing it
+ * needs no native module; the first use loads koffi.
  *
  * @packageDocumentation
  */
@@ -9,7 +9,7 @@ export { currentNamespace, newNamespace, openNamespace, type NetworkNamespace } 
 export { lockDirectory } from "./lock-directory.js";
 export { allowPing, enableIpv6, readSysctl, writeSysctl } from "./sysctl.js";
 
-// Links, addresses, routes, rules, neighbours
+// Links, addresses, routes, rules, neighbors
 export { netlinkIn, type Netlink } from "./rtnetlink/netlink.js";
 export { createVeth, type VethEnd, type VethPair } from "./rtnetlink/veth.js";
 export { assertLinkName } from "./rtnetlink/link-name.js";
@@ -47,7 +47,7 @@ export type { Field } from "./nftables/field.js";
 export type { Statement } from "./nftables/statement.js";
 export type { Family } from "./nftables/encoding.js";
 
-// Descriptors beside the bytes of a unix socket
+// Descriptors over unix sockets
 export {
   attachable,
   attachedPair,
@@ -58,7 +58,7 @@ export {
 export { AttachableSocket } from "./sockets/attachable-socket.js";
 export { inodeUrlOf } from "./sockets/received-descriptors.js";
 
-// Sockets and probes inside a namespace
+// Sockets and probes in a namespace
 export { ping, type PingOptions, type PingResult } from "./sockets/ping.js";
 export { connectIn, listenIn, tcpConnect, tcpListen } from "./sockets/tcp.js";
 export type { ConnectOptions, TcpListener, TcpOutcome } from "./sockets/tcp.js";
@@ -68,5 +68,5 @@ export type { WaitOptions } from "./sockets/until.js";
 
 export { preflight, type PreflightCheck } from "./preflight.js";
 
-// For those who add system calls of their own
+// For additional system calls
 export { errnoName, errnoText, SystemCallError } from "./errno.js";

@@ -3,8 +3,8 @@ import { Code, NsmError } from "../core/index.js";
 import { refusal, SystemCallError } from "./errno.js";
 
 /**
- * The system calls that Node does not offer, by their C names and with their C arguments.
- * Each returns what C returns; `errno()` is that of the last synchronous call.
+ * The system calls that Node lacks, with the names and arguments of C. Each returns the result of the C
+ * function; `errno()` returns the errno of the last synchronous call.
  */
 export interface Libc {
   setns(fd: number, kind: number): number;
@@ -20,23 +20,27 @@ export interface Libc {
   setsockopt(fd: number, level: number, option: number, value: Buffer, length: number): number;
   send(fd: number, data: Buffer, length: number, flags: number): number;
   recv(fd: number, data: Buffer, length: number, flags: number): number;
-  /** Of a `struct msghdr` in a buffer. */
+  /** `message` holds a `struct msghdr`. */
   sendmsg(fd: number, message: Buffer, flags: number): number;
   recvmsg(fd: number, message: Buffer, flags: number): number;
   shutdown(fd: number, how: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   flock(fd: number, operation: number): number;
-  /** Where a buffer lies in memory: for structures that point to it. It must stay referred to meanwhile. */
+  /**
+   * The memory address of a buffer, for structures that point to it. Keep a reference to the buffer
+   * meanwhile.
+   */
   address(buffer: Buffer): bigint;
-  /** `send` on a pool thread: for calls that the kernel takes milliseconds for. Its errno is lost. */
+  /** `send` on a pool thread, for calls that take milliseconds. Its errno is lost. */
   sendAsync(fd: number, data: Buffer, length: number, flags: number): Promise<number>;
-  /** Ends the process at once, whichever thread asks, without exit handlers. */
+  /** Ends the process at once, from any thread, without exit handlers. */
   exitNow(status: number): void;
   errno(): number;
   /**
-   * Calls back with readiness of a descriptor, without a thread. Close the handle before the descriptor. What the
-   * callback puts off (`nextTick`, promises) waits for the next event of another kind. When the descriptor has failed,
-   * it is called once and no more until `watch` is called again.
+   * Reports when a descriptor is ready, without a thread. Close the handle before the descriptor.
+   *
+   * Work that the callback defers (`nextTick`, promises) runs only after the next event of another kind. On a
+   * failed descriptor, the callback runs once, and again only after `watch`.
    */
   poll(fd: number, interest: PollInterest, ready: (failed: boolean) => void): PollHandle;
 }
@@ -47,14 +51,14 @@ export interface PollInterest {
 }
 
 export interface PollHandle {
-  /** Waits for that from now on; for nothing when both are left out. */
+  /** Changes what to wait for. If both are omitted, waits for nothing. */
   watch(interest: PollInterest): void;
   close(): void;
   ref(): void;
   unref(): void;
 }
 
-/** The little of koffi that is used, with the callback arguments as they really are (its typings differ). */
+/** The part of koffi that this file uses. Its own typings describe the callback arguments incorrectly. */
 interface Koffi {
   load(path: null): { func(definition: string): ForeignFunction };
   errno(): number;
@@ -76,13 +80,13 @@ interface ForeignFunction {
 
 let loaded: Libc | undefined;
 
-/** The C library, loaded at the first use: importing this package must not need the native module. */
+/** Loads the C library on first use: importing this package must not require the native module. */
 export function libc(): Libc {
   return (loaded ??= load());
 }
 
 /**
- * Passes a system call's result on, or throws {@link SystemCallError} when it was refused.
+ * Returns the result of a system call, or throws {@link SystemCallError} if the call failed.
  *
  * @example
  * import { AF_INET, SOCK_STREAM } from "./constants.js";
@@ -99,7 +103,7 @@ function loadKoffi(): Koffi {
   try {
     return createRequire(import.meta.url)("koffi") as Koffi;
   } catch (error) {
-    // Node lists the files that asked for the module, one per line.
+    // Node appends the list of requiring modules, one per line.
     const [cause] = String((error as Error).message).split("\n");
     throw new NsmError(
       Code.FailedPrecondition,

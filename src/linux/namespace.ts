@@ -6,44 +6,46 @@ import { errnoOf, errnoText, refusal, remedyFor } from "./errno.js";
 import { check, libc } from "./libc.js";
 
 /**
- * A network namespace held by a descriptor: it lives at least as long as this object is open,
- * whatever happens to the process or the file it came from.
+ * A network namespace, held open by a descriptor. It exists at least until `close()`, regardless of the
+ * process or file it came from.
  */
 export interface NetworkNamespace {
-  /** The open descriptor. Throws FAILED_PRECONDITION once closed: the number may be another file by then. */
+  /** The open descriptor. Throws FAILED_PRECONDITION after `close()`: the number may be reused. */
   readonly fd: number;
-  /** Device and inode of the namespace file: equal exactly when two objects hold the same namespace. */
+  /** Device of the namespace file. Two objects hold the same namespace if device and inode are equal. */
   readonly device: bigint;
   readonly inode: bigint;
-  /** `net:[4026532233]`, as the kernel writes it. */
+  /** The kernel's name for it: `net:[4026532233]`. */
   readonly name: string;
-  /** Where any process of this user can open it while this object is open: `/proc/<pid>/fd/<fd>`. */
+  /** A path for other processes of this user, valid until `close()`: `/proc/<pid>/fd/<fd>`. */
   readonly path: string;
   readonly closed: boolean;
   /**
-   * Runs `fn` with this thread inside the namespace and goes back before it returns. Sockets opened and
-   * children spawned by `fn` belong to the namespace for good.
-   * `fn` must do its work before it returns: after an `await` the thread is somewhere else, so a function
-   * that returns a promise is refused (INVALID_ARGUMENT), although what it began has begun.
-   * `net.connect`, `server.listen({ host })` and `dgram.createSocket` open their socket later, at home: use
-   * `connectIn`, `listenIn` and the other functions of this module that take a namespace.
-   * Entering needs CAP_SYS_ADMIN (PERMISSION_DENIED), unless the thread is there already.
-   * Should the thread be unable to go back, the process ends at once with status 70.
+   * Runs `fn` with this thread inside the namespace, and returns to the old namespace afterwards. Sockets
+   * that `fn` opens and children that it spawns stay in the namespace.
+   *
+   * `fn` must be synchronous, because the thread leaves the namespace when `fn` returns. A returned promise
+   * is rejected with INVALID_ARGUMENT, but the work it started continues. `net.connect`, `server.listen({
+   * host })` and `dgram.createSocket` open their socket later, in the old namespace. Use `connectIn`,
+   * `listenIn` and the other functions of this module that take a namespace.
+   *
+   * Entering another namespace needs CAP_SYS_ADMIN; otherwise it fails with PERMISSION_DENIED. If the thread
+   * cannot return, the process exits at once with status 70.
    */
   run<T>(fn: () => T): T;
-  /** Has `release` called when the namespace is closed, or at once when it is closed already. */
+  /** Registers `release` to run when the namespace is closed. Runs it at once if it is closed already. */
   onClose(release: () => void): void;
-  /** Gives the descriptor back and everything that was opened through it. May be called again. */
+  /** Closes the descriptor and everything opened through it. Can be called more than once. */
   close(): void;
 }
 
 /**
  * Opens a network namespace by path or file URL: `/proc/<pid>/ns/net`, `/var/run/netns/red`,
- * `file:///proc/self/fd/7`. Only a namespace file is ever opened; anything else (a FIFO, a device, a mount
- * namespace) is refused untouched. A descriptor received as O_PATH is opened by `/proc/self/fd/<n>`.
+ * `file:///proc/self/fd/7`. Rejects anything else (a FIFO, a device, a mount namespace) without opening it.
+ * For a descriptor received as O_PATH, use `/proc/self/fd/<n>`.
  *
- * @throws NsmError NOT_FOUND when nothing is there, INVALID_ARGUMENT when it is something else,
- * PERMISSION_DENIED when the process may not look at it.
+ * @throws NsmError NOT_FOUND if the path does not exist, INVALID_ARGUMENT if it is not a network namespace,
+ * PERMISSION_DENIED if the process must not access it
  * @example
  * import { execFileSync } from "node:child_process";
  * import { connectIn, openNamespace } from "nsm-sdk/linux";
@@ -61,7 +63,7 @@ export function openNamespace(pathOrUrl: string | URL): NetworkNamespace {
     if (type !== NSFS_MAGIC) {
       throw new NsmError(
         Code.InvalidArgument,
-        `${path} is not a network namespace: its file system is 0x${type.toString(16)}, allowed is nsfs`,
+        `${path} is not a network namespace: its file system is 0x${type.toString(16)}, expected nsfs`,
       );
     }
     return held(open(`/proc/self/fd/${named}`, constants.O_RDONLY, path), path);
@@ -70,16 +72,18 @@ export function openNamespace(pathOrUrl: string | URL): NetworkNamespace {
   }
 }
 
-/** The network namespace this thread stands in; a worker thread may stand elsewhere than the process. */
+/**
+ * The network namespace of the current thread. Worker threads may be in another namespace than the process.
+ */
 export function currentNamespace(): NetworkNamespace {
   return openNamespace("/proc/thread-self/ns/net");
 }
 
 /**
- * A new, empty network namespace that no file names: it is gone when the last descriptor of it is closed.
- * Needs CAP_SYS_ADMIN, or a user namespace of one's own (`unshare -Urn node …`); its loopback is down.
+ * Creates an empty network namespace without a file. It exists until its last descriptor is closed. Its
+ * loopback interface is down. Needs CAP_SYS_ADMIN, or an own user namespace (`unshare -Urn node …`).
  *
- * @throws NsmError PERMISSION_DENIED without that privilege, RESOURCE_EXHAUSTED at the limit of namespaces.
+ * @throws NsmError PERMISSION_DENIED without that privilege, RESOURCE_EXHAUSTED at the limit of namespaces
  * @example
  * import { netlinkIn, newNamespace } from "nsm-sdk/linux";
  *
@@ -97,7 +101,7 @@ export function newNamespace(): NetworkNamespace {
       goBack(home);
     }
   } catch (error) {
-    throw notAllowed(error, "cannot make a network namespace");
+    throw notAllowed(error, "cannot create a network namespace");
   } finally {
     closeSync(home);
   }
@@ -110,12 +114,12 @@ function pathOf(pathOrUrl: string | URL): string {
     try {
       return fileURLToPath(text);
     } catch (error) {
-      throw new NsmError(Code.InvalidArgument, `"${text}" names no file`, { cause: error });
+      throw new NsmError(Code.InvalidArgument, `"${text}" is not the URL of a file`, { cause: error });
     }
   }
   throw new NsmError(
     Code.InvalidArgument,
-    `"${text}" names no network namespace: allowed are an absolute path and file:///…`,
+    `"${text}" is not a network namespace: expected an absolute path or file:///…`,
   );
 }
 
@@ -125,13 +129,13 @@ function open(path: string, flags: number, shown = path): number {
   } catch (error) {
     const errno = errnoOf(error) ?? "EIO";
     const hint =
-      errno === "EACCES" ? "; that of a process is open to its own user and to CAP_SYS_PTRACE" : "";
-    // Node's error would say the same once more.
+      errno === "EACCES" ? "; only the user of the process and CAP_SYS_PTRACE can open its namespace" : "";
+    // Node's error would repeat the same text.
     throw refusal(errno, `cannot open the network namespace ${shown}: ${errnoText(errno)}${hint}`);
   }
 }
 
-/** Takes over the descriptor of a namespace file, which may still be one of another kind. */
+/** Takes ownership of the descriptor of a namespace file. The namespace may be of another kind. */
 function held(fd: number, path: string): NetworkNamespace {
   try {
     if (check("ioctl", libc().ioctl(fd, NS_GET_NSTYPE, 0)) !== CLONE_NEWNET) {
@@ -166,7 +170,7 @@ class HeldNamespace implements NetworkNamespace {
 
   get fd(): number {
     if (this.#closed)
-      throw new NsmError(Code.FailedPrecondition, `the namespace ${this.name} is closed here`);
+      throw new NsmError(Code.FailedPrecondition, `the namespace ${this.name} is already closed`);
     return this.#fd;
   }
 
@@ -219,20 +223,25 @@ function enter(fd: number, name: string): void {
 
 let threadPoolStarted = false;
 
-/** libuv starts its threads at the first asynchronous call; started inside a namespace, they would stay there. */
+/**
+ * libuv starts its threads at the first asynchronous call. Threads started inside a namespace would stay
+ * there.
+ */
 function startThreadPool(): void {
   if (threadPoolStarted) return;
   threadPoolStarted = true;
   stat("/", () => {});
 }
 
-/** A thread that stays in the wrong namespace would configure and connect in the wrong place: nothing may run on. */
+/**
+ * A thread in the wrong namespace would configure and connect the wrong place. The process must not continue.
+ */
 function goBack(home: number): void {
   try {
     check("setns", libc().setns(home, CLONE_NEWNET));
   } catch (error) {
     try {
-      writeSync(2, `cannot leave a network namespace again: ${explain(error)}; ending the process\n`);
+      writeSync(2, `cannot return from a network namespace: ${explain(error)}; ending the process\n`);
     } finally {
       libc().exitNow(70);
     }
@@ -243,7 +252,7 @@ function finished<T>(result: T): T {
   if (typeof (result as { then?: unknown } | null)?.then === "function") {
     throw new NsmError(
       Code.InvalidArgument,
-      "what runs inside a namespace must be synchronous: the thread leaves it before a promise settles",
+      "a function that runs in a namespace must be synchronous: the thread leaves the namespace before a promise settles",
     );
   }
   return result;

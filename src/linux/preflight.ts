@@ -11,12 +11,12 @@ import { createVeth } from "./rtnetlink/veth.js";
 import { ping } from "./sockets/ping.js";
 import { allowPing } from "./sysctl.js";
 
-/** One thing that was tried, and what to do where it did not work. */
+/** The result of one check, with a remedy if it failed. */
 export interface PreflightCheck {
   readonly what: string;
   readonly ok: boolean;
   readonly detail: string;
-  /** One line for whoever runs the machine; absent when nothing needs doing. */
+  /** One line for the operator. Absent if nothing needs to be done. */
   readonly remedy?: string;
 }
 
@@ -24,10 +24,9 @@ const privileged =
   "run as root, or in a container started with --cap-add SYS_ADMIN --cap-add NET_ADMIN, or inside `unshare -Urn`";
 
 /**
- * Tries what the kernel layer needs, in namespaces of its own that are gone afterwards: the native module,
- * namespaces, veth links, the packet filter with connection tracking, ping. What rests on something that
- * failed is reported as not tried. Without the privilege it also tells whether user namespaces, the way
- * around it, are allowed here.
+ * Tests what the kernel layer needs, in temporary namespaces: the native module, namespaces, veth links, the
+ * packet filter with connection tracking, and ping. Checks that depend on a failed one are reported as not
+ * tried. Without privileges, it also reports whether user namespaces, the alternative, are allowed.
  *
  * @example
  * import { preflight } from "nsm-sdk/linux";
@@ -105,18 +104,18 @@ async function filter(namespace: NetworkNamespace): Promise<void> {
 }
 
 async function echo(namespace: NetworkNamespace): Promise<string> {
-  let leave = "with leave for everybody";
+  let access = "without privileges";
   try {
     allowPing(namespace);
   } catch (error) {
-    leave = `by privilege only: ${explain(error)}`; // enough for root; /proc/sys is read-only in many containers
+    access = `only with privileges: ${explain(error)}`; // enough for root; /proc/sys is read-only in many containers
   }
   const { received } = await ping({ namespace, to: "192.0.2.2", count: 1, timeoutMs: 2000 });
-  if (received === 0) throw new Error("a packet over a fresh wire was not answered");
-  return leave;
+  if (received === 0) throw new Error("a packet over a new veth pair got no reply");
+  return access;
 }
 
-/** Whether an ordinary user could make a user namespace, and network namespaces in it. */
+/** Whether an unprivileged user can create a user namespace, with network namespaces in it. */
 function userNamespaces(): PreflightCheck {
   const what = "user namespaces";
   const { status, error, stderr } = spawnSync("unshare", ["-Urn", "true"], {

@@ -6,25 +6,26 @@ import { assertLinkName } from "./rtnetlink/link-name.js";
 
 /**
  * Writes a network setting of a namespace: `writeSysctl(lab, "ipv4/ip_forward", "1")` writes
- * `/proc/sys/net/ipv4/ip_forward` as seen from there.
+ * `/proc/sys/net/ipv4/ip_forward` inside it.
  *
- * @throws NsmError NOT_FOUND for a setting this kernel does not have, PERMISSION_DENIED where /proc/sys is
- * read-only (a default container) or the namespace is another user's, INVALID_ARGUMENT for a value it refuses.
+ * @throws NsmError NOT_FOUND for a setting that the kernel does not have, INVALID_ARGUMENT for a value that
+ * it rejects, PERMISSION_DENIED if /proc/sys is read-only (the default in containers) or the namespace
+ * belongs to another user
  */
 export function writeSysctl(namespace: NetworkNamespace, setting: string, value: string): void {
   const path = sysctlPath(setting);
   access(namespace, `set ${path} to "${value}"`, () => writeFileSync(path, value, { flag: "r+" }));
 }
 
-/** Reads a network setting of a namespace, without the newline at its end. */
+/** Reads a network setting of a namespace, without the final newline. */
 export function readSysctl(namespace: NetworkNamespace, setting: string): string {
   const path = sysctlPath(setting);
   return access(namespace, `read ${path}`, () => readFileSync(path, "utf8").trimEnd());
 }
 
 /**
- * Lets every user of the namespace send ICMP echo requests without privilege. In a user namespace that
- * maps one group only, that group.
+ * Lets every user of the namespace send ICMP echo requests without privileges. In a user namespace that maps
+ * a single group, only that group.
  */
 export function allowPing(namespace: NetworkNamespace): void {
   try {
@@ -36,7 +37,7 @@ export function allowPing(namespace: NetworkNamespace): void {
   }
 }
 
-/** Switches IPv6 on for a link: addresses of a link where it is off are refused. */
+/** Enables IPv6 on a link. The kernel rejects IPv6 addresses on a link where it is disabled. */
 export function enableIpv6(namespace: NetworkNamespace, link: string): void {
   writeSysctl(namespace, `ipv6/conf/${assertLinkName(link)}/disable_ipv6`, "0");
 }
@@ -48,11 +49,11 @@ function sysctlPath(setting: string): string {
   }
   throw new NsmError(
     Code.InvalidArgument,
-    `"${setting}" is no network setting; allowed is "ipv4/ip_forward"`,
+    `"${setting}" is not a network setting: expected a path like "ipv4/ip_forward"`,
   );
 }
 
-/** /proc/sys/net shows the namespace of the thread that opens the file, so it is opened in there. */
+/** /proc/sys/net shows the namespace of the opening thread, so the file is opened inside the namespace. */
 function access<T>(namespace: NetworkNamespace, action: string, fn: () => T): T {
   return namespace.run(() => {
     try {

@@ -1,8 +1,8 @@
 import { codeOf, explain, NsmError } from "../core/index.js";
 
 /**
- * The result of `work`; when that fails, the failure, after `undo` has removed what had been made before.
- * Should the undoing fail too, the error says so, because then something is left behind.
+ * Returns the result of `work`. If `work` fails, runs `undo` and throws the failure. If `undo` fails too, the
+ * error mentions it, because something stays behind.
  */
 export async function undoing<T>(work: () => Promise<T>, undo: () => Promise<void>): Promise<T> {
   try {
@@ -11,7 +11,7 @@ export async function undoing<T>(work: () => Promise<T>, undo: () => Promise<voi
     try {
       await undo();
     } catch (second) {
-      throw new NsmError(codeOf(error), `${explain(error)}; and what had been made could not be removed`, {
+      throw new NsmError(codeOf(error), `${explain(error)}; the cleanup failed too`, {
         cause: new AggregateError([error, second]),
       });
     }

@@ -12,32 +12,32 @@ import { callAborted, callFailed } from "../wire/call-error.js";
 import type { MemoryAttachments } from "./attachments.js";
 import type { Faults, Route } from "./faults.js";
 
-/** What a call over memory takes part in. */
+/** What every in-memory call shares: the clock, the faults, and the set of calls in progress. */
 export interface Medium {
   readonly clock: Clock;
   readonly faults: Faults;
   readonly calls: Set<MemoryCall>;
 }
 
-/** Whose calls they are. */
+/** The process that makes the calls. */
 export interface MemoryOwner {
   readonly name: string;
-  /** How servers see it, but for the token. */
+  /** How servers see the caller, without its token. */
   readonly peer: Peer;
   readonly tokens: TokenGenerator;
   readonly attachments: MemoryAttachments<object>;
   closed: boolean;
 }
 
-/** From where to where. */
+/** Origin and destination of a call. */
 export interface MemoryRoute extends Route {
   readonly url: string;
   readonly owner: MemoryOwner;
 }
 
-/** One call under way: what either side still has to do with it, and how it ends before its time. */
+/** One call in progress: what both sides still have to do, and how it ends early. */
 export class MemoryCall {
-  /** The server's side: aborts when the caller is gone, for whatever reason. */
+  /** The server's side. Aborts when the caller is gone, for any reason. */
   readonly server = new AbortController();
   private readonly timers = new Set<CancelTimer>();
   private readonly lastArrival = { there: 0, back: 0 };
@@ -48,17 +48,17 @@ export class MemoryCall {
     private readonly medium: Medium,
     private readonly ctx: Context,
     readonly route: MemoryRoute,
-    /** Tells the caller, once. */
+    /** Reports the error to the caller, once. */
     private readonly onError: (error: NsmError) => void,
   ) {
     medium.calls.add(this);
     ctx.signal.addEventListener("abort", this.abort, { once: true });
     if (ctx.signal.aborted) this.giveUp();
     else if (route.owner.closed) this.refuse();
-    else if (medium.faults.strikes("cut", route)) this.break("no way through");
+    else if (medium.faults.strikes("cut", route)) this.break("the network is cut");
   }
 
-  /** Runs a step on the caller's side; what it throws ends the call. */
+  /** Runs a step on the caller's side. An error thrown by the step ends the call. */
   step(work: () => void): void {
     if (this.over) return;
     try {
@@ -68,19 +68,19 @@ export class MemoryCall {
     }
   }
 
-  /** Does the next step as soon as what runs now is done. */
+  /** Runs the next step in a microtask. */
   later(work: () => void): void {
     queueMicrotask(() => this.step(work));
   }
 
-  /** Does the next step when the message has travelled; never if the call is over by then. */
+  /** Runs the next step when the message arrives. Skips it if the call has ended by then. */
   travel(direction: "there" | "back", work: () => void): void {
     if (this.over) return;
     const { clock, faults } = this.medium;
     const now = clock.now();
     const arrival = Math.max(now + faults.travelMs(this.route, direction), this.lastArrival[direction]);
     this.lastArrival[direction] = arrival;
-    // Never within the call that sends: there is a network between, even when it takes no time.
+    // Delivery is never synchronous, even with a travel time of zero: a network lies between.
     if (arrival <= now) return this.later(work);
     const cancel = clock.after(arrival - now, () => {
       this.timers.delete(cancel);
@@ -89,7 +89,7 @@ export class MemoryCall {
     this.timers.add(cancel);
   }
 
-  /** It is over and all went well. */
+  /** Ends the call successfully. */
   end(): void {
     this.over = true;
     this.medium.calls.delete(this);
@@ -98,26 +98,26 @@ export class MemoryCall {
     this.timers.clear();
   }
 
-  /** The server, or the way to it, said no. */
+  /** Ends the call with an error status from the server or from the network. */
   answerWith(code: number, details: string): void {
     this.fail(callFailed(this.route.method, this.route.url, code, details));
   }
 
-  /** The connection broke: neither side hears of the other again. */
+  /** Breaks the connection: neither side hears from the other again. */
   break(why: string): void {
     this.answerWith(Code.Unavailable, why);
   }
 
-  /** The caller's remotes are closed. */
+  /** Ends the call because the caller's remotes are closed. */
   refuse(): void {
-    this.answerWith(Code.Cancelled, "the remotes of this process were closed");
+    this.answerWith(Code.Cancelled, "the remotes of this process are closed");
   }
 
-  /** The caller does not want it any more, and needs no answer. */
+  /** Ends the call because the caller no longer wants the answer. */
   cancel(): void {
     if (this.over) return;
     this.end();
-    this.server.abort(new NsmError(Code.Cancelled, "the caller hung up"));
+    this.server.abort(new NsmError(Code.Cancelled, "the caller canceled the call"));
   }
 
   private giveUp(): void {
@@ -128,7 +128,8 @@ export class MemoryCall {
   private fail(error: NsmError, code: Code = Code.Cancelled): void {
     if (this.over) return;
     this.end();
-    const why = code === Code.DeadlineExceeded ? "the caller's time is over" : "the caller hung up";
+    const why =
+      code === Code.DeadlineExceeded ? "the caller's deadline passed" : "the caller canceled the call";
     this.server.abort(new NsmError(code, why));
     this.onError(error);
   }

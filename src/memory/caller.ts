@@ -9,32 +9,32 @@ import { attachments, serverPeer, type Caller } from "../outbound/caller.js";
 import { reachedBy } from "./attachments.js";
 import { MemoryCall, type Medium, type MemoryOwner } from "./call.js";
 
-/** Who listens at an address. */
+/** A server that listens at an address. */
 export interface Listening {
   readonly handlers: Handlers;
   /** How callers see it. */
   readonly peer: Peer;
   readonly logger: Logger | undefined;
-  /** The time of the calls it serves. */
+  /** The clock of the calls it serves. */
   readonly clock: Clock;
 }
 
-/** What a caller over memory knows. */
+/** What an in-memory caller needs. */
 export interface MemoryCallerOptions {
   readonly medium: Medium;
-  /** By target. */
+  /** Servers by target. */
   readonly listening: ReadonlyMap<string, Listening>;
   readonly owner: MemoryOwner;
   readonly target: string;
   readonly url: string;
 }
 
-/** Calls whoever listens at one address. */
+/** Calls the server that listens at one address. */
 export function memoryCaller({ medium, listening, owner, target, url }: MemoryCallerOptions): Caller {
   const begin = (ctx: Context, method: string, onError: (error: NsmError) => void): MemoryCall =>
     new MemoryCall(medium, ctx, { from: owner.name, target, method, url, owner }, onError);
 
-  /** Brings the call to the server: `arrive` runs there. */
+  /** Delivers the call to the server. `arrive` runs there. */
   const send = <K extends Handler["kind"]>(
     call: MemoryCall,
     ctx: Context,
@@ -44,7 +44,7 @@ export function memoryCaller({ medium, listening, owner, target, url }: MemoryCa
   ): void =>
     call.travel("there", () => {
       const server = listening.get(target);
-      if (!server) return call.break("nobody listens there");
+      if (!server) return call.break("no process listens at this address");
       const sent = ctx.get(attachments);
       const [near, far] = (sent && owner.attachments.endsTo(server)) ?? [];
       for (const fd of sent ?? []) near?.send(fd);
@@ -66,7 +66,7 @@ export function memoryCaller({ medium, listening, owner, target, url }: MemoryCa
         logger: server.logger,
       });
       if (medium.faults.strikes("cancel", call.route)) {
-        call.later(() => call.answerWith(Code.Cancelled, "the call was cancelled on its way"));
+        call.later(() => call.answerWith(Code.Cancelled, "the call was canceled in transit"));
       }
     });
 

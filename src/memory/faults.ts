@@ -1,44 +1,46 @@
-/** Which calls a fault hits; what is left out matches all. */
+/** Selects the calls that a fault hits. An omitted field matches every call. */
 export interface FaultFilter {
-  /** The name of the process that calls. */
+  /** The name of the calling process. */
   readonly from?: string;
-  /** The address that is called. */
+  /** The address of the called process. */
   readonly to?: string;
   /** `Request`, `Find` …, or the full path of a method. */
   readonly method?: string;
-  /** How often it strikes at most. */
+  /** How many times the fault strikes at most. Default: unlimited. */
   readonly times?: number;
-  /** How probable it is each time, between 0 and 1. */
+  /** The probability of each strike, between 0 and 1. Default: 1. */
   readonly chance?: number;
 }
 
-/** How long messages travel. */
+/** A delay of messages. */
 export interface MessageDelay extends FaultFilter {
   readonly ms: number;
-  /** Up to so much longer, by chance. Messages of one call never overtake each other. */
+  /** Maximum random addition to `ms`. Messages of one call never overtake each other. Default: 0. */
   readonly jitterMs?: number;
-  /** Only to the server, or only back. Default: both. */
+  /** Delays only messages to the server ("there") or only answers ("back"). Default: both. */
   readonly direction?: "there" | "back";
 }
 
-/** Takes the fault away; harmless when it is gone. */
+/** Removes the fault. Has no effect if the fault is already gone. */
 export type RemoveFault = () => void;
 
-/** What can go wrong between two processes. */
+/** The faults that can occur between two processes. */
 export interface MemoryFaults {
-  /** The server does its work, but the connection breaks before the answer: UNAVAILABLE for the caller. */
+  /**
+   * The server does its work, but the connection breaks before the answer. The caller receives UNAVAILABLE.
+   */
   dropResponses(where?: FaultFilter): RemoveFault;
-  /** The call is cancelled while the server works on it: both sides see CANCELLED. */
+  /** The call is canceled while the server works on it. Both sides see CANCELLED. */
   cancelCalls(where?: FaultFilter): RemoveFault;
-  /** No way through: what is under way breaks, on both sides, and what comes is refused with UNAVAILABLE. */
+  /** Cuts the network: calls in progress break on both sides, and new calls fail with UNAVAILABLE. */
   cut(where?: FaultFilter): RemoveFault;
-  /** Messages take their time, by the clock of the network. */
+  /** Delays messages, by the clock of the network. */
   delay(delay: MessageDelay): RemoveFault;
-  /** Takes all faults away. */
+  /** Removes all faults. */
   clear(): void;
 }
 
-/** One call as faults see it. */
+/** A call as the faults see it. */
 export interface Route {
   readonly from: string;
   readonly target: string;
@@ -54,7 +56,7 @@ interface Fault {
   left: number;
 }
 
-/** The faults in force. */
+/** The active faults. */
 export class Faults implements MemoryFaults {
   private readonly faults = new Set<Fault>();
 
@@ -90,12 +92,12 @@ export class Faults implements MemoryFaults {
     this.faults.clear();
   }
 
-  /** Whether a fault of that kind strikes now; counts as one time. */
+  /** Whether a fault of that kind strikes now. Counts as one strike. */
   strikes(kind: Exclude<Kind, "delay">, route: Route): boolean {
     return this.matching(kind, route).some((fault) => this.strike(fault));
   }
 
-  /** How long a message takes now. */
+  /** How long a message takes now, in milliseconds. */
   travelMs(route: Route, direction: "there" | "back"): number {
     return this.matching("delay", route)
       .map((fault) =>

@@ -1,6 +1,6 @@
 /**
- * The in-memory transport: processes of a mesh in one process, with the encoding, deadlines and errors of gRPC, and
- * with faults to order.
+ * The in-memory transport: all processes of a mesh run in one process, with the encoding, deadlines and
+ * errors of gRPC, and with faults on demand.
  *
  * @packageDocumentation
  */

@@ -19,48 +19,48 @@ import { MemoryAttachments } from "./attachments.js";
 import { Faults, type MemoryFaults } from "./faults.js";
 import { targetOf } from "../wire/target.js";
 
-/** Who one end of a memory remote claims to be. Nothing is proved: there is no TLS. */
+/** The identity that one end of an in-memory connection claims. Nothing is verified: there is no TLS. */
 export interface MemoryParty {
-  /** For faults and for people; a listener's is its address unless told otherwise. */
+  /** Name for faults and for logs. Default for a listener: its address. */
   readonly name?: string;
-  /** What the other side sees in `Peer`; the id of the certificate unless told otherwise. */
+  /** SPIFFE ID that the other side sees in `Peer`. Default: the ID in the certificate. */
   readonly spiffeId?: string;
   readonly certificate?: X509Certificate;
 }
 
-/** A process that calls over memory. */
+/** A process that makes calls over the in-memory transport. */
 export interface MemoryCaller extends MemoryParty {
   readonly name: string;
-  /** The tokens it shows. Default: tokens that prove nothing. */
+  /** Generates the caller's tokens. Default: unsigned tokens. */
   readonly tokens?: TokenGenerator;
 }
 
-/** A process that listens over memory. */
+/** A process that listens on the in-memory transport. */
 export interface MemoryListener extends MemoryParty {
-  /** The clock of its calls. Default: the network's. */
+  /** The clock of its calls. Default: the clock of the network. */
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
 
-/** A process that listens, as long as it lives. */
+/** A listening server. */
 export interface MemoryServer {
   readonly url: string;
-  /** As `Server.setServing` of the real one. */
+  /** Sets the health state, like `Server.setServing` of a gRPC server. */
   setServing(service: string, serving: boolean): void;
-  /** The process dies: calls and streams at it end in UNAVAILABLE, and so do those to come. */
+  /** Kills the server: its calls and streams end with UNAVAILABLE, as do all later calls. */
   close(): void;
 }
 
-/** A network of processes that are all in this one. */
+/** A network of processes inside this process. */
 export interface MemoryNetwork {
-  /** @throws NsmError ALREADY_EXISTS when somebody listens there, INVALID_ARGUMENT for what is no address */
+  /** @throws NsmError ALREADY_EXISTS if the address is in use, INVALID_ARGUMENT if it is invalid */
   listen(url: string, served: Services, listener?: MemoryListener): MemoryServer;
   remotes(caller: MemoryCaller): HealthRemotes;
   readonly faults: MemoryFaults;
   debugState(): DebugState;
 }
 
-/** What time and chance come from. */
+/** Sources of time and randomness. */
 export interface MemoryNetworkOptions {
   readonly clock: Clock;
   /** For faults by chance; seed it in tests. */
@@ -68,9 +68,9 @@ export interface MemoryNetworkOptions {
 }
 
 /**
- * Remotes that stay in this process and in the time of one clock: the same chains, messages encoded and decoded on
- * the way, deadlines, cancels, tokens, peers and paths passed on, and the same errors as over gRPC. And things
- * can go wrong when told to.
+ * Creates remotes that stay in this process and use one clock. They run the same chains as gRPC: messages are
+ * encoded and decoded, and deadlines, cancels, tokens, peers and paths travel along. Errors are the same too,
+ * and faults can be injected.
  *
  * @example
  * import { chain } from "nsm-sdk";
@@ -97,7 +97,7 @@ export function memoryNetwork({ clock, random = Math.random }: MemoryNetworkOpti
     debugState: () => ({ listeners: listening.size, calls: calls.size, faults: faults.size }),
     listen(url, served, listener = {}) {
       const target = targetOf(url);
-      if (listening.has(target)) throw new NsmError(Code.AlreadyExists, `${url} is in use`);
+      if (listening.has(target)) throw new NsmError(Code.AlreadyExists, `${url} is already in use`);
       const handlers = handlersOf(served);
       const health = new HealthStates(handlers);
       const self: Listening = {

@@ -3,8 +3,8 @@ import { AddressSet } from "./address-set.js";
 import { hostPrefix, type Prefix } from "./prefix.js";
 
 /**
- * Addresses to hand out, the lowest first. Nothing is copied to allocate: what it costs depends on how
- * fragmented the pool is, not on its size.
+ * Allocates addresses, lowest first. Allocation copies nothing: its cost depends on the fragmentation of the
+ * pool, not on its size.
  *
  * @example
  * import { AddressPool, parsePrefix } from "nsm-sdk/net";
@@ -22,59 +22,65 @@ export class AddressPool {
     this.free = new AddressSet(prefixes);
   }
 
-  /** The lowest free address that is not in `except`, IPv4 before IPv6; undefined when none is left. */
+  /**
+   * Allocates the lowest free address that is not in `except`, IPv4 before IPv6. Returns undefined if none is
+   * left.
+   */
   pull(except?: AddressSet): IpAddress | undefined {
     return (this.pullPrefix(4, bitsOf(4), except) ?? this.pullPrefix(6, bitsOf(6), except))?.address;
   }
 
-  /** The lowest free network of that length without an address in `except`; undefined when none is left. */
+  /**
+   * Allocates the lowest free network of that length with no address in `except`. Returns undefined if none
+   * is left.
+   */
   pullPrefix(family: Family, length: number, except?: AddressSet): Prefix | undefined {
     const prefix = this.free.lowest(family, length, except);
     if (prefix) this.free.remove(prefix);
     return prefix;
   }
 
-  /** Takes just this address; false when it is taken or was never here. */
+  /** Allocates exactly this address. Returns false if it is allocated already or not part of the pool. */
   take(address: IpAddress): boolean {
     return this.takePrefix(hostPrefix(address));
   }
 
-  /** Takes just this network; false when part of it is taken or was never here. */
+  /** Allocates exactly this network. Returns false if any part of it is allocated or not part of the pool. */
   takePrefix(prefix: Prefix): boolean {
     const free = this.free.covers(prefix);
     if (free) this.free.remove(prefix);
     return free;
   }
 
-  /** Makes an address free again; false when it never was of this pool. */
+  /** Releases an address. Returns false if it is not part of the pool. */
   giveBack(address: IpAddress): boolean {
     return this.giveBackPrefix(hostPrefix(address));
   }
 
-  /** Makes a network free again; false when part of it never was of this pool. */
+  /** Releases a network. Returns false if any part of it is not part of the pool. */
   giveBackPrefix(prefix: Prefix): boolean {
     const own = this.all.covers(prefix);
     if (own) this.free.add(prefix);
     return own;
   }
 
-  /** Never hands out these addresses again; those that are out may stay out. */
+  /** Removes these addresses from the pool. Addresses that are allocated now stay valid. */
   exclude(prefix: Prefix): void {
     this.all.remove(prefix);
     this.free.remove(prefix);
   }
 
-  /** Whether the address is of this pool, free or not. */
+  /** Whether the address is part of the pool, free or allocated. */
   contains(address: IpAddress): boolean {
     return this.all.has(address);
   }
 
-  /** Whether the address could be taken. */
+  /** Whether the address is free. */
   isFree(address: IpAddress): boolean {
     return this.free.has(address);
   }
 
-  /** What is free, as the fewest prefixes, ascending. */
+  /** The free addresses, as the fewest prefixes, in ascending order. */
   freePrefixes(): readonly Prefix[] {
     return this.free.prefixes();
   }

@@ -5,7 +5,7 @@ import { RangeSet, type Range } from "./range-set.js";
 const families: readonly Family[] = [4, 6];
 
 /**
- * Addresses of both families, added and removed by the prefix.
+ * A set of IPv4 and IPv6 addresses. Prefixes are added and removed as a whole.
  *
  * @example
  * import { AddressSet, formatPrefix, parsePrefix } from "nsm-sdk/net";
@@ -38,26 +38,26 @@ export class AddressSet {
     return this.sets[family].covers(value, value);
   }
 
-  /** Whether the whole network of the prefix is here. */
+  /** Whether the set holds the whole network of the prefix. */
   covers(prefix: Prefix): boolean {
     const { first, last } = boundsOf(prefix);
     return this.sets[prefix.address.family].covers(first, last);
   }
 
-  /** Whether any address of the prefix's network is here. */
+  /** Whether the set holds any address of the prefix's network. */
   touches(prefix: Prefix): boolean {
     const { first, last } = boundsOf(prefix);
     return this.sets[prefix.address.family].touches(first, last);
   }
 
-  /** The lowest network of that length that is wholly here and has no address in `except`. */
+  /** The lowest network of that length that lies fully in the set and has no address in `except`. */
   lowest(family: Family, length: number, except?: AddressSet): Prefix | undefined {
     const size = 1n << BigInt(bitsOf(family) - length);
     const value = this.sets[family].lowest(size, except?.sets[family]);
     return value === undefined ? undefined : { address: { family, value }, length };
   }
 
-  /** The fewest prefixes that make up the set, ascending, IPv4 first. */
+  /** The fewest prefixes that make up the set, in ascending order, IPv4 first. */
   prefixes(): readonly Prefix[] {
     return families.flatMap((family) => this.sets[family].ranges.flatMap((range) => split(family, range)));
   }

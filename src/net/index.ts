@@ -1,5 +1,6 @@
 /**
- * Addresses, prefixes, sets and pools of them, and what an IP context means for the two ends of a vWire.
+ * IP addresses, prefixes, address sets and pools, and the addresses and routes that an IP context gives to
+ * each end of a vWire.
  *
  * @packageDocumentation
  */

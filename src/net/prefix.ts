@@ -1,26 +1,26 @@
 import { Code, NsmError } from "../core/index.js";
 import { bitsOf, formatAddress, parseAddress, type IpAddress } from "./address.js";
 
-/** An address and how many of its leading bits name the network: `10.0.0.1/24`. The host part is kept. */
+/** An address and its prefix length: `10.0.0.1/24`. The host part is kept. */
 export interface Prefix {
   readonly address: IpAddress;
   readonly length: number;
 }
 
-// An IPv4 network written as IPv6 has these bits before its own.
+// Length of the fixed part before an IPv4 address in IPv6 notation (`::ffff:0:0/96`).
 const MAPPED_BITS = 96;
 
 /**
- * A prefix from its text.
+ * Parses a prefix.
  *
- * @throws NsmError INVALID_ARGUMENT without a length, with one too long, and for what is no address.
+ * @throws NsmError INVALID_ARGUMENT if the length is missing or too long, or if the address is invalid
  */
 export function parsePrefix(text: string): Prefix {
   const [, addressText, lengthText] = /^([^/]*)\/(\d{1,3})$/.exec(text) ?? [];
   if (addressText === undefined) {
     throw new NsmError(
       Code.InvalidArgument,
-      `"${text}" is no prefix: ADDRESS/LENGTH is allowed, like 10.0.0.0/24`,
+      `"${text}" is not a prefix: expected ADDRESS/LENGTH, for example 10.0.0.0/24`,
     );
   }
   const address = parseAddress(addressText);
@@ -31,23 +31,23 @@ export function parsePrefix(text: string): Prefix {
     const [least, most] = mapped ? [MAPPED_BITS, MAPPED_BITS + bits] : [0, bits];
     throw new NsmError(
       Code.InvalidArgument,
-      `"${text}" is no prefix: the length is ${Number(lengthText)}, ${least} to ${most} is allowed`,
+      `"${text}" is not a prefix: length ${Number(lengthText)} is outside ${least} to ${most}`,
     );
   }
   return { address, length };
 }
 
-/** A prefix from its text, or the network of one address when there is no length. */
+/** Parses a prefix. An address without a length becomes the network of that one address. */
 export function parsePrefixOrAddress(text: string): Prefix {
   return text.includes("/") ? parsePrefix(text) : hostPrefix(parseAddress(text));
 }
 
-/** `10.0.0.1/24`, the host part as it was given. */
+/** Formats a prefix as `10.0.0.1/24`. Keeps the host part. */
 export function formatPrefix({ address, length }: Prefix): string {
   return `${formatAddress(address)}/${length}`;
 }
 
-/** The network of one address: `/32` or `/128`. */
+/** The network that holds only this address: `/32` or `/128`. */
 export function hostPrefix(address: IpAddress): Prefix {
   return { address, length: bitsOf(address.family) };
 }
@@ -59,12 +59,12 @@ export function boundsOf({ address, length }: Prefix): { readonly first: bigint;
   return { first: last - hostMask, last };
 }
 
-/** The prefix without its host part: `10.0.0.1/24` is in the network `10.0.0.0/24`. */
+/** The prefix without its host part: the network of `10.0.0.1/24` is `10.0.0.0/24`. */
 export function networkOf(prefix: Prefix): Prefix {
   return { address: { family: prefix.address.family, value: boundsOf(prefix).first }, length: prefix.length };
 }
 
-/** Whether the address lies in the prefix's network. */
+/** Whether the prefix's network contains the address. */
 export function prefixHas(prefix: Prefix, address: IpAddress): boolean {
   if (prefix.address.family !== address.family) return false;
   const { first, last } = boundsOf(prefix);

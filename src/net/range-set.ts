@@ -1,10 +1,13 @@
-/** All numbers from `first` to `last`, both included. */
+/** All numbers from `first` to `last`, inclusive. */
 export interface Range {
   readonly first: bigint;
   readonly last: bigint;
 }
 
-/** A set of numbers kept as ordered ranges that never touch: a whole IPv6 network costs as much as one address. */
+/**
+ * A set of numbers, stored as ordered ranges that never touch. A whole IPv6 network costs as much as one
+ * address.
+ */
 export class RangeSet {
   private readonly list: Range[] = [];
 
@@ -36,7 +39,7 @@ export class RangeSet {
     this.list.splice(from, to - from, ...rest);
   }
 
-  /** The range that holds the number. */
+  /** The range that contains the number. */
   rangeOf(value: bigint): Range | undefined {
     const range = this.list[this.firstEndingAt(value)];
     return range && range.first <= value ? range : undefined;
@@ -55,8 +58,8 @@ export class RangeSet {
   }
 
   /**
-   * The lowest start of `size` numbers in a row, at a multiple of `size`, that are all here and none of them in
-   * `except`. `size` is a power of two.
+   * Finds `size` consecutive numbers that are all in the set and not in `except`. Returns the lowest start
+   * that is a multiple of `size`. `size` must be a power of two.
    */
   lowest(size: bigint, except?: RangeSet): bigint | undefined {
     const aligned = (value: bigint): bigint => (value + size - 1n) & -size;
@@ -71,7 +74,7 @@ export class RangeSet {
     return undefined;
   }
 
-  /** The index of the first range that does not end before `value`. */
+  /** The index of the first range that ends at or after `value`. */
   private firstEndingAt(value: bigint): number {
     let low = 0;
     let high = this.list.length;

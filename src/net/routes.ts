@@ -13,7 +13,7 @@ import { parseAddress, type IpAddress } from "./address.js";
 /** Which end of a vWire: the client ("src" in messages) or the endpoint ("dst"). */
 export type Side = "client" | "endpoint";
 
-/** A route as the kernel wants it. Without `via` the destination is on the wire itself. */
+/** A route for the kernel. Without `via`, the destination is on-link. */
 export interface IpRoute {
   readonly destination: Prefix;
   readonly via: IpAddress | undefined;
@@ -27,11 +27,13 @@ export function addressesOf(ip: IPContext, side: Side): readonly Prefix[] {
 }
 
 /**
- * The routes that one end of the vWire needs, those to the peer's own addresses first, each destination once.
- * A route without next hop goes through the peer's first address of its family, unless its own address lies in
- * one of the peer's networks; a peer's address outside all own networks gets a route of its own.
+ * The routes that one end of the vWire needs. Routes to the peer's own addresses come first; each destination
+ * appears once. A peer address outside all own networks gets a route of its own.
  *
- * @throws NsmError INVALID_ARGUMENT for an address, prefix or next hop that is none.
+ * A route without a next hop goes through the peer's first address of its family. It is on-link if its
+ * address lies in one of the peer's networks.
+ *
+ * @throws NsmError INVALID_ARGUMENT for an invalid address, prefix or next hop
  */
 export function routesOf(ip: IPContext, side: Side): readonly IpRoute[] {
   const own = addressesOf(ip, side);

@@ -1,34 +1,35 @@
 import type { Observable } from "rxjs";
 import { ContextKey, type Context, type Peer } from "../core/index.js";
 
-/** How messages of one method become bytes and back; generated. */
+/** Encodes requests and decodes answers of one method. Generated. */
 export interface Method<Q, A> {
   readonly path: string;
   requestSerialize(message: Q): Buffer;
   responseDeserialize(bytes: Buffer): A;
 }
 
-/** What every kind of remote can do: calls of one answer and of many. */
+/** Makes unary and streaming calls to one remote, over any transport. */
 export interface Caller {
-  /** Whether the registration path goes along in the headers is up to the caller of this. */
+  /** Makes a unary call. `options` decides whether the registration path travels in the headers. */
   unary<Q, A>(ctx: Context, method: Method<Q, A>, message: Q, options?: UnaryOptions): Promise<A>;
-  /** Each subscription is a call of its own; unsubscribing cancels it. */
+  /** Makes a streaming call. Each subscription is one call; unsubscribing cancels it. */
   stream<Q, A>(ctx: Context, method: Method<Q, A>, message: Q): Observable<A>;
 }
 
-/** What goes along with a call of one answer. */
+/** Options of a unary call. */
 export interface UnaryOptions {
-  /** Sends `registrationPath` of the Context and replaces it by what the answer says. */
+  /** Sends `registrationPath` of the Context, and replaces it with the path in the answer. Default: false. */
   readonly carriesPath?: boolean;
 }
 
 /**
- * Descriptors that go along with the calls made in this Context, on the same connection: the receiver finds them in
- * `Peer.connection`, by the inode URLs in the message. They must stay open until the call has ended, and are the
- * caller's to close.
+ * Descriptors to send with the calls of this Context, on the same connection. The receiver finds them in
+ * `Peer.connection`, by the inode URLs in the message. The caller keeps them open until the call has ended,
+ * then closes them.
  *
- * Calls with this key, be the list empty, go over a connection on which answers may bring descriptors, too: on unix
- * sockets and in memory. Elsewhere, and where the native module is missing, they go without.
+ * With this key, even with an empty list, calls use a connection on which answers can bring descriptors too.
+ * This works on unix sockets and in memory. Elsewhere, or without the native module, calls carry no
+ * descriptors.
  *
  * @example
  * import { attachments } from "nsm-sdk/outbound";
@@ -39,13 +40,13 @@ export interface UnaryOptions {
  */
 export const attachments = new ContextKey<readonly number[]>("attachments");
 
-/** Where a remote puts who answered. */
+/** Receives the identity of the server that answered. */
 export interface ServerPeerHolder {
   current?: Peer | undefined;
 }
 
 /**
- * Put a holder in, and after the call it says who the server was: the other end of the connection that the call went
- * over; nobody when it got none. For policies that check answers.
+ * Set a holder before a call. Afterwards `current` is the server at the other end of the call's connection,
+ * or undefined if the call got no connection. Policies that check answers use it.
  */
 export const serverPeer = new ContextKey<ServerPeerHolder>("server-peer");

@@ -9,38 +9,39 @@ import { isLocalHost } from "../wire/index.js";
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
 type ConnectorArguments = Parameters<ChannelCredentials["_createSecureConnector"]>;
 
-/** After how long without traffic the kernel asks whether the peer is still there. */
+/** Idle time after which the kernel probes whether the peer is still there. */
 const TCP_KEEPALIVE_MS = 15_000;
 
-/** One connection of a channel: who is at its other end. */
+/** One connection of a channel, and the peer at its other end. */
 export interface ChannelConnection {
   readonly peer: Peer;
 }
 
-/** What a connection is made of before TLS. */
+/** The transport of a connection, below TLS. */
 export type ChannelSocket = Socket | AttachableSocket;
 
-/** What a channel has its connections made with. */
+/** How a channel makes its connections. */
 export interface ConnectionsOptions {
-  /** Unix sockets pass descriptors, as far as that is possible here. */
+  /** Whether unix sockets pass descriptors, where the platform can. */
   readonly attachable: boolean;
-  /** They do not keep the process alive, whatever calls are under way. */
+  /** Whether connections let the process exit while calls are in progress. */
   readonly background: boolean;
-  /** The address, for people. */
+  /** The address, for messages. */
   readonly url: string;
-  /** Credentials for one connection. */
+  /** Creates the credentials of one connection. */
   readonly credentials: (onPeer: OnPeer) => ChannelCredentials;
-  /** Called before TLS and HTTP/2 begin on a socket. grpc-js neither bounds nor ends these two. */
+  /** Called before TLS and HTTP/2 start on a socket. grpc-js neither limits nor ends these handshakes. */
   readonly onSocket: (socket: ChannelSocket) => void;
   /** Called when TLS has verified the server of a connection. */
   readonly onPeer: OnPeer;
 }
 
 /**
- * Credentials that know each connection of a channel: its socket before TLS and HTTP/2 begin on it, and its server's
- * identity. Calls learn theirs by {@link CredentialsOfCall}.
+ * Credentials that observe each connection of a channel: its socket before TLS and HTTP/2 start, and the
+ * identity of its server. A call learns its connection from {@link CredentialsOfCall}.
  *
- * This is the way grpc-js's own credentials are made, but underscored: the version of grpc-js is pinned.
+ * grpc-js implements its own credentials with the same underscored methods. They are not public, so the
+ * version of grpc-js is pinned.
  */
 export class ChannelConnections extends ChannelCredentials {
   private readonly secure: boolean;
@@ -58,7 +59,10 @@ export class ChannelConnections extends ChannelCredentials {
     return this === other;
   }
 
-  /** For one address of the channel's target; grpc-js keeps one connection to it, and makes a new one when it broke. */
+  /**
+   * Creates the connector for one address of the target. grpc-js keeps one connection to it and replaces a
+   * broken one.
+   */
   override _createSecureConnector(...args: ConnectorArguments): SecureConnector {
     const { url, attachable, background, credentials, onSocket, onPeer } = this.options;
     const newest = new NewestConnection();
@@ -83,7 +87,10 @@ export class ChannelConnections extends ChannelCredentials {
   }
 }
 
-/** Tells calls which connection they are put on: grpc-js composes their credentials with these when it picks one. */
+/**
+ * Passes the connection to its calls: grpc-js composes a call's credentials with these when it picks a
+ * connection.
+ */
 class NewestConnection extends CallCredentials {
   connection: ChannelConnection | undefined;
 
@@ -92,7 +99,7 @@ class NewestConnection extends CallCredentials {
   }
 
   override async generateMetadata(): Promise<Metadata> {
-    throw new Error("a call without credentials of its own");
+    throw new Error("the call has no credentials of its own");
   }
 
   override _equals(other: CallCredentials): boolean {
@@ -100,7 +107,7 @@ class NewestConnection extends CallCredentials {
   }
 }
 
-/** The credentials of one call: they know the connection it goes over, once it does, and add its headers. */
+/** The credentials of one call. They learn the call's connection when it is picked, and add its headers. */
 export class CredentialsOfCall extends CallCredentials {
   private picked: ChannelConnection | undefined;
 
@@ -108,7 +115,7 @@ export class CredentialsOfCall extends CallCredentials {
     super();
   }
 
-  /** The connection of the call; undefined when there was none (yet). */
+  /** The connection of the call. Undefined until grpc-js has picked one. */
   get connection(): ChannelConnection | undefined {
     return this.picked;
   }
@@ -127,7 +134,7 @@ export class CredentialsOfCall extends CallCredentials {
   }
 }
 
-/** In the turn the socket is connected: nothing was read from it yet. */
+/** Must run in the same turn as the socket's connect event, before anything reads from the socket. */
 function transportOf(socket: Socket, passesDescriptors: boolean): [ChannelSocket, TransportConnection] {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined) {

@@ -1,23 +1,23 @@
 import type { CancelTimer } from "../core/index.js";
 import { PooledChannel, type ChannelSettings } from "./grpc-channel.js";
 
-/** How long a connection without calls stays open. */
+/** Time after which a connection without calls is closed, in milliseconds. */
 const IDLE_MS = 600_000;
 
-/** How long a channel without calls goes on trying to connect. */
+/** How long a channel without calls keeps trying to connect, in milliseconds. */
 const DIALING_MS = 5_000;
 
-/** What a pool tells its owner. */
+/** Callbacks to the owner of a pool. */
 export interface PoolOwner {
-  /** The life of all remotes. */
+  /** Aborts when all remotes are closed. */
   readonly until: AbortSignal;
-  /** The pool has a channel from now on. */
+  /** Called when the pool opens its first channel. */
   onUsed(): void;
-  /** The pool has no channel and holds nothing any more. It may be used again. */
+  /** Called when the pool has released its last channel. It can be used again. */
   onReleased(): void;
 }
 
-/** The channels to one target: one that takes calls, and older ones whose calls have not ended yet. */
+/** The channels to one target: the current one, and older ones whose calls have not ended yet. */
 export class ChannelPool {
   private readonly channels = new Set<PooledChannel>();
   private newest: PooledChannel | undefined;
@@ -36,12 +36,12 @@ export class ChannelPool {
     return this.owner.until.aborted;
   }
 
-  /** How many calls are under way. */
+  /** The number of calls in progress. */
   get callCount(): number {
     return [...this.channels].reduce((sum, { callCount }) => sum + callCount, 0);
   }
 
-  /** The channel for a new call; undefined when the remotes are closed. */
+  /** Returns the channel for a new call, or undefined if the remotes are closed. */
   current(): PooledChannel | undefined {
     if (this.closed) return undefined;
     if (this.newest && !this.newest.fresh) this.retire();
@@ -54,7 +54,7 @@ export class ChannelPool {
     return this.newest;
   }
 
-  /** New calls move to a new channel; those under way stay where they are. */
+  /** Moves new calls to a new channel. Calls in progress keep theirs. */
   retire(): void {
     this.newest?.retire();
     this.newest = undefined;

@@ -9,10 +9,10 @@ import type { ChannelPool } from "./channel-pool.js";
 import type { PooledChannel } from "./grpc-channel.js";
 import { callAborted, callFailed } from "../wire/call-error.js";
 
-/** The connections to one target. They are the same where descriptors cannot travel. */
+/** The connection pools of one target. Both are the same pool where descriptors cannot travel. */
 export interface CallerPools {
   readonly plain: ChannelPool;
-  /** For calls with attachments: passing descriptors makes all calls on a connection dearer. */
+  /** For calls with attachments. Passing descriptors makes every call on a connection more expensive. */
   readonly attachable: ChannelPool;
 }
 
@@ -24,11 +24,11 @@ export function grpcCaller(pools: CallerPools): Caller {
     codeOf(ctx.signal.aborted ? ctx.signal.reason : error) === Code.DeadlineExceeded;
   const failure = (ctx: Context, channel: PooledChannel, method: string, error: ServiceError): NsmError => {
     if (pools.plain.closed)
-      return callFailed(method, url, Code.Cancelled, "the remotes of this process were closed");
+      return callFailed(method, url, Code.Cancelled, "the remotes of this process are closed");
     if (ctx.signal.aborted) return callAborted(method, url, asNsmError(ctx.signal.reason));
     if (channel.abandoned) return callFailed(method, url, Code.Unavailable, "its connection went silent");
     const details = error.details ?? error.message;
-    // grpc-js makes every failed handshake UNAVAILABLE, also those that no retry can heal.
+    // grpc-js reports every failed handshake as UNAVAILABLE, including those that no retry can fix.
     const { handshakeFailure: handshake } = channel;
     if (handshake && details.includes(handshake.message)) {
       return callFailed(method, url, handshake.code, handshake.message);
@@ -38,7 +38,7 @@ export function grpcCaller(pools: CallerPools): Caller {
   const optionsOf = (ctx: Context, credentials: CredentialsOfCall): CallOptions => {
     const remaining = ctx.remainingMs;
     return {
-      // gRPC goes by the wall's clock, the Context by its own.
+      // gRPC deadlines use the wall clock; the Context has its own clock.
       ...(remaining !== undefined && { deadline: Date.now() + remaining }),
       credentials,
     };
@@ -47,10 +47,10 @@ export function grpcCaller(pools: CallerPools): Caller {
     if (ctx.signal.aborted) throw callAborted(method, url, asNsmError(ctx.signal.reason));
     const pool = ctx.get(attachments) === undefined ? pools.plain : pools.attachable;
     const channel = pool.current();
-    if (!channel) throw callFailed(method, url, Code.Cancelled, "the remotes of this process were closed");
+    if (!channel) throw callFailed(method, url, Code.Cancelled, "the remotes of this process are closed");
     return channel;
   };
-  const tellPeer = (ctx: Context, { connection }: CredentialsOfCall): void => {
+  const reportPeer = (ctx: Context, { connection }: CredentialsOfCall): void => {
     const holder = ctx.get(serverPeer);
     if (holder) holder.current = connection?.peer;
   };
@@ -84,7 +84,7 @@ export function grpcCaller(pools: CallerPools): Caller {
           (error, answer) => {
             ctx.signal.removeEventListener("abort", abort);
             channel.ended(call, isLate(ctx, error));
-            tellPeer(ctx, credentials);
+            reportPeer(ctx, credentials);
             if (error) return reject(failure(ctx, channel, method.path, error));
             const known = returned === undefined ? undefined : decodePath(returned);
             if (holder && known) holder.current = known;
@@ -123,10 +123,11 @@ export function grpcCaller(pools: CallerPools): Caller {
         channel.began(call);
         let failed: ServiceError | undefined;
         call.on("data", (answer: A) => {
-          tellPeer(ctx, credentials);
+          reportPeer(ctx, credentials);
           subscriber.next(answer);
         });
-        // Told at once, while messages may still wait to be read; "end" comes behind them.
+        // grpc-js emits the error at once, while messages may still wait to be read. "end" follows the last
+        // message.
         call.on("error", (error: ServiceError) => (failed = error));
         call.on("end", () => {
           if (failed) subscriber.error(failure(ctx, channel, method.path, failed));
@@ -142,7 +143,7 @@ export function grpcCaller(pools: CallerPools): Caller {
 }
 
 const CLOSED_AT_ONCE =
-  "it closed the connection before speaking HTTP/2; perhaps one side uses TLS and the other --insecure";
+  "it closed the connection before HTTP/2 started: check that both sides use TLS or both use --insecure";
 
 function headersOf(ctx: Context): Metadata {
   const metadata = new Metadata();
@@ -151,7 +152,7 @@ function headersOf(ctx: Context): Metadata {
   return metadata;
 }
 
-// grpc-js says when and in which of its parts; people want to know why.
+// Removes the details that grpc-js adds (when, in which part). Keeps the reason.
 function plain(details: string): string {
   return details
     .replace(/^No connection established\. Last error: (\w*Error: )?/, "not reachable: ")

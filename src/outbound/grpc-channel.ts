@@ -12,46 +12,46 @@ import { pingServer } from "./liveness.js";
 import { isAddressTarget } from "../wire/target.js";
 
 const CHANNEL_OPTIONS: ChannelOptions = {
-  // The default keeps a channel failing for a second after its peer is back.
+  // The default would keep a channel failing for one second after its peer is back.
   "grpc.initial_reconnect_backoff_ms": 20,
   "grpc.min_reconnect_backoff_ms": 20,
   "grpc.max_reconnect_backoff_ms": 200,
-  // A Go peer sends all connections of a monitor in one message.
+  // Go peers send all connections of a monitor in one message.
   "grpc.max_receive_message_length": -1,
-  // Finds a peer that hangs. Go servers refuse pings more often than every five minutes.
+  // Detects a hanging peer. Go servers reject pings more often than every five minutes.
   "grpc.keepalive_time_ms": 310_000,
-  // A connection belongs to one channel, so that closing the channel closes it.
+  // Each channel owns its connection, so that closing the channel closes the connection.
   "grpc.use_local_subchannel_pool": 1,
   "grpc.enable_channelz": 0,
-  // Nobody publishes service configurations; asking DNS for them delays the first call.
+  // NSM servers publish no service configuration. Looking for one in DNS delays the first call.
   "grpc.service_config_disable_resolution": 1,
   "grpc.dns_min_time_between_resolutions_ms": 1_000,
 };
 
-/** Where a channel leads, as whom, and how patiently. */
+/** Target, identity and timing of a channel. */
 export interface ChannelSettings {
-  /** As it was given, for people. */
+  /** The address as given, for messages. */
   readonly url: string;
-  /** As gRPC takes it. */
+  /** The gRPC target. */
   readonly target: string;
   readonly identity: Identity;
   readonly clock: Clock;
   readonly handshakeTimeoutMs: number;
-  /** Its calls may have attachments. */
+  /** Whether its calls may carry attachments. */
   readonly attachable: boolean;
   /** Its calls do not keep the process alive. */
   readonly background: boolean;
 }
 
-/** Anything under way on a channel. */
+/** Anything in progress on a channel. */
 export interface Cancellable {
   cancel(): void;
 }
 
-/** One gRPC channel to one target, showing one certificate for as long as it lives. */
+/** One gRPC channel to one target. It uses one certificate for its whole life. */
 export class PooledChannel {
   readonly client: Client;
-  /** Each with what had been received when it began. */
+  /** Calls in progress, each with the number of bytes received when it began. */
   private readonly calls = new Map<Cancellable, number>();
   private readonly sockets = new Set<ChannelSocket>();
   private receivedBefore = 0;
@@ -63,7 +63,7 @@ export class PooledChannel {
   private lastFailure: NsmError | undefined;
   private shown: { readonly token: Token; readonly metadata: Metadata } | undefined;
 
-  /** @param onIdle called when the last call under way has ended */
+  /** @param onIdle called when the last call in progress has ended */
   constructor(
     private readonly settings: ChannelSettings,
     private readonly onIdle: () => void,
@@ -77,28 +77,28 @@ export class PooledChannel {
       onSocket: (socket) => this.watch(socket),
       onPeer: (certificate) => {
         const now = clock.now();
-        // What the peer signs later, it may sign with a newer key than the one this connection knows.
+        // The peer may later sign with a newer key than the one this connection knows.
         this.freshUntil = now + (validUntil(certificate) - now) / 2;
       },
     });
     this.client = new Client(target, connections, {
       ...CHANNEL_OPTIONS,
-      // TLS may not name an address as the server wanted, and nobody looks at this name.
+      // TLS cannot use an IP address as a server name, and identities do not depend on this name.
       ...(isAddressTarget(target) && { "grpc.ssl_target_name_override": "localhost" }),
     });
   }
 
-  /** Why the newest failed handshake failed. */
+  /** Why the latest failed handshake failed. */
   get handshakeFailure(): NsmError | undefined {
     return this.lastFailure;
   }
 
-  /** Whether new calls may begin on it. */
+  /** Whether new calls may use the channel. */
   get fresh(): boolean {
     return !this.stale && this.settings.clock.now() < this.freshUntil;
   }
 
-  /** Whether it is closed. */
+  /** Whether it is retired and has no calls. */
   get done(): boolean {
     return this.stale && this.calls.size === 0;
   }
@@ -107,7 +107,10 @@ export class PooledChannel {
     return this.calls.size;
   }
 
-  /** The credentials of one call: a token for the server that gets it. The attachments travel before the call. */
+  /**
+   * The credentials of one call: a token for the server that receives it. Attachments are sent before the
+   * call.
+   */
   credentials(attachments: readonly number[] = []): CredentialsOfCall {
     return new CredentialsOfCall((connection) => {
       for (const fd of attachments) connection.peer.connection?.attachments?.send(fd);
@@ -115,12 +118,12 @@ export class PooledChannel {
     });
   }
 
-  /** Whether it was given up because its server did not answer any more. */
+  /** Whether the channel was closed because its server stopped answering. */
   get abandoned(): boolean {
     return this.silent;
   }
 
-  /** Whether there is a connection. */
+  /** Whether a connection is established. */
   get connected(): boolean {
     return this.client.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
@@ -130,7 +133,7 @@ export class PooledChannel {
     if (this.calls.size === 1) this.holdProcess();
   }
 
-  /** @param late whether it ended because its time was over */
+  /** @param late whether the call ended by its deadline */
   ended(call: Cancellable, late: boolean): void {
     const unanswered = this.calls.get(call) === this.received;
     this.calls.delete(call);
@@ -140,20 +143,23 @@ export class PooledChannel {
     if (this.calls.size === 0) this.onIdle();
   }
 
-  /** No new calls; closes when those under way have ended. */
+  /** Accepts no new calls. Closes when the calls in progress have ended. */
   retire(): void {
     this.stale = true;
     this.closeWhenDone();
   }
 
-  /** Cancels what is under way, and closes. */
+  /** Cancels all calls in progress and closes. */
   close(): void {
     this.stale = true;
     for (const call of [...this.calls.keys()]) call.cancel();
     this.shutDown();
   }
 
-  /** A connection may be dead without a sign: then nothing on it is ever answered, however quick it is. */
+  /**
+   * Checks whether the server still answers. A connection can die silently, and then every call on it times
+   * out.
+   */
   private checkServer(): void {
     if (this.pinging || this.shut) return;
     this.pinging = true;
@@ -166,14 +172,14 @@ export class PooledChannel {
     this.began(ping);
   }
 
-  /** What is under way will get no answer, nor will a goodbye. */
+  /** Closes without waiting: neither the calls in progress nor the shutdown will get an answer. */
   private abandon(): void {
     this.silent = true;
     this.close();
     for (const socket of this.sockets) socket.destroy();
   }
 
-  /** How many bytes have come from the server. */
+  /** The number of bytes received from the server. */
   private get received(): number {
     return [...this.sockets].reduce((sum, { bytesRead }) => sum + bytesRead, this.receivedBefore);
   }
@@ -187,14 +193,15 @@ export class PooledChannel {
     this.shut = true;
     const { connected } = this;
     this.client.close();
-    // What is connected says goodbye; what is not yet would go on trying.
+    // An established connection ends with GOAWAY. A connecting socket would keep trying, so it is destroyed.
     if (!connected) for (const socket of this.sockets) socket.destroy();
   }
 
   private watch(socket: ChannelSocket): void {
     this.sockets.add(socket);
     const late = setTimeout(() => {
-      if (!this.connected) socket.destroy(new Error("it took the connection but does not speak"));
+      if (!this.connected)
+        socket.destroy(new Error("it accepted the connection but did not complete the handshake"));
     }, this.settings.handshakeTimeoutMs).unref();
     socket.once("close", () => {
       clearTimeout(late);
@@ -204,7 +211,7 @@ export class PooledChannel {
     this.holdProcess();
   }
 
-  /** A process lives on for calls, but not for connections: gRPC sees to that with the sockets of Node only. */
+  /** Calls keep the process alive, connections do not. gRPC handles this for Node's own sockets only. */
   private holdProcess(): void {
     for (const socket of this.sockets) {
       if (!(socket instanceof AttachableSocket)) continue;

@@ -5,13 +5,13 @@ import { grpcCaller } from "./grpc-caller.js";
 import { remoteOver, type HealthRemote, type HealthRemotes } from "./remote.js";
 import { targetOf } from "../wire/target.js";
 
-/** Who calls, and by which clock connections age. */
+/** Identity of the caller, and the clock by which connections age. */
 export interface GrpcRemotesOptions {
   readonly identity: Identity;
   readonly clock?: Clock | undefined;
-  /** How long a peer may take for the TLS and HTTP/2 handshake, in milliseconds. Default: 20,000. */
+  /** Time limit for the TLS and HTTP/2 handshake, in milliseconds. Default: 20,000. */
   readonly handshakeTimeoutMs?: number | undefined;
-  /** Whether the process may end although calls and streams are under way. Default: false. */
+  /** Whether the process can exit while calls and streams are in progress. Default: false. */
   readonly background?: boolean | undefined;
 }
 
@@ -19,20 +19,24 @@ const DEFAULT_HANDSHAKE_TIMEOUT_MS = 20_000;
 
 /** Remotes over gRPC. */
 export interface GrpcRemotes extends HealthRemotes {
-  /** How many calls and streams are under way. */
+  /** The number of calls and streams in progress. */
   debugState(): DebugState;
 }
 
 /**
- * Remotes over gRPC, on TCP and unix sockets. All remotes to one target share one connection, kept as long as it works:
- * when the own certificate changes, or half of the life of the server's is over, new calls go over a new connection
- * while old calls and streams stay on theirs. When a call gets no answer in time, the server is asked for a sign of
- * life; without one the connection is given up, and what was under way on it fails with UNAVAILABLE. A connection
- * without calls is closed after ten minutes, and one that cannot be made is not tried any longer than five seconds
- * after its last call.
+ * Connects to remotes over gRPC, on TCP and unix sockets. All remotes of one target share one connection.
  *
- * Calls fail at once when the peer is not there; waiting and trying again is for those who call. Each carries the
- * caller's token: with TLS one made for the server that answered the handshake.
+ * New calls move to a new connection when the own certificate changes, and after half of the remaining
+ * lifetime of the server's certificate. Calls and streams in progress stay on the old connection.
+ *
+ * When a call gets no answer in time, the channel sends the server a health check. If that gets no answer
+ * either, the channel closes the connection, and its calls fail with UNAVAILABLE.
+ *
+ * A connection without calls is closed after ten minutes. A connection attempt ends five seconds after its
+ * last call.
+ *
+ * Calls fail at once if the peer is not reachable; retries are up to the caller. Each call carries the
+ * caller's token. With TLS, the token is made for the server that completed the handshake.
  *
  * Source: NSM protocol, request headers and credentials.
  *

@@ -1,5 +1,5 @@
 /**
- * Where calls go out: the services of other processes as remotes, over gRPC or, within one process, over memory.
+ * The client side: the services of other processes as remotes, over gRPC.
  *
  * @packageDocumentation
  */

@@ -2,12 +2,12 @@ import { Metadata, type CallCredentials, type Client, type ClientUnaryCall } fro
 import { HealthCheckRequest, HealthService } from "../api/index.js";
 import { Code, codeOf } from "../core/index.js";
 
-/** How long a server that works takes to answer at the most, however slow what it is asked for may be. */
+/** The maximum time that a working server takes to answer a health check, in milliseconds. */
 const ANSWER_WITHIN_MS = 2_000;
 
 /**
- * Asks a server for any answer at all: that it does not know health checks is an answer, too. HTTP/2 pings would do,
- * but Go servers end connections on which they come often.
+ * Sends a health check and accepts any answer as a sign of life, including "unknown service". HTTP/2 pings
+ * would be cheaper, but Go servers end connections that receive them often.
  */
 export function pingServer(
   client: Client,

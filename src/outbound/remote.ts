@@ -11,29 +11,30 @@ import { map, type Observable } from "rxjs";
 import type { Context, Remote, Remotes } from "../core/index.js";
 import type { Caller } from "./caller.js";
 
-/** Asks a server whether it serves. */
+/** The health service of a server. */
 export interface Health {
   /**
-   * Whether the service of that full name serves; without a name, the server as a whole.
+   * Returns whether the service of that full name serves. Without a name, returns whether the whole server
+   * serves.
    *
-   * @throws NsmError NOT_FOUND when the server does not know the name
+   * @throws NsmError NOT_FOUND if the server does not know the name
    */
   check(ctx: Context, service?: string): Promise<boolean>;
-  /** First the state, then each change of it, for ever. A service the server does not know does not serve. */
+  /** Emits the state, then every change, without end. An unknown service counts as not serving. */
   watch(ctx: Context, service?: string): Observable<boolean>;
 }
 
-/** A remote whose other end can be asked how it is. */
+/** A remote with a health service. */
 export interface HealthRemote extends Remote {
   readonly health: Health;
 }
 
-/** Remotes whose other ends can be asked how they are. */
+/** Remotes with a health service. */
 export interface HealthRemotes extends Remotes {
   to(url: string): HealthRemote;
 }
 
-/** The services of another process on top of what can call it. */
+/** Builds the services of another process on a caller. */
 export function remoteOver(url: string, caller: Caller): HealthRemote {
   const serves = ({ status }: { status: number }): boolean =>
     status === HealthCheckResponse_ServingStatus.SERVING;

@@ -34,25 +34,25 @@ interface ForwarderConfig extends CommonConfig {
   readonly controlPlaneOnly?: boolean;
 }
 
-/** The service that managers look for forwarders under. */
+/** The service under which forwarders register. */
 const FORWARDER_SERVICE = "forwarder";
 
-/** `nsmctl run forwarder`: makes the cross connects of a node. */
+/** `nsmctl run forwarder`: creates the cross connects of a node. */
 export const forwarderProgram: Program<ForwarderConfig> = {
   name: "forwarder",
-  summary: "makes the cross connects of a node",
+  summary: "creates the cross connects of a node",
   options: () => [
     ...commonOptions({ name: "forwarder", listenOn: ownSocketPattern("forwarder") }),
     connectToOption(),
     labelsOption({ p2p: "true" }),
     new Option(
       "--tunnel-ip <address>",
-      "the address that tunnels to other nodes start from (no mechanism here uses tunnels yet)",
+      "source address of tunnels to other nodes (no mechanism uses tunnels yet)",
     )
       .env("NSM_TUNNEL_IP")
       .argParser((text) => (checked(parseAddress)(text), text)),
     netnsOption(),
-    new Option("--state-dir <dir>", "where the forwarder remembers its vWires over a restart").env(
+    new Option("--state-dir <dir>", "directory that keeps the forwarder's vWires across a restart").env(
       "NSM_STATE_DIR",
     ),
     controlPlaneOnlyOption(),
@@ -99,20 +99,21 @@ export const forwarderProgram: Program<ForwarderConfig> = {
       debugState: () => served.debugState(),
       async stop() {
         await served.close();
-        // A successor that finds the state directory takes the vWires over; otherwise nobody would.
+        // With a state directory, the restarted forwarder recovers the vWires. Without one, they must be
+        // removed now.
         if (stateDir === undefined) await kernel?.removeVWires();
       },
     };
   },
 };
 
-/** Checks what the forwarder needs later, so that it is ready only when it can make a connection. */
+/** Checks the forwarder's later needs first, so that it reports ready only when it can create connections. */
 function checkAbility({ netns, stateDir }: ForwarderConfig): void {
   const namespace = openNetns(netns);
   namespace.close();
   if (!isOwnNamespace(namespace)) {
     throw badConfiguration(
-      `--netns "${netns}" has no effect on a forwarder, which works from its own network namespace: leave it out, or start the forwarder in that namespace`,
+      `--netns "${netns}" has no effect on a forwarder, which works from its own network namespace: remove the flag, or start the forwarder in that namespace`,
     );
   }
   assertCapabilities(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"], "to make interfaces in other network namespaces");

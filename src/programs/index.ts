@@ -1,6 +1,6 @@
 /**
- * The ready programs and their composition roots: configuration from flags and environment, a tsyringe
- * container, and the chain it resolves to.
+ * The programs and their composition roots: configuration from flags and environment, a tsyringe container,
+ * and the chain it resolves to.
  *
  * @packageDocumentation
  */

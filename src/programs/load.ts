@@ -1,7 +1,7 @@
 import type { CommonConfig } from "./config/options.js";
 import type { Program } from "./runtime/program.js";
 
-// Loaded one by one: each brings libraries that others do without, in memory and in time to start.
+// Loaded separately: each program has libraries that others do not need, which saves memory and start time.
 const loaders: Readonly<Record<string, () => Promise<unknown>>> = {
   registry: async () => (await import("./registry.js")).registryProgram,
   nsmgr: async () => (await import("./nsmgr.js")).nsmgrProgram,
@@ -11,11 +11,11 @@ const loaders: Readonly<Record<string, () => Promise<unknown>>> = {
   nsc: async () => (await import("./nsc/index.js")).nscProgram,
 };
 
-/** The programs there are. */
+/** The names of all programs. */
 export const programNames: readonly string[] = Object.keys(loaders);
 
-/** A program by its name; undefined when there is none of that name. */
+/** Loads a program by name. Returns undefined for an unknown name. */
 export async function loadProgram(name: string): Promise<Program<CommonConfig> | undefined> {
-  // Its options make the configuration that its start() expects.
+  // The program's options produce exactly the configuration that its start() expects.
   return (await loaders[name]?.()) as Program<CommonConfig> | undefined;
 }

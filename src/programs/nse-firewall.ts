@@ -13,25 +13,25 @@ interface NseFirewallConfig extends NseConfig {
   readonly allowForeignSources?: boolean;
 }
 
-/** Where the Go program's manifests put the rules. */
+/** Path of the rules in the manifests of the Go program. */
 const DEFAULT_CONFIG = "/etc/firewall/config.yaml";
 
 /**
- * `nsmctl run nse-firewall`: an endpoint that filters what its clients send. Prints a JSON line when the rules
- * were changed (`{"event":"rules","rules":3}`) or could not be (`{"event":"rules-refused","error":"…"}`), and upon
- * SIGUSR2 what was counted (`{"event":"counters",…}`). SIGUSR1 would also switch its log level to trace.
+ * `nsmctl run nse-firewall`: an endpoint that filters the packets of its clients. Prints a JSON line when the
+ * rules changed (`{"event":"rules","rules":3}`) or were rejected (`{"event":"rules-refused","error":"…"}`),
+ * and the counters on SIGUSR2 (`{"event":"counters",…}`). SIGUSR1 additionally sets the log level to trace.
  */
 export const nseFirewallProgram: Program<NseFirewallConfig> = {
   name: "nse-firewall",
   summary: "an endpoint that filters what its clients send",
   options: () => [
     ...nseOptions("nse-firewall"),
-    new Option("--config <file>", `rules, followed as the file changes (default: ${DEFAULT_CONFIG})`).env(
+    new Option("--config <file>", `file of rules, reloaded when it changes (default: ${DEFAULT_CONFIG})`).env(
       "NSM_ACL_CONFIG_PATH",
     ),
     onOff(
       "--allow-foreign-sources",
-      "accept packets whose source is not an address of the client",
+      "accept packets from source addresses that are not the client's",
       "NSM_ALLOW_FOREIGN_SOURCES",
     ),
   ],
@@ -42,7 +42,7 @@ export const nseFirewallProgram: Program<NseFirewallConfig> = {
       return startEndpoint(app, withService(config), []);
     }
     const logger = app.resolve(Tokens.logger);
-    if (rules.current().rules.length === 0) logger.warn({}, "the list of rules is empty: everything passes");
+    if (rules.current().rules.length === 0) logger.warn({}, "the list of rules is empty: all packets pass");
     const wall = firewall({
       name: config.name,
       rules,
@@ -56,7 +56,7 @@ export const nseFirewallProgram: Program<NseFirewallConfig> = {
   },
 };
 
-/** The endpoint with its firewall, which stands first and goes last. */
+/** Runs the endpoint behind its firewall, which starts before it and stops after it. */
 async function runBehind(
   wall: Firewall,
   app: DependencyContainer,
@@ -101,7 +101,7 @@ async function readRules(file: string | undefined): Promise<RulesSource> {
   }
 }
 
-/** The Go firewall provides one service, named by a variable of its own. */
+/** The Go firewall provides one service, set by its own variable. */
 function withService(config: NseFirewallConfig): NseConfig {
   const service = config.service ?? list(process.env.NSM_SERVICE_NAME ?? "");
   return { ...config, service };

@@ -21,7 +21,7 @@ import { transport } from "./runtime/serve.js";
 import { Tokens } from "./runtime/tokens.js";
 import type { DependencyContainer } from "tsyringe";
 
-/** What an endpoint program is told. */
+/** Configuration of an endpoint program. */
 export interface NseConfig extends CommonConfig {
   readonly connectTo: string;
   readonly service?: readonly string[];
@@ -33,18 +33,18 @@ export interface NseConfig extends CommonConfig {
   readonly controlPlaneOnly?: boolean;
 }
 
-/** The flags of every endpoint program. */
+/** The options of every endpoint program. */
 export function nseOptions(name: string): Option[] {
   return [
     ...commonOptions({ name, listenOn: ownSocketPattern(name) }),
     connectToOption(),
-    new Option("--service <name>", "network service it provides; repeatable")
+    new Option("--service <name>", "network service to provide; repeatable")
       .env("NSM_SERVICE_NAMES")
       .argParser(repeatable),
     labelsOption(),
     new Option(
       "--cidr <prefix>",
-      "addresses to hand out; each one a group, [a,b] one group of two (default: 169.254.0.0/16)",
+      "prefixes to allocate from; each is a group, [a,b] is one group of two (default: 169.254.0.0/16)",
     )
       .env("NSM_CIDR_PREFIX")
       .argParser(repeatableGroups),
@@ -53,7 +53,7 @@ export function nseOptions(name: string): Option[] {
       .env("NSM_PAYLOAD")
       .argParser(oneOf(Payload.Ethernet, Payload.Ip))
       .default(Payload.Ethernet),
-    new Option("--register-service <bool>", "register the network services too")
+    new Option("--register-service <bool>", "also register the network services")
       .env("NSM_REGISTER_SERVICE")
       .argParser(bool)
       .default(true),
@@ -61,7 +61,7 @@ export function nseOptions(name: string): Option[] {
   ];
 }
 
-/** Puts an endpoint together: addresses, the kernel mechanism, and what `elements` make of it. */
+/** Builds an endpoint from IPAM, the kernel mechanism and the given elements. */
 export async function startEndpoint(
   app: DependencyContainer,
   config: NseConfig,
@@ -70,7 +70,7 @@ export async function startEndpoint(
   if (!config.service?.length) {
     throw badConfiguration("--service was not given: name at least one network service to provide");
   }
-  // The forwarder opens it when a client comes; a wrong --netns is told at once.
+  // The forwarder opens it for the first client. Opening it here reports a wrong --netns immediately.
   if (config.netns !== undefined && !config.controlPlaneOnly) openNetns(config.netns).close();
   const served = await serveEndpoint({
     name: config.name,

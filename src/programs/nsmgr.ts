@@ -13,7 +13,7 @@ interface NsmgrConfig extends CommonConfig {
   readonly forwarderService: string;
 }
 
-/** What `--registry` takes in place of a URL. */
+/** Value of `--registry` that means no registry. */
 const NO_REGISTRY = "none";
 
 const DEFAULT_LISTEN_ON = "unix:///var/lib/networkservicemesh/nsm.io.sock";
@@ -24,11 +24,11 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
   summary: "the network service manager of a node",
   options: () => [
     ...commonOptions({ name: "nsmgr", listenOn: DEFAULT_LISTEN_ON }),
-    new Option("--registry <url>", "the registry of the domain; none: this manager keeps its own")
+    new Option("--registry <url>", "registry of the domain; none: this manager keeps its own")
       .env("NSM_REGISTRY_URL")
       .argParser((url) => (url === NO_REGISTRY ? url : dialUrl(url)))
       .default("tcp://localhost:5001"),
-    new Option("--forwarder-service <name>", "the service that forwarders register under")
+    new Option("--forwarder-service <name>", "service under which forwarders register")
       .env("NSM_FORWARDER_NETWORK_SERVICE_NAME")
       .default("forwarder"),
   ],
@@ -36,7 +36,7 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
     const registryUrl = registry === NO_REGISTRY ? undefined : registry;
     if (listenOn.some((url) => isSameSocket(url, registry))) {
       throw badConfiguration(
-        `--registry "${registry}" is an address of this manager itself: name another process, or none`,
+        `--registry "${registry}" is an address of this manager itself: use another process, or none`,
       );
     }
     const running = await serve(app, listenOn, (addresses) =>

@@ -15,13 +15,13 @@ interface RegistryConfig extends CommonConfig {
 
 const DEFAULT_LISTEN_ON = "unix:///listen.on.socket";
 
-/** `nsmctl run registry`: knows the services and endpoints of a domain. */
+/** `nsmctl run registry`: stores the services and endpoints of a domain. */
 export const registryProgram: Program<RegistryConfig> = {
   name: "registry",
   summary: "the registry of services and endpoints",
   options: () => [
     ...commonOptions({ name: "registry", listenOn: DEFAULT_LISTEN_ON }),
-    new Option("--store <kind>", "where entries are kept: memory")
+    new Option("--store <kind>", "storage of the entries: memory")
       .env("NSM_STORE")
       .argParser(oneOf("memory"))
       .default("memory"),

@@ -1,4 +1,4 @@
-/** Certificates for tests, good ones and those that peers must refuse. */
+/** Certificates for tests: valid ones, and those that peers must reject. */
 export {
   authority,
   type Authority,

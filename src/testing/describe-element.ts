@@ -10,12 +10,15 @@ import { describeChecks, suite, type Check } from "./suite.js";
 import { virtualClock } from "./virtual-clock.js";
 
 /**
- * The contract of every element of the Request/Close chain, as a suite: it passes a downstream error on, holds
- * nothing after a first Request that failed on either side of it, a cancel or a Close, survives a refresh and a
- * refresh that fails, changes no message it was given and keeps connections apart. `name` is the element's own.
- * Every scenario runs twice. What the element holds is what its `debugState()` reports.
+ * The contract of every Request/Close element, as a test suite. The element must
+ * - pass on an error from downstream,
+ * - hold nothing after a cancel, a Close, or a first Request that failed on either side of it,
+ * - survive a refresh, and a failed refresh,
+ * - not change the messages it is given, and keep connections apart.
  *
- * Only in vitest test files.
+ * `name` is the element's own name. Every scenario runs twice. `debugState()` reports what the element holds.
+ *
+ * Works only in vitest test files.
  *
  * @example
  * import { refresh } from "nsm-sdk/elements/refresh";
@@ -31,7 +34,7 @@ export function describeElement(
   describeChecks(`${name} as an element`, elementChecks(name, factory, contract));
 }
 
-/** The checks of {@link describeElement}, to be tried on elements that break them. */
+/** The checks of {@link describeElement}, for use on elements that break them. */
 export function elementChecks(
   name: string,
   factory: (surroundings: ElementSurroundings) => NetworkServiceElement,
@@ -41,7 +44,7 @@ export function elementChecks(
   const within = (check: (trial: ElementTrial) => Promise<void>) => (): Promise<void> =>
     tryElement(factory, contract, check);
 
-  /** A first Request fails: nothing may be held, and the next one succeeds. */
+  /** A first Request fails: nothing may be held, and the next Request succeeds. */
   const firstFails = (fail: (trial: ElementTrial) => Promise<void>) =>
     within(async (trial) => {
       await fail(trial);
@@ -49,7 +52,7 @@ export function elementChecks(
       await trial.close(await trial.ask());
     });
 
-  /** A refresh fails: the connection stands as before, and a Close frees it. */
+  /** A refresh fails: the connection stays established, and a Close releases it. */
   const refreshFails = (
     fail: (trial: ElementTrial, refresh: (signal?: AbortSignal) => Promise<unknown>) => Promise<void>,
   ) =>
@@ -135,7 +138,7 @@ export function elementChecks(
     ],
   ];
 
-  // An element outside of begin and connection-state keeps what it holds until the Close, whatever else fails.
+  // An element outside of begin and connection-state keeps what it holds until the Close, whatever fails.
   const before = contract.before && flatten(contract.before);
   if (before && !before.some((element) => element.name === "connection-state")) return checks;
 

@@ -5,8 +5,8 @@ import { describeChecks, suite, type Check } from "./suite.js";
 import { virtualClock } from "./virtual-clock.js";
 
 /**
- * The contract of every element of a registry's chain, as a suite; it is tried in the registry of endpoints.
- * Every scenario runs twice. Only in vitest test files.
+ * The contract of every registry element, as a test suite. It uses the endpoint registry. Every scenario runs
+ * twice. Works only in vitest test files.
  *
  * @example
  * import { expire } from "nsm-sdk/registry/elements/expire";
@@ -22,7 +22,7 @@ export function describeRegistryElement(
   describeChecks(`${name} as a registry element`, registryElementChecks(name, factory, contract));
 }
 
-/** The checks of {@link describeRegistryElement}, to be tried on elements that break them. */
+/** The checks of {@link describeRegistryElement}, for use on elements that break them. */
 export function registryElementChecks(
   name: string,
   factory: (surroundings: ElementSurroundings) => ChainElement<EndpointRegistry>,
@@ -40,7 +40,7 @@ export function registryElementChecks(
       await trial.unregister(await trial.register());
     });
 
-  /** A refresh fails: the registration stands as before, and an Unregister frees it. */
+  /** A refresh fails: the registration stays, and an Unregister releases it. */
   const refreshFails = (fail: (trial: RegistryTrial) => Promise<void>) =>
     within(async (trial) => {
       const first = await trial.register();
@@ -153,8 +153,8 @@ export function registryElementChecks(
 }
 
 /**
- * Whether an element learns that an outer one refused its answer: by its slots. One that does without, as stores
- * do, keeps what it holds until the Unregister or until the entry expires.
+ * Whether an element learns through its slots that an outer element refused its answer. An element without
+ * slots, such as a store, keeps what it holds until the Unregister or until the entry expires.
  */
 function releasesAlone(
   factory: (surroundings: ElementSurroundings) => ChainElement<EndpointRegistry>,

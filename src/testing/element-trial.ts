@@ -16,45 +16,48 @@ import { run, type Run } from "./run.js";
 import { cancelWaiting, trialChecks, tryTwice, type Trial } from "./trial.js";
 import { virtualClock, type VirtualClock } from "./virtual-clock.js";
 
-/** What a factory may need to make an element for one test. */
+/** What a factory may need to create an element for one test. */
 export interface ElementSurroundings {
   readonly clock: VirtualClock;
-  /** The life of the program the element is in; over when the test is. */
+  /** The lifetime of the element's program. Aborts at the end of the test. */
   readonly until: AbortSignal;
 }
 
-/** How an element is tried. */
+/** How to test an element. */
 export interface ElementContract {
-  /** What stands before it. Default: update-path, begin and connection-state of a server. */
+  /** The elements before it. Default: update-path, begin and connection-state of a server. */
   readonly before?: Elements<NetworkService>;
-  /** What stands behind it: something it needs to see in an answer, say. */
+  /** The elements behind it, for example one that adds what it needs to the answer. Default: none. */
   readonly behind?: Elements<NetworkService>;
-  /** The Request it is tried with, made from the sample. */
+  /** Creates the Request to test with from the sample. Default: the sample. */
   readonly request?: (sample: NetworkServiceRequest) => NetworkServiceRequest;
-  /** The Context it is called in: keys it reads. */
+  /** Adds the Context keys that the element reads. */
   readonly ctx?: (ctx: Context) => Context;
-  /** For one that throws an error of its own with the same code and the first one as `cause`. */
+  /**
+   * Whether the element wraps errors: throws its own, with the same code and the original as `cause`.
+   * Default: false.
+   */
   readonly wrapsErrors?: boolean;
 }
 
-/** A chain with the tried element in it, and how a check calls it. */
+/** A chain with the tested element, and the calls that a check makes. */
 export interface ElementTrial extends Run, Trial {
-  /** Directly outside of the tried element. */
+  /** Directly outside of the tested element. */
   readonly outside: Obstacle;
   /** Outside of connection-state. */
   readonly outermost: Obstacle;
-  /** Behind the tried element and what it needs there. */
+  /** Behind the tested element and the elements that it needs there. */
   readonly behind: Obstacle;
   ask(patch?: Partial<Connection>, signal?: AbortSignal): Promise<Connection>;
-  /** A refresh as a caller sends it: with what it was given. */
+  /** Sends a refresh with the connection that the caller was given. */
   again(connection: Connection, signal?: AbortSignal): Promise<Connection>;
-  /** Cancels the call while its Request is downstream, and expects it to fail for that. */
+  /** Cancels the call while its Request is downstream, and expects it to fail with CANCELLED. */
   cancelHalfway(call: (signal: AbortSignal) => Promise<unknown>): Promise<void>;
 }
 
 /**
- * Tries an element in a program of its own. `check` runs twice, and nothing may be held after each time: what
- * the first round keeps the second one meets.
+ * Tests an element in its own program. `check` runs twice, and nothing may be held after either run. Anything
+ * that the first run leaves behind affects the second.
  */
 export async function tryElement(
   factory: (surroundings: ElementSurroundings) => NetworkServiceElement,

@@ -2,8 +2,8 @@ import { isObservable, tap } from "rxjs";
 import { whenOver, type TraceHook } from "../core/index.js";
 
 /**
- * The same message, which now throws when something writes to it. What is frozen already is taken to be frozen
- * all the way down.
+ * Freezes a message deeply, so that writing to it throws. A message that is frozen already is assumed to be
+ * deeply frozen.
  */
 export function frozen<T>(message: T): T {
   if (typeof message !== "object" || message === null) return message;
@@ -14,8 +14,8 @@ export function frozen<T>(message: T): T {
 }
 
 /**
- * A trace hook that freezes every message on its way between elements, in both directions, so that an element
- * that writes to one throws. All chains of {@link run}, {@link runRegistry} and {@link mesh} have it.
+ * A trace hook that freezes every message between elements, in both directions. An element that writes to one
+ * throws. All chains of {@link run}, {@link runRegistry} and {@link mesh} use it.
  *
  * @example
  * import { chain } from "nsm-sdk";

@@ -1,6 +1,6 @@
 /**
- * The test kit: chains run in virtual time, probes to put between elements, and contract suites that every
- * element runs, ours and yours.
+ * The test kit: chains in virtual time, probes to place between elements, and contract suites for built-in
+ * and custom elements.
  *
  * @example
  * import { Code, connectionState } from "nsm-sdk";

@@ -11,13 +11,13 @@ import {
   toTimestamp,
 } from "../api/index.js";
 
-/** How long the tokens of made-up messages hold, in milliseconds. */
+/** Lifetime of the tokens in sample messages, in milliseconds. */
 export const TOKEN_LIFETIME_MS = 600_000;
 
 /**
- * A Request as a client called `client` sends it to its first hop, at the time `now` (milliseconds since the
- * epoch): one path segment with a token for ten minutes, one preference (KERNEL). A patched `id` goes into the
- * path as well.
+ * A Request as the client `client` sends it to its first hop at the time `now` (milliseconds since the
+ * epoch). It has one path segment with a token valid for ten minutes, and one preference (KERNEL). A patched
+ * `id` also appears in the path.
  */
 export function sampleRequest(now: number, patch: Partial<Connection> = {}): NetworkServiceRequest {
   return NetworkServiceRequest.create({
@@ -50,7 +50,7 @@ export function sampleConnection(now: number, patch: Partial<Connection> = {}): 
   return { ...connection, ...patch };
 }
 
-/** An endpoint called `nse` that provides `icmp`, with ten minutes to live from `now` on. */
+/** An endpoint `nse` that provides `icmp` and expires ten minutes after `now`. */
 export function sampleEndpoint(
   now: number,
   patch: Partial<NetworkServiceEndpoint> = {},

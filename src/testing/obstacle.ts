@@ -12,13 +12,13 @@ import type { Method, Probe } from "./probes.js";
 
 /**
  * What an obstacle does with a call:
- * - `rejects`: fails it before the elements further in see it
- * - `refuses`: calls them, then fails although they succeeded
+ * - `rejects`: fails it before the inner elements see it
+ * - `refuses`: calls the inner elements, then fails although they succeeded
  * - `waits`: holds it until its caller cancels
  */
 export type Obstruction = "rejects" | "refuses" | "waits";
 
-/** An element that lets calls pass, but for those that a contract suite announces. */
+/** An element that passes calls, except those that a contract suite announces. */
 export interface Obstacle extends Probe {
   /** Obstructs the next call of `method`. */
   once(method: Method, how: Obstruction, code: Code): void;
@@ -30,11 +30,11 @@ interface Announced {
   readonly code: Code;
 }
 
-/** An {@link Obstacle} that lets everything pass for now. */
+/** Creates an {@link Obstacle} that passes every call, except those announced with `once`. */
 export function obstacle(): Obstacle {
   let ahead: Announced | undefined;
 
-  /** What was announced for this call, if anything was. */
+  /** Returns the announcement for this call, if any. */
   const take = (method: Method): Announced | undefined => {
     const found = ahead?.method === method ? ahead : undefined;
     if (found) ahead = undefined;
@@ -62,7 +62,7 @@ export function obstacle(): Obstacle {
   };
 }
 
-// Contract suites know by these words that an element has passed on the error itself.
+// Contract suites recognize by this message that an element passed on the original error.
 const failureOf = ({ method, code }: Announced): NsmError =>
   new NsmError(code, `the test fails this ${method} with ${codeName(code)}`);
 
@@ -74,7 +74,10 @@ function canceled({ signal }: Context): Promise<never> {
   });
 }
 
-/** The elements with `added` directly before the one called `name`; without such an element, as they are. */
+/**
+ * Inserts `added` directly before the element called `name`. Without such an element, returns the elements
+ * unchanged.
+ */
 export function outsideOf<S>(name: string, added: ChainElement<S>, elements: Elements<S>): Elements<S> {
   const list = flatten(elements);
   const at = list.findIndex((element) => element.name === name);

@@ -9,10 +9,10 @@ import {
   type Registry,
 } from "../core/index.js";
 
-/** A method of any of the services. */
+/** A method of any service. */
 export type Method = "request" | "close" | "register" | "find" | "unregister";
 
-/** An element that may stand in every chain: of network services and of either registry. */
+/** An element for every kind of chain: network services and both registries. */
 export interface Probe {
   readonly name: string;
   request(ctx: Context, request: NetworkServiceRequest, next: NetworkService): Promise<Connection>;
@@ -22,7 +22,7 @@ export interface Probe {
   unregister<E, Q, F>(ctx: Context, entry: E, next: Registry<E, Q, F>): Promise<void>;
 }
 
-/** An element that runs `look` before it calls on; what `look` throws is what the call fails with. */
+/** Creates an element that runs `look` before each call. An error of `look` fails the call. */
 function probe(
   name: string,
   look: (method: Method, ctx: Context, arg: unknown) => void | Promise<void>,
@@ -52,18 +52,18 @@ function probe(
   };
 }
 
-/** What came by, in order. */
+/** Calls that passed, in order. */
 export interface Recorder extends Probe {
   /** The methods called. */
   readonly calls: readonly Method[];
   readonly requests: readonly NetworkServiceRequest[];
   readonly closes: readonly Connection[];
-  /** The arguments of one method; for those of the registries. */
+  /** The arguments of one method, for the methods of the registries. */
   args<T>(method: Method): readonly T[];
 }
 
 /**
- * Remembers what arrived where it stands.
+ * Records the calls that reach its place in the chain.
  *
  * @example
  * import { roundRobin } from "nsm-sdk/elements/round-robin";
@@ -85,19 +85,19 @@ export function recorder(): Recorder {
   });
 }
 
-/** Runs `check` on every call: throw from it, or assert in it. */
+/** Runs `check` on every call. An exception or a failed assertion in it fails the call. */
 export function checkContext(
   check: (ctx: Context, method: Method, arg: unknown) => void | Promise<void>,
 ): Probe {
   return probe("check-context", (method, ctx, arg) => check(ctx, method, arg));
 }
 
-/** Fails the first call of `method` with `code`, later ones pass. */
+/** Fails the first call of `method` with `code`. Later calls pass. */
 export function failOnce(code: Code, method: Method = "request"): Probe {
   return failing((n) => n === 0, code, method);
 }
 
-/** Lets the first `n` calls of `method` pass and fails all that follow. */
+/** Passes the first `n` calls of `method` and fails all later ones. */
 export function failAfter(n: number, code: Code, method: Method = "request"): Probe {
   return failing((call) => call >= n, code, method);
 }
@@ -113,15 +113,15 @@ function failing(when: (call: number) => boolean, code: Code, failed: Method): P
 
 /** A gate in a chain. */
 export interface Hold extends Probe {
-  /** How many calls wait. */
+  /** The number of waiting calls. */
   readonly waiting: number;
-  /** Lets all calls pass that wait, and all that come until `hold` is called. */
+  /** Passes all waiting calls, and later calls until `hold` is called. */
   release(): void;
   /** Makes calls wait again. */
   hold(): void;
 }
 
-/** Calls wait here until released; a call that is cancelled or runs out of time fails with that reason. */
+/** Holds calls until `release`. A call that is canceled or times out fails with that reason. */
 export function hold(): Hold {
   let open = false;
   const waiting = new Set<() => void>();

@@ -8,33 +8,36 @@ import { runRegistry, type RegistryRun } from "./run.js";
 import { cancelWaiting, trialChecks, tryTwice, type Trial } from "./trial.js";
 import { virtualClock } from "./virtual-clock.js";
 
-/** How a registry element is tried. */
+/** How to test a registry element. */
 export interface RegistryElementContract {
-  /** What stands before it. Default: registration-state. */
+  /** The elements before it. Default: registration-state. */
   readonly before?: Elements<EndpointRegistry>;
-  /** What stands behind it. */
+  /** The elements behind it. Default: none. */
   readonly behind?: Elements<EndpointRegistry>;
-  /** The endpoint it is tried with: a patch of the sample. */
+  /** The endpoint to test with, as a patch of the sample. */
   readonly entry?: Partial<NetworkServiceEndpoint>;
-  /** The Context it is called in: keys it reads. */
+  /** Adds the Context keys that the element reads. */
   readonly ctx?: (ctx: Context) => Context;
-  /** For one that throws an error of its own with the same code and the first one as `cause`. */
+  /**
+   * Whether the element wraps errors: throws its own, with the same code and the original as `cause`.
+   * Default: false.
+   */
   readonly wrapsErrors?: boolean;
 }
 
-/** A chain with the tried element in it, and how a check calls it. */
+/** A chain with the tested element, and the calls that a check makes. */
 export interface RegistryTrial extends RegistryRun, Trial {
-  /** Directly outside of the tried element. */
+  /** Directly outside of the tested element. */
   readonly outside: Obstacle;
-  /** Behind the tried element and what it needs there. */
+  /** Behind the tested element and the elements that it needs there. */
   readonly behind: Obstacle;
-  /** Cancels the call while its Register is downstream, and expects it to fail for that. */
+  /** Cancels the call while its Register is downstream, and expects it to fail with CANCELLED. */
   cancelHalfway(): Promise<void>;
 }
 
 /**
- * Tries an element in a program of its own. `check` runs twice, and nothing may be held after each time: what
- * the first round keeps the second one meets.
+ * Tests an element in its own program. `check` runs twice, and nothing may be held after either run. Anything
+ * that the first run leaves behind affects the second.
  */
 export async function tryRegistryElement(
   factory: (surroundings: ElementSurroundings) => ChainElement<EndpointRegistry>,

@@ -21,7 +21,7 @@ import { freezing } from "./frozen.js";
 import { sampleConnection, sampleEndpoint, sampleRequest } from "./messages.js";
 import { virtualClock, type VirtualClock } from "./virtual-clock.js";
 
-/** What a chain under test runs in. */
+/** Surroundings of a chain under test. */
 export interface RunOptions<S> {
   /** What the last element calls. Default: the service's default answer. */
   readonly tail?: S | undefined;
@@ -30,41 +30,46 @@ export interface RunOptions<S> {
   readonly ctx?: Context | undefined;
 }
 
-/** What every chain under test has. */
+/** Common parts of every chain under test. */
 interface Bench {
   readonly clock: VirtualClock;
   readonly ctx: Context;
   /** What the elements hold. */
   debugState(): DebugState;
-  /** What the elements hold, and the timers and abort listeners they left behind: `{}` at the end of a test. */
+  /**
+   * What the elements hold, plus their remaining timers and abort listeners. Should be `{}` at the end of a
+   * test.
+   */
   leftovers(): DebugState;
 }
 
-/** A chain of the Request/Close service, ready to be called. */
+/** A chain of the Request/Close service, ready to call. */
 export interface Run extends Bench {
-  /** Sends the sample request with its connection patched. The id stays, so a second call is a refresh. */
+  /**
+   * Sends the sample request with a patched connection. The ID stays the same, so a second call is a refresh.
+   */
   request(patch?: Partial<Connection>, ctx?: Context): Promise<Connection>;
-  /** Sends a request as it is. */
+  /** Sends a request unchanged. */
   send(request: NetworkServiceRequest, ctx?: Context): Promise<Connection>;
-  /** Sends again what the last successful call returned, patched. */
+  /** Sends the result of the last successful call again, patched. */
   refresh(patch?: Partial<Connection>, ctx?: Context): Promise<Connection>;
-  /** Closes `connection`, by default what the last successful call returned. */
+  /** Closes a connection. Default: the result of the last successful call. */
   close(connection?: Connection, ctx?: Context): Promise<void>;
 }
 
-/** A chain of the endpoint registry, ready to be called. */
+/** A chain of the endpoint registry, ready to call. */
 export interface RegistryRun extends Bench {
-  /** Registers the sample endpoint, patched. The name stays, so a second call is a refresh. */
+  /** Registers the sample endpoint, patched. The name stays the same, so a second call is a refresh. */
   register(patch?: Partial<NetworkServiceEndpoint>, ctx?: Context): Promise<NetworkServiceEndpoint>;
-  /** Everything a Find without `watch` returns. */
+  /** Returns all answers of a Find without `watch`. */
   find(patch?: Partial<NetworkServiceEndpoint>): Promise<NetworkServiceEndpointResponse[]>;
-  /** Unregisters `entry`, by default what the last successful call returned. */
+  /** Unregisters an entry. Default: the result of the last successful call. */
   unregister(entry?: NetworkServiceEndpoint, ctx?: Context): Promise<void>;
 }
 
 /**
- * Remotes elements for a test, with nothing added: what an element needs before it stands in the test as well.
- * Every message that passes between elements is frozen: an element that writes to one throws.
+ * Builds a chain of exactly these elements for a test. Elements that the tested one needs must be in the
+ * list. Every message between elements is frozen: an element that writes to one throws.
  *
  * @example
  * import { Code, connectionState } from "nsm-sdk";
@@ -98,7 +103,7 @@ export function run(elements: Elements<NetworkService>, options: RunOptions<Netw
   };
 }
 
-/** {@link run} for elements of the endpoint registry. */
+/** Like {@link run}, for elements of the endpoint registry. */
 export function runRegistry(
   elements: Elements<EndpointRegistry>,
   options: RunOptions<EndpointRegistry> = {},

@@ -1,16 +1,16 @@
 import type { Observable } from "rxjs";
 
-/** What a reader of a watch has seen so far. */
+/** The messages that a reader of a watch has received. */
 export interface Reader<F> {
   readonly seen: readonly F[];
-  /** Resolves when what was seen fulfils `condition`. */
+  /** Resolves when the received messages satisfy `condition`. */
   until(condition: (seen: readonly F[]) => boolean): Promise<void>;
-  /** Resolves with what the watch ended with. */
+  /** Resolves when the watch ends, with the reason. */
   readonly ended: Promise<unknown>;
   stop(): void;
 }
 
-/** Reads a stream and keeps what came. */
+/** Reads a stream and keeps its messages. */
 export function read<F>(stream: Observable<F>): Reader<F> {
   const seen: F[] = [];
   const waiting = new Set<() => void>();

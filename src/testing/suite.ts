@@ -8,7 +8,9 @@ interface Matchers<R> {
   toContain(expected: unknown): R;
 }
 
-/** What contract suites use of vitest. In its own words the types of the kit would not compile without vitest. */
+/**
+ * The part of vitest that contract suites use. Declared here, so that the kit's types compile without vitest.
+ */
 export interface Suite {
   describe(title: string, body: () => void): unknown;
   test(title: string, check: () => Promise<void>): unknown;
@@ -24,7 +26,7 @@ export interface Suite {
   };
 }
 
-// Only under vitest: everything else here serves without it, in programs and with other test runners.
+// Loaded only under vitest. The rest of the kit works without it, in programs and with other test runners.
 const vitest: Suite | undefined = process.env["VITEST"] ? await import("vitest") : undefined;
 
 /** `describe`, `test` and `expect` for contract suites. */
@@ -33,16 +35,16 @@ export function suite(): Suite {
   return vitest;
 }
 
-/** One sentence of a contract, and how to find out whether it holds. */
+/** One sentence of a contract, and its check. */
 export type Check = readonly [title: string, check: () => Promise<void>];
 
-/** A test for every check. */
+/** Creates a test for each check. */
 export function describeChecks(title: string, checks: readonly Check[]): void {
   const { describe, test } = suite();
   describe(title, () => checks.forEach(([sentence, check]) => test(sentence, check)));
 }
 
-/** Expects a call to fail with what a probe behind the element failed it with. */
+/** Expects a call to fail with the error of a probe behind the element. */
 export async function refusedWith(call: Promise<unknown>, code: Code, wrapped: boolean): Promise<void> {
   const { expect } = suite();
   const error: unknown = await call.then(

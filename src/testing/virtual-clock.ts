@@ -5,21 +5,21 @@ interface Alarm {
   readonly callback: () => void;
 }
 
-/** Time that passes only when told: whole meshes run through hours in milliseconds, always in the same order. */
+/** A clock that tests advance. A mesh runs through hours in milliseconds, always in the same order. */
 export interface VirtualClock extends Clock {
-  /** Lets `ms` milliseconds pass, firing what is due in order and letting all that follows from it settle. */
+  /** Advances by `ms` milliseconds. Fires due timers in order, and waits for all work that they cause. */
   advance(ms: number): Promise<void>;
-  /** Lets everything that does not wait for time run until it rests. */
+  /** Runs all work that does not wait for time. */
   settle(): Promise<void>;
-  /** How many timers are armed: 0 when nothing was left behind. */
+  /** The number of armed timers. 0 if nothing was left behind. */
   readonly timers: number;
 }
 
-// Fixed, so that tokens and expiry times are the same in every run.
+// Fixed, so that tokens and expiry times are equal in every run.
 const START = Date.UTC(2030, 0, 1);
 
 /**
- * A clock that stands still until it is told to go on; timers run in order when it passes them.
+ * Creates a clock that stands still until it is advanced. It fires timers in order as it passes them.
  *
  * @example
  * import { virtualClock } from "nsm-sdk/testing";
@@ -58,8 +58,8 @@ export function virtualClock(start = START): VirtualClock {
       }
       now = until;
     },
-    // Every microtask runs before the next immediate, so one turn is enough for what only uses promises; a
-    // few more cover what itself waits for an immediate.
+    // Microtasks run before the next immediate, so one turn settles promises. A few more turns settle work
+    // that itself waits for an immediate.
     async settle() {
       for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
     },

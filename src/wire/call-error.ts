@@ -1,8 +1,9 @@
 import { Code, codeName, NsmError } from "../core/index.js";
 
 /**
- * What a peer, or the way to it, said about a failed call: the code as it came, and in the cause the sentence.
- * Read as a whole it shows the hops: `NetworkService/Request at tcp://10.0.0.1:5001 failed: no address left`.
+ * The error of a failed call. It carries the code that the peer or the transport returned; its cause carries
+ * the message. The full text names each hop: `NetworkService/Request at tcp://10.0.0.1:5001 failed: no
+ * address left`.
  */
 export function callFailed(method: string, url: string, code: number, details: string): NsmError {
   const known = codeName(code) === `code ${code}` || code === Code.Ok ? Code.Unknown : (code as Code);
@@ -11,9 +12,9 @@ export function callFailed(method: string, url: string, code: number, details: s
   });
 }
 
-/** What the caller's own signal said: it was cancelled, or its time was over. */
+/** The error of a call that the caller's own signal ended: by a cancel or by its deadline. */
 export function callAborted(method: string, url: string, reason: NsmError): NsmError {
-  return new NsmError(reason.code, `${shortName(method)} at ${url} was given up`, { cause: reason });
+  return new NsmError(reason.code, `${shortName(method)} at ${url} was aborted`, { cause: reason });
 }
 
 // "/networkservice.NetworkService/Request" to "NetworkService/Request".

@@ -1,19 +1,23 @@
 import { ContextKey } from "../core/index.js";
 
-/** What a caller wants of the logs on the way of its call: 0 says nothing, 1 switches them on, 2 off. */
+/**
+ * The log level that a caller requests along the path of its call: 0 no change, 1 turn logs on, 2 turn them
+ * off.
+ */
 export type GrpcTracing = 0 | 1 | 2;
 
 /**
- * Set by inbound from the header `grpctracing`, and sent on by outbound with every call that the call leads to.
+ * Inbound sets it from the header `grpctracing`. Outbound sends it with every call made on behalf of this
+ * one.
  *
  * Source: NSM protocol, request headers and credentials.
  */
 export const grpcTracing = new ContextKey<GrpcTracing>("grpc-tracing");
 
-/** The header in which a caller's wish for logs travels from hop to hop. */
+/** The header that carries the requested log level from hop to hop. */
 export const TRACING_HEADER = "grpctracing";
 
-/** What the header says; undefined when there is none or it is none of 0, 1 and 2. */
+/** Parses the header. Returns undefined if it is missing or not 0, 1 or 2. */
 export function parseTracing(text: string | undefined): GrpcTracing | undefined {
   return text === "0" || text === "1" || text === "2" ? (Number(text) as GrpcTracing) : undefined;
 }

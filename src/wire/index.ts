@@ -1,5 +1,5 @@
 /**
- * The NSM v1 protocol on the wire, for both ends of a call: addresses, headers, and how errors travel.
+ * The NSM v1 protocol, for both ends of a call: addresses, headers, and how errors travel.
  *
  * @packageDocumentation
  */

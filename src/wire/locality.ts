@@ -6,16 +6,16 @@ loopback.addAddress("::1", "ipv6");
 
 const HOST_AND_PORT = /^(?:tcp:\/\/|dns:(?:\/\/\/)?|ipv[46]:(?:\/\/\/)?)?(\[[^\]]*\]|[^:/[\]]*):(\d+)$/;
 
-/** Whether a host can only be this machine: an address of the loopback network, or the name `localhost`. */
+/** Whether a host is certainly this machine: a loopback address or the name `localhost`. */
 export function isLocalHost(host: string): boolean {
   const family = isIP(host);
-  // The list also knows the IPv4 addresses that are written as IPv6: ::ffff:127.0.0.1.
+  // The list also matches IPv4 addresses in IPv6 notation (::ffff:127.0.0.1).
   return family === 0 ? host === "localhost" : loopback.check(host, family === 4 ? "ipv4" : "ipv6");
 }
 
 /**
- * Whether an address to dial lies on this machine, as far as its text tells: a unix socket, a local host, or no
- * host, which means this one. What cannot be read lies elsewhere.
+ * Whether an address to dial is on this machine, judged by its text. True for a unix socket, a local host,
+ * and an address without a host (which means this host). False for an address that cannot be parsed.
  *
  * @example
  * import { isLocalUrl } from "nsm-sdk/wire";

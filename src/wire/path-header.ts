@@ -1,24 +1,24 @@
 import { Code, NsmError } from "../core/index.js";
 import { type RegistrationPath } from "./registration-path.js";
 
-/** The header in which the path of a Register or Unregister travels, in both directions. */
+/** The header that carries the path of a Register or Unregister, in both directions. */
 export const PATH_HEADER = "path";
 
 /**
- * How long a path may be as text. Node's HTTP/2 refuses a single header of more than 64 KiB after compression,
- * whatever its settings, and the answer to a refused one may never come: better to say so before sending.
+ * Maximum length of an encoded path. Node's HTTP/2 rejects any single header above 64 KiB after compression,
+ * regardless of its settings, and may never answer such a call. Checking before sending gives a clear error.
  */
 export const MAX_PATH_LENGTH = 65_536;
 
 /**
- * The registration path as header text.
+ * Encodes the registration path as header text.
  *
  * Source: NSM protocol, `path` value for registry calls.
  *
- * @throws NsmError RESOURCE_EXHAUSTED when it is longer than a header may be
+ * @throws NsmError RESOURCE_EXHAUSTED if the text does not fit into a header
  */
 export function encodePath({ index, segments }: RegistrationPath): string {
-  // A Go peer writes a list without elements as null.
+  // Go peers encode an empty list as null.
   const list = segments.length === 0 ? null : segments.map(({ token }) => ({ token }));
   const text = JSON.stringify({ Index: index, PathSegments: list }).replace(/[^ -~]/g, escapeUnit);
   if (text.length > MAX_PATH_LENGTH) {
@@ -34,7 +34,7 @@ function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-/** The path a header says; undefined when that is no path, in which case the call counts as having none. */
+/** Parses the header. Returns undefined for invalid text; the call then counts as having no path. */
 export function decodePath(text: string): RegistrationPath | undefined {
   let value: unknown;
   try {
@@ -50,7 +50,7 @@ export function decodePath(text: string): RegistrationPath | undefined {
   return { index: index as number, segments: tokens.map((token) => ({ token })) };
 }
 
-// Go reads field names in any letter case, so what passed a Go hop may have any.
+// Go decodes field names in any letter case, so a Go hop may forward any.
 function field(value: unknown, name: string): unknown {
   if (typeof value !== "object" || value === null) return undefined;
   return Object.entries(value).find(([key]) => key.toLowerCase() === name)?.[1] as unknown;

@@ -4,8 +4,9 @@ import ipaddr from "ipaddr.js";
 const UNSPECIFIED = new Set(["", "0.0.0.0", "[::]", "::"]);
 
 /**
- * The address others reach this process at: the first TCP one it listens on, else the first. One that listens
- * everywhere is given the machine's first IPv4 address, else its first global IPv6 one.
+ * The address at which other processes reach this one: the first TCP address it listens on, otherwise the
+ * first address. A wildcard host is replaced by the machine's first IPv4 address, otherwise by its first
+ * global IPv6 one.
  */
 export function publicUrl(listenOn: readonly string[], addresses = ownAddresses()): string {
   const chosen = listenOn.find((url) => url.startsWith("tcp://")) ?? listenOn[0]!;

@@ -1,36 +1,37 @@
 import { asNsmError, Code, codeOf, explain, NsmError } from "../core/index.js";
 
-/** How a call ended, as it travels. */
+/** The status of a finished call, as sent to the peer. */
 export interface WireStatus {
   readonly code: Code;
   readonly details: string;
 }
 
-// Enough for a dozen hops that each add a sentence; peers limit headers.
+// Enough for a dozen hops that add one sentence each. Peers limit the size of headers.
 const MAX_DETAILS = 4_096;
 
-// Callers choose what an error quotes: a match may begin only where a word does, or long words take for ever.
+// Callers control the text that an error quotes. A match may start only at a word start: otherwise long words
+// take quadratic time or worse.
 const TOKEN = /(?<![\w-])(?=[\w-]*?\beyJ[\w-])[\w-]+\.[\w-]+\.[\w-]*/g;
 const TOKEN_BEGIN = /\beyJ[\w-]/;
 const PEM = /-----BEGIN [^-]+-----[^-]*(-----END [^-]+-----)?/g;
 
-/** Whether the error was thrown on purpose: it carries a code. Anything else is a mistake in some element. */
+/** Whether the error was thrown deliberately, with a code. Any other error is a defect in an element. */
 export function isExpected(error: unknown): boolean {
   return error instanceof NsmError || codeOf(error) !== Code.Unknown;
 }
 
 /**
- * What a caller gets to know of an error: its code, its sentence and those of its causes, without tokens and
- * keys. A mistake in the code (a TypeError, say) is INTERNAL.
+ * The status that a caller receives for an error: its code, its message and those of its causes, without
+ * tokens and keys. An unexpected error (such as a TypeError) becomes INTERNAL.
  */
 export function statusOf(error: unknown): WireStatus {
   if (!isExpected(error)) return { code: Code.Internal, details: clean(`internal error: ${explain(error)}`) };
   const { code } = asNsmError(error);
-  // An error cannot say OK: the caller would wait for an answer that is not there.
+  // A failed call must not end with OK: the caller would wait for an answer that never comes.
   return { code: code === Code.Ok ? Code.Unknown : code, details: clean(explain(error)) };
 }
 
-/** The text with tokens, keys and certificates blotted out. */
+/** Replaces tokens, keys and certificates in the text. */
 export function withoutSecrets(text: string): string {
   return text
     .replace(TOKEN, (words) => `${words.slice(0, words.search(TOKEN_BEGIN))}<token>`)
@@ -40,6 +41,6 @@ export function withoutSecrets(text: string): string {
 function clean(text: string): string {
   const safe = withoutSecrets(text);
   const short = safe.length > MAX_DETAILS ? `${safe.slice(0, MAX_DETAILS)} …` : safe;
-  // Half a character cannot be encoded for the wire.
+  // A lone surrogate cannot be encoded as UTF-8.
   return short.replace(/\p{Surrogate}/gu, "\ufffd");
 }

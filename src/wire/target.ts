@@ -5,18 +5,18 @@ const TCP = new RegExp(`^${HOST}?:(\\d+)$`);
 const NAME_AND_PORT = /^[A-Za-z_][\w.-]*:\d+$/;
 
 /**
- * The gRPC target of an address: `tcp://host:port`, `unix:///path`, `unix:path`, or a dial target such as
- * `registry:5002` or `dns:///registry:5002`.
+ * Converts an address to its gRPC target. Accepts `tcp://host:port`, `unix:///path`, `unix:path`, and dial
+ * targets such as `registry:5002` or `dns:///registry:5002`.
  *
  * Source: NSM protocol, URLs and listening.
  *
- * @throws NsmError INVALID_ARGUMENT naming the value and what is allowed
+ * @throws NsmError INVALID_ARGUMENT with the value and the allowed forms
  */
 export function targetOf(url: string): string {
   if (url.startsWith("tcp://")) {
     const [, host, port] = TCP.exec(url.slice("tcp://".length)) ?? [];
-    if (!validPort(port)) throw invalidAddress(url, "dial", "it must be tcp://host:port");
-    // No host means this one, as in Go.
+    if (!validPort(port)) throw invalidAddress(url, "dial", "expected tcp://host:port");
+    // As in Go, no host means this host.
     return `dns:${host ?? "localhost"}:${port}`;
   }
   const path = unixPath(url, "dial");
@@ -24,10 +24,10 @@ export function targetOf(url: string): string {
   if (/^(dns|ipv4|ipv6):./.test(url)) return url;
   if (NAME_AND_PORT.test(url) && validPort(url.slice(url.lastIndexOf(":") + 1))) return `dns:${url}`;
   const hint = TCP.test(url) ? `; did you mean tcp://${url}?` : "";
-  throw invalidAddress(url, "dial", `it must be tcp://host:port, unix:///path or name:port${hint}`);
+  throw invalidAddress(url, "dial", `expected tcp://host:port, unix:///path or name:port${hint}`);
 }
 
-/** Whether a target is an IP address and a port. */
+/** Whether a target is an IP address with a port. */
 export function isAddressTarget(target: string): boolean {
   return /^(dns|ipv4|ipv6):(\/\/\/)?(\[|\d+(\.\d+){3}:)/.test(target);
 }

@@ -107,7 +107,7 @@ describe("nsmctl certs", () => {
     expect(read("nse/svid.pem")).toBe(first);
   });
 
-  test("says what to do when the authority is lost, foreign, damaged or expired, and writes nothing", async () => {
+  test("reports how to proceed when the authority is lost, foreign, damaged or expired, and writes nothing", async () => {
     await make("nsmgr");
     const home = join(dir, "authority");
     const saved = join(dir, "saved");

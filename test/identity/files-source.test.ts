@@ -100,7 +100,7 @@ const shown = (source: X509Source): string => source.current().svid.certificates
 const printOf = (issued: IssuedSvid): string => leafOf(issued).fingerprint256;
 
 describe("filesSource", () => {
-  test("holds what the files say", async () => {
+  test("holds the contents of the files", async () => {
     const directory = await temporaryDirectory();
     const issued = await (await org.intermediate()).issue({ path: "/nsmgr", lifetimeMs: 60_000 });
     await issued.writeTo(directory);
@@ -160,7 +160,7 @@ describe("filesSource", () => {
       async (d) => writeFile(join(d, "ca.pem"), (await org.issue({ path: "/a" })).svid),
       "ca.pem is not usable",
       Code.InvalidArgument,
-      "certificate 1 of 1 is not one of an authority",
+      "certificate 1 of 1 is not that of an authority",
     ],
     [
       "svid.pem is not PEM",
@@ -170,11 +170,11 @@ describe("filesSource", () => {
       "no certificate",
     ],
     [
-      "svid.pem is cut short",
+      "svid.pem is truncated",
       (d) => truncate(join(d, "svid.pem"), 200),
       "svid.pem is not usable",
       Code.InvalidArgument,
-      "cut short",
+      "truncated",
     ],
     [
       "svid.pem names no id",
@@ -195,7 +195,7 @@ describe("filesSource", () => {
       (d) => issue(d, { path: "/a", ca: true }),
       "svid.pem is not usable",
       Code.FailedPrecondition,
-      "a leaf is wanted",
+      "expected a leaf",
     ],
     [
       "svid.pem expired",
@@ -209,14 +209,14 @@ describe("filesSource", () => {
       async (d) => writeFile(join(d, "ca.pem"), (await authority({ trustDomain: "example.org" })).ca),
       "svid.pem is not usable",
       Code.FailedPrecondition,
-      'does not lead to the bundle of "example.org"',
+      'does not chain to the bundle of "example.org"',
     ],
     [
       "key.pem holds no key",
       file("key.pem", "secret"),
       "key.pem is not usable",
       Code.InvalidArgument,
-      "an unencrypted PEM key is wanted",
+      "expected an unencrypted PEM key",
     ],
     [
       "key.pem is another certificate's",
@@ -319,7 +319,7 @@ describe("filesSource", () => {
     expect(clock.armed).toBe(1);
   });
 
-  test("keeps the old identity while the files stay unusable, and says so once", async () => {
+  test("keeps the old identity while the files are unusable, and reports it once", async () => {
     const directory = await temporaryDirectory();
     await (await org.issue({ path: "/a" })).writeTo(directory);
     const clock = handClock();
@@ -350,8 +350,8 @@ describe("filesSource", () => {
     clock.fire();
     await second;
     expect(problems).toEqual([
-      expect.stringMatching(/^the identity in .* stays as it was: .*svid.pem is not usable: no certificate/),
-      expect.stringMatching(/^the identity in .* stays as it was: .*svid.pem does not exist/),
+      expect.stringMatching(/^the identity in .* was not updated: .*svid.pem is not usable: no certificate/),
+      expect.stringMatching(/^the identity in .* was not updated: .*svid.pem does not exist/),
     ]);
     expect(source.current()).toBe(before);
 
@@ -362,7 +362,7 @@ describe("filesSource", () => {
     expect(shown(source)).toBe(printOf(renewed));
   });
 
-  test("says nothing when files are written again with the same contents", async () => {
+  test("emits nothing when files are rewritten with the same contents", async () => {
     const directory = await temporaryDirectory();
     const issued = await org.issue({ path: "/a" });
     await issued.writeTo(directory);

@@ -10,7 +10,7 @@ import { leafOf, sourceOf, temporaryDirectory } from "./support.js";
 const openssl = async (cwd: string, ...args: string[]): Promise<string> =>
   (await promisify(execFile)("openssl", args, { cwd })).stdout;
 
-test("openssl finds the chain valid for servers and clients, and the extensions SPIFFE asks for", async () => {
+test("openssl accepts the chain for servers and clients, and finds the extensions that SPIFFE requires", async () => {
   const directory = await temporaryDirectory();
   const org = await authority({ trustDomain: "example.org" });
   await (await (await org.intermediate()).issue({ path: "/nsmgr" })).writeTo(directory);

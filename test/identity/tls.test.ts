@@ -181,18 +181,18 @@ describe("mutual TLS", () => {
 
 const bad: [string, Omit<IssueOptions, "path">, string][] = [
   ["that expired", { notBefore: new Date(0) }, "expired"],
-  ["without a SPIFFE id", { uris: [] }, "it names none"],
+  ["without a SPIFFE id", { uris: [] }, "it has none"],
   [
     "with two ids",
     { uris: ["spiffe://example.org/a", "spiffe://example.org/b"] },
-    'it names "spiffe://example.org/a"',
+    'it has "spiffe://example.org/a"',
   ],
-  ["that claims to be an authority", { ca: true }, "a leaf is wanted"],
+  ["that claims to be an authority", { ca: true }, "expected a leaf"],
   ["that may sign certificates", { certSign: true }, "keyCertSign"],
   [
     "whose id is of a domain its authority is not",
     { uris: ["spiffe://example.net/a"] },
-    "does not lead to the bundle",
+    "does not chain to the bundle",
   ],
 ];
 
@@ -218,8 +218,8 @@ describe("a server", () => {
   test("refuses the second call of a bad caller for the same reason as the first", async () => {
     const target = await serve(server.serverCredentials(), whoCalls(server));
     const call = asker(target, anyClient(await org.issue({ path: "/a", uris: [] }), org.ca));
-    await expect(call()).rejects.toThrow("it names none");
-    await expect(call()).rejects.toThrow("it names none");
+    await expect(call()).rejects.toThrow("it has none");
+    await expect(call()).rejects.toThrow("it has none");
   });
 
   test("refuses a client of another authority, and one without a certificate, at the handshake", async () => {
@@ -306,7 +306,7 @@ describe("a client", () => {
     const refused = asker(target, client.channelCredentials())();
     await expect(refused).rejects.toMatchObject({ code: status.UNAVAILABLE });
     await expect(refused).rejects.toThrow(
-      'spiffe://example.net/server is of the trust domain "example.net"; trusted are: example.org',
+      'spiffe://example.net/server is in trust domain "example.net"; trusted: example.org',
     );
   });
 
@@ -425,7 +425,7 @@ describe("rotation", () => {
     serverSource.update(contextOf({ ...serverSvid, ca: next.ca }, { "example.net": org.ca }));
     const refused = asker(target, client.channelCredentials())();
     await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
-    await expect(refused).rejects.toThrow("does not lead to the bundle");
+    await expect(refused).rejects.toThrow("does not chain to the bundle");
   });
 
   test("reports each change once and ends with the identity", () => {
@@ -468,6 +468,6 @@ describe("peerOfCall", () => {
     const target = await serve(ServerCredentials.createInsecure(), whoCalls(server));
     const refused = asker(target, credentials.createInsecure())();
     await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
-    await expect(refused).rejects.toThrow("it came without TLS");
+    await expect(refused).rejects.toThrow("it did not use TLS");
   });
 });

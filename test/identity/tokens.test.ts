@@ -42,7 +42,7 @@ const part = (token: string, index: number): string =>
   Buffer.from(token.split(".")[index]!, "base64url").toString("utf8");
 
 describe("svidTokens", () => {
-  test("says in these very bytes who signs, for whom and until when", () => {
+  test("encodes signer, audience and expiry in exactly these bytes", () => {
     const { token, expires } = svidTokens({ source, clock })(peerOf(nsmgr));
     const exp = Math.floor((START + LIFETIME_MS) / 1000);
     expect(part(token, 0)).toBe('{"alg":"ES256","typ":"JWT"}');
@@ -69,7 +69,7 @@ describe("svidTokens", () => {
     expect(parseToken(token).exp).toBe(validUntil(leafOf(brief)) / 1000);
   });
 
-  test("tells an expiry not beyond the peer's certificate, and leaves the claim alone", async () => {
+  test("returns an expiry within the peer's certificate, and leaves the claim unchanged", async () => {
     const brief = await org.issue({ path: "/nsmgr", lifetimeMs: 60_000 });
     const tokens = svidTokens({ source, clock });
     const limited = tokens(peerOf(brief));
@@ -187,8 +187,8 @@ describe("parseToken", () => {
     [jwt({}, {}), 'no "alg"'],
     [jwt({ alg: "ES256" }, "nonsense"), "its claims are not JSON"],
     [jwt({ alg: "ES256" }, "null"), "its claims are not a JSON object"],
-    [jwt({ alg: "ES256" }, { sub: 1 }), '"sub" is not a text'],
-    [jwt({ alg: "ES256" }, { aud: [1] }), '"aud" is not a list of texts'],
+    [jwt({ alg: "ES256" }, { sub: 1 }), '"sub" is not a string'],
+    [jwt({ alg: "ES256" }, { aud: [1] }), '"aud" is not a list of strings'],
     [jwt({ alg: "ES256" }, { exp: "1" }), '"exp" is not a number'],
   ])("refuses %j and keeps it out of the error", (text, why) => {
     const parse = (): unknown => parseToken(text);
@@ -237,7 +237,10 @@ describe("verifyToken", () => {
         publicKeyOf(leafOf(own)),
       ],
     ],
-    ["that says it is not signed", () => [jwt({ alg: "none" }, { sub: "a" }, ""), publicKeyOf(leafOf(own))]],
+    [
+      "that declares itself unsigned",
+      () => [jwt({ alg: "none" }, { sub: "a" }, ""), publicKeyOf(leafOf(own))],
+    ],
     ["well signed, but under another name", () => [signed("ES384", key), publicKeyOf(leafOf(own))]],
     ["with a DER signature", () => [signed("ES256", key, "der"), publicKeyOf(leafOf(own))]],
     [

@@ -46,22 +46,22 @@ describe("verifySvid", () => {
   test("refuses an id of one domain that another trusted domain's authority signed", async () => {
     const forged = await net.issue({ path: "/a", uris: ["spiffe://example.org/nsmgr"] });
     expect(verdict([leafOf(forged)])).toBe(
-      'the certificate of spiffe://example.org/nsmgr does not lead to the bundle of "example.org" (1 certificate) by valid signatures',
+      'the certificate of spiffe://example.org/nsmgr does not chain to the bundle of "example.org" (1 certificate) with valid signatures',
     );
   });
 
   test.each<[string, Omit<IssueOptions, "path">, string]>([
-    ["without a URI", { uris: [] }, "must name exactly one URI, its SPIFFE id; it names none"],
+    ["without a URI", { uris: [] }, "must have exactly one URI, its SPIFFE ID; it has none"],
     [
       "with two URIs",
       { uris: ["spiffe://example.org/a", "spiffe://example.org/b"] },
-      'it names "spiffe://example.org/a", "spiffe://example.org/b"',
+      'it has "spiffe://example.org/a", "spiffe://example.org/b"',
     ],
     ["with a URI of another kind", { uris: ["https://example.org/a"] }, 'must begin with "spiffe://"'],
     ["with a malformed id", { uris: ["spiffe://example.org/a/"] }, 'must not end with "/"'],
-    ["that is an authority", { ca: true }, "is one of an authority; a leaf is wanted"],
+    ["that is an authority", { ca: true }, "is that of an authority: expected a leaf"],
     ["that may sign certificates", { certSign: true }, "may sign certificates (keyCertSign)"],
-    ["of an unknown domain", { uris: ["spiffe://other.org/a"] }, "trusted are: example.org, example.net"],
+    ["of an unknown domain", { uris: ["spiffe://other.org/a"] }, "trusted: example.org, example.net"],
     [
       "that expired",
       { notBefore: new Date(0), lifetimeMs: 1000 },
@@ -77,7 +77,7 @@ describe("verifySvid", () => {
   });
 
   test("refuses a peer that shows nothing", () => {
-    expect(verdict([])).toBe("it showed no certificate; a SPIFFE certificate is wanted");
+    expect(verdict([])).toBe("it showed no certificate: expected a SPIFFE certificate");
   });
 
   test("follows intermediates in any order, and only when they are shown", async () => {
@@ -85,8 +85,8 @@ describe("verifySvid", () => {
     const [leaf, second, first] = parseCertificates((await lower.issue({ path: "/a" })).svid);
     expect(verdict([leaf!, second!, first!])).toBe("spiffe://example.org/a");
     expect(verdict([leaf!, first!, second!])).toBe("spiffe://example.org/a");
-    expect(verdict([leaf!, second!])).toContain("does not lead to the bundle");
-    expect(verdict([leaf!])).toContain("does not lead to the bundle");
+    expect(verdict([leaf!, second!])).toContain("does not chain to the bundle");
+    expect(verdict([leaf!])).toContain("does not chain to the bundle");
   });
 
   test("takes an authority of the bundle as the end although another one signed it", async () => {
@@ -99,7 +99,7 @@ describe("verifySvid", () => {
     const middle = await org.issue({ path: "/middle" });
     const impostor = await authority({ trustDomain: "example.org" });
     expect(verdict([leafOf(await impostor.issue({ path: "/a" })), leafOf(middle)])).toContain(
-      "does not lead",
+      "does not chain",
     );
   });
 
@@ -108,7 +108,7 @@ describe("verifySvid", () => {
     expect(verdict([leaf], bundles, 9_999_999)).toContain("is valid only from");
     expect(verdict([leaf], bundles, 10_006_000)).toContain("expired at");
     // Inside the leaf's time it is the root, not valid before today, that ends the chain.
-    expect(verdict([leaf], bundles, 10_005_999)).toContain("does not lead to the bundle");
+    expect(verdict([leaf], bundles, 10_005_999)).toContain("does not chain to the bundle");
   });
 });
 
@@ -129,7 +129,7 @@ describe("spiffeExtensions", () => {
     });
   });
 
-  test("says so when a certificate is cut short, wherever that is", async () => {
+  test("rejects a truncated certificate, at any position", async () => {
     const { raw } = leafOf(await org.issue({ path: "/a" }));
     for (let length = 0; length < raw.length; length++) {
       expect(() => spiffeExtensions(raw.subarray(0, length)), `${length} bytes`).toThrow(/malformed/);
@@ -152,11 +152,11 @@ describe("parseCertificates", () => {
     ["nothing", () => "", "no certificate"],
     ["other text", () => "hello", "no certificate"],
     ["other bytes", () => Buffer.from([1, 2, 3]), "neither PEM nor DER"],
-    ["a block cut short", () => org.ca.slice(0, -30), "certificate 1 of 1 is cut short"],
+    ["a truncated block", () => org.ca.slice(0, -30), "certificate 1 of 1 is truncated"],
     [
-      "a second block cut short",
+      "a truncated second block",
       () => `${org.ca}\n${net.ca.slice(0, 100)}`,
-      "certificate 2 of 2 is cut short",
+      "certificate 2 of 2 is truncated",
     ],
     [
       "a block of nonsense",

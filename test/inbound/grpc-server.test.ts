@@ -65,7 +65,7 @@ describe("a gRPC server", () => {
       "grpc.use_local_subchannel_pool": 1,
     }));
 
-  test("lets calls finish when it closes, and takes no new ones", async () => {
+  test("lets calls finish when it closes, and accepts no new ones", async () => {
     const release = deferred();
     const started = deferred();
     const url = await serve({
@@ -118,7 +118,7 @@ describe("a gRPC server", () => {
     expect(clock.timers).toBe(0);
   });
 
-  test("ends streams at once when it closes, saying why", async () => {
+  test("ends streams at once when it closes, with the reason", async () => {
     const source = new Subject<ConnectionEvent>();
     const url = await serve({
       monitor: { monitorConnections: () => concat(of(ConnectionEvent.create()), source) },
@@ -199,7 +199,7 @@ describe("a gRPC server", () => {
     expect(events).toEqual(["path 0"]);
   });
 
-  test("a reader that does not read holds up nobody, and gets the latest of each thing later", async () => {
+  test("a slow reader does not delay others, and later gets the latest message of each key", async () => {
     const IDS = 10;
     const ROUNDS = 2_000;
     const source = new Subject<ConnectionEvent>();

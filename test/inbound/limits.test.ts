@@ -107,7 +107,7 @@ describe("the limits of a server", () => {
     socket.write(Buffer.from("1603010200", "hex"));
     await closed(socket);
     expect(logged).toEqual([
-      { peer: "127.0.0.1", error: "the client did not speak TLS and HTTP/2 within 50 ms" },
+      { peer: "127.0.0.1", error: "the client did not complete TLS and start HTTP/2 within 50 ms" },
     ]);
     identity.close();
   });
@@ -121,7 +121,7 @@ describe("the limits of a server", () => {
     expect(logged).toEqual([]);
   });
 
-  test("refuse a message that is larger than allowed, and say how large it may be", async () => {
+  test("reject a message that is larger than allowed, and name the limit", async () => {
     await serve({ messageBytes: 1_000 });
     const large = NetworkServiceRequest.create({ connection: Connection.create({ id: "x".repeat(1_000) }) });
     const error: unknown = await remotes
@@ -247,7 +247,7 @@ describe("the limits of a server", () => {
     return outcome;
   };
 
-  test("count the pieces of a message as well as its bytes", async () => {
+  test("count the pieces of a message and its bytes", async () => {
     await serve({ unfinishedBytesPerPeer: 20_000 });
     const session = await http2();
     const stream = unfinished(session, 0);
@@ -290,7 +290,7 @@ describe("the limits of a server", () => {
     await Promise.all([once(first, "connect"), once(second, "connect")]);
     await closed(tcp());
     expect(logged).toEqual([
-      { peer: "127.0.0.1", error: "127.0.0.1 has 2 connections open, and no more are allowed" },
+      { peer: "127.0.0.1", error: "127.0.0.1 has 2 open connections, which is the limit" },
     ]);
 
     const neighbor = tcp("127.0.0.2");
@@ -332,7 +332,7 @@ describe("the limits of a server", () => {
     });
   });
 
-  test("close what has not spoken yet when the server closes", async () => {
+  test("close connections without HTTP/2 when the server closes", async () => {
     await serve({});
     const socket = tcp();
     await once(socket, "connect");

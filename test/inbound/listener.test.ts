@@ -34,19 +34,19 @@ describe("listening", () => {
   };
   const refused = (...listenOn: string[]) => expect(listen(...listenOn)).rejects;
 
-  test("a port 0 becomes a real one, for every address asked for", async () => {
+  test("port 0 becomes a real port, for every address", async () => {
     const { listenOn } = await listen("tcp://127.0.0.1:0", "tcp://[::1]:0", "tcp://localhost:0");
     expect(listenOn[0]).toMatch(/^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
     expect(listenOn[1]).toMatch(/^tcp:\/\/\[::1\]:[1-9]\d*$/);
     expect(listenOn[2]).toMatch(/^tcp:\/\/localhost:[1-9]\d*$/);
   });
 
-  test("any address is written as none", async () => {
+  test("a wildcard host is omitted from the URL", async () => {
     const { listenOn } = await listen("tcp://:0", "tcp://0.0.0.0:0", "tcp://[::]:0");
     for (const url of listenOn) expect(url).toMatch(/^tcp:\/\/:[1-9]\d*$/);
   });
 
-  test("a unix socket gets its folder, is open to everybody, and is gone afterwards", async () => {
+  test("a unix socket gets its folder, is open to every user, and is gone afterwards", async () => {
     const path = join(folder, "a", "b", "nsm.sock");
     const server = await listen(`unix://${path}`);
     expect(server.listenOn).toEqual([`unix://${path}`]);
@@ -75,17 +75,17 @@ describe("listening", () => {
     await answering(path);
   });
 
-  test("a socket where somebody answers is in use, and stays", async () => {
+  test("a socket with a listener is in use, and stays", async () => {
     const path = join(folder, "live.sock");
     await listen(`unix://${path}`);
     await refused(`unix://${path}`).toMatchObject({
       code: Code.AlreadyExists,
-      message: `cannot listen on unix://${path}: the address is in use`,
+      message: `cannot listen on unix://${path}: the address is already in use`,
     });
     await answering(path);
   });
 
-  test("a file that is no socket is refused, and stays", async () => {
+  test("a file other than a socket is rejected, and stays", async () => {
     const path = join(folder, "notes.txt");
     await writeFile(path, "mine");
     await refused(`unix://${path}`).toMatchObject({ code: Code.FailedPrecondition });
@@ -106,7 +106,7 @@ describe("listening", () => {
     const url = `tcp://127.0.0.1:${port}`;
     await refused(`unix://${folder}/x.sock`, url, "tcp://127.0.0.1:0").toMatchObject({
       code: Code.AlreadyExists,
-      message: `cannot listen on ${url}: the address is in use`,
+      message: `cannot listen on ${url}: the address is already in use`,
     });
     expect(await readdir(folder)).toEqual([]);
     await new Promise((resolve) => other.close(resolve));
@@ -116,7 +116,7 @@ describe("listening", () => {
     // A documentation prefix: nobody has it.
     await refused("tcp://192.0.2.1:0").toMatchObject({
       code: Code.InvalidArgument,
-      message: "cannot listen on tcp://192.0.2.1:0: this machine has no such address",
+      message: "cannot listen on tcp://192.0.2.1:0: the address is not on this machine",
     });
   });
 
@@ -129,7 +129,7 @@ describe("listening", () => {
     "",
   ])("%j is refused, naming it and what is allowed", async (url) => {
     await refused(url).toMatchObject({ code: Code.InvalidArgument });
-    await refused(url).toThrow(`"${url}" is not an address to listen on: it must be`);
+    await refused(url).toThrow(`"${url}" is not an address to listen on: expected`);
   });
 
   test("a path longer than the kernel takes is refused", async () => {

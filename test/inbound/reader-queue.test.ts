@@ -58,19 +58,19 @@ describe("what waits for a reader", () => {
     expect(queueOf(here("a"), here("b"), here("c"))).toEqual([here("a"), here("b"), here("c")]);
   });
 
-  test("is only the latest about each thing, in the place of the one before", () => {
+  test("is only the latest message of each key, in the place of the previous one", () => {
     expect(queueOf(here("a", 1), here("b"), here("a", 2), here("a", 3))).toEqual([here("a", 3), here("b")]);
   });
 
-  test("says gone instead of here", () => {
+  test("replaces here by gone", () => {
     expect(queueOf(here("a"), gone("a"))).toEqual([gone("a")]);
   });
 
-  test("says gone before here again", () => {
+  test("keeps gone before a new here", () => {
     expect(queueOf(gone("a"), here("a", 1), here("a", 2))).toEqual([gone("a"), here("a", 2)]);
   });
 
-  test("does not grow with a thing that comes and goes", () => {
+  test("does not grow with a key that comes and goes", () => {
     expect(queueOf(gone("a", 1), here("a", 2), gone("a", 3), here("a", 4), gone("a", 5))).toEqual([
       gone("a", 5),
     ]);
@@ -110,7 +110,7 @@ describe("what waits for a reader", () => {
     expect(searches).toBe(0);
   });
 
-  test("ends with the latest about each thing, forgets no gone, and stays small, whatever comes", () => {
+  test("ends with the latest message of each key, keeps every gone, and stays small", () => {
     const word = fc.record({ name: fc.constantFrom("a", "b", "c"), gone: fc.boolean(), text: fc.nat() });
     fc.assert(
       fc.property(fc.array(word), (given) => {
@@ -172,7 +172,7 @@ describe("connection events that wait for a reader", () => {
     ]);
   });
 
-  test("are split when one message tells of several, so that each can be replaced", () => {
+  test("are split when one message has several, so that each can be replaced", () => {
     expect(queueOf(event(UPDATE, "a", "b", "c"), event(DELETE, "b"))).toEqual([
       `${UPDATE} a`,
       `${DELETE} b`,
@@ -180,7 +180,7 @@ describe("connection events that wait for a reader", () => {
     ]);
   });
 
-  test("that tell of nothing are not sent", () => {
+  test("that are empty are not sent", () => {
     expect(queueOf(event(UPDATE))).toEqual([]);
   });
 

@@ -83,28 +83,28 @@ describe("a server that refuses a client", () => {
   };
   const eventually = (...lines: unknown[]): Promise<void> => expect.poll(() => logged).toEqual(lines);
 
-  test("tells one without TLS, and logs it", async () => {
+  test("notifies one without TLS, and logs it", async () => {
     await serve(secureIdentity(nsmgr));
-    const text = "the caller was refused: it came without TLS";
+    const text = "the caller was refused: it did not use TLS";
     expect(await answerTo(insecureIdentity())).toEqual({ code: Code.Unauthenticated, text });
     await eventually({ peer: "127.0.0.1", error: text });
   });
 
-  test("tells one with TLS that this server has none, and logs it", async () => {
+  test("notifies one with TLS that this server has none, and logs it", async () => {
     await serve(insecureIdentity());
     expect(await answerTo(secureIdentity(await org.issue({ path: "/nsc" })))).toEqual({
       code: Code.Unauthenticated,
-      text: "the server does not speak TLS: use an identity on both sides, or --insecure on both",
+      text: "the server does not use TLS: use an identity on both sides, or --insecure on both",
     });
     await eventually({
       peer: "127.0.0.1",
-      error: "the client speaks TLS, and this server runs with --insecure",
+      error: "the client uses TLS, but this server runs with --insecure",
     });
   });
 
-  test("tells one of another trust domain, and logs it", async () => {
+  test("notifies one of another trust domain, and logs it", async () => {
     await serve(secureIdentity(nsmgr));
-    const reason = 'spiffe://example.net/nsc is of the trust domain "example.net"; trusted are: example.org';
+    const reason = 'spiffe://example.net/nsc is in trust domain "example.net"; trusted: example.org';
     const stranger = secureIdentity(await net.issue({ path: "/nsc" }), { "example.org": org.ca });
     expect(await answerTo(stranger)).toEqual({
       code: Code.Unauthenticated,
@@ -113,17 +113,17 @@ describe("a server that refuses a client", () => {
     await eventually({ peer: "127.0.0.1", error: reason });
   });
 
-  test("tells one of another authority for the same trust domain, and logs it", async () => {
+  test("notifies one of another authority for the same trust domain, and logs it", async () => {
     await serve(secureIdentity(nsmgr));
     const other = await authority({ trustDomain: "example.org" });
     const issued = await other.issue({ path: "/nsc" });
     const { code, text } = await answerTo(secureIdentity({ ...issued, ca: issued.ca + org.ca }));
-    const reason = "the certificate of spiffe://example.org/nsc does not lead to the bundle";
+    const reason = "the certificate of spiffe://example.org/nsc does not chain to the bundle";
     expect([code, text]).toEqual([Code.Unauthenticated, expect.stringContaining(reason)]);
     await eventually({ peer: "127.0.0.1", error: expect.stringContaining(reason) as string });
   });
 
-  test("tells one whose certificate expired, and logs it", async () => {
+  test("notifies one whose certificate expired, and logs it", async () => {
     await serve(secureIdentity(nsmgr));
     const { code, text } = await answerTo(
       secureIdentity(await org.issue({ path: "/nsc", notBefore: new Date(0) })),
@@ -133,7 +133,7 @@ describe("a server that refuses a client", () => {
     await eventually({ peer: "127.0.0.1", error: expect.stringContaining(reason) as string });
   });
 
-  test("tells one without a certificate, and logs it", async () => {
+  test("notifies one without a certificate, and logs it", async () => {
     const url = await serve(secureIdentity(nsmgr));
     const client = new Client(
       new URL(url).host,
@@ -147,11 +147,11 @@ describe("a server that refuses a client", () => {
     client.close();
     expect(error).toMatchObject({
       code: Code.Unauthenticated,
-      details: "the caller was refused: it showed no certificate; a SPIFFE certificate is wanted",
+      details: "the caller was refused: it showed no certificate: expected a SPIFFE certificate",
     });
     await eventually({
       peer: "127.0.0.1",
-      error: "it showed no certificate; a SPIFFE certificate is wanted",
+      error: "it showed no certificate: expected a SPIFFE certificate",
     });
   });
 
@@ -173,7 +173,7 @@ describe("a server that refuses a client", () => {
       code: Code.Unauthenticated,
       text:
         "the server was refused: " +
-        'spiffe://example.org/nsmgr is of the trust domain "example.org"; trusted are: example.net',
+        'spiffe://example.org/nsmgr is in trust domain "example.org"; trusted: example.net',
     });
     await expect
       .poll(() => logged)
@@ -188,7 +188,7 @@ describe("a server that refuses a client", () => {
   test("logs one line per peer and minute, and then how many there were", async () => {
     await serve(secureIdentity(nsmgr));
     for (let i = 0; i < 3; i++) await answerTo(insecureIdentity());
-    const line = { peer: "127.0.0.1", error: "the caller was refused: it came without TLS" };
+    const line = { peer: "127.0.0.1", error: "the caller was refused: it did not use TLS" };
     expect(logged).toEqual([line]);
     await clock.advance(60_000);
     await answerTo(insecureIdentity());

@@ -167,7 +167,7 @@ export function describeStack(title: string, makers: Makers, security: Security[
       expect(Date.now() / 1000).toBeLessThan(expiry + 15);
     });
 
-    test("tells the registry the manager's address and the manager's clients the endpoint's", async () => {
+    test("registers the manager's address, and returns the endpoint's to the manager's clients", async () => {
       const service = newService();
       const nse = await stack.nse("nse-1", service, ["172.16.1.0/24"]);
       const name = `nse-1.${service}`;

@@ -121,7 +121,7 @@ describe("a unix socket that passes descriptors", () => {
     expect(text).toBe(`0123456789${"x".repeat(200)}${"y".repeat(200)}`);
   });
 
-  test("closes what came twice and, at its end, what nobody took or sent", async () => {
+  test("closes duplicates and, at its end, descriptors that were not taken or sent", async () => {
     const [a, b] = await plainPair(take, take);
     const fd = files.add("one");
     b.stream.resume();
@@ -136,7 +136,7 @@ describe("a unix socket that passes descriptors", () => {
     expect(() => a.attachments.send(fd)).not.toThrow();
   });
 
-  test("ends for the other side when its process lets go, and fails nobody who still writes", async () => {
+  test("ends for the peer when its process closes it, and ignores later writes", async () => {
     const [a, b] = await plainPair(take, take);
     const waiting = b.attachments.receive("inode://1/1", never);
     const refused = expect(waiting).rejects.toMatchObject({ code: Code.Unavailable });
@@ -153,7 +153,7 @@ describe("a unix socket that passes descriptors", () => {
     });
   });
 
-  test("tells its end to a peer that only reads, and to one that is Node's", async () => {
+  test("reports its end to a peer that only reads, and to a Node socket", async () => {
     const [a, other] = await plainPair(take, keep);
     other.resume();
     const ended = once(other, "end");
@@ -163,7 +163,7 @@ describe("a unix socket that passes descriptors", () => {
     other.destroy();
   });
 
-  test("lets a wait for a descriptor be given up, and refuses what is no name of one", async () => {
+  test("lets a caller abort the wait for a descriptor, and rejects invalid URLs", async () => {
     const [a] = await plainPair(take, take);
     const caller = new AbortController();
     const waiting = a.attachments.receive("inode://1/2", caller.signal);
@@ -172,7 +172,7 @@ describe("a unix socket that passes descriptors", () => {
     await expect(a.attachments.receive("inode://1/2", caller.signal)).rejects.toThrow("enough");
     await expect(a.attachments.receive("file:///x", never)).rejects.toMatchObject({
       code: Code.InvalidArgument,
-      message: '"file:///x" names no descriptor: it must be inode://device/inode',
+      message: '"file:///x" is not a descriptor: expected inode://device/inode',
     });
   });
 });
@@ -203,7 +203,7 @@ describe("a process without descriptors to spare", () => {
     await descriptorsDownTo(before);
   });
 
-  test("tells those who wait for one", async () => {
+  test("rejects the calls that wait for one", async () => {
     const files = new OpenFiles();
     const received = new ReceivedDescriptors();
     const fd = duplicate(files.add("a"));
@@ -241,7 +241,7 @@ describe("descriptors that wait for their calls", () => {
     await descriptorsDownTo(before);
   });
 
-  test("are closed at once when the file does not tell what it is", () => {
+  test("are closed at once when the file cannot be identified", () => {
     const received = new ReceivedDescriptors(virtualClock());
     expect(() => received.arrived(1_000_000_000)).not.toThrow(); // no descriptor: fstat and close refuse it
     expect(() => received.close()).not.toThrow();

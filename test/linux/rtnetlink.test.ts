@@ -28,7 +28,7 @@ describe("interface names", () => {
 });
 
 describe("routes", () => {
-  test("without gateway are of the link, with one universal and reachable although no route says so", () => {
+  test("without a gateway have link scope, and with one are universal and on-link", () => {
     const direct = decodeRoute(message(encodeRoute({ destination: "172.16.1.100", link: 5 }, 5)));
     expect(direct).toMatchObject({
       destination: "172.16.1.100/32",
@@ -70,7 +70,7 @@ describe("routes", () => {
 });
 
 describe("rules", () => {
-  test("say the same after a round trip", () => {
+  test("are unchanged by a round trip", () => {
     const rule: Rule = {
       family: 4,
       from: "172.16.2.0/24",

@@ -71,7 +71,7 @@ describe("a network in memory", () => {
     expect(await ask()).toBe("OK");
   });
 
-  test("a fault strikes only where it was told to", async () => {
+  test("a fault strikes only the calls that match its filter", async () => {
     network.faults.dropResponses({ to: URL_A, from: "nsc", method: "Request" });
     expect(await ask(URL_A, "nsc")).toBe(Code.Unavailable);
     expect(await ask(URL_B, "nsc")).toBe("OK");
@@ -79,7 +79,7 @@ describe("a network in memory", () => {
     expect(await outcome(remote().networkService.close(ctx, request.connection!))).toBe("OK");
   });
 
-  test("a fault can be taken away, and all of them at once", async () => {
+  test("a fault can be removed, and all of them at once", async () => {
     const undo = network.faults.dropResponses();
     network.faults.cut({ to: URL_B });
     undo();
@@ -88,7 +88,7 @@ describe("a network in memory", () => {
     expect(await ask(URL_B)).toBe("OK");
   });
 
-  test("a fault by chance strikes as the random numbers say", async () => {
+  test("a fault with a chance follows the random numbers", async () => {
     const numbers = [0.1, 0.9, 0.1];
     const chancy = memoryNetwork({ clock, random: () => numbers.shift()! });
     const server = chancy.listen(URL_A, {
@@ -102,7 +102,7 @@ describe("a network in memory", () => {
     server.close();
   });
 
-  test("a cancelled call is CANCELLED on both sides, while the server works", async () => {
+  test("a canceled call is CANCELLED on both sides, while the server works", async () => {
     gate = new Promise(() => {});
     network.faults.cancelCalls({ times: 1 });
     expect(await ask()).toBe(Code.Cancelled);
@@ -110,7 +110,7 @@ describe("a network in memory", () => {
     expect(codeOf(signals[0]?.reason)).toBe(Code.Cancelled);
   });
 
-  test("a cut breaks what is under way on both sides, and refuses what comes until it is mended", async () => {
+  test("a cut breaks calls in progress on both sides, and rejects new ones until it is removed", async () => {
     gate = new Promise(() => {});
     const call = ask();
     const told: unknown[] = [];
@@ -146,7 +146,7 @@ describe("a network in memory", () => {
   test("an address is free again when its server died, and taken before", async () => {
     const listen = (): MemoryServer => network.listen(URL_A, {});
     expect(listen).toThrow(
-      expect.objectContaining({ code: Code.AlreadyExists, message: `${URL_A} is in use` }),
+      expect.objectContaining({ code: Code.AlreadyExists, message: `${URL_A} is already in use` }),
     );
     servers[0]!.close();
     servers.push(listen());
@@ -315,7 +315,7 @@ describe("a network in memory", () => {
     expect(answer).not.toBe(received);
   });
 
-  test("a stream that nobody ends stays open", async () => {
+  test("a stream stays open until one side ends it", async () => {
     const open = network.listen("tcp://c:1", { monitor: { monitorConnections: () => NEVER } });
     servers.push(open);
     let ended = false;

@@ -16,7 +16,7 @@ const text = (address: ReturnType<AddressPool["pull"]>): string | undefined =>
   address && formatAddress(address);
 
 describe("AddressPool", () => {
-  test("hands out the lowest free address, across its prefixes, until none is left", () => {
+  test("allocates the lowest free address, across its prefixes, until none is left", () => {
     const addresses = pool("10.0.0.4/31", "10.0.0.0/31", "fd00::/127");
     expect(Array.from({ length: 7 }, () => text(addresses.pull()))).toEqual([
       "10.0.0.0",
@@ -29,7 +29,7 @@ describe("AddressPool", () => {
     ]);
   });
 
-  test("hands out again what was given back", () => {
+  test("allocates a released address again", () => {
     const addresses = pool("10.0.0.0/30");
     const first = addresses.pull()!;
     addresses.pull();
@@ -45,7 +45,7 @@ describe("AddressPool", () => {
     expect(addresses.pull(set("10.0.0.0/8"))).toBeUndefined();
   });
 
-  test("gives a wanted address once", () => {
+  test("allocates a given address once", () => {
     const addresses = pool("10.0.0.0/24");
     const wanted = parseAddress("10.0.0.7");
     expect(addresses.take(wanted)).toBe(true);
@@ -56,7 +56,7 @@ describe("AddressPool", () => {
     expect(addresses.take(parseAddress("::ffff:10.0.0.8"))).toBe(true);
   });
 
-  test("never takes in what is not its own", () => {
+  test("rejects the release of foreign addresses", () => {
     const addresses = pool("10.0.0.0/31");
     expect(addresses.giveBack(parseAddress("10.0.0.2"))).toBe(false);
     addresses.pull();

@@ -13,7 +13,7 @@ const set = (...texts: string[]): AddressSet => new AddressSet(texts.map(parsePr
 const texts = (addresses: AddressSet): string[] => addresses.prefixes().map(formatPrefix);
 
 describe("AddressSet", () => {
-  test("joins neighbours, IPv4 before IPv6", () => {
+  test("joins neighbors, IPv4 before IPv6", () => {
     expect(texts(set("fd00:0:0:1::/64", "10.0.0.128/25", "10.0.0.0/25", "fd00::/64"))).toEqual([
       "10.0.0.0/24",
       "fd00::/63",

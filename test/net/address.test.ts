@@ -33,7 +33,7 @@ describe("addresses", () => {
     expect(formatAddress(parseAddress("fe80:0:1:0:1:1:1:1"))).toBe("fe80:0:1:0:1:1:1:1");
   });
 
-  test("takes an IPv4 address written as IPv6 for the IPv4 address", () => {
+  test("parses an IPv4 address in IPv6 notation as IPv4", () => {
     expect(formatAddress(parseAddress("::ffff:10.0.0.1"))).toBe("10.0.0.1");
     expect(formatPrefix(parsePrefix("::ffff:10.0.0.1/120"))).toBe("10.0.0.1/24");
   });
@@ -55,7 +55,7 @@ describe("addresses", () => {
     expect(error.message).toContain(`"${text}"`);
   });
 
-  test("bytes and text say the same for every address", () => {
+  test("bytes and text are equivalent for every address", () => {
     const bytes = fc.oneof(
       fc.uint8Array({ minLength: 4, maxLength: 4 }),
       fc.uint8Array({ minLength: 16, maxLength: 16 }),
@@ -84,14 +84,14 @@ describe("addresses", () => {
 
 describe("prefixes", () => {
   test.each([
-    ["10.0.0.0/33", "33, 0 to 32 is allowed"],
-    ["fd00::/129", "129, 0 to 128 is allowed"],
-    ["::ffff:10.0.0.0/95", "95, 96 to 128 is allowed"],
+    ["10.0.0.0/33", "33 is outside 0 to 32"],
+    ["fd00::/129", "129 is outside 0 to 128"],
+    ["::ffff:10.0.0.0/95", "95 is outside 96 to 128"],
     ["10.0.0.0", "ADDRESS/LENGTH"],
     ["10.0.0.0/", "ADDRESS/LENGTH"],
     ["10.0.0.0/-1", "ADDRESS/LENGTH"],
     ["10.0.0.0/24/24", "ADDRESS/LENGTH"],
-    ["1.2.3/24", '"1.2.3" is no IP address'],
+    ["1.2.3/24", '"1.2.3" is not an IP address'],
   ])("refuses %s", (text, why) => {
     const error = refusal(() => parsePrefix(text));
     expect(error.code).toBe(Code.InvalidArgument);

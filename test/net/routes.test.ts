@@ -53,7 +53,7 @@ describe("routesOf", () => {
     expect(routes("client", { srcRoutes: [{ prefix: "10.0.0.0/8", nextHop: "" }] })).toEqual(["10.0.0.0/8"]);
   });
 
-  test("refuses what is no prefix, by name", () => {
+  test("rejects an invalid prefix, with its value", () => {
     expect(() => routes("client", { srcRoutes: [{ prefix: "10.0.0.0/99", nextHop: "" }] })).toThrow(
       '"10.0.0.0/99"',
     );

@@ -125,7 +125,7 @@ describe("calls with attachments", () => {
     },
   );
 
-  test("bring them at once when many calls are under way", { timeout: 30_000 }, async () => {
+  test("deliver them at once when many calls are in progress", { timeout: 30_000 }, async () => {
     const way = await overGrpc((await renewable("a")).identity, `unix://${join(files.folder, "s")}`);
     const sent = files.many(100);
     const answers = await Promise.all(sent.map((fd) => ask(way, fd)));

@@ -204,7 +204,7 @@ describe("remotes over gRPC", () => {
     expect(found.networkServiceEndpoint?.name).toHaveLength(large.length);
   });
 
-  test("a peer that takes connections but never speaks is given up: at the deadline, or after the time for its handshake", async () => {
+  test("a peer that accepts connections but sends nothing times out: at the deadline, or after the handshake limit", async () => {
     const mute = createServer((socket) => socket.resume());
     await new Promise<void>((resolve) => mute.listen(join(folder, "mute.sock"), resolve));
     const url = `unix://${folder}/mute.sock`;
@@ -220,7 +220,7 @@ describe("remotes over gRPC", () => {
       .networkService.request(ctx, request)
       .catch((caught: unknown) => caught);
     expect(codeOf(late)).toBe(Code.Unavailable);
-    expect(explain(late)).toContain("it took the connection but does not speak");
+    expect(explain(late)).toContain("it accepted the connection but did not complete the handshake");
 
     remotes.close();
     impatient.close();

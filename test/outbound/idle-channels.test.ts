@@ -15,7 +15,7 @@ const identity = insecureIdentity();
 const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
 const MINUTE = 60_000;
 
-describe("remotes that nobody uses", () => {
+describe("unused remotes", () => {
   const ctx = Context.background();
   let before: number;
   let clock: VirtualClock;
@@ -78,7 +78,7 @@ describe("remotes that nobody uses", () => {
     await server.close();
   });
 
-  test("do not go on dialling an address where nobody answers", async () => {
+  test("do not keep dialing an address that does not answer", async () => {
     const dead = await deadListener();
     expect(await call(dead.url)).toBe(Code.Unavailable);
     await clock.advance(6_000);

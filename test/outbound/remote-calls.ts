@@ -51,7 +51,7 @@ export function callTests(): void {
     expect(closed).toBe("c1");
   });
 
-  test("the server learns who calls, from where, and the token with its expiry", async () => {
+  test("the server receives the caller's identity, address, and token with expiry", async () => {
     let caller: Peer | undefined;
     const { networkService } = await remoteTo({
       networkService: {
@@ -69,14 +69,14 @@ export function callTests(): void {
     expect(caller?.token?.expires.seconds).toBeGreaterThan(kit.clock.now() / 1000);
   });
 
-  test("the caller learns who answered", async () => {
+  test("the caller receives the identity of the server", async () => {
     const { networkService } = await remoteTo({ networkService: echo });
     const holder: { current?: Peer } = {};
     await networkService.request(ctx.with(serverPeer, holder), request);
     expect(holder.current).toMatchObject({ local: true });
   });
 
-  test("an error keeps its code, and its sentence with those of its causes", async () => {
+  test("an error keeps its code, its message and those of its causes", async () => {
     const { networkService } = await remoteTo({
       networkService: {
         ...echo,
@@ -110,7 +110,7 @@ export function callTests(): void {
     expect(explain(error)).toContain("token <token> is not ours");
   });
 
-  test("an exception nobody foresaw is INTERNAL and one line in the server's log", async () => {
+  test("an unexpected exception is INTERNAL and one line in the server's log", async () => {
     const lines: string[] = [];
     const note = (_fields: object, message: string): void => void lines.push(message);
     const { networkService } = await remoteTo(
@@ -129,7 +129,7 @@ export function callTests(): void {
     expect(lines).toHaveLength(1);
   });
 
-  test("an error of a service that also throws outside its promise does no harm", async () => {
+  test("an error of a service that also throws outside its promise has no effect", async () => {
     const { monitor, networkService } = await remoteTo({
       networkService: echo,
       monitor: {
@@ -159,7 +159,7 @@ export function callTests(): void {
     expect(codeOf(server.reason)).toBe(Code.Cancelled);
   });
 
-  test("a call that was cancelled before it began fails and reaches nobody", async () => {
+  test("a call that was canceled before it began fails and reaches no server", async () => {
     let calls = 0;
     const { networkService } = await remoteTo({
       networkService: {
@@ -215,7 +215,7 @@ export function callTests(): void {
     expect(deadline).toBeUndefined();
   });
 
-  test("calling where nobody listens is UNAVAILABLE and names the address", async () => {
+  test("calling an address without a listener is UNAVAILABLE and names the address", async () => {
     const error = await failure(kit.remotes.to(kit.nowhere).networkService.request(ctx, request));
     expect(error.code).toBe(Code.Unavailable);
     expect(explain(error)).toContain(kit.nowhere);

@@ -101,7 +101,7 @@ export function streamTests(): void {
     expect(all.map((one) => one.networkServiceEndpoint?.name)).toEqual(["a", "b", "c"]);
   });
 
-  test("a Find of nothing in particular asks for everything", async () => {
+  test("an empty Find returns everything", async () => {
     let endpointQuery: NetworkServiceEndpointQuery | undefined;
     let serviceQuery: NetworkServiceQuery | undefined;
     const remote = await remoteTo({
@@ -126,7 +126,7 @@ export function streamTests(): void {
     expect(serviceQuery?.networkService).toEqual(NetworkServiceEntry.create());
   });
 
-  test("an error of a stream comes after what was said before it", async () => {
+  test("an error of a stream follows the messages before it", async () => {
     const { endpoints } = await remoteTo({
       endpoints: {
         ...noRegistry,
@@ -173,7 +173,7 @@ export function streamTests(): void {
     expect(source.observed).toBe(false);
   });
 
-  test("a cancelled Context ends the stream on both sides", async () => {
+  test("a canceled Context ends the stream on both sides", async () => {
     const gone = deferred<void>();
     const subscribed = deferred<void>();
     const { endpoints } = await remoteTo({
@@ -266,7 +266,7 @@ export function streamTests(): void {
     expect(events).toEqual([initial({})]);
   });
 
-  test("health tells of each service, of the whole, and of what there is not", async () => {
+  test("health reports each service, the whole server, and unknown services", async () => {
     const server = await kit.listen({ networkService: echo, endpoints: noRegistry });
     const { health } = kit.remotes.to(server.url);
     await expect(health.check(ctx)).resolves.toBe(true);
@@ -279,7 +279,7 @@ export function streamTests(): void {
     await expect(health.check(ctx)).resolves.toBe(false);
   });
 
-  test("a health watch tells the state and its changes", async () => {
+  test("a health watch reports the state and its changes", async () => {
     const server = await kit.listen({ networkService: echo });
     const { health } = kit.remotes.to(server.url);
     const states: boolean[] = [];
@@ -300,7 +300,7 @@ export function streamTests(): void {
     expect(states).toEqual([true, false, true]);
   });
 
-  test("closing the remotes cancels what is under way, and what comes later", async () => {
+  test("closing the remotes cancels calls in progress and later ones", async () => {
     const started = deferred<AbortSignal>();
     const { networkService, endpoints } = await remoteTo({
       networkService: { ...echo, request: hanging(started.resolve) },

@@ -11,7 +11,7 @@ import { tlsIdentities } from "./tls-identities.js";
 
 const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
 
-describe.each(["insecure", "TLS"])("a connection (%s) whose other end vanishes without a sign", (kind) => {
+describe.each(["insecure", "TLS"])("a connection (%s) whose other end vanishes silently", (kind) => {
   const ctx = Context.background();
   let before: number;
   let proxy: TcpProxy;
@@ -51,7 +51,7 @@ describe.each(["insecure", "TLS"])("a connection (%s) whose other end vanishes w
     identities.forEach((identity) => identity.close());
   });
 
-  test("is replaced after the first call that got no answer, and what waits on it is UNAVAILABLE", async () => {
+  test("is replaced after the first unanswered call, and its other calls are UNAVAILABLE", async () => {
     const remotes = grpcRemotes({ identity: identities[0]! });
     const { networkService, monitor } = remotes.to(proxy.url);
     const call = (ms: number): Promise<unknown> =>

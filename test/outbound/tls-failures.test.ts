@@ -68,23 +68,23 @@ describe("a client", () => {
   };
   const secure = (issued = nsc): Identity => secureIdentity(issued);
 
-  test("does not retry against a server that speaks no TLS, and says which mistake it is", async () => {
+  test("does not retry against a server without TLS, and names the mistake", async () => {
     const url = await listening(createHttp2Server());
     expect(await failureAt(url, secure())).toEqual({
       code: Code.Unauthenticated,
       text:
         `NetworkService/Request at ${url} failed: ` +
-        "the server does not speak TLS: use an identity on both sides, or --insecure on both",
+        "the server does not use TLS: use an identity on both sides, or --insecure on both",
     });
   });
 
-  test("does not retry against a server of another trust domain, and says who it is", async () => {
+  test("does not retry against a server of another trust domain, and names it", async () => {
     const url = await tlsServer(await net.issue({ path: "/nsmgr" }));
     expect(await failureAt(url, secure())).toEqual({
       code: Code.Unauthenticated,
       text:
         `NetworkService/Request at ${url} failed: the server was refused: ` +
-        'spiffe://example.net/nsmgr is of the trust domain "example.net"; trusted are: example.org',
+        'spiffe://example.net/nsmgr is in trust domain "example.net"; trusted: example.org',
     });
   });
 
@@ -94,11 +94,11 @@ describe("a client", () => {
     const { code, text } = await failureAt(url, secure());
     expect(code).toBe(Code.Unauthenticated);
     expect(text).toContain(
-      "the server was refused: the certificate of spiffe://example.org/nsmgr does not lead to the bundle",
+      "the server was refused: the certificate of spiffe://example.org/nsmgr does not chain to the bundle",
     );
   });
 
-  test("does not retry against a server whose certificate expired, and says when that was", async () => {
+  test("does not retry against a server whose certificate expired, and reports when", async () => {
     const url = await tlsServer(await org.issue({ path: "/nsmgr", notBefore: new Date(0) }));
     const { code, text } = await failureAt(url, secure());
     expect(code).toBe(Code.Unauthenticated);
@@ -107,7 +107,7 @@ describe("a client", () => {
     );
   });
 
-  test("does not retry against a server that refuses its certificate, and says whose it was", async () => {
+  test("does not retry against a server that rejects its certificate, and names its own identity", async () => {
     const folder = await temporaryDirectory();
     await (await org.issue({ path: "/nsmgr" })).writeTo(folder);
     await writeFile(join(folder, "trusted.pem"), net.ca);
@@ -134,14 +134,14 @@ describe("a client", () => {
     const url = await listening(createServer((socket) => socket.once("data", () => socket.destroy())));
     const { code, text } = await failureAt(url, secure());
     expect(code).toBe(Code.DeadlineExceeded);
-    expect(text).toContain("the server broke off the TLS handshake");
+    expect(text).toContain("the server aborted the TLS handshake");
     expect(text).toContain("spiffe://example.org/nsc");
   });
 
-  test("without TLS says that a server which closes at once may want TLS", async () => {
+  test("without TLS reports that a server which closes at once may require TLS", async () => {
     const url = await listening(createServer((socket) => socket.once("data", () => socket.destroy())));
     const { code, text } = await failureAt(url, insecureIdentity());
     expect(code).toBe(Code.DeadlineExceeded);
-    expect(text).toContain("perhaps one side uses TLS and the other --insecure");
+    expect(text).toContain("check that both sides use TLS or both use --insecure");
   });
 });

@@ -22,7 +22,7 @@ const linesOf = (stderr: string): string[] =>
     .split("\n")
     .filter((line) => !line.startsWith("{"));
 
-describe("a program that is told something wrong ends with code 2 and one line that names", () => {
+describe("a program with a wrong setting ends with code 2 and one line that names", () => {
   test.each([
     ["the flag it does not know", "nsmgr", [...insecure, "--nonsense"], {}, ["--nonsense"]],
     [
@@ -132,7 +132,7 @@ describe("a program that is told something wrong ends with code 2 and one line t
   });
 });
 
-describe("a program that finds something wrong ends with code 1 and one line that says", () => {
+describe("a program that finds a problem ends with code 1 and one line that reports", () => {
   test("which port is in use", async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));

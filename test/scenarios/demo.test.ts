@@ -66,7 +66,7 @@ describe.each(users)("the demo of %s", (who, prefix) => {
     expect(run.stderr()).toContain("nsc ──▶ nsmgr ──▶ forwarder ──▶ fw-1");
   });
 
-  test.each(["SIGINT", "SIGTERM"] as const)("cleans up and says so when %s ends it", async (signal) => {
+  test.each(["SIGINT", "SIGTERM"] as const)("cleans up and reports it when %s ends it", async (signal) => {
     const run = await ground.start(["--json"], prefix());
     await run.seen("✓ connection established");
     run.child.kill(signal);
@@ -133,7 +133,7 @@ describe("a demo that cannot run", () => {
     expect(checks[0]!.detail).toMatch(/lacks CAP_SYS_ADMIN/);
   });
 
-  test("says what it takes when it is given anything else", async () => {
+  test("prints its usage for any other argument", async () => {
     const run = await ground.start(["--jsn"]);
     expect([await run.ended, run.stdout(), run.stderr()]).toEqual([2, "", "error: unknown option '--jsn'\n"]);
   });

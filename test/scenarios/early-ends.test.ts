@@ -20,7 +20,7 @@ afterEach(async () => {
 
 describe("a program that ends early", () => {
   test.each(["nse", "forwarder"])(
-    "because it is told to while the %s waits for its manager ends at once and well, without its socket",
+    "on a signal while the %s waits for its manager is immediate and clean, without its socket",
     async (program) => {
       const socket = join(folder, "own.sock");
       const service = program === "nse" ? ["--service", "s"] : [];
@@ -59,7 +59,7 @@ describe("a program that ends early", () => {
     expect((failed.error as { message: string }).message).toContain("0 registered");
   });
 
-  test("because a connection can never stand says so in one line, while its metrics are being set up", async () => {
+  test("because a connection can never be established takes one line, while its metrics are being set up", async () => {
     // A registry knows registrations, and nothing of connections.
     mesh = await ProcessMesh.start();
     const args = ["--insecure", "--control-plane-only", "--connect-to", mesh.url("registry")];

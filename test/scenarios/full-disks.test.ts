@@ -66,12 +66,12 @@ describe("a program whose disk is full", () => {
 
   test("serves on when its stdout cannot be written, and logs the reason", async () => {
     const { code, stderr } = await servesUntilTold(["ignore", full, "pipe"]);
-    expect(stderr).toMatch(/"error":"ENOSPC.*"msg":"stdout cannot be written; a line for it is lost"/);
+    expect(stderr).toMatch(/"error":"ENOSPC.*"msg":"stdout cannot be written: a line was lost"/);
     expect(stderr).toContain('"reason":"SIGTERM"');
     expect(code).toBe(0);
   });
 
-  test("says so before it is ready when it is the disk of its state directory", async () => {
+  test("reports it before it is ready if the disk holds its state directory", async () => {
     const fill = `mount -t tmpfs -o size=64k none ${folder} && head -c 1M /dev/zero > ${folder}/rest 2>/dev/null; exec "$@"`;
     const through = ["unshare", "-Urnm", "sh", "-c", fill, "sh"];
     const state = ["--state-dir", folder, "--connect-to", `unix://${folder}/nobody.sock`];

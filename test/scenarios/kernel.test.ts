@@ -36,7 +36,7 @@ async function echoes(event: ProcessEvent): Promise<number> {
 }
 
 describe("a kernel forwarder among processes", () => {
-  test("joins client and endpoint, and takes the wire away when the client ends", async () => {
+  test("connects client and endpoint, and removes the vWire when the client ends", async () => {
     mesh = await ProcessMesh.start({ client, endpoint });
     await mesh.endpoint("nse", "ping");
     const nsc = await mesh.client("nsc", "ping");
@@ -61,7 +61,7 @@ describe("a kernel forwarder among processes", () => {
     await nsc.stop();
   });
 
-  test("takes the wire away although it was down when the client began to end", async () => {
+  test("removes the vWire although it was down when the client began to end", async () => {
     mesh = await ProcessMesh.start({ client, endpoint });
     await mesh.endpoint("nse", "ping");
     const nsc = await mesh.client("nsc", "ping");
@@ -74,7 +74,7 @@ describe("a kernel forwarder among processes", () => {
     await becomes(() => count(endpoint), 0);
   });
 
-  test("removes the wire of a client that was killed when its token expires", async () => {
+  test("removes the vWire of a killed client when its token expires", async () => {
     mesh = await ProcessMesh.start({ client, endpoint });
     await mesh.endpoint("nse", "ping");
     const nsc = await mesh.client("nsc", "ping", ["--max-token-lifetime", "4s", "--request-timeout", "1s"]);
@@ -85,7 +85,7 @@ describe("a kernel forwarder among processes", () => {
     await becomes(() => count(endpoint), 0);
   });
 
-  test("removes what nobody claims after a restart, when it expires", async () => {
+  test("removes unclaimed vWires after a restart, when they expire", async () => {
     mesh = await ProcessMesh.start({ client, endpoint });
     await mesh.endpoint("nse", "ping");
     const nsc = await mesh.client("nsc", "ping", ["--max-token-lifetime", "5s", "--request-timeout", "1s"]);

@@ -65,7 +65,7 @@ describe("a program", () => {
     expect(existsSync(loading)).toBe(false);
   });
 
-  test("changes its log level on SIGUSR1 and SIGUSR2, says so only then, and opens no debugger", async () => {
+  test("changes its log level on SIGUSR1 and SIGUSR2, reports only that, and opens no debugger", async () => {
     const { child, stderr } = await startRegistry();
     for (const [signal, level] of [
       ["SIGUSR1", "trace"],
@@ -80,10 +80,10 @@ describe("a program", () => {
     child.kill("SIGTERM");
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(await stderr).not.toMatch(/debugger/i);
-    expect((await stderr).match(/the log level was changed/g)).toHaveLength(2);
+    expect((await stderr).match(/the log level changed/g)).toHaveLength(2);
   });
 
-  test("closes its connections and stops in order when nobody reads its stdout any more", async () => {
+  test("closes its connections and stops in order when its stdout is closed", async () => {
     mesh = await ProcessMesh.start();
     await mesh.endpoint("nse", "web");
     const args = ["--insecure", "--control-plane-only", "--connect-to", mesh.url("nsmgr")];

@@ -93,7 +93,7 @@ describe("a forwarder is not ready", () => {
     expect(code).toBe(1);
   });
 
-  test("without the native module, and says how to install it", async () => {
+  test("without the native module, and reports how to install it", async () => {
     const missing = `import Module from "node:module";
       const resolve = Module._resolveFilename;
       Module._resolveFilename = function (name, ...rest) {

@@ -23,7 +23,7 @@ describe("recorder", () => {
     expect(seen.closes.map(({ id }) => id)).toEqual(["a"]);
   });
 
-  test("stands in a registry's chain as well", async () => {
+  test("also works in a registry's chain", async () => {
     const seen = recorder();
     const { register, find, unregister } = runRegistry([seen]);
     await register();
@@ -49,7 +49,7 @@ describe("failOnce and failAfter", () => {
     await expect(request()).rejects.toMatchObject({ code: Code.Internal });
   });
 
-  test("fail the method they are told to fail, in the registry too", async () => {
+  test("fail the chosen method, in the registry too", async () => {
     const { request, close } = run([failOnce(Code.Aborted, "close")]);
     await request();
     await expect(close()).rejects.toMatchObject({ code: Code.Aborted });
@@ -78,7 +78,7 @@ describe("hold", () => {
     await late;
   });
 
-  test("lets go of a call that is cancelled, with the reason", async () => {
+  test("releases a canceled call, with the reason", async () => {
     const gate = hold();
     const caller = new AbortController();
     const ctx = Context.background({ signal: caller.signal, clock: virtualClock() });

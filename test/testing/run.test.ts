@@ -29,7 +29,7 @@ describe("run", () => {
     expect(second.id).toBe(first.id);
   });
 
-  test("puts a patched id into the path as well", async () => {
+  test("also puts a patched ID into the path", async () => {
     const { request } = run([]);
     expect(await request({ id: "other" })).toMatchObject({
       id: "other",
@@ -155,7 +155,7 @@ describe("runRegistry", () => {
     expect(leftovers()).toEqual({ "registration-state": { registrations: 1 } });
   });
 
-  test("finds with a query that asks for nothing but the patch", async () => {
+  test("finds with a query that contains only the patch", async () => {
     const queries: unknown[] = [];
     const { find } = runRegistry([], {
       tail: {

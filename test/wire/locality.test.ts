@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isLocalHost, isLocalUrl, isSameSocket } from "../../src/wire/index.js";
 
-describe("what lies on this machine", () => {
+describe("addresses on this machine", () => {
   test.each(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "localhost"])("the host %s", (host) => {
     expect(isLocalHost(host)).toBe(true);
   });
@@ -21,7 +21,7 @@ describe("what lies on this machine", () => {
   });
 });
 
-describe("what lies elsewhere, or anywhere", () => {
+describe("addresses elsewhere, or anywhere", () => {
   test.each([
     "",
     "unknown",

@@ -46,7 +46,7 @@ describe("the header `path`", () => {
     expect(decodePath(text)).toBeUndefined();
   });
 
-  test("refuses to be longer than a header may be, saying how long it is", () => {
+  test("rejects a path longer than a header, with its length", () => {
     const segments = Array.from({ length: 200 }, () => ({ token: "x".repeat(500) }));
     const refused = (): string => encodePath({ index: 199, segments });
     expect(refused).toThrow(expect.objectContaining({ code: Code.ResourceExhausted }));

@@ -3,7 +3,7 @@ import { Code, NsmError } from "../../src/core/index.js";
 import { statusOf } from "../../src/wire/index.js";
 
 describe("the status a caller gets for an error", () => {
-  test("has its code and all its sentences, outermost first", () => {
+  test("has its code and all its messages, outermost first", () => {
     const cause = new AggregateError([new NsmError(Code.NotFound, "a is gone"), new Error("b is late")]);
     expect(statusOf(new NsmError(Code.Unavailable, "every candidate refused", { cause }))).toEqual({
       code: Code.Unavailable,
@@ -11,7 +11,7 @@ describe("the status a caller gets for an error", () => {
     });
   });
 
-  test("is INTERNAL for what was not thrown on purpose", () => {
+  test("is INTERNAL for an unexpected error", () => {
     expect(statusOf(new TypeError("x is undefined"))).toEqual({
       code: Code.Internal,
       details: "internal error: x is undefined",
@@ -24,7 +24,7 @@ describe("the status a caller gets for an error", () => {
     expect(statusOf(new DOMException("late", "TimeoutError")).code).toBe(Code.DeadlineExceeded);
   });
 
-  test("never says OK", () => {
+  test("is never OK", () => {
     expect(statusOf(new NsmError(Code.Ok, "odd")).code).toBe(Code.Unknown);
   });
 
@@ -44,7 +44,7 @@ describe("the status a caller gets for an error", () => {
     expect(statusOf(new NsmError(Code.Internal, text)).details).toBe(shown);
   });
 
-  test("is ready at once for long words that a caller chose", () => {
+  test("is computed at once for long words that a caller chose", () => {
     for (const word of ["eyJ-", "eyJa.", "a.eyJ-", "-----BEGIN "]) {
       // A pattern that tries every start would take hours, and run into the test's time limit.
       const { code } = statusOf(new NsmError(Code.InvalidArgument, word.repeat(1 << 20)));
@@ -52,7 +52,7 @@ describe("the status a caller gets for an error", () => {
     }
   });
 
-  test("is cut where it becomes too long for a header, and is always text that can be sent", () => {
+  test("is truncated to fit a header, and is always valid UTF-8", () => {
     const { details } = statusOf(new NsmError(Code.Internal, `${"x".repeat(4_095)}😀 and \ud800 more`));
     expect(details.length).toBeLessThan(4_200);
     expect(() => encodeURI(details)).not.toThrow();

@@ -18,7 +18,7 @@ describe("the target of an address", () => {
     expect(targetOf(url)).toBe(target);
   });
 
-  test("says whether it is a bare IP address", () => {
+  test("tests for a bare IP address", () => {
     for (const url of ["tcp://10.0.0.1:1", "tcp://[::1]:1"])
       expect(isAddressTarget(targetOf(url))).toBe(true);
     for (const url of ["tcp://nsmgr:1", "registry:1", "unix:///x", "tcp://10.example.org:1"]) {

@@ -49,8 +49,8 @@ const transports = {
 };
 let urls: string[] = [];
 
-describe.each(Object.entries(transports))("the wish for traces over %s", (_name, transport) => {
-  test("goes from hop to hop, and where nobody wishes anything nothing goes", async () => {
+describe.each(Object.entries(transports))("the tracing header over %s", (_name, transport) => {
+  test("travels from hop to hop, and is omitted without a request", async () => {
     urls = [];
     const seen: (GrpcTracing | undefined)[] = [];
     const last: NetworkService = {

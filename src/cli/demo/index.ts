@@ -1,5 +1,5 @@
 /**
- * `nsmctl demo`: a firewall on a virtual wire, with real processes and real packets, on one machine.
+ * `nsmctl demo`: a firewall on a vWire, with real processes and real packets, on one machine.
  *
  * @packageDocumentation
  */
@@ -11,40 +11,40 @@ import { preflight } from "./machine/preflight.js";
 import { screen, silentScreen, verdict } from "./report/screen.js";
 import { againInUserNamespace } from "./machine/user-namespace.js";
 
-/** How the demo reports. */
+/** Output format of the demo. */
 export interface DemoOptions {
-  /** One object on stdout, everything else on stderr. */
+  /** Prints one JSON object to stdout, and everything else to stderr. Default: false. */
   readonly json?: boolean;
 }
 
-/** What `--json` prints. */
+/** The output of `--json`. */
 export interface DemoReport {
   readonly ok: boolean;
   readonly seconds: number;
   readonly checks: readonly Check[];
-  /** The processes of the connection's path, as it was first established. */
+  /** The processes on the connection's path when it was first established. */
   readonly path: readonly string[];
-  /** What is still there that should be gone. */
+  /** Resources that still exist after the cleanup. */
   readonly leftovers: readonly string[];
 }
 
-const TITLE = "Network Service Mesh on this machine: a firewall at the end of a virtual wire";
+const TITLE = "Network Service Mesh on this machine: a firewall at the end of a vWire";
 
-/** The exit code on a machine that does not offer what the demo needs. */
+/** Exit code if this machine lacks what the demo needs. */
 const CANNOT_RUN = 2;
 
 /**
- * Runs the demo. Resolves to the exit code: 0 when all is well, 1 when a check failed, 2 when this machine cannot
- * run it, 128 and the signal's number when it was interrupted.
+ * Runs the demo and resolves to the exit code: 0 on success, 1 if a check failed, 2 if this machine cannot
+ * run it, 128 plus the signal's number if interrupted.
  */
 export async function demo({ json = false }: DemoOptions): Promise<number> {
   const began = performance.now();
   const report = (checks: Checks, path: readonly string[], leftovers: readonly string[]): DemoReport => {
     const all = checks.all();
     const seconds = Math.round(performance.now() - began) / 1_000;
-    const told = { ok: all.every(({ ok }) => ok), seconds, checks: all, path, leftovers };
-    if (json) process.stdout.write(`${JSON.stringify(told)}\n`);
-    return told;
+    const result = { ok: all.every(({ ok }) => ok), seconds, checks: all, path, leftovers };
+    if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    return result;
   };
 
   const tried = await preflight().catch(

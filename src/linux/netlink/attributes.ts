@@ -1,11 +1,10 @@
 /**
- * Netlink attributes: a type, a length and a value, padded to four bytes.
- * Numbers are in host order here (every platform this runs on is little-endian);
- * nftables wants its numbers big-endian: use the `be` forms there.
+ * A netlink attribute: type, length and value, padded to four bytes. Numbers are in host order (all supported
+ * platforms are little-endian). nftables expects big-endian numbers: use the `be` functions there.
  */
 export type Attribute = Buffer;
 
-/** Marks an attribute whose value is itself a list of attributes. */
+/** Marks an attribute whose value is a list of attributes. */
 const NLA_F_NESTED = 0x8000;
 const TYPE_MASK = 0x3fff;
 
@@ -13,7 +12,7 @@ export function align4(length: number): number {
   return (length + 3) & ~3;
 }
 
-/** An attribute of raw bytes. */
+/** Creates an attribute of raw bytes. */
 export function bytes(type: number, value: Uint8Array): Attribute {
   const end = 4 + value.length;
   const attribute = Buffer.allocUnsafe(align4(end)).fill(0, end); // from Node's pool: rules are made of hundreds
@@ -50,14 +49,17 @@ export function be64(type: number, value: bigint | number): Attribute {
   return bytes(type, data);
 }
 
-/** A string with the NUL at its end that the kernel expects. */
+/** Creates an attribute of a string with a terminating NUL. */
 export const text = (type: number, value: string): Attribute => bytes(type, Buffer.from(`${value}\0`));
 
 export function nested(type: number, ...attributes: readonly Attribute[]): Attribute {
   return bytes(type | NLA_F_NESTED, Buffer.concat(attributes));
 }
 
-/** The attributes in `data`, in order; a list may hold the same type many times. Ends at the first malformed one. */
+/**
+ * Decodes the attributes in `data`, in order. A type can occur more than once. Stops at the first malformed
+ * one.
+ */
 export function attributeList(data: Buffer): { type: number; value: Buffer }[] {
   const list: { type: number; value: Buffer }[] = [];
   for (let at = 0; at + 4 <= data.length;) {
@@ -69,12 +71,12 @@ export function attributeList(data: Buffer): { type: number; value: Buffer }[] {
   return list;
 }
 
-/** The attributes in `data` by type; of a type that comes twice, the last. */
+/** Decodes the attributes in `data`, by type. If a type occurs more than once, the last one wins. */
 export function attributes(data: Buffer): ReadonlyMap<number, Buffer> {
   return new Map(attributeList(data).map(({ type, value }) => [type, value]));
 }
 
-/** The string in an attribute, without its NUL. */
+/** The string in an attribute, without its terminating NUL. */
 export function textOf(value: Buffer): string {
   const end = value.indexOf(0);
   return value.toString("utf8", 0, end < 0 ? value.length : end);

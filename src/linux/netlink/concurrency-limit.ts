@@ -1,6 +1,6 @@
 /**
- * Runs work that occupies a thread of libuv's pool for milliseconds, never more than `most` at a time:
- * the rest of the pool stays free for files and names, whatever number of links is being deleted.
+ * Runs work that occupies a thread of libuv's pool for milliseconds, at most `most` at a time. The remaining
+ * threads stay free for files and DNS while links are deleted.
  */
 export function concurrencyLimit(most: number): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];
@@ -19,7 +19,7 @@ export function concurrencyLimit(most: number): <T>(work: () => Promise<T>) => P
   };
 }
 
-/** libuv has four threads unless told otherwise; half of them. */
+/** Uses half of libuv's threads. libuv has four by default. */
 export const onPool = concurrencyLimit(
   Math.max(1, Math.floor(Number(process.env["UV_THREADPOOL_SIZE"] ?? 4) / 2)),
 );

@@ -9,7 +9,7 @@ export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 export const NLM_F_APPEND = 0x800;
 
-/** Flags of an answer. */
+/** Flags of a reply. */
 export const NLM_F_DUMP_INTR = 0x10;
 const NLM_F_CAPPED = 0x100;
 const NLM_F_ACK_TLVS = 0x200;
@@ -20,17 +20,17 @@ const HEADER = 16;
 const NLMSGERR_ATTR_MSG = 1;
 const NLMSGERR_ATTR_OFFS = 2;
 
-/** A request before it has its sequence number: type, flags, the fixed header of its family, attributes. */
+/** A request without its sequence number: type, flags, the fixed header of its family, attributes. */
 export interface Request {
   readonly type: number;
   readonly flags: number;
   readonly header: Buffer;
   readonly attributes?: readonly Attribute[];
-  /** In a batch: no acknowledgement of success is wanted. */
+  /** In a batch: acknowledge only a failure. */
   readonly quiet?: boolean;
 }
 
-/** A message the kernel sent, its value starting after the netlink header. */
+/** A message from the kernel. Its value starts after the netlink header. */
 export interface Message {
   readonly type: number;
   readonly flags: number;
@@ -38,13 +38,13 @@ export interface Message {
   readonly data: Buffer;
 }
 
-/** What an acknowledgement says. */
+/** An acknowledgement from the kernel. */
 export interface Acknowledgement {
-  /** 0 is success. */
+  /** 0 means success. */
   readonly errno: number;
-  /** The kernel's sentence about it (its "extended ack"), if it gave one. */
+  /** The kernel's error message ("extended ack"), if any. */
   readonly text: string | undefined;
-  /** The name, in the part of the request that the kernel stumbled over, if it pointed at one. */
+  /** The name in the part of the request that the kernel rejected, if it pointed at one. */
   readonly near: string | undefined;
 }
 
@@ -59,7 +59,7 @@ export function encodeMessage(request: Request, sequence: number): Buffer {
   return message;
 }
 
-/** The messages in one received datagram. */
+/** Decodes the messages of one received datagram. */
 export function decodeMessages(datagram: Buffer): Message[] {
   const messages: Message[] = [];
   for (let at = 0; at + HEADER <= datagram.length;) {
@@ -76,12 +76,12 @@ export function decodeMessages(datagram: Buffer): Message[] {
   return messages;
 }
 
-/** What a message says about the end of the request that was `sent`, or undefined when it is part of the answer. */
+/** The acknowledgement that ends the request `sent`, or undefined if the message is part of the reply. */
 export function acknowledgement({ type, flags, data }: Message, sent: Buffer): Acknowledgement | undefined {
   if (type !== NLMSG_ERROR && type !== NLMSG_DONE) return undefined;
   const errno = data.length < 4 ? 0 : Math.abs(data.readInt32LE(0));
   if (!(flags & NLM_F_ACK_TLVS)) return { errno, text: undefined, near: undefined };
-  // The end of a dump has its attributes right after the errno; an error repeats the request in between.
+  // In the end of a dump, attributes follow the errno. In an error, the repeated request stands in between.
   let at = 4;
   if (type === NLMSG_ERROR) at += flags & NLM_F_CAPPED ? HEADER : align4(data.readUInt32LE(4));
   const extended = attributes(data.subarray(at));
@@ -93,7 +93,7 @@ export function acknowledgement({ type, flags, data }: Message, sent: Buffer): A
   };
 }
 
-/** The first text in an attribute, or in the attributes it holds. */
+/** The first text in an attribute or in its nested attributes. */
 function nameIn(data: Buffer): string | undefined {
   const [first] = attributeList(data);
   if (!first || first.value.length === 0) return undefined;

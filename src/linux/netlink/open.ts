@@ -16,8 +16,8 @@ const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
 /**
- * A netlink descriptor opened inside the namespace: errors come with words, dumps can be narrowed.
- * `groups` are the multicast groups (a bit each) whose messages it receives.
+ * Opens a netlink descriptor in the namespace, with error messages and filtered dumps enabled. `groups` is
+ * the bit mask of multicast groups to join.
  */
 export function openNetlink(namespace: NetworkNamespace, protocol: number, groups = 0): number {
   const c = libc();
@@ -30,8 +30,8 @@ export function openNetlink(namespace: NetworkNamespace, protocol: number, group
     for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK]) {
       check("setsockopt", c.setsockopt(fd, SOL_NETLINK, option, Buffer.of(1, 0, 0, 0), 4));
     }
-    // A table of thousands of rules needs more than the default. Only root may go beyond the system's limit;
-    // in a user namespace it is what can be had.
+    // Tables with thousands of rules need more than the default size. Only root in the initial user namespace
+    // can exceed the system limit; elsewhere the kernel caps the size.
     const size = Buffer.alloc(4);
     size.writeUInt32LE(16 << 20);
     if (c.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4) < 0)

@@ -19,35 +19,38 @@ import { openNetlink } from "./open.js";
 import { onPool } from "./concurrency-limit.js";
 
 const dumpAttempts = 5;
-/** Of so many messages the kernel makes short work; thousands of rules take it a second. */
+/** Up to this many messages are sent in place. The kernel needs a second for thousands of rules. */
 const shortBatch = 200;
 
-/** How the kernel answered one request. Without an end it said nothing (more) about it. */
+/** The kernel's reply to one request. Without `end`, the kernel did not acknowledge it. */
 export interface Answer {
   readonly messages: readonly Message[];
   readonly end: Acknowledgement | undefined;
 }
 
 /**
- * A netlink socket of one namespace. It is opened inside and stays there, so that requests need no setns.
- * Requests run in place: the kernel answers within the call, in microseconds. Those it takes
- * milliseconds for go through {@link NetlinkSocket.longRequest}.
+ * A netlink socket of one namespace. It is opened inside and stays there, so requests need no setns. Requests
+ * run in place: the kernel replies within the call, in microseconds. Requests that take milliseconds use
+ * {@link NetlinkSocket.longRequest}.
  */
 export interface NetlinkSocket {
   readonly namespace: NetworkNamespace;
-  /** One request and its acknowledgement. `action` ("create veth nsm-1") begins the sentence of an error. */
+  /**
+   * Sends one request and reads its acknowledgement. Error messages start with `action` ("create veth
+   * nsm-1").
+   */
   request(action: string, request: Request): Promise<readonly Message[]>;
-  /** The same from a pool thread: the event loop goes on meanwhile, and so do other requests. */
+  /** Like `request`, but from a pool thread. The event loop and other requests continue meanwhile. */
   longRequest(action: string, request: Request): Promise<readonly Message[]>;
-  /** A request answered by many messages; asked again when the kernel's list changed meanwhile. */
+  /** Sends a request with many reply messages. Repeats it if the kernel's list changed meanwhile. */
   dump(action: string, request: Request): Promise<readonly Message[]>;
   /**
-   * Several messages in one send; the kernel's answer to each, in order. Nothing is thrown for a refusal.
-   * Many of them are sent from a pool thread.
-   * A `quiet` request is acknowledged only when it fails.
+   * Sends several messages at once and returns the kernel's reply to each, in order. Does not throw if the
+   * kernel rejects one. Large batches are sent from a pool thread. A `quiet` request is acknowledged only if
+   * it fails.
    */
   batch(action: string, requests: readonly Request[]): Promise<readonly Answer[]>;
-  /** Also done when the namespace is closed. */
+  /** Closes the socket. Closing the namespace closes it too. */
   close(): void;
 }
 
@@ -58,14 +61,14 @@ export function netlinkSocket(namespace: NetworkNamespace, protocol: number): Ne
   return socket;
 }
 
-/** The error for a request that the kernel refused, with the kernel's own words where it has some. */
+/** Creates the error for a rejected request. Uses the kernel's own message if there is one. */
 export function netlinkRefusal(action: string, namespace: NetworkNamespace, end: Acknowledgement): NsmError {
   const errno = errnoName(end.errno);
   const where = `cannot ${action} in ${namespace.name}`;
   if (errno === "EPERM") return refusal(errno, `${where}: ${remedyFor("CAP_NET_ADMIN")}`);
   const near = end.near === undefined ? "" : ` at "${end.near}"`;
   const why = (end.text ? `${end.text} (${errno})` : errnoText(errno)) + near;
-  // Not a matter of privilege here: the kernel says so when, for example, IPv6 is switched off on a link.
+  // Here EACCES is not about privileges. The kernel returns it, for example, if IPv6 is disabled on a link.
   if (errno === "EACCES") return new NsmError(Code.FailedPrecondition, `${where}: ${why}`);
   return refusal(errno, `${where}: ${why}`);
 }
@@ -78,7 +81,7 @@ interface OpenAnswer {
 
 class Socket implements NetlinkSocket {
   #sequence = 0;
-  /** Answers still being collected. A read may meet that of a long request sent earlier. */
+  /** Replies still being collected. A read can also return the reply to an earlier long request. */
   readonly #open = new Map<number, OpenAnswer>();
   #onPool = 0;
   #closed = false;
@@ -110,7 +113,7 @@ class Socket implements NetlinkSocket {
       if (attempt === dumpAttempts) {
         throw new NsmError(
           Code.Unavailable,
-          `cannot ${action} in ${this.namespace.name}: it changed during each of ${attempt} readings`,
+          `cannot ${action} in ${this.namespace.name}: the list changed during each of ${attempt} reads`,
         );
       }
     }
@@ -128,7 +131,7 @@ class Socket implements NetlinkSocket {
     this.#release();
   }
 
-  /** Gives the descriptor back, but not while a pool thread is using its number. */
+  /** Closes the descriptor, but not while a pool thread uses it. */
   #release(): void {
     if (!this.#closed || this.#onPool > 0 || this.#released) return;
     this.#released = true;
@@ -151,7 +154,7 @@ class Socket implements NetlinkSocket {
       const { sequences, data } = this.#prepare(action, requests, acknowledged);
       this.#onPool++;
       try {
-        // The pool thread's errno is lost, but a send that failed has no acknowledgement either.
+        // The pool thread's errno is lost. A failed send has no acknowledgement either.
         await libc().sendAsync(this.fd, data, data.length, 0);
         return this.#collect(action, sequences);
       } finally {
@@ -175,7 +178,7 @@ class Socket implements NetlinkSocket {
     return { sequences, data: Buffer.concat(messages) };
   }
 
-  /** The kernel queues its answer within the send call, and continues a dump within recv: this never waits. */
+  /** Never waits: the kernel queues its reply within the send call, and continues a dump within recv. */
   #collect(action: string, sequences: readonly number[]): Answer[] {
     const answers = sequences.map((sequence) => this.#open.get(sequence)!);
     try {
@@ -186,7 +189,7 @@ class Socket implements NetlinkSocket {
     }
   }
 
-  /** Sorts the next datagram into the open answers; false when there is none. */
+  /** Assigns the next datagram to the open replies. Returns false if there is none. */
   #readOnce(action: string): boolean {
     const length = libc().recv(this.fd, received, received.length, MSG_DONTWAIT | MSG_TRUNC);
     if (length < 0) {
@@ -199,7 +202,7 @@ class Socket implements NetlinkSocket {
     }
     for (const message of decodeMessages(Buffer.from(received.subarray(0, length)))) {
       const answer = this.#open.get(message.sequence);
-      if (!answer || answer.end) continue; // left over from a request that was given up
+      if (!answer || answer.end) continue; // left over from a request that was aborted
       answer.end = acknowledgement(message, answer.sent);
       if (!answer.end) answer.messages.push(message);
     }
@@ -208,22 +211,19 @@ class Socket implements NetlinkSocket {
 
   #mustBeOpen(action: string): void {
     if (!this.#closed) return;
-    throw new NsmError(Code.FailedPrecondition, `cannot ${action}: ${this.namespace.name} is closed here`);
+    throw new NsmError(Code.FailedPrecondition, `cannot ${action}: ${this.namespace.name} is already closed`);
   }
 
   #succeeded(action: string, answer: Answer | undefined): readonly Message[] {
     if (answer?.end?.errno === 0) return answer.messages;
     if (answer?.end) throw netlinkRefusal(action, this.namespace, answer.end);
-    throw new NsmError(
-      Code.Internal,
-      `cannot ${action} in ${this.namespace.name}: the kernel gave no answer`,
-    );
+    throw new NsmError(Code.Internal, `cannot ${action} in ${this.namespace.name}: the kernel sent no reply`);
   }
 }
 
 const always = (_request: Request): boolean => true;
-/** A dump ends with an acknowledgement of its own; asking for another would leave one in the queue. */
+/** A dump ends with its own acknowledgement. Requesting another one would leave it in the queue. */
 const endsByItself = (_request: Request): boolean => false;
 
-/** Every read is finished before the next begins, so one buffer serves all sockets. */
+/** Each read is finished before the next one starts, so all sockets share one buffer. */
 const received = Buffer.alloc(128 << 10);

@@ -21,7 +21,7 @@ const CT_KEY = {
   DST_IP6: 22,
 } as const;
 const ORIGINAL = 0;
-/** What nft calls the values. */
+/** nft's type numbers for the values. */
 const TYPE = { integer: 4, ipv4: 7, ipv6: 8, protocol: 12, port: 13, mark: 19, link: 41 } as const;
 
 function load(key: number, ...more: readonly Attribute[]): Attribute {
@@ -47,7 +47,7 @@ const mark = field<number>({
   },
 });
 
-/** The mark of the packet's connection, which {@link setCtMark} sets. */
+/** The mark of the packet's connection. {@link setCtMark} sets it. */
 export function ctMark(): Field<number> {
   return mark;
 }
@@ -62,13 +62,13 @@ interface OriginalFields {
   nfproto: Field<"ipv4" | "ipv6">;
   protocol: Field<number>;
   "proto-src": Field<Port>;
-  /** The destination port; for ICMP the type in the higher byte, the code in the lower one. */
+  /** Destination port. For ICMP: the type in the high byte, the code in the low byte. */
   "proto-dst": Field<Port>;
 }
 
 /**
- * A property of the packet that began the connection. A reply has those of the request it answers, and an ICMP
- * error has those of the connection it reports about.
+ * A property of the packet that started the connection. A reply has the properties of its request, and an
+ * ICMP error those of the connection it concerns.
  */
 export function ctOriginal<K extends keyof OriginalFields>(name: K): OriginalFields[K] {
   return originalFields[name];
@@ -108,10 +108,10 @@ const originalFields: OriginalFields = {
   "proto-dst": number(CT_KEY.PROTO_DST, 2, TYPE.port, "port"),
 };
 
-/** A number for each of some links. Packets of other links do not match. */
+/** A number for each link. Packets of other links do not match. */
 export type NumberByLink = ReadonlyMap<string, number>;
 
-/** Marks the packet's connection with the number of the link that the packet came in (or goes out) by. */
+/** Marks the packet's connection with the number of its incoming or outgoing link. */
 export function setCtMark(link: "iifname" | "oifname", marks: NumberByLink): Statement {
   return byLink(
     link,
@@ -122,7 +122,7 @@ export function setCtMark(link: "iifname" | "oifname", marks: NumberByLink): Sta
   );
 }
 
-/** Changes the bits of the connection's mark that are set in `mask` to those of `bits`. */
+/** Sets the bits in `mask` of the connection's mark to those of `bits`. */
 export function setCtMarkBits(mask: number, bits: number): Statement {
   return plain(
     load(CT_KEY.MARK),
@@ -132,9 +132,9 @@ export function setCtMarkBits(mask: number, bits: number): Statement {
 }
 
 /**
- * Has the packet's connection tracked in the zone of the link that the packet came in by. Connections that begin
- * in different zones are different ones even when addresses and ports are equal. The zone holds for the direction
- * that began the connection: replies may come from any link. In a chain with a priority below -200.
+ * Tracks the packet's connection in the zone of its incoming link. Connections that start in different zones
+ * are distinct, even with equal addresses and ports. The zone applies to the original direction: replies can
+ * come from any link. Use it in a chain with a priority below -200.
  */
 export function setCtZone(zones: NumberByLink): Statement {
   const set = expression("ct", be32(CT.KEY, CT_KEY.ZONE), be32(CT.SREG, register), original);

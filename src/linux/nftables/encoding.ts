@@ -1,7 +1,7 @@
 import { type Attribute, be32, bytes, nested, text } from "../netlink/attributes.js";
 import type { Request } from "../netlink/message.js";
 
-/** Numbers of include/uapi/linux/netfilter/nf_tables.h. */
+/** Constants of include/uapi/linux/netfilter/nf_tables.h. */
 const SUBSYSTEM = 10;
 const BATCH_BEGIN = 0x10;
 const BATCH_END = 0x11;
@@ -22,13 +22,13 @@ export const NFT_MSG = {
   DELOBJ: 20,
 } as const;
 
-/** Which packets a table sees: IPv4 and IPv6 together, those a bridge passes on, or all of one device. */
+/** The packets that a table sees: IPv4 and IPv6, bridged packets, or all packets of one device. */
 export type Family = "inet" | "bridge" | "netdev";
 const families: Readonly<Record<Family, number>> = { inet: 1, netdev: 5, bridge: 7 };
 
-/** Where every match puts what it looks at; wide enough for an IPv6 address or an interface name. */
+/** The register that every match loads. Wide enough for an IPv6 address or an interface name. */
 export const register = 1;
-/** Right behind {@link register}: a look-up of two values reads on here. */
+/** Directly after {@link register}: a lookup of two values continues here. */
 export const secondRegister = 2;
 const verdictRegister = 0;
 
@@ -47,7 +47,7 @@ function header(family: number, resource = 0): Buffer {
   return Buffer.of(family, 0, resource >>> 8, resource & 255);
 }
 
-/** A message about tables; acknowledged only when it fails, unless asked otherwise. */
+/** A message about tables. By default, the kernel acknowledges it only if it fails. */
 export function nftMessage(
   operation: number,
   family: Family | undefined,
@@ -58,13 +58,13 @@ export function nftMessage(
   return { type: (SUBSYSTEM << 8) | operation, flags, header: header(number), attributes, quiet: true };
 }
 
-/** The requests as one transaction: all of them happen at one moment, or none. */
+/** Combines the requests to one transaction: the kernel applies all of them at once, or none. */
 export function transaction(requests: readonly Request[]): Request[] {
   const mark = (type: number) => ({ type, flags: 0, header: header(0, SUBSYSTEM), quiet: true });
   return [mark(BATCH_BEGIN), ...requests, mark(BATCH_END)];
 }
 
-/** One step of a rule: the kernel's name for it and its parameters. */
+/** One expression of a rule: its kernel name and parameters. */
 export function expression(name: string, ...parameters: readonly Attribute[]): Attribute {
   return nested(LIST_ELEM, text(EXPR_NAME, name), nested(EXPR_DATA, ...parameters));
 }
@@ -73,7 +73,7 @@ export function dataValue(type: number, value: Uint8Array): Attribute {
   return nested(type, bytes(DATA_VALUE, value));
 }
 
-/** The step that decides: accept 1, drop 0, jump -3, goto -4, return -5. */
+/** The expression that sets the verdict: accept 1, drop 0, jump -3, goto -4, return -5. */
 export function verdict(code: number, chain?: string): Attribute {
   const parts = [be32(VERDICT_CODE, code), ...(chain === undefined ? [] : [text(VERDICT_CHAIN, chain)])];
   const data = nested(IMMEDIATE_DATA, nested(DATA_VERDICT, ...parts));

@@ -9,25 +9,28 @@ const CMP = { SREG: 1, OP: 2, DATA: 3, EQ: 0, NEQ: 1 } as const;
 const BITWISE = { SREG: 1, DREG: 2, LEN: 3, MASK: 4, XOR: 5 } as const;
 const RANGE = { SREG: 1, OP: 2, FROM: 3, TO: 4 } as const;
 
-/** Something of a packet that a rule can compare, with values of type V. */
+/** A field of a packet that a rule can compare with values of type V. */
 export interface Field<V> {
-  /** Is exactly this value, or within this prefix or range. */
+  /** Matches exactly this value, prefix or range. */
   eq(value: V): Statement;
-  /** Is none of these. */
+  /** Matches if the field is none of these values. */
   not(value: V | readonly V[]): Statement;
-  /** Is one of these; any number of them costs one look-up. */
+  /** Matches any of these values, with one lookup for any number of them. */
   in(values: V | readonly V[]): Statement;
-  /** Of the bits in `mask`, exactly those in `bits` are set. For fields of one or two bytes and the mark. */
+  /**
+   * Matches if, within `mask`, exactly the bits in `bits` are set. For fields of one or two bytes, and the
+   * mark.
+   */
   masked(mask: number, bits: number): Statement;
 }
 
 export interface FieldDefinition<V> {
-  /** The step that puts the field into the register. */
+  /** The expression that loads the field into the register. */
   readonly load: Attribute;
   readonly requires?: readonly Requirement[];
   readonly width: number;
   readonly keyType: number;
-  /** The value is in the machine's byte order, not the network's. */
+  /** Whether the value is in host byte order instead of network byte order. */
   readonly hostOrder?: boolean;
   parse(value: V): Interval;
 }
@@ -65,7 +68,7 @@ export function field<V>(definition: FieldDefinition<V>): Field<V> {
   };
 }
 
-/** The cheapest steps that compare the register with one interval. */
+/** The cheapest expressions that compare the register with one interval. */
 function compareOne(interval: Interval, inverted: boolean): Attribute[] {
   const { first, last } = interval;
   const length = prefixLength(interval);
@@ -90,12 +93,14 @@ export function comparison(value: Uint8Array, inverted: boolean): Attribute {
   return expression("cmp", be32(CMP.SREG, register), operation, dataValue(CMP.DATA, value));
 }
 
-/** Keeps those bits of the register that are set in the mask. */
+/** Clears the bits of the register that are not set in the mask. */
 export function and(mask: Uint8Array): Attribute {
   return bitwise(mask, Buffer.alloc(mask.length));
 }
 
-/** Keeps the bits of the register that are set in the mask, then flips those that are set in the other value. */
+/**
+ * Clears the bits of the register that are not set in the mask, then flips those that are set in `flipped`.
+ */
 export function bitwise(mask: Uint8Array, flipped: Uint8Array): Attribute {
   return expression(
     "bitwise",

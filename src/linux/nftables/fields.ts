@@ -21,11 +21,11 @@ const link = 0;
 const network = 1;
 const transport = 2;
 
-/** What nft calls the values, so that it prints them as they were meant. */
+/** nft's type numbers for the values, so that nft(8) prints them correctly. */
 const KEY = { protocol: 2, integer: 4, ipv4: 7, ipv6: 8, ethernet: 9, port: 13, name: 41 } as const;
 
 const protocols = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
-/** An IP protocol by its usual name, or by number where it has none here. */
+/** An IP protocol, by its name or by its number. */
 export type Protocol = keyof typeof protocols | number;
 
 function protocolNumber(protocol: Protocol): number {
@@ -39,24 +39,24 @@ function loadPayload(base: number, offset: number, length: number, target = regi
   return expression("payload", be32(PAYLOAD.DREG, target), ...where);
 }
 
-/** The step that puts the name of the packet's link into the register. */
+/** The expression that loads the name of the packet's link into the register. */
 export function loadLinkName(name: "iifname" | "oifname"): Attribute {
   return loadMeta(name === "iifname" ? META.IIFNAME : META.OIFNAME);
 }
 
-/** A link's name as the kernel compares it. */
+/** A link name in the form that the kernel compares. */
 export function linkKey(name: string): Buffer {
   const bytes = Buffer.alloc(16);
   bytes.write(assertLinkName(name));
   return bytes;
 }
 
-/** The step that puts the packet's source address into a register. */
+/** The expression that loads the packet's source address into a register. */
 export function loadSource(version: 4 | 6, target: number): Attribute {
   return version === 4 ? loadPayload(network, 12, 4, target) : loadPayload(network, 8, 16, target);
 }
 
-/** The steps that make sure of a requirement. */
+/** The expressions that verify a requirement. */
 export function requirement(required: Requirement, family: Family): Attribute[] {
   if ("transport" in required)
     return [loadMeta(META.L4PROTO), comparison(Buffer.of(required.transport), false)];
@@ -67,16 +67,16 @@ export function requirement(required: Requirement, family: Family): Attribute[] 
 }
 
 interface MetaFields {
-  /** The link a packet came in by; `"nsm*"` is any whose name begins so (alone, not in a list). */
+  /** The incoming link. `"nsm*"` matches every name with that prefix (alone, not in a list). */
   iifname: Field<string>;
-  /** The link a packet goes out by; not known yet in the input, prerouting and ingress hooks. */
+  /** The outgoing link. Not known yet in the input, prerouting and ingress hooks. */
   oifname: Field<string>;
   l4proto: Field<Protocol>;
   nfproto: Field<"ipv4" | "ipv6">;
   mark: Field<number>;
 }
 
-/** What the kernel knows about a packet beside its bytes: `meta("iifname").eq("nsm-1")`. */
+/** Metadata of a packet: `meta("iifname").eq("nsm-1")`. */
 export function meta<K extends keyof MetaFields>(name: K): MetaFields[K] {
   return metaFields[name];
 }
@@ -146,13 +146,13 @@ function bytesField<V>(
 const ipv4 = [{ network: "ipv4" }] as const;
 const ipv6 = [{ network: "ipv6" }] as const;
 
-/** IPv4 addresses: `ip("saddr").in(["10.0.0.0/8", "192.168.1.1-192.168.1.9"])`. Matches IPv4 packets only. */
+/** IPv4 addresses: `ip("saddr").in(["10.0.0.0/8", "192.168.1.1-192.168.1.9"])`. Matches only IPv4 packets. */
 export function ip(name: "saddr" | "daddr"): Field<string> {
   const parse = (value: string) => addressInterval(value, 4);
   return bytesField(network, [name === "saddr" ? 12 : 16, 4], KEY.ipv4, ipv4, parse);
 }
 
-/** IPv6 addresses. Matches IPv6 packets only. */
+/** IPv6 addresses. Matches only IPv6 packets. */
 export function ip6(name: "saddr" | "daddr"): Field<string> {
   const parse = (value: string) => addressInterval(value, 6);
   return bytesField(network, [name === "saddr" ? 8 : 24, 16], KEY.ipv6, ipv6, parse);
@@ -186,12 +186,12 @@ export function sctp(name: "sport" | "dport"): Field<Port> {
   return portField(name, "sctp");
 }
 
-/** Type and code of ICMP for IPv4; an echo request has type 8, its reply 0. Ranges as with ports. */
+/** ICMP type and code for IPv4. Echo request is type 8, echo reply type 0. Ranges work as for ports. */
 export function icmp(name: "type" | "code"): Field<Port> {
   return icmpField(name, "icmp");
 }
 
-/** Type and code of ICMP for IPv6; an echo request has type 128, its reply 129, neighbour discovery 133-137. */
+/** ICMP type and code for IPv6. Echo request is type 128, echo reply 129, neighbor discovery 133-137. */
 export function icmpv6(name: "type" | "code"): Field<Port> {
   return icmpField(name, "icmpv6");
 }
@@ -202,10 +202,11 @@ function icmpField(name: "type" | "code", protocol: "icmp" | "icmpv6"): Field<Po
   return bytesField(transport, [name === "type" ? 0 : 1, 1], KEY.integer, requires, parse);
 }
 
-/** The Ethernet type of a frame, in a bridge or netdev table: 0x0800 is IPv4, 0x0806 ARP, 0x86dd IPv6. */
+/** The Ethernet type of a frame, in a bridge or netdev table: 0x0800 IPv4, 0x0806 ARP, 0x86dd IPv6. */
 export function etherType(): Field<number> {
   return bytesField(link, [12, 2], KEY.integer, [], (value: number) => {
-    if (!Number.isInteger(value)) throw new NsmError(Code.InvalidArgument, `"${value}" is no Ethernet type`);
+    if (!Number.isInteger(value))
+      throw new NsmError(Code.InvalidArgument, `"${value}" is not an Ethernet type`);
     return numberInterval(value, 2, "Ethernet type");
   });
 }

@@ -6,18 +6,18 @@ import { secondRegister } from "./encoding.js";
 
 const LINK_TYPE = 41;
 const ADDRESS_TYPE = { 4: 7, 6: 8 } as const;
-/** nft writes the types of a concatenation as one number, six bits each. */
+/** nft encodes the types of a concatenation in one number, six bits each. */
 const CONCATENATED = 64;
 
-/** A link, and an address that may send on it. */
+/** A link, and an address that may be the source of its packets. */
 export interface LinkAddress {
   readonly link: string;
   readonly address: string;
 }
 
 /**
- * The packet came in by a link with a source address that is not in the list for this link. Matches packets of the
- * given IP version only. One look-up, whatever the number of pairs.
+ * Matches packets whose source address is not in the list for their incoming link. Matches only packets of
+ * the given IP version. Needs one lookup for any number of pairs.
  */
 export function foreignSource(version: 4 | 6, allowed: readonly LinkAddress[]): Statement {
   const network = version === 4 ? "ipv4" : "ipv6";

@@ -3,13 +3,13 @@ import { AF_INET } from "../constants.js";
 import { parseIp } from "../ip-text.js";
 import { assertRange } from "../rtnetlink/link-name.js";
 
-/** Values from `first` to `last`, both included, as big-endian bytes of equal length. */
+/** Values from `first` to `last`, inclusive, as big-endian bytes of equal length. */
 export interface Interval {
   readonly first: Buffer;
   readonly last: Buffer;
 }
 
-/** `10.0.0.1`, `10.0.0.0/8` or `10.0.0.1-10.0.0.9`, of the given version. */
+/** Parses `10.0.0.1`, `10.0.0.0/8` or `10.0.0.1-10.0.0.9` of the given IP version. */
 export function addressInterval(value: string, version: 4 | 6): Interval {
   const [low = "", high, ...rest] = value.split("-");
   const from = parseIp(low);
@@ -30,7 +30,7 @@ export function addressInterval(value: string, version: 4 | 6): Interval {
   return { first, last };
 }
 
-/** A number, or `"8000-8010"`, in as many bytes as the field has. */
+/** Parses a number or a range like `"8000-8010"` to bytes of the field's width. */
 export function numberInterval(value: number | string, width: 1 | 2, what: string): Interval {
   const highest = 2 ** (8 * width) - 1;
   const parts = String(value).split("-");
@@ -50,7 +50,7 @@ export function numberBytes(value: number, width: 1 | 2 | 4): Buffer {
   return data;
 }
 
-/** The same values as the kernel requires them: ascending, without overlaps, adjacent intervals joined. */
+/** Sorts the intervals and joins overlapping and adjacent ones, as the kernel requires. */
 export function merged(intervals: readonly Interval[]): Interval[] {
   const result: Interval[] = [];
   for (const next of [...intervals].sort((a, b) => Buffer.compare(a.first, b.first))) {
@@ -74,7 +74,7 @@ export function successor(value: Buffer): Buffer | undefined {
   return undefined;
 }
 
-/** The length of the prefix that is exactly this interval, or undefined when none is. */
+/** The prefix length of this interval, or undefined if it is not a prefix. */
 export function prefixLength({ first, last }: Interval): number | undefined {
   const bits = first.length * 8;
   const bit = (value: Buffer, i: number) => (value[i >> 3]! >> (7 - (i & 7))) & 1;

@@ -11,39 +11,39 @@ const CHAIN_TABLE = 1;
 const OBJECT = { TABLE: 1, NAME: 2, TYPE: 3, DATA: 4 } as const;
 const COUNTER = { BYTES: 1, PACKETS: 2 } as const;
 const OBJECT_COUNTER = 1;
-/** Numbers of include/uapi/linux/netfilter/nfnetlink_conntrack.h. */
+/** Constants of include/uapi/linux/netfilter/nfnetlink_conntrack.h. */
 const CONNECTION = { SUBSYSTEM: 1, DELETE: 2, MARK: 8, MARK_MASK: 21 } as const;
 
-/** What a named counter has seen. */
+/** What a named counter has counted. */
 export interface CounterValue {
   readonly packets: number;
   readonly bytes: number;
 }
 
-/** A table as the kernel lists it. */
+/** A table as listed by the kernel. */
 export interface ListedTable {
   readonly family: Family;
   readonly name: string;
-  /** A running process, a process that is gone, or nobody: see {@link Table.owned}. */
+  /** Owner of the table: a running process, an exited process, or none. See {@link Table.owned}. */
   readonly owner: "process" | "gone" | "nobody";
 }
 
 /** The packet filter of one namespace. */
 export interface Nftables {
   /**
-   * Makes a table as described, whatever it was before, at one moment: no packet meets half of it, and none
-   * of the old and the new. Known connections stay known, and counters of the same name keep their count.
-   * When the kernel refuses any part, the old table remains and the error names the part.
+   * Replaces the table atomically: a packet sees either the old or the new table. Creates it if it does not
+   * exist. Tracked connections stay tracked, and counters of the same name keep their count. If the kernel
+   * rejects any part, the old table remains and the error names the part.
    */
   replaceTable(table: Table): Promise<void>;
-  /** NOT_FOUND when there is none. */
+  /** Deletes the table. Throws NOT_FOUND if it does not exist. */
   deleteTable(family: Family, name: string): Promise<void>;
   tables(): Promise<readonly ListedTable[]>;
-  /** The named counters of a table, in no particular order; none when there is no such table. */
+  /** The named counters of a table, in no particular order. Empty if the table does not exist. */
   counters(family: Family, table: string): Promise<ReadonlyMap<string, CounterValue>>;
   /**
-   * Makes the kernel forget the connections whose mark has the value `mark` in the bits of `mask`. Their next packet
-   * begins a new connection.
+   * Removes connections from tracking whose mark has the value `mark` in the bits of `mask`. Their next
+   * packet starts a new connection.
    */
   forgetConnections(marked: { readonly mark: number; readonly mask: number }): Promise<void>;
 }
@@ -51,8 +51,8 @@ export interface Nftables {
 const opened = new WeakMap<NetworkNamespace, Nftables>();
 
 /**
- * The packet filter of a namespace. Opened at the first call, the same at the next, and closed with the
- * namespace.
+ * The packet filter of a namespace. The first call opens it, later calls return the same object, and closing
+ * the namespace closes it.
  *
  * @example
  * import { accept, counter, ctState, nftablesIn, rule, tcp } from "nsm-sdk/linux";
@@ -83,7 +83,7 @@ export function nftablesIn(namespace: NetworkNamespace): Nftables {
 
 function nftables(socket: NetlinkSocket): Nftables {
   async function commit(action: string, steps: readonly Step[]): Promise<void> {
-    // The last one is acknowledged also when all went well: silence would not tell.
+    // The last request is always acknowledged, so that success is visible.
     const requests = steps.map(({ request }, i) => ({ ...request, quiet: i < steps.length - 1 }));
     const answers = await socket.batch(action, transaction(requests));
     for (const [i, { end }] of answers.entries()) {
@@ -93,18 +93,21 @@ function nftables(socket: NetlinkSocket): Nftables {
     if (answers.at(-2)?.end) return;
     throw new NsmError(
       Code.Internal,
-      `cannot ${action} in ${socket.namespace.name}: the kernel gave no answer`,
+      `cannot ${action} in ${socket.namespace.name}: the kernel sent no reply`,
     );
   }
 
   function refused(action: string, step: Step | undefined, end: Acknowledgement): NsmError {
     const error = netlinkRefusal(step ? `${action}: ${step.subject}` : action, socket.namespace, end);
-    // Counters and chains were checked before, so what it did not find is the code for this statement.
+    // Counters and chains were checked before. What the kernel did not find is the module for this statement.
     if (!step?.rule || error.code !== Code.NotFound) return error;
-    return new NsmError(Code.Unimplemented, `this kernel cannot do that in such a table: ${error.message}`);
+    return new NsmError(
+      Code.Unimplemented,
+      `this kernel does not support this in such a table: ${error.message}`,
+    );
   }
 
-  /** For the table of another process the kernel reports a missing privilege. */
+  /** The kernel reports the table of another process as a missing privilege. */
   async function explained(error: unknown, { family, name }: Table): Promise<unknown> {
     if (codeOf(error) !== Code.PermissionDenied) return error;
     const found = (await operations.tables()).find((table) => table.family === family && table.name === name);
@@ -129,7 +132,7 @@ function nftables(socket: NetlinkSocket): Nftables {
         await commit(action, replacement(table, existing));
       } catch (error) {
         if (!table.owned || codeOf(error) !== Code.Unimplemented) throw await explained(error, table);
-        // An older kernel, or a table that was made without protection.
+        // An older kernel, or a table created without protection.
         await commit(action, replacement({ ...table, owned: false }, existing));
       }
     },

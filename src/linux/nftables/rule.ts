@@ -10,14 +10,14 @@ const RULE = { TABLE: 1, CHAIN: 2, EXPRESSIONS: 4, USERDATA: 7 } as const;
 const USERDATA_COMMENT = 0;
 const longestComment = 127;
 
-/** Statements that are gone through from the left until one does not match. */
+/** Statements that the kernel evaluates in order until one does not match. */
 export interface FilterRule {
   readonly statements: readonly Statement[];
   readonly comment: string | undefined;
 }
 
 /**
- * A rule. Its comment is shown by `nft list ruleset` and names it when the kernel refuses it.
+ * Creates a rule. `nft list ruleset` shows its comment, and errors of the kernel name it.
  *
  * @example
  * import { accept, counter, ctState, meta, rule, tcp } from "nsm-sdk/linux";
@@ -40,7 +40,7 @@ export function rule(statements: readonly Statement[], { comment }: { comment?: 
   return { statements, comment };
 }
 
-/** The messages that append a rule to its chain: those of its sets, then its own. */
+/** The messages that append a rule to its chain: first those of its sets, then its own. */
 export function ruleMessages(
   family: Family,
   table: string,

@@ -16,7 +16,7 @@ const SET = {
   USERDATA: 13,
 } as const;
 const DESC_SIZE = 1;
-/** For nft(8) alone, which would print the values backwards: type, length, byte order of the values. */
+/** For nft(8), which otherwise prints the values in reverse: type, length, byte order of the values. */
 const hostOrder = Buffer.of(0, 4, 1, 0, 0, 0);
 const bigEndian = Buffer.of(0, 4, 2, 0, 0, 0);
 const ELEMENTS = { TABLE: 1, SET: 2, LIST: 3, SET_ID: 4 } as const;
@@ -30,24 +30,24 @@ const MAP = 8;
 const INTERVAL_END = 1;
 const INVERTED = 1;
 
-/** The kernel puts a number in place of %d; within the transaction the set is known by its id. */
+/** The kernel replaces %d by a number. Within the transaction, the id identifies the set. */
 const name = "__set%d";
-/** The list of one message must stay below the 64 KiB that an attribute can hold. */
+/** The list in one message must fit into an attribute, which holds up to 64 KiB. */
 const elementsPerMessage = 1000;
 
-/** Values that a rule looks up, gone with the rule. */
+/** Values that a rule looks up. The kernel deletes the set together with the rule. */
 export interface AnonymousSet {
   readonly intervals: readonly Interval[];
-  /** nft's number for what the values are (7 IPv4, 8 IPv6, 13 port …): how it prints them. */
+  /** nft's type number for the keys (7 IPv4, 8 IPv6, 13 port …). It determines how nft(8) prints them. */
   readonly keyType: number;
   readonly hostOrder: boolean;
-  /** Makes it a map: the value that each key stands for, in the machine's byte order, in the order of the keys. */
+  /** Turns the set into a map: one value per key, in host byte order, in the order of the keys. */
   readonly data?: { readonly type: number; readonly values: readonly Buffer[] } | undefined;
 }
 
 /**
- * The step of a rule that asks whether the register's value is (or is not) in the set. Of a map, the value it stands
- * for goes into the register `into`.
+ * The expression that checks whether the register's value is (or is not) in the set. For a map, it loads the
+ * mapped value into the register `into`.
  */
 export function lookup(
   setId: number,
@@ -59,7 +59,7 @@ export function lookup(
   return expression("lookup", ...set, ...flags);
 }
 
-/** The messages that make the set; they come before the rule that looks it up. */
+/** The messages that create the set. They precede the rule that uses it. */
 export function setMessages(family: Family, table: string, id: number, set: AnonymousSet): Request[] {
   const exact = set.intervals.every(({ first, last }) => first.equals(last));
   const elements = set.intervals.flatMap((interval, i) =>
@@ -94,7 +94,7 @@ export function setMessages(family: Family, table: string, id: number, set: Anon
   return messages;
 }
 
-/** An interval is two elements: where it begins and, unless it reaches the end, where it is over. */
+/** An interval takes two elements: its start and, unless it reaches the maximum, the value after its end. */
 function bounds({ first, last }: Interval): Attribute[] {
   const end = successor(last);
   return end ? [element(first), element(end, { flags: INTERVAL_END })] : [element(first)];

@@ -13,12 +13,12 @@ const LIMIT = { RATE: 1, UNIT: 2, BURST: 3, TYPE: 4, FLAGS: 5 } as const;
 const REJECT = { TYPE: 1, CODE: 2, TCP_RESET: 1, ICMPX: 2 } as const;
 
 const states = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
-/** What the kernel knows about the connection a packet belongs to. */
+/** The tracked state of a packet's connection. */
 export type ConnectionState = keyof typeof states;
 
 /**
- * The packet's connection is in one of these states. Works in an inet or bridge table, not in netdev ones,
- * which see packets before their connection is looked up.
+ * Matches if the packet's connection is in one of these states. Works in inet and bridge tables. netdev
+ * tables see packets before connection tracking.
  */
 export function ctState(...wanted: readonly ConnectionState[]): Statement {
   if (wanted.length === 0)
@@ -31,13 +31,13 @@ export function ctState(...wanted: readonly ConnectionState[]): Statement {
 
 const directions = { original: 0, reply: 1 } as const;
 
-/** The packet goes the way of the one that began its connection, or comes back. Where ctState() works. */
+/** Matches packets of the original or the reply direction. Works where ctState() works. */
 export function ctDirection(direction: keyof typeof directions): Statement {
   const load = expression("ct", be32(CT.KEY, CT.DIRECTION), be32(CT.DREG, register));
   return plain(load, comparison(Buffer.of(directions[direction]), false));
 }
 
-/** Counts the packets that come this far; with a name in a counter that can be read: see `Nftables.counters`. */
+/** Counts the packets that reach this statement. A name selects a counter that `Nftables.counters` reads. */
 export function counter(name?: string): Statement {
   if (name === undefined)
     return plain(expression("counter", be64(COUNTER.BYTES, 0), be64(COUNTER.PACKETS, 0)));
@@ -47,7 +47,7 @@ export function counter(name?: string): Statement {
 
 const seconds = { second: 1, minute: 60, hour: 3600, day: 86_400 } as const;
 
-/** Matches at most so many packets per unit of time, after a first burst (default 5) of them at once. */
+/** Matches at most this many packets per unit of time, after an initial burst. Default burst: 5 packets. */
 export function limit(options: { packets: number; per: keyof typeof seconds; burst?: number }): Statement {
   const { packets, per, burst = 5 } = options;
   return plain(
@@ -62,20 +62,20 @@ export function limit(options: { packets: number; per: keyof typeof seconds; bur
   );
 }
 
-/** Lets the packet pass this chain; a later chain of the same hook may still drop it. */
+/** Accepts the packet in this chain. A later chain of the same hook can still drop it. */
 export const accept = (): Statement => plain(verdict(1));
-/** Drops the packet without a word. */
+/** Drops the packet silently. */
 export const drop = (): Statement => plain(verdict(0));
-/** Goes on with another chain of the table, and comes back if that does not decide. */
+/** Continues with another chain of the table, and returns if that chain does not decide. */
 export const jump = (chain: string): Statement => ({ ...plain(verdict(-3, chain)), uses: { chain } });
-/** Ends this chain: goes on behind the jump that led here, or with the policy. */
+/** Ends this chain: continues after the jump that led here, or with the policy. */
 export const leave = (): Statement => plain(verdict(-5));
 
 const unreachable = { "no-route": 0, port: 1, host: 2, prohibited: 3 } as const;
 
 /**
- * Drops the packet and tells its sender: by default that this is administratively prohibited, in the ICMP
- * of the packet's IP version; `"tcp-reset"` refuses TCP as a closed port does, and matches TCP only.
+ * Drops the packet and notifies its sender. Default: ICMP "administratively prohibited", in the packet's IP
+ * version. `"tcp-reset"` responds like a closed port and matches only TCP.
  */
 export function reject(how: keyof typeof unreachable | "tcp-reset" = "prohibited"): Statement {
   if (how === "tcp-reset") {

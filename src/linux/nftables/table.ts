@@ -18,49 +18,53 @@ const longestName = 255;
 const ipHooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4, ingress: 5 } as const;
 const deviceHooks = { ingress: 0, egress: 1 } as const;
 
-/** Where a chain is asked. Chains without one are only jumped to. */
+/** Where the kernel runs a chain. Chains without a hook run only by a jump. */
 export interface Hook {
-  /** `input`, `forward`, `output` …; in a netdev table, and for inet ingress, with a `device`. */
+  /** `input`, `forward`, `output` …. netdev tables and inet ingress also need a `device`. */
   readonly name: keyof typeof ipHooks | keyof typeof deviceHooks;
   readonly device?: string;
-  /** Lower is asked earlier. Default 0, where filters usually stand; below -200 connections are unknown. */
+  /**
+   * Lower runs earlier. Below -200, connections are not tracked yet. Default: 0, the usual priority of
+   * filters.
+   */
   readonly priority?: number;
-  /** What becomes of packets that no rule decides. Default accept. */
+  /** The verdict for packets that no rule decides. Default: accept. */
   readonly policy?: "accept" | "drop";
 }
 
-/** Rules in order. With a hook the kernel runs them, without one other rules jump here. */
+/** An ordered list of rules. With a hook the kernel runs it; without one, other rules jump to it. */
 export interface Chain {
   readonly name: string;
   readonly hook?: Hook;
   readonly rules?: readonly FilterRule[];
 }
 
-/** A table as it shall be: all of its chains, rules and counters. */
+/** The desired state of a table: all of its chains, rules and counters. */
 export interface Table {
   readonly family: Family;
   readonly name: string;
   readonly chains: readonly Chain[];
-  /** Names of counters that rules may use by `counter(name)`. One that is there already keeps its count. */
+  /** Names of the counters that rules may use with `counter(name)`. Existing counters keep their count. */
   readonly counters?: readonly string[];
   /**
-   * Keeps other programs from changing it or flushing the rule set with it, for as long as the namespace is open here.
-   * Afterwards it stays, and who replaces it next owns it. Needs Linux 6.9; older kernels make it without protection.
+   * Prevents other programs from changing or flushing the table while this object is open. Afterwards the
+   * table stays, and the next program that replaces it becomes its owner. Needs Linux 6.9; older kernels
+   * create it unprotected. Default: false.
    */
   readonly owned?: boolean | undefined;
 }
 
-/** A message and what it is about, for the error that names it. */
+/** A message and its subject, for error messages. */
 export interface Step {
   readonly subject: string;
   readonly request: Request;
-  /** Set for rules: what the kernel does not find there is one of its own modules. */
+  /** Set for rules. If the kernel reports "not found" for a rule, one of its modules is missing. */
   readonly rule?: true;
 }
 
-/** What of a table exists before it is replaced. */
+/** The part of a table that exists before the replacement. */
 export interface Existing {
-  /** Chain name to its {@link hookKey}. */
+  /** Maps each chain name to its {@link hookKey}. */
   readonly chains: ReadonlyMap<string, string>;
   readonly counters: ReadonlySet<string>;
 }
@@ -72,7 +76,7 @@ export function tableStep(operation: number, family: Family, name: string, owned
   return { subject: `table ${name}`, request: nftMessage(operation, family, attributes, flags) };
 }
 
-/** The steps from what exists to what shall be, to be taken in one transaction. */
+/** The steps from the existing to the desired state, for one transaction. */
 export function replacement(table: Table, existing: Existing): Step[] {
   const { family, name, chains, counters = [] } = table;
   const steps: Step[] = [tableStep(NFT_MSG.NEWTABLE, family, name, table.owned)];
@@ -111,7 +115,7 @@ export function replacement(table: Table, existing: Existing): Step[] {
   return steps;
 }
 
-/** What the rules of a table may refer to. */
+/** The names that rules of a table can refer to. */
 interface Names {
   readonly chains: ReadonlyMap<string, unknown>;
   readonly counters: ReadonlySet<string>;
@@ -131,7 +135,7 @@ function assertReferences(
     throw new NsmError(
       Code.InvalidArgument,
       `rule ${index + 1} of chain ${chain.name} uses the ${unknownChain ? "chain" : "counter"} ` +
-        `"${uses.chain ?? uses.counter}", which is not one of table ${table}`,
+        `"${uses.chain ?? uses.counter}", which does not exist in table ${table}`,
     );
   }
 }
@@ -156,10 +160,7 @@ function hookNumber(family: Family, { name, device }: Hook): number {
   const number = (family === "netdev" ? deviceHooks : ipHooks)[name as "ingress"] as number | undefined;
   if (number === undefined) {
     const allowed = Object.keys(family === "netdev" ? deviceHooks : ipHooks).join(", ");
-    throw new NsmError(
-      Code.InvalidArgument,
-      `a ${family} table has no hook "${name}"; allowed are ${allowed}`,
-    );
+    throw new NsmError(Code.InvalidArgument, `a ${family} table has no hook "${name}": expected ${allowed}`);
   }
   if (onDevice !== (device !== undefined)) {
     const sentence = onDevice ? "needs the device it is for" : "is for all devices: match on iifname instead";
@@ -168,12 +169,12 @@ function hookNumber(family: Family, { name, device }: Hook): number {
   return number;
 }
 
-/** What of a hook the kernel cannot change on an existing chain; the policy it can. */
+/** The properties of a hook that the kernel cannot change on an existing chain. It can change the policy. */
 function hookKey(family: Family, hook: Hook | undefined): string {
   return hook ? `${hookNumber(family, hook)} ${hook.priority ?? 0} ${hook.device ?? ""}` : "";
 }
 
-/** Name of a listed table, and whether a process owns it or has left it behind. */
+/** Name of a listed table, and whether a process owns it or left it behind. */
 export function decodeTable(
   data: Buffer,
 ): { name: string; owner: "nobody" | "process" | "gone" } | undefined {
@@ -205,6 +206,6 @@ function assertName(what: string, name: string): string {
   if (/^[A-Za-z_][\w./-]*$/.test(name) && name.length <= longestName) return name;
   throw new NsmError(
     Code.InvalidArgument,
-    `"${name}" is no name for a ${what}: a letter, then letters, digits and _ . / - are allowed, ${longestName} at most`,
+    `"${name}" is not a name for a ${what}: expected a letter, then letters, digits and _ . / -, up to ${longestName} characters`,
   );
 }

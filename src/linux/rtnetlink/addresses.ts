@@ -24,33 +24,37 @@ const IFA_F_PERMANENT = 0x80;
 
 /** An address of a link. */
 export interface Address {
-  /** With its prefix length: `10.0.0.1/24`. */
+  /** The address with its prefix length: `10.0.0.1/24`. */
   readonly address: string;
   readonly family: 4 | 6;
   readonly linkIndex: number;
   readonly scope: Scope;
-  /** IPv6: not usable yet, because the kernel still asks whether somebody else has it. */
+  /** IPv6: not usable yet, because duplicate address detection is still running. */
   readonly tentative: boolean;
-  /** IPv6: somebody else has it; it stays unusable. */
+  /** IPv6: another host uses this address, so it stays unusable. */
   readonly duplicate: boolean;
 }
 
 /** The addresses of one namespace. */
 export interface Addresses {
   /**
-   * Gives a link an address (`10.0.0.1/24`; without length that of a host). One that is there already is
-   * no error. IPv6 addresses are not probed for duplicates: nobody else is on a point-to-point wire.
+   * Adds an address to a link (`10.0.0.1/24`). Default prefix length: that of a single host. An existing
+   * address is not an error. Duplicate address detection is skipped: a point-to-point link has no other
+   * hosts.
    */
   addAddress(link: LinkRef, address: string): Promise<void>;
-  /** NOT_FOUND when the link does not have it. */
+  /** Removes an address from a link. Throws NOT_FOUND if the link does not have it. */
   removeAddress(link: LinkRef, address: string): Promise<void>;
   /**
-   * Waits until the IPv6 addresses of a link answer. The kernel sees to that some milliseconds after they were
-   * given; a first packet that comes before costs its sender a second.
-   * DEADLINE_EXCEEDED after `timeoutMs` (default 2000); an abort throws the signal's reason.
+   * Waits until the IPv6 addresses of a link are usable. The kernel needs some milliseconds after adding
+   * them; a packet sent earlier is delayed by a second.
+   *
+   * Throws DEADLINE_EXCEEDED after `timeoutMs` (default: 2,000). An abort throws the signal's reason.
    */
   addressesUsable(link: LinkRef, patience?: WaitOptions): Promise<void>;
-  /** Those of a link, or of all; the kernel's own link-local ones are among them, with scope "link". */
+  /**
+   * The addresses of a link, or of all links. Includes the kernel's link-local addresses, with scope "link".
+   */
   addresses(link?: LinkRef): Promise<readonly Address[]>;
 }
 
@@ -60,7 +64,7 @@ export function addresses(socket: NetlinkSocket, links: Links, routes: OwnRoutes
       const ip = parseIp(address);
       const header = addressHeader(ip, await linkIndex(links, link));
       const flags = IFA_F_PERMANENT | (ip.family === AF_INET6 ? IFA_F_NODAD : 0);
-      await socket.request(`give link ${link} the address ${address}`, {
+      await socket.request(`add the address ${address} to link ${link}`, {
         type: RTM_NEWADDR,
         flags: NLM_F_CREATE | NLM_F_REPLACE,
         header,
@@ -71,11 +75,11 @@ export function addresses(socket: NetlinkSocket, links: Links, routes: OwnRoutes
       const ip = parseIp(address);
       const header = addressHeader(ip, await linkIndex(links, link));
       const attributes = [bytes(IFA_LOCAL, ip.bytes), bytes(IFA_ADDRESS, ip.bytes)];
-      const action = `take the address ${address} from link ${link}`;
+      const action = `remove the address ${address} from link ${link}`;
       try {
         await socket.request(action, { type: RTM_DELADDR, flags: 0, header, attributes });
       } catch (error) {
-        // "Address not available" says that an address cannot be given; here, that it never was.
+        // The kernel's "address not available" means that the link does not have this address.
         if (codeOf(error) !== Code.InvalidArgument) throw error;
         throw new NsmError(Code.NotFound, `link ${link} does not have the address ${address}`, {
           cause: error,
@@ -90,7 +94,7 @@ export function addresses(socket: NetlinkSocket, links: Links, routes: OwnRoutes
           const given = (await operations.addresses(index)).filter(
             ({ family, scope }) => family === 6 && scope !== "link",
           );
-          // The kernel routes an address to itself as the last step of taking it into use.
+          // An address is usable once the kernel has added its local route, the last step.
           const local = new Set((await routes.localRoutes(index)).map(({ destination }) => destination));
           return given
             .map(({ address }) => address)
@@ -122,7 +126,7 @@ function addressHeader({ family, length }: IpBytes, index: number): Buffer {
 export function decodeAddress({ data }: Message): Address {
   const found = attributes(data.subarray(8));
   const flags = found.get(IFA_FLAGS)?.readUInt32LE() ?? data[2]!;
-  // On a link with a fixed other end IFA_ADDRESS is that end's; the link's own is then IFA_LOCAL.
+  // On a point-to-point link, IFA_ADDRESS is the peer's address and IFA_LOCAL the link's own.
   const address =
     found.get(IFA_LOCAL) ?? found.get(IFA_ADDRESS) ?? Buffer.alloc(data[0] === AF_INET ? 4 : 16);
   return {

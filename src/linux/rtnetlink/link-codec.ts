@@ -29,36 +29,36 @@ const SKIP_STATISTICS = 8;
 const IFF_UP = 0x1;
 const IFF_LOWER_UP = 0x10000;
 
-/** A network interface as the kernel describes it. */
+/** A network interface as listed by the kernel. */
 export interface Link {
   readonly index: number;
   readonly name: string;
-  /** `veth`, `bridge`, `vxlan` …; undefined for a device that is not virtual, and for loopback. */
+  /** `veth`, `bridge`, `vxlan` …. Undefined for physical devices and loopback. */
   readonly kind: string | undefined;
   readonly alias: string | undefined;
   readonly mtu: number;
   /** `02:00:00:00:00:01`; undefined for links without a MAC address. */
   readonly mac: string | undefined;
-  /** Administratively up. */
+  /** Whether it is administratively up. */
   readonly up: boolean;
-  /** Up, and so is the far end. */
+  /** Whether both this link and its peer are up. */
   readonly carrier: boolean;
   readonly group: number;
-  /** Index of the bridge it is a port of. */
+  /** Index of the bridge that the link is attached to. */
   readonly master: number | undefined;
-  /** Of a veth: the index of its other end, in that end's namespace. */
+  /** For a veth: the index of its peer, in the peer's namespace. */
   readonly peerIndex: number | undefined;
-  /** Whether the other end is in another namespace. */
+  /** Whether the peer is in another namespace. */
   readonly peerElsewhere: boolean;
 }
 
-/** Counters of a link since it was made. */
+/** Counters of a link since its creation. */
 export interface LinkStatistics {
   readonly rx: TrafficCounters;
   readonly tx: TrafficCounters;
 }
 
-/** What one direction of a link has counted. */
+/** Counters of one direction of a link. */
 export interface TrafficCounters {
   readonly packets: number;
   readonly bytes: number;
@@ -66,14 +66,14 @@ export interface TrafficCounters {
   readonly dropped: number;
 }
 
-/** What can be asked for when a link is made, and changed later. */
+/** Properties that can be set when a link is created, and changed later. */
 export interface LinkProperties {
-  /** Free text of up to 255 bytes, by which a link can be found again after a restart. */
+  /** Free text of up to 255 bytes. A restarted program can find the link by it. */
   readonly alias?: string;
   readonly mtu?: number;
   readonly mac?: string;
   readonly up?: boolean;
-  /** A number that links share; 0 unless given. */
+  /** A number shared by a group of links. Default: 0. */
   readonly group?: number;
 }
 
@@ -93,7 +93,7 @@ export const byGroup = (group: number): Attribute => u32(IFLA.GROUP, group);
 export const inNamespace = (fd: number): Attribute => u32(IFLA.NET_NS_FD, fd);
 export const withoutStatistics = u32(IFLA.EXT_MASK, SKIP_STATISTICS);
 
-/** The properties as attributes. `up` is not among them: it stands in the header. */
+/** Encodes the properties as attributes, except `up`, which is part of the header. */
 export function linkAttributes(properties: LinkProperties & { master?: number }): Attribute[] {
   const { alias, mtu, mac, group, master } = properties;
   const list: Attribute[] = [];
@@ -105,12 +105,12 @@ export function linkAttributes(properties: LinkProperties & { master?: number })
   return list;
 }
 
-/** The kind of link to make and the options of that kind. */
+/** Encodes the kind of a new link and the options of that kind. */
 export function linkKind(kind: string, options: readonly Attribute[] = []): Attribute {
   return nested(IFLA.LINKINFO, text(INFO_KIND, kind), nested(INFO_DATA, ...options));
 }
 
-/** The veth option that describes the other end: a link message of its own inside the request. */
+/** Encodes the veth option that describes the peer: a nested link message. */
 export function vethPeer(header: Buffer, peer: readonly Attribute[]): Attribute {
   return nested(VETH_INFO_PEER, header, ...peer);
 }

@@ -3,7 +3,7 @@ import { Code, NsmError } from "../../core/index.js";
 
 const longestAlias = 255;
 
-/** The name back, or INVALID_ARGUMENT for one that Linux would refuse or understand otherwise (`%d`). */
+/** Returns the name. Throws INVALID_ARGUMENT if Linux would reject it or interpret it (`%d`). */
 export function assertLinkName(name: string): string {
   const isUsable = !/[/:%\s\x00-\x1f\x7f]/.test(name) && !["", ".", ".."].includes(name);
   if (isUsable && Buffer.byteLength(name) <= MAX_INTERFACE_NAME) return name;
@@ -18,7 +18,7 @@ export function assertAlias(alias: string): string {
   if (length <= longestAlias && !alias.includes("\0")) return alias;
   throw new NsmError(
     Code.InvalidArgument,
-    `a link alias of ${length} bytes is too long, allowed are ${longestAlias}`,
+    `a link alias of ${length} bytes is too long: the limit is ${longestAlias}`,
   );
 }
 

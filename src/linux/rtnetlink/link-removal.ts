@@ -2,7 +2,7 @@ import { Code, codeOf } from "../../core/index.js";
 import { type NetlinkSocket, netlinkRefusal } from "../netlink/socket.js";
 import { byGroup, linkAttributes, linkHeader, RTM_DELLINK, RTM_NEWLINK } from "./link-codec.js";
 
-/** The group that links share for the moment of their removal. */
+/** The group of links that are about to be removed together. */
 const condemned = 0x6e736d7f;
 
 interface Removal {
@@ -12,8 +12,8 @@ interface Removal {
 }
 
 /**
- * Removes links by index. Removing one takes the kernel as long as removing a hundred of a group, so
- * what arrives while a removal is under way waits for the next one, which takes all of it.
+ * Removes links by index. For the kernel, removing one link takes as long as removing a group of a hundred.
+ * Removals that arrive while one is in progress therefore wait and run together in the next one.
  */
 export function linkRemoval(socket: NetlinkSocket): (index: number) => Promise<void> {
   let waiting: Removal[] = [];
@@ -35,7 +35,8 @@ export function linkRemoval(socket: NetlinkSocket): (index: number) => Promise<v
       await socket.longRequest(`delete ${marked.length} links`, request);
       for (const { done } of marked) done();
     } catch {
-      // Refused as a whole when one of them cannot be removed: each is tried, and answered, on its own.
+      // The kernel rejects the whole group if one link cannot be removed. Then each link is removed on its
+      // own.
       await Promise.all(marked.map((removal) => removeOne(removal, true)));
     }
   }

@@ -19,44 +19,46 @@ import {
 } from "./link-codec.js";
 import { linkRemoval } from "./link-removal.js";
 
-/** A link by its name or its index; the index saves a question to the kernel and survives a rename. */
+/** A link by name or by index. An index saves a lookup and survives a rename. */
 export type LinkRef = string | number;
 
-/** What is to be changed of a link; what is left out stays. */
+/** Changes to a link. Omitted properties stay unchanged. */
 export interface LinkChange extends LinkProperties {
   /** A new name. */
   readonly name?: string;
-  /** Index of the bridge to become a port of; 0 leaves it. */
+  /** Index of the bridge to attach to. 0 detaches the link. */
   readonly master?: number;
 }
 
-/** A link that is to be made. */
+/** A link to create. */
 export interface NewLink extends LinkProperties {
   readonly name: string;
-  /** `bridge`, `vxlan`, `ifb` … For a veth pair see createVeth(). */
+  /** `bridge`, `vxlan`, `ifb` …. For a veth pair, use createVeth(). */
   readonly kind: string;
-  /** The kind's own options, encoded. */
+  /** Encoded options of this kind. */
   readonly options?: readonly Attribute[];
 }
 
 /** The links of one namespace. */
 export interface Links {
-  /** NOT_FOUND when there is none. */
+  /** Returns a link. Throws NOT_FOUND if it does not exist. */
   link(link: LinkRef): Promise<Link>;
   links(): Promise<readonly Link[]>;
-  /** The link with exactly this alias, or undefined: how a restarted program finds what it had made. */
+  /** The link with exactly this alias, or undefined. A restarted program finds its links this way. */
   linkByAlias(alias: string): Promise<Link | undefined>;
-  /** ALREADY_EXISTS when the name is taken, UNIMPLEMENTED when this kernel has no such kind. */
+  /**
+   * Creates a link. Throws ALREADY_EXISTS if the name is taken, UNIMPLEMENTED if the kernel lacks this kind.
+   */
   createLink(link: NewLink): Promise<Link>;
-  /** Only what is given is changed. */
+  /** Changes only the given properties. */
   setLink(link: LinkRef, change: LinkChange): Promise<void>;
   /**
-   * Removes a link, and with a veth its other end. Takes the kernel about 20 ms, in which the event loop
-   * goes on; links of one namespace that wait for it at the same time are removed together.
-   * NOT_FOUND when there is none.
+   * Deletes a link; deleting one end of a veth also deletes the other. It takes the kernel about 20 ms,
+   * without blocking the event loop. Concurrent deletions in one namespace run together. Throws NOT_FOUND if
+   * the link does not exist.
    */
   deleteLink(link: LinkRef): Promise<void>;
-  /** Packets, bytes, errors and drops since the link was made. */
+  /** Packets, bytes, errors and drops since the link was created. */
   linkStatistics(link: LinkRef): Promise<LinkStatistics>;
 }
 
@@ -98,7 +100,7 @@ export function links(socket: NetlinkSocket): Links {
       const attributes = [...(name === undefined ? [] : [byName(name)]), ...linkAttributes(change)];
       const request = { type: RTM_NEWLINK, flags: 0, header: linkHeader({ index, up }), attributes };
       const action = `change link ${link}`;
-      // Taking a link down waits for the packets on their way through it.
+      // Taking a link down waits for packets in transit.
       await (up === false ? socket.longRequest(action, request) : socket.request(action, request));
     },
     deleteLink: async (link) => remove(await linkIndex(operations, link)),
@@ -107,12 +109,12 @@ export function links(socket: NetlinkSocket): Links {
   return operations;
 }
 
-/** The index behind a reference; NOT_FOUND when no link has the name. */
+/** Resolves a reference to an index. Throws NOT_FOUND if no link has the name. */
 export async function linkIndex(links: Pick<Links, "link">, link: LinkRef): Promise<number> {
   return typeof link === "number" ? link : (await links.link(link)).index;
 }
 
-/** Sends a request that makes a link, and says what is missing when the kernel does not know the kind. */
+/** Sends a request that creates a link. Explains the error if the kernel does not support the kind. */
 export async function requestNewLink(
   socket: NetlinkSocket,
   link: { kind: string; action: string; up: boolean | undefined; attributes: readonly Attribute[] },

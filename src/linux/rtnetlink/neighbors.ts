@@ -24,32 +24,32 @@ const states = {
   permanent: 0x80,
 } as const;
 
-/** What the kernel thinks of a neighbour. "permanent" ones are never asked for and never forgotten. */
+/** The kernel's state of a neighbor. A "permanent" neighbor is never probed and never expires. */
 export type NeighborState = keyof typeof states;
 
-/** The MAC address of a neighbour, as it is to be. */
+/** A neighbor entry to add or change. */
 export interface Neighbor {
   readonly link: LinkRef;
   readonly address: string;
   readonly mac: string;
-  /** Default "permanent". */
+  /** Default: "permanent". */
   readonly state?: "permanent" | "reachable";
 }
 
-/** A neighbour as the kernel has it. */
+/** A neighbor as listed by the kernel. */
 export interface ListedNeighbor {
   readonly linkIndex: number;
   readonly address: string;
-  /** Undefined while the kernel does not know it. */
+  /** Undefined until the kernel has resolved it. */
   readonly mac: string | undefined;
   readonly state: NeighborState;
 }
 
-/** Which MAC address has which IP address (ARP, and its IPv6 counterpart), in one namespace. */
+/** The neighbor table of one namespace: maps IP addresses to MAC addresses (ARP, and NDP for IPv6). */
 export interface Neighbors {
-  /** Adds an entry, or changes the one for that address. */
+  /** Adds an entry, or replaces the entry of that address. */
   replaceNeighbor(neighbor: Neighbor): Promise<void>;
-  /** NOT_FOUND when there is none. */
+  /** Deletes an entry. Throws NOT_FOUND if it does not exist. */
   deleteNeighbor(neighbor: Pick<Neighbor, "link" | "address">): Promise<void>;
   neighbors(link?: LinkRef): Promise<readonly ListedNeighbor[]>;
 }
@@ -58,7 +58,7 @@ export function neighbors(socket: NetlinkSocket, links: Links): Neighbors {
   return {
     async replaceNeighbor({ link, address, mac, state = "permanent" }) {
       const ip = parseIp(address);
-      await socket.request(`set the neighbour ${address} of link ${link}`, {
+      await socket.request(`set the neighbor ${address} of link ${link}`, {
         type: RTM_NEWNEIGH,
         flags: NLM_F_CREATE | NLM_F_REPLACE,
         header: neighborHeader(ip.family, await linkIndex(links, link), states[state]),
@@ -67,7 +67,7 @@ export function neighbors(socket: NetlinkSocket, links: Links): Neighbors {
     },
     async deleteNeighbor({ link, address }) {
       const ip = parseIp(address);
-      await socket.request(`delete the neighbour ${address} of link ${link}`, {
+      await socket.request(`delete the neighbor ${address} of link ${link}`, {
         type: RTM_DELNEIGH,
         flags: 0,
         header: neighborHeader(ip.family, await linkIndex(links, link), 0),
@@ -78,7 +78,7 @@ export function neighbors(socket: NetlinkSocket, links: Links): Neighbors {
       const header = neighborHeader(0, 0, 0, 0);
       const filter = link === undefined ? [] : [u32(NDA_IFINDEX, await linkIndex(links, link))];
       const request = { type: RTM_GETNEIGH, flags: 0, header, attributes: filter };
-      return (await socket.dump("list neighbours", request)).map(decodeNeighbor);
+      return (await socket.dump("list neighbors", request)).map(decodeNeighbor);
     },
   };
 }

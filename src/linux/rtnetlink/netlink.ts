@@ -7,7 +7,7 @@ import { neighbors, type Neighbors } from "./neighbors.js";
 import { ownRoutes, routes, type Routes } from "./routes.js";
 import { rules, type Rules } from "./rules.js";
 
-/** Links, addresses, routes, rules and neighbours of one namespace. */
+/** Links, addresses, routes, rules and neighbors of one namespace. */
 export interface Netlink extends Links, Addresses, Routes, Rules, Neighbors {
   readonly namespace: NetworkNamespace;
 }
@@ -15,10 +15,11 @@ export interface Netlink extends Links, Addresses, Routes, Rules, Neighbors {
 const opened = new WeakMap<NetworkNamespace, { socket: NetlinkSocket; netlink: Netlink }>();
 
 /**
- * Access to a namespace's network configuration. Opened at the first call, the same at the next, and
- * closed with the namespace. It works without entering the namespace again, also once nothing else is in it.
+ * The network configuration of a namespace. The first call opens it, later calls return the same object, and
+ * closing the namespace closes it. It works without entering the namespace again, even after its last process
+ * has exited.
  *
- * @throws NsmError FAILED_PRECONDITION when the namespace object is closed.
+ * @throws NsmError FAILED_PRECONDITION if the namespace object is closed
  * @example
  * import { netlinkIn, openNamespace } from "nsm-sdk/linux";
  *
@@ -30,7 +31,7 @@ export function netlinkIn(namespace: NetworkNamespace): Netlink {
   return open(namespace).netlink;
 }
 
-/** The route socket behind {@link netlinkIn}, for requests that span namespaces. */
+/** The route socket behind {@link netlinkIn}, for requests that span two namespaces. */
 export function routeSocket(namespace: NetworkNamespace): NetlinkSocket {
   return open(namespace).socket;
 }

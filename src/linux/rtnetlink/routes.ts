@@ -16,34 +16,34 @@ const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
 const RTNH_F_ONLINK = 4;
 
-/** The table that is asked when no rule says otherwise; the kernel keeps its own addresses in "local". */
+/** The default table. The kernel keeps the routes to its own addresses in "local". */
 export const mainTable = 254;
-/** The table of the addresses that are the machine's own; the kernel keeps it. */
+/** The table of the machine's own addresses. The kernel manages it. */
 export const localTable = 255;
 
-/** A route of one link. */
+/** A route over one link. */
 export interface Route {
-  /** `10.0.0.0/8`, `::/0`; bits after the prefix are ignored. */
+  /** `10.0.0.0/8`, `::/0`. Host bits are ignored. */
   readonly destination: string;
   readonly link: LinkRef;
   readonly gateway?: string;
-  /** The gateway is on this link although no route of it says so. Default: exactly when there is a gateway. */
+  /** Treats the gateway as on-link, without a route to it. Default: true if there is a gateway. */
   readonly onlink?: boolean;
-  /** Default 254, the main one. */
+  /** Routing table. Default: 254, the main table. */
   readonly table?: number;
-  /** IPv4. Default: "link" without a gateway, else "universe". */
+  /** For IPv4. Default: "link" without a gateway, otherwise "universe". */
   readonly scope?: Scope;
-  /** The address that packets sent this way start from. */
+  /** Source address for packets of this route. */
   readonly source?: string;
-  /** Lower wins. Default 0, which for IPv6 means 1024. */
+  /** Lower is preferred. Default: 0, which means 1,024 for IPv6. */
   readonly metric?: number;
 }
 
-/** A route as the kernel lists it. */
+/** A route as listed by the kernel. */
 export interface ListedRoute {
   readonly destination: string;
   readonly family: 4 | 6;
-  /** Undefined for those that lead nowhere (blackhole, unreachable) or to several. */
+  /** Undefined for routes without a link (blackhole, unreachable) or with several. */
   readonly linkIndex: number | undefined;
   readonly gateway: string | undefined;
   readonly onlink: boolean;
@@ -55,15 +55,15 @@ export interface ListedRoute {
 
 /** The routes of one namespace. */
 export interface Routes {
-  /** Adds a route, in place of one with the same destination, table and metric. The link must be up. */
+  /** Adds a route. Replaces one with the same destination, table and metric. The link must be up. */
   replaceRoute(route: Route): Promise<void>;
-  /** NOT_FOUND when there is none like it. */
+  /** Deletes a route. Throws NOT_FOUND if none matches. */
   deleteRoute(route: Route): Promise<void>;
-  /** Unicast routes, of all tables but the kernel's own unless one is named. */
+  /** Lists unicast routes. Default: those of all tables except the kernel's own. */
   routes(filter?: { table?: number; link?: LinkRef }): Promise<readonly ListedRoute[]>;
 }
 
-/** The routes by which the kernel takes IPv6 packets to a link's own addresses. */
+/** The local routes by which the kernel delivers IPv6 packets to a link's addresses. */
 export interface OwnRoutes {
   localRoutes(linkIndex: number): Promise<readonly ListedRoute[]>;
 }
@@ -96,7 +96,7 @@ export function routes(socket: NetlinkSocket, links: Links): Routes {
     deleteRoute: (route) => send(RTM_DELROUTE, 0, "delete", route),
     async routes({ table, link } = {}) {
       const index = link === undefined ? undefined : await linkIndex(links, link);
-      // The kernel looks through its tables itself: an endpoint's namespace has thousands of routes.
+      // The kernel filters its tables itself: an endpoint's namespace can have thousands of routes.
       const attributes: Attribute[] = [];
       if (table !== undefined) attributes.push(u32(RTA.TABLE, table));
       if (index !== undefined) attributes.push(u32(RTA.OIF, index));
@@ -110,7 +110,7 @@ export function routes(socket: NetlinkSocket, links: Links): Routes {
   };
 }
 
-/** rtmsg and its attributes. A deletion names what must match; what it leaves out may be anything. */
+/** rtmsg and its attributes. A deletion lists what must match; an omitted attribute matches any value. */
 export function encodeRoute(route: Route, linkIndex: number, deletion = false) {
   const destination = parsePrefix(route.destination);
   const gateway = route.gateway === undefined ? undefined : parseIp(route.gateway);

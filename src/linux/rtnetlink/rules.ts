@@ -21,15 +21,15 @@ const FRA = {
 } as const;
 const FR_ACT_TO_TBL = 1;
 
-/** Ports from `first` to `last`, both included. */
+/** Ports from `first` to `last`, inclusive. */
 export interface PortRange {
   readonly first: number;
   readonly last: number;
 }
 
-/** Which packets are routed by which table; what is left out matches everything. */
+/** Selects the routing table for matching packets. An omitted field matches every packet. */
 export interface Rule {
-  /** Needed where neither `from` nor `to` tells. */
+  /** Required if neither `from` nor `to` is given. */
   readonly family?: 4 | 6;
   readonly from?: string;
   readonly to?: string;
@@ -39,29 +39,29 @@ export interface Rule {
   readonly sourcePorts?: PortRange;
   readonly destinationPorts?: PortRange;
   readonly table: number;
-  /** Lower is asked first. Default: before all there are. */
+  /** Lower is evaluated first. Default: before all existing rules. */
   readonly priority?: number;
 }
 
-/** The policy routing rules of one namespace. */
+/** Policy routing rules of one namespace. */
 export interface Rules {
-  /** ALREADY_EXISTS when there is one that says the same. */
+  /** Adds a rule. Throws ALREADY_EXISTS if an equal rule exists. */
   addRule(rule: Rule): Promise<void>;
-  /** Deletes the first that is like this one. NOT_FOUND when there is none. */
+  /** Deletes the first matching rule. Throws NOT_FOUND if none matches. */
   deleteRule(rule: Rule): Promise<void>;
-  /** Those that name a table, in the order they are asked, the kernel's three among them. */
+  /** Lists the rules that select a table, in evaluation order. Includes the kernel's three default rules. */
   rules(family: 4 | 6): Promise<readonly Rule[]>;
 }
 
 export function rules(socket: NetlinkSocket): Rules {
-  const say = (rule: Rule) => `the rule for table ${rule.table}${rule.from ? ` from ${rule.from}` : ""}`;
+  const describe = (rule: Rule) => `the rule for table ${rule.table}${rule.from ? ` from ${rule.from}` : ""}`;
   return {
     async addRule(rule) {
       const flags = NLM_F_CREATE | NLM_F_EXCL;
-      await socket.request(`add ${say(rule)}`, { type: RTM_NEWRULE, flags, ...encodeRule(rule) });
+      await socket.request(`add ${describe(rule)}`, { type: RTM_NEWRULE, flags, ...encodeRule(rule) });
     },
     async deleteRule(rule) {
-      await socket.request(`delete ${say(rule)}`, { type: RTM_DELRULE, flags: 0, ...encodeRule(rule) });
+      await socket.request(`delete ${describe(rule)}`, { type: RTM_DELRULE, flags: 0, ...encodeRule(rule) });
     },
     async rules(family) {
       const header = Buffer.alloc(12);
@@ -72,7 +72,7 @@ export function rules(socket: NetlinkSocket): Rules {
   };
 }
 
-/** fib_rule_hdr and its attributes. */
+/** Encodes fib_rule_hdr and its attributes. */
 export function encodeRule(rule: Rule) {
   const from = rule.from === undefined ? undefined : parsePrefix(rule.from);
   const to = rule.to === undefined ? undefined : parsePrefix(rule.to);

@@ -1,4 +1,4 @@
-/** How far an address or route reaches: "link" for what is on the wire itself, "universe" for the rest. */
+/** How far an address or route reaches: "link" for directly connected hosts, "universe" for all others. */
 export type Scope = "universe" | "site" | "link" | "host" | "nowhere";
 
 const numbers: Readonly<Record<Scope, number>> = {

@@ -9,8 +9,8 @@ import { type WaitOptions, until } from "../sockets/until.js";
 const RTMGRP_IPV6_IFADDR = 0x100;
 
 /**
- * Waits until `missing` names no address any more, asking again whenever the kernel tells that something
- * about an IPv6 address of the namespace has changed.
+ * Waits until `missing` returns no addresses. Checks again whenever the kernel reports a change of an IPv6
+ * address in the namespace.
  */
 export async function untilUsable(
   namespace: NetworkNamespace,
@@ -28,7 +28,7 @@ export async function untilUsable(
       if (await until(fd, { readable: true }, () => drained(fd), { timeoutMs: rest, signal })) continue;
       throw new NsmError(
         Code.DeadlineExceeded,
-        `${left.join(", ")} of ${namespace.name} cannot be used after ${timeoutMs} ms`,
+        `${left.join(", ")} of ${namespace.name} are not usable after ${timeoutMs} ms`,
       );
     }
   } finally {
@@ -36,7 +36,7 @@ export async function untilUsable(
   }
 }
 
-/** Reads what has arrived: that it has is all that matters. */
+/** Reads and discards all pending notifications. */
 function drained(fd: number): true {
   while (libc().recv(fd, received, received.length, MSG_DONTWAIT) >= 0);
   return true;

@@ -17,20 +17,20 @@ import { netlinkIn, routeSocket } from "./netlink.js";
 /** One end of a veth pair. */
 export interface VethEnd extends LinkProperties {
   readonly namespace: NetworkNamespace;
-  /** Up to 15 bytes; taken in that namespace: ALREADY_EXISTS. */
+  /** Name of the link, up to 15 bytes. ALREADY_EXISTS if the namespace has a link of that name. */
   readonly name: string;
 }
 
-/** The two ends as they are once made. */
+/** The two ends of a new pair. */
 export interface VethPair {
   readonly a: Link;
   readonly b: Link;
 }
 
 /**
- * Joins two namespaces (or one with itself) by a virtual wire. Both ends are made where they belong by one
- * request: moving one there afterwards would take the kernel about 15 ms. When anything fails, neither end
- * is left. Deleting one end deletes the other.
+ * Connects two namespaces (or one with itself) by a veth pair. One request creates both ends in their
+ * namespaces: moving one there later would take the kernel about 15 ms. If anything fails, neither end
+ * remains. Deleting one end deletes the other.
  *
  * @example
  * import { createVeth } from "nsm-sdk/linux";
@@ -44,13 +44,13 @@ export async function createVeth({ a, b }: { a: VethEnd; b: VethEnd }): Promise<
   const [atA, atB] = [netlinkIn(a.namespace), netlinkIn(b.namespace)];
   await requestNewLink(routeSocket(a.namespace), {
     kind: "veth",
-    action: `join ${a.name} to ${b.name} of ${b.namespace.name} by a veth`,
+    action: `connect ${a.name} to ${b.name} of ${b.namespace.name} by a veth pair`,
     up: undefined,
     attributes: [...ending(a), linkKind("veth", [vethPeer(linkHeader(), ending(b))])],
   });
   return undoing(
     async () => {
-      // The kernel takes neither an alias nor "up" for an end whose other end is still being made.
+      // While the pair is being created, the kernel accepts neither an alias nor "up" for one end.
       for (const { netlink, end } of [
         { netlink: atA, end: a },
         { netlink: atB, end: b },
@@ -61,7 +61,7 @@ export async function createVeth({ a, b }: { a: VethEnd; b: VethEnd }): Promise<
       }
       return { a: await atA.link(a.name), b: await atB.link(b.name) };
     },
-    // Either end takes the other along; one of the namespaces may be closed here by now.
+    // Deleting either end deletes both. One of the namespaces may be closed by now.
     () => atA.deleteLink(a.name).catch(() => atB.deleteLink(b.name)),
   );
 }

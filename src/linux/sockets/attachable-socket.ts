@@ -10,39 +10,39 @@ import { isNotNow, receiveMessage, sendDescriptor } from "./scm-rights.js";
 const F_DUPFD_CLOEXEC = 1030;
 const [SHUT_WR, SHUT_RDWR] = [1, 2];
 const ETOOMANYREFS = 109;
-/** Reads in one turn, so that one busy connection does not keep the others waiting. */
+/** Maximum reads per turn, so that one busy connection does not starve the others. */
 const READS_PER_TURN = 16;
 
 type WriteDone = (error?: Error | null) => void;
 
-/** A descriptor of our own for the same open file, which children do not inherit. The caller closes it. */
+/** Duplicates a descriptor, with close-on-exec set. The caller closes the duplicate. */
 export function duplicate(fd: number): number {
   return check("fcntl", libc().fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 /**
- * A unix stream socket that passes descriptors beside its bytes, which Node's own socket drops. To its peer it
- * is like any other: a descriptor travels with one byte of what is written next.
+ * A unix stream socket that passes descriptors, which Node's own socket drops. Each descriptor travels with
+ * one byte of the next write. To its peer, it is an ordinary unix socket.
  */
 export class AttachableSocket extends Duplex {
-  /** How many bytes have come, as with Node's sockets. */
+  /** Number of bytes received, as with Node's sockets. */
   bytesRead = 0;
   private readonly poll: PollHandle;
   private readonly queued: number[] = [];
   private wantsData = false;
-  /** After an error nothing is watched any more, although there may be more to read. */
+  /** After an error, the socket is no longer watched, although there may be more to read. */
   private stopped = false;
   private watched = { readable: false, writable: false };
   private unsent: { readonly data: Buffer; readonly done: WriteDone } | undefined;
   private turn: NodeJS.Immediate | undefined;
 
-  /** Takes over the descriptor. Those that are received are `onDescriptor`'s to close. */
+  /** Takes ownership of the descriptor. `onDescriptor` must close the descriptors it receives. */
   constructor(
     private readonly fd: number,
     private readonly onDescriptor: (descriptor: number) => void,
   ) {
     super({ allowHalfOpen: false, readableHighWaterMark: 64 << 10, writableHighWaterMark: 64 << 10 });
-    // Work that is begun within the callback would lie there until something else happens.
+    // Promises and ticks started in this callback would wait for the next event, so the work is deferred.
     this.poll = libc().poll(fd, { readable: true }, (failed) => {
       this.stopped ||= failed;
       this.turn ??= setImmediate(() => this.ready());
@@ -51,8 +51,8 @@ export class AttachableSocket extends Duplex {
   }
 
   /**
-   * Takes over a connected socket of Node before anything was read from it; undefined when it has no descriptor, or
-   * the process has none left: the socket is Node's then as before.
+   * Takes over a connected Node socket before anything was read from it. Returns undefined if the socket has
+   * no descriptor, or if the process is out of descriptors. Then the Node socket stays usable.
    */
   static over(socket: Socket, onDescriptor: (descriptor: number) => void): AttachableSocket | undefined {
     const { fd = -1 } = (socket as unknown as { readonly _handle?: { readonly fd?: number } })._handle ?? {};
@@ -68,23 +68,23 @@ export class AttachableSocket extends Duplex {
     return own;
   }
 
-  /** Sends a descriptor with the next bytes. It is closed then, or with the socket. */
+  /** Sends a descriptor with the next bytes, then closes it. Closes it with the socket if it is not sent. */
   attach(descriptor: number): void {
     if (this.destroyed) closeSync(descriptor);
     else this.queued.push(descriptor);
   }
 
-  /** The process lives on for it. */
+  /** Keeps the process alive. */
   ref(): void {
     this.poll.ref();
   }
 
-  /** The process need not live on for it. */
+  /** Lets the process exit. */
   unref(): void {
     this.poll.unref();
   }
 
-  /** When the peer has hung up, what is still written is lost, as with Node's sockets: it is no error. */
+  /** After the peer has closed, further writes are discarded without an error, as with Node's sockets. */
   override write(chunk: unknown, ...rest: unknown[]): boolean {
     if (!this.writableEnded) return super.write(chunk, ...(rest as [BufferEncoding, WriteDone]));
     const done = rest.at(-1);
@@ -108,7 +108,7 @@ export class AttachableSocket extends Duplex {
   }
 
   override _final(done: WriteDone): void {
-    // It fails when the peer is gone: then there is nobody to tell.
+    // Fails if the peer is gone. No process is left to notify.
     libc().shutdown(this.fd, SHUT_WR);
     done();
   }
@@ -129,7 +129,7 @@ export class AttachableSocket extends Duplex {
     if (this.destroyed) return;
     if (this.unsent) this.send();
     if (this.wantsData) this.receive();
-    // Only now: as a rule the reader wants more before the next turn.
+    // Deferred to this point: usually the reader asks for more before the next turn.
     else if (this.watched.readable) this.watch({ ...this.watched, readable: false });
     if (this.stopped && !this.destroyed) this.watch(this.watched);
     this.stopped = false;
@@ -148,7 +148,8 @@ export class AttachableSocket extends Duplex {
       if (data.length === 0) return this.endOfData();
       this.bytesRead += data.length;
       this.wantsData = this.push(Buffer.from(data));
-      // Behind a message with descriptors there may be more; behind a short one without there is nothing yet.
+      // After a message with descriptors there may be more data. After a short message without any, there is
+      // none yet.
       if (descriptors.length === 0 && data.length < 64 << 10) return;
     }
   }
@@ -162,12 +163,14 @@ export class AttachableSocket extends Duplex {
   private send(): void {
     let { data } = this.unsent!;
     let errno = 0;
-    // All at once, as there may be no other write; those beyond the bytes of this one wait for it.
+    // Sends all descriptors now, because no further write may follow. Descriptors beyond the number of bytes
+    // wait.
     while (this.queued.length > 0 && data.length > 0) {
       errno = sendDescriptor(this.fd, data[0]!, this.queued[0]!);
       if (isNotNow(errno)) break;
       closeSync(this.queued.shift()!);
-      // Too many are on their way already: the byte goes alone, and who waits for the descriptor will tell.
+      // Too many descriptors are in transit: the byte is sent alone. The receiver that waits for the
+      // descriptor reports it.
       if (errno === ETOOMANYREFS) errno = 0;
       else if (errno === 0) data = data.subarray(1);
       else break;
@@ -190,7 +193,8 @@ export class AttachableSocket extends Duplex {
     this.unsent = undefined;
     if (this.watched.writable) this.watch({ ...this.watched, writable: false });
     if (isHungUp(errno)) {
-      // As with Node's sockets, the reader tells when it has read what there still is: shut, that has an end.
+      // As with Node's sockets, the reader reports the end after it has read the rest. Shutting down
+      // guarantees an end.
       libc().shutdown(this.fd, SHUT_RDWR);
       return done();
     }
@@ -203,7 +207,7 @@ export class AttachableSocket extends Duplex {
   }
 }
 
-/** Whether an errno only says that the peer is gone: for a stream that is its end. */
+/** Whether an errno only means that the peer is gone. For a stream, that is its end. */
 function isHungUp(errno: number): boolean {
   return errno === constants.errno.EPIPE || errno === constants.errno.ECONNRESET;
 }

@@ -6,7 +6,7 @@ import { ReceivedDescriptors } from "./received-descriptors.js";
 
 let possible: boolean | undefined;
 
-/** Whether descriptors can be passed here: on Linux, where the native module can be loaded. */
+/** Whether descriptors can be passed: only on Linux, with the native module. */
 export function canPassDescriptors(): boolean {
   if (possible === undefined) {
     try {
@@ -19,15 +19,16 @@ export function canPassDescriptors(): boolean {
   return possible;
 }
 
-/** A connected unix socket, and what passes descriptors on it. */
+/** A connected unix socket, and the channel that passes descriptors on it. */
 export interface AttachableConnection {
   readonly stream: AttachableSocket;
   readonly attachments: Attachments;
 }
 
 /**
- * Takes over a connected unix socket, so that descriptors can be passed on it; undefined where they cannot. Call it
- * in the very turn the socket is connected: what Node has read, it has dropped the descriptors of.
+ * Takes over a connected unix socket, so that it can pass descriptors. Returns undefined where that is not
+ * possible. Call it in the same turn in which the socket connects: Node drops descriptors that it reads
+ * itself.
  *
  * @example
  * import { createServer } from "node:net";
@@ -50,14 +51,14 @@ export function attachable(socket: Socket): AttachableConnection | undefined {
   };
 }
 
-/** The two ends of a connection within this process. */
+/** The two ends of an in-process connection. */
 export interface AttachedPair {
   readonly ends: readonly [Attachments, Attachments];
-  /** Closes what nobody took. */
+  /** Closes descriptors that were not taken. */
   close(): void;
 }
 
-/** Two ends that pass descriptors to each other; undefined where they cannot. */
+/** Creates two ends that pass descriptors to each other. Returns undefined where that is not possible. */
 export function attachedPair(clock: Clock): AttachedPair | undefined {
   if (!canPassDescriptors()) return undefined;
   const [a, b] = [new ReceivedDescriptors(clock), new ReceivedDescriptors(clock)];

@@ -1,4 +1,4 @@
-/** ICMP echo (RFC 792, RFC 4443). */
+/** An ICMP echo message (RFC 792, RFC 4443). */
 export interface Echo {
   readonly identifier: number;
   readonly sequence: number;
@@ -7,7 +7,9 @@ export interface Echo {
 
 const types = { 4: { request: 8, reply: 0 }, 6: { request: 128, reply: 129 } } as const;
 
-/** An echo request. For IPv4 with its checksum, which only a raw socket needs; that of IPv6 the kernel fills in. */
+/**
+ * Encodes an echo request. The IPv4 checksum is needed for raw sockets only; the kernel adds the IPv6 one.
+ */
 export function encodeEcho(version: 4 | 6, { identifier, sequence, payload }: Echo): Buffer {
   const packet = Buffer.alloc(8 + payload.length);
   packet[0] = types[version].request;
@@ -18,14 +20,14 @@ export function encodeEcho(version: 4 | 6, { identifier, sequence, payload }: Ec
   return packet;
 }
 
-/** The echo reply in a packet, or undefined when it is something else. A raw IPv4 socket shows the IP header too. */
+/** Decodes an echo reply. Returns undefined for other packets. Raw IPv4 sockets also return the IP header. */
 export function decodeEchoReply(version: 4 | 6, packet: Buffer, withIpHeader: boolean): Echo | undefined {
   const icmp = withIpHeader ? packet.subarray((packet[0]! & 15) * 4) : packet;
   if (icmp.length < 8 || icmp[0] !== types[version].reply) return undefined;
   return { identifier: icmp.readUInt16BE(4), sequence: icmp.readUInt16BE(6), payload: icmp.subarray(8) };
 }
 
-/** The one's complement sum of RFC 1071. */
+/** The Internet checksum of RFC 1071. */
 export function checksum(data: Buffer): number {
   let sum = 0;
   for (let i = 0; i + 1 < data.length; i += 2) sum += data.readUInt16BE(i);

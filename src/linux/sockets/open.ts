@@ -7,7 +7,7 @@ import { check, libc } from "../libc.js";
 import type { NetworkNamespace } from "../namespace.js";
 import { assertRange } from "../rtnetlink/link-name.js";
 
-/** An address of a host, without prefix length, and a port. */
+/** An IP address without prefix length, and a port. */
 export interface Endpoint {
   readonly host: string;
   readonly port: number;
@@ -23,16 +23,16 @@ export function socketAddress({ host, port }: Endpoint): Buffer {
   return address;
 }
 
-/** An address that is not a prefix. */
+/** Parses an address. Rejects a prefix. */
 export function parseHost(host: string) {
   if (host.includes("/"))
-    throw new NsmError(Code.InvalidArgument, `"${host}" is a prefix; an address is wanted`);
+    throw new NsmError(Code.InvalidArgument, `"${host}" is a prefix: expected an address`);
   return parseIp(host);
 }
 
 /**
- * A non-blocking socket of the namespace for the family of `host`, where it stays whatever this thread does
- * next. The caller closes it. PERMISSION_DENIED when this kind of socket is not allowed.
+ * Opens a non-blocking socket in the namespace, of the family of `host`. It stays there, wherever this thread
+ * moves later. The caller closes it. Throws PERMISSION_DENIED if this kind of socket is not allowed.
  */
 export function openSocket(namespace: NetworkNamespace, host: string, type: number, protocol = 0): number {
   const { family } = parseHost(host);
@@ -46,7 +46,7 @@ export function openSocket(namespace: NetworkNamespace, host: string, type: numb
   }
 }
 
-/** Gives a socket its own address; ALREADY_EXISTS when another has it, INVALID_ARGUMENT when no link does. */
+/** Binds a socket. Throws ALREADY_EXISTS if the address is in use, INVALID_ARGUMENT if no link has it. */
 export function bindSocket(fd: number, local: Endpoint, namespace: NetworkNamespace): void {
   const address = socketAddress(local);
   if (libc().bind(fd, address, address.length) === 0) return;
@@ -57,7 +57,7 @@ export function bindSocket(fd: number, local: Endpoint, namespace: NetworkNamesp
   );
 }
 
-/** The address and port the kernel gave a socket. */
+/** The address and port that the kernel assigned to a socket. */
 export function localEndpoint(fd: number): Endpoint {
   const [address, length] = [Buffer.alloc(28), Buffer.of(28, 0, 0, 0)];
   check("getsockname", libc().getsockname(fd, address, length));
@@ -68,7 +68,7 @@ export function localEndpoint(fd: number): Endpoint {
   };
 }
 
-/** Runs `work` with a descriptor that is closed when it fails; when it succeeds, its result owns it. */
+/** Runs `work` with a descriptor. Closes the descriptor if `work` fails; otherwise the result owns it. */
 export async function owning<T>(fd: number, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();

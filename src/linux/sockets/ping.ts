@@ -13,7 +13,7 @@ import { type WaitOptions, until } from "./until.js";
 const IPPROTO_ICMP = 1;
 const IPPROTO_ICMPV6 = 58;
 
-/** Whom to ask for echoes, and how often. */
+/** Target and number of echo requests. */
 export interface PingOptions extends WaitOptions {
   readonly namespace: NetworkNamespace;
   /** An IPv4 or IPv6 address. */
@@ -24,20 +24,20 @@ export interface PingOptions extends WaitOptions {
   readonly count?: number | undefined;
 }
 
-/** How the echoes came back. */
+/** Result of a ping. */
 export interface PingResult {
   readonly sent: number;
   readonly received: number;
-  /** From request to reply in milliseconds, in the order the replies came. */
+  /** Round-trip times in milliseconds, in the order of the replies. */
   readonly rttMs: readonly number[];
-  /** Why requests could not be sent or were turned away, in the kernel's words: `network is unreachable (…)`. */
+  /** Why requests could not be sent or delivered, as reported by the kernel: `network is unreachable (…)`. */
   readonly unreachable?: string;
 }
 
 /**
- * Asks an address for echoes from within a namespace. Needs no privilege where allowPing() was called there,
- * else CAP_NET_RAW (PERMISSION_DENIED). That nobody answers, or that there is no way (any more), is a result, not
- * an error; the latter comes at once.
+ * Sends echo requests from a namespace. Needs no privilege after allowPing(), otherwise CAP_NET_RAW; throws
+ * PERMISSION_DENIED without it. A missing reply or an unreachable target is a result, not an error. An
+ * unreachable target is reported at once.
  *
  * @example
  * import { ping } from "nsm-sdk/linux";
@@ -56,7 +56,7 @@ export async function ping(options: PingOptions): Promise<PingResult> {
   }
 }
 
-/** A datagram socket of ICMP, which the kernel gives to those in ping_group_range, else a raw one. */
+/** Opens an ICMP datagram socket, which ping_group_range permits, otherwise a raw socket. */
 function openEchoSocket(namespace: NetworkNamespace, to: string) {
   const version = parseHost(to).family === AF_INET ? 4 : 6;
   const protocol = version === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
@@ -79,7 +79,7 @@ async function exchange(
   const rttMs: number[] = [];
   let [sent, unreachable] = [0, undefined as string | undefined];
   const over = new AbortController();
-  const wayLost = new Error("the way is gone");
+  const wayLost = new Error("the route is gone");
 
   const failed = () => {
     const errno = errnoName(libc().errno());

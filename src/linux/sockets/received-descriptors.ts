@@ -4,16 +4,16 @@ import { SOL_SOCKET } from "../constants.js";
 import { libc } from "../libc.js";
 import { duplicate } from "./attachable-socket.js";
 
-/** How many descriptors wait for their calls on one connection; the oldest makes room for one more. */
+/** Maximum number of waiting descriptors per connection. When it is exceeded, the oldest is closed. */
 export const MAX_WAITING = 256;
-/** How long one waits. The call that names it comes with it, or within its own deadline. */
+/** How long a descriptor waits. Its call arrives together with it, or within the call's own deadline. */
 const KEPT_MS = 60_000;
 
 const SO_LINGER = 13;
 
 const INODE_URL = /^inode:\/\/\d+\/\d+$/;
 
-/** How peers name the open file behind a descriptor: `inode://<device>/<inode>`. */
+/** The name of an open file between peers: `inode://<device>/<inode>`. */
 export function inodeUrlOf(fd: number): string {
   const { dev, ino } = fstatSync(fd, { bigint: true });
   return `inode://${dev}/${ino}`;
@@ -25,11 +25,11 @@ interface Waiter {
 }
 
 /**
- * The descriptors that came on one connection, by what they refer to: nothing on the wire says which call they
- * belong to, and they may come before or after the message that names them.
+ * The descriptors received on one connection, by the file they refer to. The protocol does not link a
+ * descriptor to its call, and it can arrive before or after the message that names it.
  */
 export class ReceivedDescriptors {
-  /** By inode URL, the oldest first. */
+  /** By inode URL, oldest first. */
   private readonly held = new Map<string, number>();
   private readonly waiters = new Map<string, Set<Waiter>>();
   private readonly timers = new Map<string, CancelTimer>();
@@ -37,7 +37,7 @@ export class ReceivedDescriptors {
 
   constructor(private readonly clock: Clock = systemClock) {}
 
-  /** Takes over a descriptor. */
+  /** Takes ownership of a descriptor. */
   arrived(fd: number): void {
     const url = nameOf(fd);
     if (url === undefined || this.over || this.held.has(url)) return discard(fd);
@@ -59,17 +59,14 @@ export class ReceivedDescriptors {
   }
 
   /**
-   * A descriptor of the file that has come or will come, the caller's to close.
+   * Waits for a descriptor of this file. The caller closes it.
    *
-   * @throws NsmError INVALID_ARGUMENT for what is no inode URL, UNAVAILABLE when the connection ends first; an abort
-   * throws the signal's reason
+   * @throws NsmError INVALID_ARGUMENT for an invalid inode URL, UNAVAILABLE if the connection ends first; an
+   * abort throws the signal's reason
    */
   async take(url: string, signal: AbortSignal): Promise<number> {
     if (!INODE_URL.test(url)) {
-      throw new NsmError(
-        Code.InvalidArgument,
-        `"${url}" names no descriptor: it must be inode://device/inode`,
-      );
+      throw new NsmError(Code.InvalidArgument, `"${url}" is not a descriptor: expected inode://device/inode`);
     }
     if (signal.aborted) throw signal.reason as Error;
     const held = this.held.get(url);
@@ -99,7 +96,7 @@ export class ReceivedDescriptors {
     });
   }
 
-  /** The connection is over: closes what nobody took, and refuses those who wait. */
+  /** Called at the end of the connection. Closes waiting descriptors and rejects waiting calls. */
   close(): void {
     this.over = true;
     for (const url of [...this.held.keys()]) this.drop(url);
@@ -116,7 +113,7 @@ export class ReceivedDescriptors {
   }
 }
 
-/** A peer's file may refuse to tell, that of a file system whose server is gone, say. */
+/** fstat can fail on a peer's file, for example if the server of its file system is gone. */
 function nameOf(fd: number): string | undefined {
   try {
     return inodeUrlOf(fd);
@@ -125,17 +122,17 @@ function nameOf(fd: number): string | undefined {
   }
 }
 
-/** Closes what a peer has sent, without waiting for anybody: a socket may ask to linger until its data is sent. */
+/** Closes a received descriptor without waiting: closing a socket can block to send pending data. */
 function discard(fd: number): void {
   const none = Buffer.alloc(8); // struct linger
   libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, none, none.length);
   try {
     closeSync(fd);
   } catch {
-    // It is closed; what the file system says about it was for its writer.
+    // The descriptor is closed. The error of the file system concerns the writer.
   }
 }
 
 function gone(url: string): NsmError {
-  return new NsmError(Code.Unavailable, `the connection ended before the descriptor ${url} came`);
+  return new NsmError(Code.Unavailable, `the connection ended before the descriptor ${url} arrived`);
 }

@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SOL_SOCKET } from "../constants.js";
 import { libc } from "../libc.js";
 
-/** How many descriptors a peer may send in one message; more are lost. */
+/** Maximum number of descriptors in one message. The kernel drops further ones. */
 const MAX_DESCRIPTORS = 64;
 
 const SCM_RIGHTS = 1;
@@ -12,7 +12,7 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const CONTROL_HEAD = 16;
 const controlSpace = (count: number): number => CONTROL_HEAD + Math.ceil((count * 4) / 8) * 8;
 
-/** A `struct msghdr` of one part, with room for control data; one serves all sockets, as calls do not wait. */
+/** A `struct msghdr` with one buffer and control data. All sockets share it, because calls never wait. */
 class Message {
   readonly header = Buffer.alloc(56);
   readonly control: Buffer;
@@ -35,7 +35,7 @@ class Message {
     return this.header.readUInt32LE(40);
   }
 
-  /** The kernel writes here how much there was. */
+  /** The kernel overwrites it with the actual length. */
   set controlLength(length: number) {
     this.header.writeUInt32LE(length, 40);
   }
@@ -44,14 +44,16 @@ class Message {
 let incoming: Message | undefined;
 let outgoing: Message | undefined;
 
-/** What was read: how many bytes, 0 at the end of the stream, and the descriptors that came with them. */
+/** Received data and descriptors. Length 0 means the end of the stream. */
 export interface Received {
   /** Valid until the next read. */
   readonly data: Buffer;
   readonly descriptors: readonly number[];
 }
 
-/** Reads without waiting; the errno when there is nothing to read. The descriptors are the caller's to close. */
+/**
+ * Reads without waiting. Returns the errno if there is nothing to read. The caller closes the descriptors.
+ */
 export function receiveMessage(fd: number): Received | number {
   incoming ??= new Message(Buffer.allocUnsafeSlow(64 << 10), MAX_DESCRIPTORS);
   incoming.controlLength = incoming.control.length;
@@ -62,7 +64,7 @@ export function receiveMessage(fd: number): Received | number {
   return { data: incoming.data.subarray(0, length), descriptors };
 }
 
-/** Sends one byte with one descriptor; the errno when the kernel did not take it, else 0. */
+/** Sends one byte with one descriptor. Returns 0, or the errno if the kernel rejected it. */
 export function sendDescriptor(fd: number, byte: number, descriptor: number): number {
   if (!outgoing) {
     outgoing = new Message(Buffer.alloc(1), 1);
@@ -76,7 +78,7 @@ export function sendDescriptor(fd: number, byte: number, descriptor: number): nu
   return sent < 0 ? libc().errno() : 0;
 }
 
-/** Whether an errno only says: not now. */
+/** Whether an errno means "try again later". */
 export function isNotNow(errno: number): boolean {
   return errno === constants.errno.EAGAIN || errno === constants.errno.EINTR;
 }

@@ -12,7 +12,7 @@ import { type WaitOptions, until } from "./until.js";
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 
-/** Where to connect to, and from which namespace. */
+/** Target of a connection, and the namespace to connect from. */
 export interface ConnectOptions extends WaitOptions, Endpoint {
   readonly namespace: NetworkNamespace;
   /** The address to connect from; one of the namespace. */
@@ -20,11 +20,11 @@ export interface ConnectOptions extends WaitOptions, Endpoint {
 }
 
 /**
- * A TCP connection that begins in a namespace. (`net.connect` inside `run()` would open its socket a tick
- * later, at home.) The caller destroys it.
+ * Opens a TCP connection from a namespace. (`net.connect` inside `run()` would open its socket one tick
+ * later, outside.) The caller destroys the socket.
  *
- * @throws NsmError UNAVAILABLE when refused, FAILED_PRECONDITION when there is no way or a filter said so,
- * DEADLINE_EXCEEDED when nothing answered; an abort throws the signal's reason.
+ * @throws NsmError UNAVAILABLE if refused, FAILED_PRECONDITION if there is no route or a filter rejects it,
+ * DEADLINE_EXCEEDED without an answer; an abort throws the signal's reason
  * @example
  * import { connectIn } from "nsm-sdk/linux";
  *
@@ -40,12 +40,12 @@ export async function connectIn(options: ConnectOptions): Promise<Socket> {
   throw new NsmError(code, `cannot connect to ${host} port ${port} from ${namespace.name}: ${why}`);
 }
 
-/** What became of an attempt to connect. */
+/** Result of a connection attempt. */
 export type TcpOutcome = "open" | "refused" | "unreachable" | "timeout";
 
 /**
- * Tries to connect from within a namespace and hangs up at once: "refused" when the host says that nobody
- * listens there, "unreachable" when there is no way or a filter says so, "timeout" when nothing answers.
+ * Connects from a namespace and disconnects at once. Returns "refused" if no process listens there,
+ * "unreachable" if there is no route or a filter rejects it, "timeout" without an answer.
  *
  * @example
  * import { tcpConnect } from "nsm-sdk/linux";
@@ -75,7 +75,7 @@ const codes = {
   timeout: Code.DeadlineExceeded,
 } as const;
 
-/** A connected descriptor, or the errno the attempt ended in; neither when nothing answered. */
+/** Returns a connected descriptor, the errno of the attempt, or neither if there was no answer. */
 async function attempt(options: ConnectOptions): Promise<{ fd?: number; errno?: string | undefined }> {
   const { namespace, host, port, from } = options;
   const fd = openSocket(namespace, host, SOCK_STREAM);
@@ -93,10 +93,10 @@ async function attempt(options: ConnectOptions): Promise<{ fd?: number; errno?: 
 }
 
 /**
- * A server that listens in a namespace; port 0 takes a free one (`server.address()` tells it). It is a
- * `net.Server` like any other, and the caller closes it.
+ * Creates a server that listens in a namespace. Port 0 selects a free port (see `server.address()`). The
+ * result is an ordinary `net.Server`; the caller closes it.
  *
- * @throws NsmError ALREADY_EXISTS when the port is taken, INVALID_ARGUMENT when no link has the address.
+ * @throws NsmError ALREADY_EXISTS if the port is in use, INVALID_ARGUMENT if no link has the address
  * @example
  * import { listenIn } from "nsm-sdk/linux";
  *
@@ -121,16 +121,16 @@ export async function listenIn(
   return server;
 }
 
-/** A listener that takes whatever comes and counts it. */
+/** A listener that accepts and counts connections. */
 export interface TcpListener extends Endpoint {
   /** Connections accepted so far. */
   readonly accepted: number;
-  /** Stops listening and hangs up on everybody. */
+  /** Stops listening and closes all connections. */
   close(): Promise<void>;
 }
 
 /**
- * Listens in a namespace, for tests and demonstrations; what is sent to it comes back.
+ * Listens in a namespace and echoes all data. For tests and demonstrations.
  *
  * @example
  * import { tcpListen } from "nsm-sdk/linux";
@@ -165,7 +165,7 @@ export async function tcpListen(options: Endpoint & { namespace: NetworkNamespac
   };
 }
 
-/** "" once connected, else the errno that the attempt ended in. */
+/** Returns "" if connected, otherwise the errno of the attempt. */
 function socketError(fd: number): string {
   const [value, length] = [Buffer.alloc(4), Buffer.of(4, 0, 0, 0)];
   check("getsockopt", libc().getsockopt(fd, SOL_SOCKET, SO_ERROR, value, length));
@@ -173,7 +173,7 @@ function socketError(fd: number): string {
   return errno === 0 ? "" : errnoName(errno);
 }
 
-/** Undefined for what is no outcome but a fault of this machine, such as no memory. */
+/** Returns undefined for local failures, such as out of memory. */
 function outcomeOf(errno: string | undefined): TcpOutcome | undefined {
   if (errno === undefined || errno === "ETIMEDOUT") return "timeout";
   if (errno === "ECONNREFUSED" || errno === "ECONNRESET") return "refused";

@@ -18,12 +18,12 @@ import {
 import type { ConnectOptions } from "./tcp.js";
 import { until } from "./until.js";
 
-/** What became of a datagram. */
+/** Result of a datagram probe. */
 export type UdpOutcome = "answered" | "refused" | "unreachable" | "timeout";
 
 /**
- * Sends one datagram from within a namespace and waits for it to come back, as udpEcho() does: "refused"
- * when the host says that nobody listens there.
+ * Sends one datagram from a namespace and waits for its echo (see udpEcho()). Returns "refused" if no process
+ * listens at the address.
  *
  * @example
  * import { udpEcho, udpProbe } from "nsm-sdk/linux";
@@ -58,14 +58,14 @@ function refusalOf(errno: string): UdpOutcome {
   return errno === "ECONNREFUSED" ? "refused" : "unreachable";
 }
 
-/** A responder that sends every datagram back. */
+/** A responder that echoes every datagram. */
 export interface UdpEcho extends Endpoint {
   /** Datagrams received so far. */
   readonly received: number;
   close(): Promise<void>;
 }
 
-/** Answers datagrams in a namespace, for tests and demonstrations; port 0 takes a free one. */
+/** Echoes datagrams in a namespace, for tests and demonstrations. Port 0 selects a free port. */
 export async function udpEcho(options: Endpoint & { namespace: NetworkNamespace }): Promise<UdpEcho> {
   const { namespace, host } = options;
   const fd = openSocket(namespace, host, SOCK_DGRAM);

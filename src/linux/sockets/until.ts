@@ -1,6 +1,6 @@
 import { libc, type PollInterest } from "../libc.js";
 
-/** How long a probe may take and what ends it before. */
+/** Time limit and abort signal of a probe. */
 export interface WaitOptions {
   /** Milliseconds. Default 1000. */
   readonly timeoutMs?: number | undefined;
@@ -9,8 +9,8 @@ export interface WaitOptions {
 }
 
 /**
- * Calls `step` whenever the descriptor is ready, until it returns something; undefined when the time is over
- * first. No thread waits meanwhile.
+ * Calls `step` whenever the descriptor is ready, until it returns a value. Returns undefined after the time
+ * limit. The wait does not occupy a thread.
  */
 export async function until<T>(
   fd: number,
@@ -28,7 +28,7 @@ export async function until<T>(
       settle();
     };
     const aborted = () => end(() => reject(signal?.reason as Error));
-    // When the loop was busy beyond the time, what arrived meanwhile still counts: it is polled once more.
+    // If the event loop was blocked past the limit, data that arrived meanwhile still counts: poll once more.
     let last: NodeJS.Immediate | undefined;
     const timer = setTimeout(() => (last = setImmediate(() => end(() => resolve(undefined)))), timeoutMs);
     const handle = libc().poll(fd, interest, () => {

@@ -1,14 +1,14 @@
 import { Code, NsmError } from "../../core/index.js";
 
-/** One line of JSON that a program printed: `event` names it, the rest is its own. */
+/** One JSON line printed by a program. `event` is its name; the other fields depend on the event. */
 export type ProcessEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
 
-/** An event's name, or a test that an event passes. */
+/** The name of an event, or a predicate. */
 export type EventMatch = string | ((event: ProcessEvent) => boolean);
 
 /**
- * The events of one process in order of arrival, with a cursor: a wait starts behind the event that ended the
- * last one, so a scenario is read from top to bottom and nothing that came early is missed.
+ * The events of one process in order of arrival, with a cursor. Each wait starts after the event that ended
+ * the previous wait. A scenario therefore reads from top to bottom and misses no early event.
  */
 export class JsonEvents {
   readonly #seen: ProcessEvent[] = [];
@@ -16,24 +16,24 @@ export class JsonEvents {
   #cursor = 0;
   #ended: string | undefined;
 
-  /** @param who - the process, for errors; asked when one is made, so it may carry its stderr */
+  /** @param who - the process, for errors; called for each error, so it can include stderr */
   constructor(private readonly who: () => string) {}
 
-  /** Everything that was printed, also what a wait has passed. */
+  /** All printed events, including those that a wait has passed. */
   get all(): readonly ProcessEvent[] {
     return this.#seen;
   }
 
-  /** Moves the cursor behind the last event: what was printed so far is of no interest. */
+  /** Moves the cursor behind the last event printed so far. */
   skip(): void {
     this.#cursor = this.#seen.length;
   }
 
   /**
-   * The next event that matches; those before it are passed over.
+   * Waits for the next matching event. Skips the events before it.
    *
-   * @throws NsmError UNAVAILABLE when the process ends first, DEADLINE_EXCEEDED after `timeoutMs` (default
-   * 60,000), both with what was seen instead
+   * @throws NsmError UNAVAILABLE if the process ends first, DEADLINE_EXCEEDED after `timeoutMs` (default:
+   * 60,000), both with the events seen instead
    */
   async next(match: EventMatch, { timeoutMs = 60_000 }: { timeoutMs?: number } = {}): Promise<ProcessEvent> {
     const matches = typeof match === "string" ? (event: ProcessEvent) => event.event === match : match;
@@ -76,13 +76,13 @@ export class JsonEvents {
     }
   }
 
-  /** Adds an event; called by the reader of the process's stdout. */
+  /** Adds an event. The reader of the process's stdout calls it. */
   push(event: ProcessEvent): void {
     this.#seen.push(event);
     this.#wake();
   }
 
-  /** Ends every wait, now and later; called when the process is gone. */
+  /** Ends all current and future waits. Called when the process has ended. */
   end(how: string): void {
     this.#ended = how;
     this.#wake();
@@ -94,6 +94,6 @@ export class JsonEvents {
 
   #after(start: number): string {
     const names = this.#seen.slice(start).map(({ event }) => event);
-    return names.length === 0 ? ", nothing was printed" : `, printed were ${names.join(", ")}`;
+    return names.length === 0 ? ", nothing was printed" : `, printed: ${names.join(", ")}`;
   }
 }

@@ -7,47 +7,50 @@ import { JsonEvents, type ProcessEvent } from "./json-events.js";
 
 export { JsonEvents, type EventMatch, type ProcessEvent } from "./json-events.js";
 
-/** What {@link startProcess} starts. */
+/** Options of {@link startProcess}. */
 export interface ProcessOptions {
   readonly command: string;
   readonly args?: readonly string[];
-  /** Added to the environment of the caller. */
+  /** Variables added to the caller's environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** What errors call it. Default: the command and its first argument. */
+  /** Name of the process in errors. Default: the command and its first argument. */
   readonly name?: string;
-  /** Limit for the ready line, in milliseconds. Default: 60,000, as a busy machine takes its time. */
+  /** Time limit for the ready line, in milliseconds. Default: 60,000, enough for a busy machine. */
   readonly readyTimeoutMs?: number;
-  /** The network namespace it starts in. Default: the caller's. */
+  /** The network namespace to start in. Default: the caller's. */
   readonly namespace?: NetworkNamespace | undefined;
-  /** In a process group of its own, which a terminal's Ctrl-C does not reach. */
+  /**
+   * Whether to start in an own process group, which Ctrl-C in the terminal does not reach. Default: false.
+   */
   readonly ownGroup?: boolean;
-  /** Called with its pid at once, long before it is ready. */
+  /** Called with the pid immediately, long before the process is ready. */
   readonly onStart?: (pid: number) => void;
 }
 
-/** How a process ended: by itself with a code, or by a signal. */
+/** How a process ended: with an exit code, or by a signal. */
 export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A process that has said it is ready. */
+/** A process that has reported ready. */
 export interface RunningProcess {
   readonly name: string;
   readonly pid: number;
-  /** The URLs it serves on, from its ready line. */
+  /** The URLs from its ready line. */
   readonly listenOn: readonly string[];
-  /** The lines of JSON it prints after the ready line. */
+  /** The JSON lines after the ready line. */
   readonly events: JsonEvents;
-  /** What it has written to stderr so far. */
+  /** Everything written to stderr so far. */
   readonly stderr: string;
   readonly exited: Promise<ProcessExit>;
-  /** Sends a signal and waits for the end. Does nothing to a process that is gone. */
+  /** Sends a signal and waits for the exit. Does nothing if the process has exited. */
   kill(signal: NodeJS.Signals): Promise<ProcessExit>;
   /**
-   * Asks it to end (SIGTERM) and waits.
+   * Sends SIGTERM and waits for the exit.
    *
-   * @throws NsmError DEADLINE_EXCEEDED when it is still there after `graceMs` (default 10,000); it is killed then
+   * @throws NsmError DEADLINE_EXCEEDED if the process still runs after `graceMs` (default: 10,000); it is
+   * then killed
    */
   stop(options?: { graceMs?: number }): Promise<ProcessExit>;
 }
@@ -58,10 +61,11 @@ const killAll = (): void => {
 };
 
 /**
- * Starts a program that prints `{"ready":true,"listenOn":[…]}` when it serves, or a first `{"event":…}` when it
- * serves nothing, and resolves then. It is killed with the process that started it.
+ * Starts a program and resolves when it is ready. A server prints `{"ready":true,"listenOn":[…]}`; other
+ * programs print a first `{"event":…}`. The program is killed when the calling process ends.
  *
- * @throws NsmError UNAVAILABLE with its stderr when it ends before, DEADLINE_EXCEEDED when it stays silent
+ * @throws NsmError UNAVAILABLE with its stderr if it ends earlier, DEADLINE_EXCEEDED if it prints nothing in
+ * time
  *
  * @example
  * import { startProcess } from "./process.js";
@@ -104,7 +108,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
       alive.delete(child);
       reject(new NsmError(Code.Unavailable, `${name} cannot be started`, { cause }));
     });
-    // "close", not "exit": by then everything it wrote has been read.
+    // "close" follows "exit" after all output has been read.
     child.once("close", (code, signal) => {
       const how = `ended with ${signal ?? `code ${code}`}`;
       events.end(how);
@@ -158,10 +162,11 @@ function started({ command, args = [], env, namespace, ownGroup = false }: Proce
   return namespace ? namespace.run(start) : start();
 }
 
-/** How much processor time it had, as words: tells a process that waits from one that was given no time. */
+/** The processor time of a process, as text. It distinguishes a waiting process from a starved one. */
 function processorTime({ pid }: ChildProcess): string {
   try {
-    // proc(5): fields 14 and 15 are user and system time in ticks of 10 ms; the name before them may hold spaces.
+    // proc(5): fields 14 and 15 are user and system time in ticks of 10 ms. The name before them can contain
+    // spaces.
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
       .replace(/^.*\) /s, "")
       .split(" ");
@@ -176,7 +181,7 @@ function parse(line: string): Record<string, unknown> | undefined {
     const value: unknown = JSON.parse(line);
     return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
   } catch {
-    // A program may print lines for people too.
+    // A program may also print other lines.
     return undefined;
   }
 }

@@ -15,19 +15,22 @@ const inbound = [
 
 const registry = ["entryBytes", "namesPerIdentity", "watches"] as const satisfies readonly (keyof Limits)[];
 
-/** What a registry takes unless told otherwise; a manager watches once per service that it looks for. */
+/** Default limits of a registry. A manager opens one watch per service that it looks for. */
 const REGISTRY_DEFAULTS = { entryBytes: 262_144, namesPerIdentity: 100_000, watches: 100_000 };
 
-/** How much clients of a program may occupy. */
+/** The option that limits what clients may occupy of a program. */
 export function limitsOption(): Option {
-  return new Option("--limits <name=number,…>", `what clients may occupy: ${inbound.join(", ")}`)
+  return new Option("--limits <name=number,…>", `limits on what clients may occupy: ${inbound.join(", ")}`)
     .env("NSM_LIMITS")
     .argParser((text) => numbers(text, inbound));
 }
 
-/** How much a registry keeps. */
+/** The option that limits what a registry keeps. */
 export function registryLimitsOption(): Option {
-  return new Option("--registry-limits <name=number,…>", `what the registry keeps: ${registry.join(", ")}`)
+  return new Option(
+    "--registry-limits <name=number,…>",
+    `limits on what the registry keeps: ${registry.join(", ")}`,
+  )
     .env("NSM_REGISTRY_LIMITS")
     .argParser((text) => ({ ...REGISTRY_DEFAULTS, ...numbers(text, registry) }))
     .default(REGISTRY_DEFAULTS, written(REGISTRY_DEFAULTS));

@@ -13,7 +13,7 @@ import {
   repeatable,
 } from "./values.js";
 
-/** Flags that every program has. */
+/** Options shared by all programs. */
 export interface CommonConfig {
   readonly name: string;
   readonly listenOn?: readonly string[];
@@ -26,7 +26,7 @@ export interface CommonConfig {
   readonly limits?: InboundLimits | undefined;
 }
 
-/** What `--log-level` takes. */
+/** Values of `--log-level`. */
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
 
 /** What `--log-format` takes. */
@@ -35,11 +35,11 @@ export type LogFormat = "auto" | "text" | "json";
 const formats: readonly LogFormat[] = ["auto", "text", "json"];
 const levels: readonly LogLevel[] = ["trace", "debug", "info", "warn", "error", "fatal"];
 
-/** The options of every program; `name` and `listenOn` differ in what they default to. */
+/** The options of every program. Programs differ in the defaults of `name` and `listenOn`. */
 export function commonOptions({ name, listenOn }: { name: string; listenOn: string }): Option[] {
   return [
     new Option("--name <name>", "name of this process in the path").env("NSM_NAME").default(name),
-    // No default here: a repeatable option would add to it.
+    // Not a Commander default, because a repeatable option would append to it.
     new Option(
       "--listen-on <url,…>",
       `addresses to serve on: unix:///path, tcp://addr:port, port 0 for any (default: ${listenOn})`,
@@ -53,7 +53,7 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
     new Option("--identity <source>", "files=DIR with ca.pem, svid.pem, key.pem")
       .env("NSM_IDENTITY")
       .argParser(identitySource),
-    onOff("--insecure", "no TLS and no policies: for trying out only", "NSM_INSECURE"),
+    onOff("--insecure", "no TLS and no policies: for trials only", "NSM_INSECURE"),
     new Option("--log-level <level>", levels.join(", "))
       .env("NSM_LOG_LEVEL")
       .argParser(oneOf(...levels))
@@ -62,10 +62,10 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
       .env("NSM_LOG_FORMAT")
       .argParser(oneOf(...formats))
       .default("auto" satisfies LogFormat),
-    new Option("--metrics <addr:port>", "serve Prometheus metrics there")
+    new Option("--metrics <addr:port>", "address to serve Prometheus metrics on")
       .env("NSM_METRICS")
       .argParser(addressAndPort),
-    new Option("--max-token-lifetime <duration>", "longest life of a token")
+    new Option("--max-token-lifetime <duration>", "maximum lifetime of a token")
       .env("NSM_MAX_TOKEN_LIFETIME")
       .argParser(positiveDuration)
       .default(600_000, "10m"),
@@ -73,7 +73,7 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
   ];
 }
 
-/** Where a program of a node finds its manager. */
+/** The option that sets the address of the local manager. */
 export function connectToOption(): Option {
   return new Option("--connect-to <url>", "address of the network service manager")
     .env("NSM_CONNECT_TO")
@@ -81,24 +81,24 @@ export function connectToOption(): Option {
     .default("unix:///var/lib/networkservicemesh/nsm.io.sock");
 }
 
-/** For programs that touch the kernel. */
+/** The option for programs that use the kernel. */
 export function controlPlaneOnlyOption(): Option {
   return onOff(
     "--control-plane-only",
-    "negotiate everything, leave the kernel alone",
+    "negotiate connections without changing the kernel",
     "NSM_CONTROL_PLANE_ONLY",
   );
 }
 
-/** The namespace a program's interfaces go to. */
+/** The option that sets the namespace of a program's interfaces. */
 export function netnsOption(): Option {
   return new Option(
     "--netns <path>",
-    "network namespace of the interfaces, such as /run/netns/x; default: own",
+    "network namespace of the interfaces, such as /run/netns/x (default: own)",
   ).env("NSM_NETNS");
 }
 
-/** Labels a program is registered with. */
+/** The option that sets the labels to register with. */
 export function labelsOption(defaults: Record<string, string> = {}): Option {
   return new Option("--labels <k=v,…>", "labels to register with")
     .env("NSM_LABELS")
@@ -111,7 +111,7 @@ export function labelsOption(defaults: Record<string, string> = {}): Option {
     );
 }
 
-/** A flag that is on when it stands alone. Its variable may say `false`, which must not switch it on. */
+/** A boolean option that is on without a value. Its variable can be `false`, which must turn it off. */
 export function onOff(flag: string, description: string, variable: string): Option {
   return new Option(`${flag} [bool]`, description).env(variable).preset("true").argParser(bool);
 }

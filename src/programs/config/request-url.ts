@@ -2,7 +2,7 @@ import { Code, NsmError } from "../../core/index.js";
 import { assertLinkName } from "../../linux/index.js";
 import { Mechanism, MechanismClass, Parameter } from "../../api/index.js";
 
-/** What a client asks for, as one URL says it. */
+/** A requested service, as parsed from one URL. */
 export interface RequestedService {
   readonly networkService: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -10,10 +10,10 @@ export interface RequestedService {
 }
 
 /**
- * Reads `mechanism://service[@domain]/interface?label=value`. The scheme is the mechanism's type; labels that
- * occur several times are joined with commas.
+ * Parses `mechanism://service[@domain]/interface?label=value`. The scheme is the mechanism's type. Values of
+ * a repeated label are joined with commas.
  *
- * @throws NsmError INVALID_ARGUMENT naming the URL and what is wrong with it.
+ * @throws NsmError INVALID_ARGUMENT with the URL and its defect
  */
 export function requestUrl(text: string): RequestedService {
   const refuse = (why: string): NsmError =>
@@ -25,13 +25,13 @@ export function requestUrl(text: string): RequestedService {
   try {
     url = new URL(text);
   } catch (error) {
-    throw new NsmError(Code.InvalidArgument, refuse("is no URL").message, { cause: error });
+    throw new NsmError(Code.InvalidArgument, refuse("is not a URL").message, { cause: error });
   }
   const type = url.protocol.slice(0, -1).toUpperCase();
-  if (type !== "KERNEL") throw refuse(`asks for the mechanism ${type}, which this client does not have`);
-  if (!url.host) throw refuse("names no service");
+  if (type !== "KERNEL") throw refuse(`requests the mechanism ${type}, which this client does not support`);
+  if (!url.host) throw refuse("has no service");
   const path = url.pathname.slice(1);
-  if (path.includes("/")) throw refuse(`has the path "${path}" where one interface name belongs`);
+  if (path.includes("/")) throw refuse(`has the path "${path}": expected one interface name`);
   const name = decoded(path, refuse);
   if (name !== "") assertName(name, refuse);
   const labels = Object.fromEntries(
@@ -52,14 +52,14 @@ function assertName(name: string, refuse: (why: string) => NsmError): void {
   try {
     assertLinkName(name);
   } catch (error) {
-    throw new NsmError(Code.InvalidArgument, refuse("names no usable interface").message, { cause: error });
+    throw new NsmError(Code.InvalidArgument, refuse("has no valid interface name").message, { cause: error });
   }
 }
 
 /**
- * Reads further requests after those that were given before.
+ * Parses further requests and appends them to the earlier ones.
  *
- * @throws NsmError INVALID_ARGUMENT when two of them name the same interface
+ * @throws NsmError INVALID_ARGUMENT if two requests use the same interface name
  */
 export function requestUrls(
   texts: readonly string[],
@@ -84,6 +84,6 @@ function decoded(text: string, refuse: (why: string) => NsmError): string {
   try {
     return decodeURIComponent(text);
   } catch (cause) {
-    throw new NsmError(Code.InvalidArgument, refuse(`has the broken escape "${text}"`).message, { cause });
+    throw new NsmError(Code.InvalidArgument, refuse(`has the invalid escape "${text}"`).message, { cause });
   }
 }

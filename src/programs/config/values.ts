@@ -6,7 +6,7 @@ import { targetOf } from "../../wire/index.js";
 
 const UNITS_MS = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 
-/** A duration in Go's form (`750ms`, `10m`, `1h30m`, `-1m`) in milliseconds. */
+/** Parses a duration in Go's format (`750ms`, `10m`, `1h30m`, `-1m`) to milliseconds. */
 export function duration(text: string): number {
   const match = /^(-?)((?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+)$/.exec(text);
   if (!match) {
@@ -20,26 +20,26 @@ export function duration(text: string): number {
   return match[1] ? -total : total;
 }
 
-/** A {@link duration} that something can happen in: more than nothing. */
+/** Parses a {@link duration} above zero. */
 export function positiveDuration(text: string): number {
   const ms = duration(text);
   if (ms <= 0) throw new InvalidArgumentError('Allowed is more than 0, such as "750ms", "10m" or "1h30m".');
   return ms;
 }
 
-/** The URL of another process, as it was given. */
+/** Checks the URL of another process. Returns it unchanged. */
 export function dialUrl(text: string): string {
   checked(targetOf)(text);
   return text;
 }
 
-/** The URL to serve on, as it was given. */
+/** Checks a URL to serve on. Returns it unchanged. */
 export function listenUrl(text: string): string {
   checked(assertListenUrl)(text);
   return text;
 }
 
-/** `ADDRESS:PORT`; IPv6 addresses stand in brackets. */
+/** Parses `ADDRESS:PORT`. IPv6 addresses need brackets. */
 export function addressAndPort(text: string): { readonly address: string; readonly port: number } {
   const [, address, port] = /^(.*):(\d+)$/.exec(text) ?? [];
   if (port === undefined || Number(port) > 65_535) {
@@ -48,7 +48,7 @@ export function addressAndPort(text: string): { readonly address: string; readon
   return { address: address!.replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
 }
 
-/** The source of the process's identity: `files=DIR`. */
+/** Parses the source of the process's identity: `files=DIR`. */
 export function identitySource(text: string): { readonly files: string } {
   const directory = /^files=(.+)$/.exec(text)?.[1];
   if (directory === undefined) {
@@ -57,7 +57,7 @@ export function identitySource(text: string): { readonly files: string } {
   return { files: directory };
 }
 
-/** A comma-separated list; empty items are dropped. */
+/** Parses a comma-separated list. Drops empty items. */
 export function list(text: string): string[] {
   return text
     .split(",")
@@ -65,26 +65,26 @@ export function list(text: string): string[] {
     .filter((item) => item !== "");
 }
 
-/** Like {@link list}, but for at least one item, adding to what earlier mentions of the flag gave. */
+/** Parses a {@link list} with at least one item, and appends it to the earlier values of the flag. */
 export function repeatable(text: string, before: readonly string[] | undefined): string[] {
   const items = list(text);
   if (items.length === 0) throw new InvalidArgumentError("Allowed is at least one value between the commas.");
   return [...(before ?? []), ...items];
 }
 
-/** Labels `k=v,k2=v2`; `k:v` too, as the Go programs have it. */
+/** Parses labels `k=v,k2=v2`. Also accepts `k:v`, like the Go programs. */
 export function labels(text: string): Record<string, string> {
   const entries = list(text).map((item) => {
     const match = /^([^=:]+)[=:](.*)$/.exec(item);
-    if (!match) throw new InvalidArgumentError(`"${item}" is no label. Allowed is k=v,… or k:v,….`);
+    if (!match) throw new InvalidArgumentError(`"${item}" is not a label. Allowed is k=v,… or k:v,….`);
     return [match[1]!.trim(), match[2]!.trim()] as const;
   });
   return Object.fromEntries(entries);
 }
 
 /**
- * Groups of prefixes: `a,b` are two groups of one, `[a,b],c` is a group of two and a group of one. Each group
- * gives a connection one pair of addresses, from the first of its prefixes that has room.
+ * Parses groups of prefixes: `a,b` are two groups of one, `[a,b],c` is a group of two and a group of one.
+ * Each group gives a connection one pair of addresses, from its first prefix with free addresses.
  */
 export function prefixGroups(text: string): string[][] {
   const groups: string[][] = [];
@@ -99,12 +99,12 @@ export function prefixGroups(text: string): string[][] {
   return groups;
 }
 
-/** Like {@link prefixGroups}, adding to what earlier mentions of the flag gave. */
+/** Parses {@link prefixGroups} and appends them to the earlier values of the flag. */
 export function repeatableGroups(text: string, before: readonly string[][] | undefined): string[][] {
   return [...(before ?? []), ...prefixGroups(text)];
 }
 
-/** One of a few words, upper or lower case. */
+/** Parses one of a few words, case-insensitively. */
 export function oneOf<T extends string>(...allowed: readonly T[]): (text: string) => T {
   return (text) => {
     const found = allowed.find((word) => word.toLowerCase() === text.toLowerCase());
@@ -113,14 +113,14 @@ export function oneOf<T extends string>(...allowed: readonly T[]): (text: string
   };
 }
 
-/** True for what Go's ParseBool takes as true, false for false. */
+/** Parses a boolean with the spellings of Go's ParseBool. */
 export function bool(text: string): boolean {
   if (["1", "t", "T", "TRUE", "true", "True"].includes(text)) return true;
   if (["0", "f", "F", "FALSE", "false", "False"].includes(text)) return false;
   throw new InvalidArgumentError("Allowed are true and false.");
 }
 
-/** Runs one of our own parsers for a flag: its NsmError becomes the flag's error. */
+/** Adapts a parser of this library to a flag: its NsmError becomes the flag's error. */
 export function checked<T>(parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {
@@ -132,15 +132,18 @@ export function checked<T>(parse: (text: string) => T): (text: string) => T {
   };
 }
 
-/** Flags that are wrong, or do not go together: the program exits with 2. */
+/** Invalid flags, or flags that conflict. The program exits with code 2. */
 export class ConfigurationError extends NsmError {}
 
-/** The error for a configuration that no flag is wrong in by itself. */
+/** Creates the error for a configuration in which no single flag is wrong. */
 export function badConfiguration(message: string, options?: ErrorOptions): NsmError {
   return new ConfigurationError(Code.InvalidArgument, message, options);
 }
 
-/** Runs what needs a flag's value. If the value is wrong, the error names the flag, and the program exits with 2. */
+/**
+ * Runs work that needs a flag's value. If it fails, the error names the flag and the program exits with code
+ * 2.
+ */
 export function withFlag<T>(flag: string, value: string, work: () => T): T {
   try {
     return work();

@@ -29,10 +29,10 @@ interface NscConfig extends CommonConfig {
   readonly livenessTimeout: number;
 }
 
-/** `nsmctl run nsc`: asks for connections and keeps them up. */
+/** `nsmctl run nsc`: requests connections and keeps them up. */
 export const nscProgram: Program<NscConfig> = {
   name: "nsc",
-  summary: "a client that asks for connections and keeps them up",
+  summary: "a client that requests connections and keeps them up",
   options: () => [
     ...commonOptions({ name: "nsc", listenOn: "nowhere" }),
     connectToOption(),
@@ -41,24 +41,21 @@ export const nscProgram: Program<NscConfig> = {
       .argParser((text, before: readonly RequestedService[] | undefined) =>
         checked(() => requestUrls(repeatable(text, undefined), before))(text),
       ),
-    new Option("--request-timeout <duration>", "how long one try may take")
+    new Option("--request-timeout <duration>", "time limit of one attempt")
       .env("NSM_REQUEST_TIMEOUT")
       .argParser(positiveDuration)
       .default(15_000, "15s"),
     netnsOption(),
     controlPlaneOnlyOption(),
-    new Option(
-      "--liveness-check <bool>",
-      "ping the endpoint and heal when a connection that answered falls silent",
-    )
+    new Option("--liveness-check <bool>", "ping the endpoint, and heal a connection that stops answering")
       .env("NSM_LIVENESS_CHECK_ENABLED")
       .argParser(bool)
       .default(true),
-    new Option("--liveness-interval <duration>", "how often")
+    new Option("--liveness-interval <duration>", "interval of the pings")
       .env("NSM_LIVENESS_CHECK_INTERVAL")
       .argParser(positiveDuration)
       .default(200, "200ms"),
-    new Option("--liveness-timeout <duration>", "how long an answer may take")
+    new Option("--liveness-timeout <duration>", "time limit of a reply")
       .env("NSM_LIVENESS_CHECK_TIMEOUT")
       .argParser(positiveDuration)
       .default(1_000, "1s"),
@@ -72,7 +69,7 @@ export const nscProgram: Program<NscConfig> = {
     const until = app.resolve(Tokens.until);
     const clock = app.resolve(Tokens.clock);
     const logger = app.resolve(Tokens.logger);
-    // Opened at the start, so that a wrong --netns is told at once.
+    // Opened at the start, so that a wrong --netns is reported immediately.
     const namespace = config.controlPlaneOnly ? undefined : openNetns(config.netns);
     if (namespace && config.livenessCheck && !isOwnNamespace(namespace))
       assertCapabilities(["CAP_SYS_ADMIN"], "to send its liveness checks from --netns");
@@ -99,7 +96,7 @@ export const nscProgram: Program<NscConfig> = {
     const connections = requests.map(({ networkService, labels, mechanism }, i) =>
       connectService({
         name: config.name,
-        // Clients of one name do not meet in one connection, and one that is restarted finds what it had.
+        // The namespace keeps clients of one name apart. A client restarted in it gets its connections back.
         id: `${config.name}-${namespace?.inode ?? process.pid}-${i}`,
         service: networkService,
         labels,

@@ -6,17 +6,17 @@ import { namespaceUrl } from "../../elements/mechanisms/kernel/index.js";
 import { currentNamespace, lockDirectory, openNamespace, type NetworkNamespace } from "../../linux/index.js";
 import { withFlag } from "../config/values.js";
 
-/** More than one file of the state directory needs. */
+/** Larger than any file in the state directory. */
 const PROBE_BYTES = 4_096;
 
-/** The capabilities that programs need, by their numbers in Linux. */
+/** Linux capabilities that programs need, by number. */
 const CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n } as const;
 type Capability = keyof typeof CAPABILITIES;
 
 /**
  * Checks that this process has capabilities.
  *
- * @throws NsmError PERMISSION_DENIED naming those that are missing
+ * @throws NsmError PERMISSION_DENIED with the missing ones
  */
 export function assertCapabilities(
   needed: readonly Capability[],
@@ -33,15 +33,15 @@ export function assertCapabilities(
 }
 
 /**
- * Makes a directory if it is missing, and checks that files can be written there.
+ * Creates a directory if needed, and checks that files can be written to it.
  *
- * @throws NsmError FAILED_PRECONDITION with the system's reason as its cause
+ * @throws NsmError FAILED_PRECONDITION with the system's error as cause
  */
 export function assertWritable(flag: string, directory: string): void {
   const probe = join(directory, `.probe-${process.pid}`);
   try {
     makeDirectory(directory);
-    // With content: on a full disk an empty file can still be made.
+    // Writes content, because an empty file can be created even on a full disk.
     try {
       writeFileSync(probe, Buffer.alloc(PROBE_BYTES));
     } finally {
@@ -57,27 +57,27 @@ export function assertWritable(flag: string, directory: string): void {
 }
 
 /**
- * Keeps a directory for this process, because two that remember things in one directory would undo each other's work.
+ * Locks a directory for this process. Two processes with one state directory would undo each other's work.
  *
- * @returns what gives it free; the end of the process does, too
- * @throws NsmError FAILED_PRECONDITION if another process has it
+ * @returns a function that releases the lock; the end of the process releases it too
+ * @throws NsmError FAILED_PRECONDITION if another process holds the lock
  */
 export function lockedFor(flag: string, directory: string): () => void {
   const release = lockDirectory(directory);
   if (release) return release;
   throw new NsmError(
     Code.FailedPrecondition,
-    `${flag} "${directory}" is in use by another process: give each its own`,
+    `${flag} "${directory}" is in use by another process: use a different directory for each`,
   );
 }
 
-/** Opens the namespace of `--netns`, or the process's own. A value that names none is a configuration error. */
+/** Opens the namespace of `--netns`, or the process's own. An invalid value is a configuration error. */
 export function openNetns(path: string | undefined): NetworkNamespace {
   if (path === undefined) return openNamespace(namespaceUrl(path));
   return withFlag("--netns", path, () => openNamespace(namespaceUrl(path)));
 }
 
-/** Whether a path names the network namespace of this process. */
+/** Whether a namespace is the network namespace of this process. */
 export function isOwnNamespace(namespace: NetworkNamespace): boolean {
   const own = currentNamespace();
   own.close();

@@ -10,8 +10,8 @@ import { programLogger, traceWhenVerbose } from "./log.js";
 import { Tokens } from "./tokens.js";
 
 /**
- * The container of one program with everything registered that programs share. Whoever embeds a program
- * registers tokens anew before starting it.
+ * The container of one program, with all shared services registered. Embedding code can replace any of them
+ * before it starts the program.
  */
 export async function defaultContainer(
   config: CommonConfig,
@@ -39,20 +39,20 @@ async function openIdentity(config: CommonConfig, logger: Logger): Promise<Ident
   if (insecure) {
     if (identity) {
       throw badConfiguration(
-        `--insecure and --identity files=${identity.files} exclude each other: give one of them`,
+        `--insecure and --identity files=${identity.files} exclude each other: use only one`,
       );
     }
-    logger.warn({}, "--insecure: no TLS, no policies; anybody who reaches this process may do anything");
+    logger.warn({}, "--insecure: no TLS and no policies: every process that can connect has full access");
     return insecureIdentity({ clock: systemClock, maxLifetimeMs });
   }
   if (!identity) {
     throw badConfiguration(
-      "this process has no identity: give --identity files=DIR (ca.pem, svid.pem, key.pem), or --insecure to try out",
+      "this process has no identity: give --identity files=DIR (ca.pem, svid.pem, key.pem), or --insecure for trials",
     );
   }
   return fileIdentity(identity.files, {
     clock: systemClock,
     maxLifetimeMs,
-    onProblem: (problem) => logger.warn({ error: explain(problem) }, "the identity's files have a problem"),
+    onProblem: (problem) => logger.warn({ error: explain(problem) }, "the identity files have a problem"),
   });
 }

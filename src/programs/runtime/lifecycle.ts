@@ -9,17 +9,17 @@ import { programLogger } from "./log.js";
 import { operatorSignals, type OperatorSignals } from "./signals.js";
 import { Tokens } from "./tokens.js";
 
-/** How long a program may take to close its connections after SIGTERM before it ends all the same. */
+/** Time limit for closing connections after SIGTERM, in milliseconds. Then the program exits anyway. */
 const STOP_WITHIN_MS = 20_000;
 
-/** Exit codes: 1 for what may work at another time, 2 for flags that must be changed. */
+/** Exit codes: 1 for failures that a later start may not have, 2 for flags that must be changed. */
 const FAILED = 1;
 const BAD_CONFIGURATION = 2;
 
 /**
- * Runs a program from configuration to exit: one JSON line `{"ready":true,"listenOn":[…]}` on stdout when it
- * can do its work; a signal closes its connections and ends it with code 0. Whatever keeps it from starting is
- * one line on stderr, with code 1, or 2 if the configuration must be changed.
+ * Runs a program from configuration to exit. Prints one JSON line `{"ready":true,"listenOn":[…]}` to stdout
+ * when the program is ready. A signal closes its connections and exits with code 0. A failed start prints one
+ * line to stderr and exits with code 1, or 2 if the configuration must be changed.
  */
 export async function runProgram<C extends CommonConfig>(
   program: Program<C>,
@@ -34,21 +34,21 @@ export async function runProgram<C extends CommonConfig>(
     const level = verbose ? "trace" : config.logLevel;
     if (logger.level === level) return;
     logger.level = level;
-    logger.info({ logLevel: logger.level }, "the log level was changed");
+    logger.info({ logLevel: logger.level }, "the log level changed");
   });
   signals.onUnwritable((error) => {
-    logger.warn({ error: explain(error) }, "stdout cannot be written; a line for it is lost");
+    logger.warn({ error: explain(error) }, "stdout cannot be written: a line was lost");
   });
   // Connections, streams and the timers of a client do not keep a process alive.
   const hold = setInterval(() => {}, 2 ** 31 - 1);
   let starting = true;
-  // What a program waits for while it starts is given up; one that has started stops in order.
-  const giveUp = (): void => {
+  // Cancels what a starting program waits for. A started program stops in order.
+  const cancelStart = (): void => {
     logger.info({ reason: String(stop.reason) }, "stopping");
     if (starting) life.abort();
   };
-  if (stop.aborted) giveUp();
-  else stop.addEventListener("abort", giveUp, { once: true });
+  if (stop.aborted) cancelStart();
+  else stop.addEventListener("abort", cancelStart, { once: true });
   try {
     const app = await defaultContainer(config, life.signal, logger);
     const running = await program.start(app, config);
@@ -66,7 +66,7 @@ export async function runProgram<C extends CommonConfig>(
   } catch (error) {
     if (starting && stop.aborted) return 0;
     process.stderr.write(`${program.name}: ${explain(error)}\n`);
-    logger.trace({ err: error }, "this is where it came from");
+    logger.trace({ err: error }, "stack of the error");
     return error instanceof ConfigurationError ? BAD_CONFIGURATION : FAILED;
   } finally {
     clearInterval(hold);
@@ -74,14 +74,14 @@ export async function runProgram<C extends CommonConfig>(
   }
 }
 
-/** Says when the program is ready. Resolves when it is to stop, rejects when it cannot do its job. */
+/** Reports ready. Resolves when the program must stop; rejects if it fails. */
 async function serveUntil(
   stop: AbortSignal,
   running: Running,
   address: CommonConfig["metrics"],
 ): Promise<void> {
   const over = Promise.race([aborted(stop), failureOf(running)]);
-  // It may fail before the metrics are served; that is told afterwards.
+  // It can fail before metrics are served. That failure is reported later.
   over.catch(() => {});
   const metrics = address === undefined ? undefined : await metricsAt(address, running);
   try {
@@ -101,7 +101,7 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Serves metrics. Loaded only when asked for, as it brings a library. */
+/** Serves metrics. The library is loaded only if metrics are enabled. */
 async function metricsAt(
   address: NonNullable<CommonConfig["metrics"]>,
   running: Running,
@@ -110,7 +110,7 @@ async function metricsAt(
   return serveMetrics(address, running);
 }
 
-/** Rejects with the program's failure, never resolves. */
+/** Rejects with the program's failure. Never resolves. */
 function failureOf({ failed }: Running): Promise<never> {
   return new Promise((_, reject) => {
     void failed?.catch(reject);

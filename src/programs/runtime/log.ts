@@ -3,12 +3,12 @@ import { explain, type TraceHook, traceChanges } from "../../core/index.js";
 import type { CommonConfig } from "../config/options.js";
 import { textLine } from "./text-line.js";
 
-/** How much of the log is kept while stderr cannot be written. Lines beyond that are dropped. */
+/** Maximum length of the unwritten log while stderr cannot be written. Further lines are dropped. */
 const MAX_UNWRITTEN_LENGTH = 1_048_576;
 
 /**
- * The logger of a program. It writes to stderr: stdout is for the ready line and for events. Terminals get text,
- * everything else one JSON object per line. Errors carry their stack at trace level only.
+ * The logger of a program. It writes to stderr, because stdout carries the ready line and events. Terminals
+ * get text, other outputs one JSON object per line. Errors include their stack only at trace level.
  */
 export function programLogger({
   name,
@@ -16,7 +16,8 @@ export function programLogger({
   logFormat = "auto",
 }: Pick<CommonConfig, "name" | "logLevel" | "logFormat">): PinoLogger {
   const stderr = pino.destination({ dest: 2, sync: true, maxLength: MAX_UNWRITTEN_LENGTH });
-  // A log that cannot be written, because its disk is full say, ends no program. The next line is tried again.
+  // A log that cannot be written (a full disk, for example) must not end a program. The next line is tried
+  // again.
   stderr.on("error", () => {});
   const isText = logFormat === "text" || (logFormat === "auto" && process.stderr.isTTY);
   const colors = process.stderr.isTTY && !process.env.NO_COLOR;
@@ -41,7 +42,7 @@ export function programLogger({
   return logger;
 }
 
-/** Logs what each element changes, whenever the logger's level is debug or trace at that moment. */
+/** Logs what each element changes, while the logger's level is debug or trace. */
 export function traceWhenVerbose(logger: PinoLogger): TraceHook {
   const changes = traceChanges(logger);
   return (call) => (logger.isLevelEnabled("debug") ? changes(call) : call.proceed(call.ctx));

@@ -3,15 +3,16 @@ import type { AddressInfo } from "node:net";
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { Code, NsmError, type DebugState } from "../../core/index.js";
 
-/** Something whose holdings can be asked for. */
+/** Something that reports what it holds. */
 interface Observed {
   debugState?(): DebugState;
 }
 
 /**
- * Serves `/metrics` for Prometheus: what the process uses, and `nsm_held`, how many things each element holds.
+ * Serves `/metrics` for Prometheus: process metrics, and `nsm_held`, the number of resources that each
+ * element holds.
  *
- * @throws NsmError UNAVAILABLE when the address is in use.
+ * @throws NsmError UNAVAILABLE if the address is in use
  */
 export async function serveMetrics(
   { address, port }: { readonly address: string; readonly port: number },
@@ -21,7 +22,7 @@ export async function serveMetrics(
   collectDefaultMetrics({ register: registry });
   new Gauge({
     name: "nsm_held",
-    help: "What the elements of this process hold, by element and kind",
+    help: "Resources held by the elements of this process, by element and kind",
     labelNames: ["element", "kind"],
     registers: [registry],
     collect() {

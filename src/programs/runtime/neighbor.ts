@@ -5,21 +5,21 @@ import { backoff, Code, codeOf, Context, repeat } from "../../core/index.js";
 import { Waiting } from "../../registry/waiting.js";
 import { Tokens } from "./tokens.js";
 
-/** The neighbor that a program cannot work without. */
+/** The process that a program depends on. */
 export interface Neighbor {
-  /** Such as `the registry`. */
+  /** Its role, such as `the registry`. */
   readonly what: string;
   readonly url: string;
   /** A network service to look up there. It need not exist. */
   readonly service: string;
 }
 
-/** How long one look-up may take. */
+/** Time limit of one lookup, in milliseconds. */
 const TRY_WITHIN_MS = 5_000;
 
 /**
- * Resolves when a registry, or a manager's registry, has answered a look-up, or when the program stops. Until
- * then it logs why it has not.
+ * Resolves when a registry, or a manager's registry, has answered a lookup, or when the program stops. Until
+ * then, it logs why there is no answer.
  */
 export async function neighborAnswers(
   app: DependencyContainer,

@@ -6,7 +6,10 @@ import { isListening } from "../../inbound/is-listening.js";
 
 const SOCKET = "listen.sock";
 
-/** How old an abandoned folder must be: a younger one may belong to a program that is about to listen. */
+/**
+ * Minimum age of an abandoned folder, in milliseconds. A younger one may belong to a program that is
+ * starting.
+ */
 const ABANDONED_AFTER_MS = 60_000;
 
 /** The default address of a program, for the help text. */
@@ -15,9 +18,9 @@ export function ownSocketPattern(program: string): string {
 }
 
 /**
- * A new address for a socket of this process, where programs of one machine find it through the registry. Its folder
- * has a name that no other user can guess and create first. Folders of the same program and user that a killed
- * process left behind are removed.
+ * Creates a new socket address for this process. Other programs on the machine find it through the registry.
+ * No other user can guess the folder name and create it first. Also removes folders that killed processes of
+ * the same program and user left behind.
  */
 export async function ownSocket(program: string): Promise<string> {
   await removeAbandoned(prefix(program));

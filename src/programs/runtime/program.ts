@@ -3,21 +3,21 @@ import type { DependencyContainer } from "tsyringe";
 import type { DebugState } from "../../core/index.js";
 import type { CommonConfig } from "../config/options.js";
 
-/** A program that has started. */
+/** A started program. */
 export interface Running {
-  /** The addresses it serves on, with real ports. */
+  /** The addresses it serves on, with actual ports. */
   readonly listenOn: readonly string[];
   /** What its elements hold. */
   debugState(): DebugState;
-  /** Closes what it holds and stops serving. Resolves when nothing is left. */
+  /** Closes its connections and stops serving. Resolves when everything is released. */
   stop(): Promise<void>;
-  /** Resolves when those it depends on have answered: until then the program is not ready. */
+  /** Resolves when the processes it depends on have answered. Until then, the program is not ready. */
   readonly able?: Promise<void>;
-  /** Rejects when it cannot do its job: the program ends with that error. */
+  /** Rejects if the program cannot do its work. The program then exits with this error. */
   readonly failed?: Promise<void>;
 }
 
-/** A ready program: a name, its flags, and the composition root that puts it together. */
+/** A program: its name, its flags, and its composition root. */
 export interface Program<C extends CommonConfig = CommonConfig> {
   readonly name: string;
   readonly summary: string;

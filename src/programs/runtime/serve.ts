@@ -5,12 +5,15 @@ import { grpcServer, type Services } from "../../inbound/index.js";
 import type { Running } from "./program.js";
 import { Tokens } from "./tokens.js";
 
-/** What a program offers, and what it holds. */
+/** The services of a program, and what it holds. */
 export interface Served extends Services {
   debugState(): DebugState;
 }
 
-/** Serves a chain's services under the program's identity. The chain is made when the real addresses are known. */
+/**
+ * Serves a chain's services with the program's identity. Creates the chain once the actual addresses are
+ * known.
+ */
 export async function serve(
   app: DependencyContainer,
   listenOn: readonly string[],
@@ -32,7 +35,7 @@ export async function serve(
   };
 }
 
-/** gRPC as the container has it. */
+/** The gRPC transport from the container. */
 export function transport(app: DependencyContainer): Transport {
   return {
     remotes: app.resolve(Tokens.remotes),

@@ -1,25 +1,28 @@
-/** What the operator of a program asks for from outside. */
+/** Requests of the operator, sent as signals. */
 export interface OperatorSignals {
   /**
-   * Aborts when the program is to stop: on SIGTERM, SIGINT, SIGHUP or SIGQUIT, or when its stdout is closed.
-   * The reason says which.
+   * Aborts when the program must stop: on SIGTERM, SIGINT, SIGHUP or SIGQUIT, or when its stdout is closed.
+   * The reason names the cause.
    */
   readonly stop: AbortSignal;
   /**
-   * Called with `true` on SIGUSR1 and with `false` on SIGUSR2; at once if SIGUSR1 came before. A program may report
-   * something on SIGUSR2 too, which changes nothing while the log level is the configured one.
+   * Called with `true` on SIGUSR1 and with `false` on SIGUSR2; called immediately if SIGUSR1 came earlier. A
+   * program can also report something on SIGUSR2, which changes nothing while the log level is the configured
+   * one.
    */
   onVerbose(listener: (verbose: boolean) => void): void;
-  /** Called when something could not be written to stdout although it is open: its disk is full, say. */
+  /** Called when stdout is open but cannot be written, for example on a full disk. */
   onUnwritable(listener: (error: Error) => void): void;
 }
 
-/** A second Ctrl-C later than this ends the process at once. An earlier one may be a copy: npm forwards them. */
+/**
+ * A second Ctrl-C after this time ends the process at once. An earlier one may be a copy: npm forwards them.
+ */
 const IMPATIENT_AFTER_MS = 1_000;
 
 /**
- * Installs the handlers of all signals. Call it before anything heavy is loaded: until then SIGTERM ends the
- * process halfway, and SIGUSR1 opens Node's debugger.
+ * Installs all signal handlers. Call it before loading heavy modules: until then, SIGTERM ends the process
+ * midway, and SIGUSR1 opens Node's debugger.
  */
 export function operatorSignals(): OperatorSignals {
   const stop = new AbortController();
@@ -45,8 +48,9 @@ export function operatorSignals(): OperatorSignals {
   process.on("SIGUSR1", () => setVerbose(true));
   process.on("SIGUSR2", () => setVerbose(false));
 
-  // Writing to a pipe without a reader fails with EPIPE. Without events on stdout the program is useless to its
-  // caller; without logs it can still close its connections. Any other error may pass, and connections outlive it.
+  // Writing to a pipe without a reader fails with EPIPE. A program without events on stdout cannot serve its
+  // caller, so it stops; without logs, it can still close its connections. Other errors may be temporary:
+  // connections outlive them.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") end("stdout was closed");
     else for (const listener of unwritableListeners) listener(error);

@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 
-/** How a line looks. */
+/** Format of a line. */
 export interface TextLineOptions {
   readonly colors: boolean;
 }
@@ -9,11 +9,11 @@ type Style = Parameters<typeof styleText>[0];
 
 const styles: Readonly<Record<string, Style>> = { warn: "yellow", error: "red", fatal: "red" };
 
-/** Fields that every line has; the text shows them in places of their own, or not at all. */
+/** Fields of every line. The text shows them in fixed places, or not at all. */
 const framed = new Set(["level", "time", "pid", "hostname", "name", "msg"]);
 
 /**
- * A JSON line of the log as a line for people:
+ * Formats a JSON log line as readable text:
  *
  *     14:55:01.123 info  nsmgr: connection established  connection=nsc-0 service=web
  */
@@ -21,7 +21,7 @@ export function textLine(json: string, { colors }: TextLineOptions): string {
   const line = JSON.parse(json) as Record<string, unknown>;
   const level = String(line.level);
   const style = (how: Style, text: string): string =>
-    // Whether stderr takes colors was decided by the caller.
+    // The caller has already decided whether stderr supports colors.
     colors ? styleText(how, text, { validateStream: false }) : text;
   const fields = Object.entries(line)
     .filter(([key, value]) => !framed.has(key) && value !== "")
@@ -39,7 +39,7 @@ export function textLine(json: string, { colors }: TextLineOptions): string {
 // Control characters, and those that change the direction of text or end a line.
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Names come from peers: a terminal must not take any of them for a command. */
+/** Names come from peers. A terminal must not interpret them as control sequences. */
 function printable(text: string): string {
   return text.replace(UNPRINTABLE, (char) => {
     const code = char.codePointAt(0)!;

@@ -3,24 +3,24 @@ import type { Clock, Elements, Remotes, Logger, NetworkService, TraceHook } from
 import type { Identity } from "../../identity/index.js";
 import type { InboundLimits } from "../../inbound/index.js";
 
-/** An injection token that keeps its type: an annotated `symbol` resolves to `unknown`. */
+/** Creates an injection token that keeps its type: an annotated `symbol` resolves to `unknown`. */
 export function token<T>(name: string): InjectionToken<T> {
   return Symbol(name) as InjectionToken<T>;
 }
 
-/** What the composition roots resolve. Register any of them anew to change a program. */
+/** What the composition roots resolve. Register another value to change a program. */
 export const Tokens = {
   clock: token<Clock>("clock"),
   logger: token<Logger>("logger"),
   identity: token<Identity>("identity"),
-  /** How much clients may occupy. */
+  /** Limits on what clients may occupy. */
   limits: token<InboundLimits>("limits"),
-  /** Leads to other processes. */
+  /** Connects to other processes. */
   remotes: token<Remotes>("remotes"),
-  /** The program's life. */
+  /** The lifetime of the program. */
   until: token<AbortSignal>("until"),
-  /** Sees every call of every element; none when nobody looks. */
+  /** Observes every call of every element. Undefined if not in use. */
   trace: token<TraceHook | undefined>("trace"),
-  /** Elements of one's own: in front of the program's elements of a server, behind those of a client. */
+  /** Additional elements: before the program's own elements in a server, after them in a client. */
   extraElements: token<Elements<NetworkService>>("extra-elements"),
 } as const;

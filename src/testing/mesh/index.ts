@@ -1,5 +1,5 @@
 /**
- * Registry, nsmgr, forwarder, endpoints and clients in one process, each of which can be killed.
+ * Registry, nsmgr, forwarder, endpoints and clients in one process. Each of them can be killed.
  *
  * @packageDocumentation
  */

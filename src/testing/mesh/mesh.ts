@@ -24,7 +24,7 @@ import type { VirtualClock } from "../virtual-clock.js";
 import { grpcTransport, memoryTransport, memoryParts } from "./transport.js";
 import { beginLife, type Life, type Process } from "./process.js";
 
-/** What a mesh runs on. */
+/** Transport and tokens of a mesh. */
 export interface MeshOptions {
   /** `memory`: one process, virtual time, faults on demand. `grpc`: unix sockets and real time. */
   readonly transport: "memory" | "grpc";
@@ -44,24 +44,24 @@ export interface MeshVirtual {
   readonly network: MemoryNetwork;
 }
 
-/** A process of the mesh that can be killed and started again at the same address. */
+/** A process of the mesh. It can be killed and restarted at the same address. */
 export interface MeshNode {
   readonly name: string;
   readonly url: string;
-  /** What its chain holds; `{}` while it is down. */
+  /** What its chain holds; `{}` while the process is down. */
   debugState(): DebugState;
-  /** As kill -9: nothing is closed, nobody is told, all it knew is lost. */
+  /** Like kill -9: closes nothing, notifies no peer, and loses all state. */
   kill(): Promise<void>;
   start(): Promise<void>;
 }
 
 /** An endpoint of the mesh. */
 export interface MeshEndpoint extends MeshNode {
-  /** Takes itself out of the registry and stops. */
+  /** Unregisters the endpoint and stops it. */
   close(): Promise<void>;
 }
 
-/** How an endpoint of the mesh is made. */
+/** Options of an endpoint of the mesh. */
 export interface MeshEndpointOptions {
   readonly name: string;
   readonly service: string;
@@ -77,15 +77,15 @@ export interface MeshEndpointOptions {
 /** A client of the mesh. */
 export interface MeshClient {
   readonly name: string;
-  /** Asks for a service; ask again with what it returned to refresh. */
+  /** Requests a service. Pass the returned connection to refresh it. */
   request(service: string, connection?: Partial<Connection>): Promise<Connection>;
   close(connection: Connection): Promise<void>;
   debugState(): DebugState;
-  /** As kill -9. */
+  /** Like kill -9. */
   kill(): void;
 }
 
-/** How a client of the mesh is made. */
+/** Options of a client of the mesh. */
 export type MeshClientOptions = Pick<ClientOptions, "heal" | "elements" | "reselect"> & {
   readonly name?: string | undefined;
 };
@@ -98,15 +98,15 @@ export interface Mesh<Virtual extends MeshVirtual | undefined = MeshVirtual | un
   readonly registry: MeshNode;
   readonly nsmgr: MeshNode;
   readonly forwarder: MeshEndpoint;
-  /** One more forwarder beside the first. */
+  /** Adds a second forwarder. */
   addForwarder(name: string): Promise<MeshEndpoint>;
   endpoint(options: MeshEndpointOptions): Promise<MeshEndpoint>;
   client(options?: MeshClientOptions): MeshClient;
-  /** Kills all that still lives. In a memory mesh no timer, call or listener is left then. */
+  /** Kills all processes that still run. In a memory mesh, no timer, call or listener remains. */
   stop(): Promise<void>;
 }
 
-// Every chain of every process has it.
+// All chains of all processes use it.
 const trace = freezing;
 
 interface Holding {
@@ -115,9 +115,9 @@ interface Holding {
 }
 
 /**
- * A whole mesh in one process: registry, nsmgr and forwarder run when it answers, endpoints and clients are
- * added. over memory time is virtual and nothing leaves the process; over gRPC it listens on real sockets.
- * Every message that passes between elements is frozen: an element that writes to one throws.
+ * Starts a whole mesh in one process: registry, nsmgr and forwarder. Tests add endpoints and clients. Over
+ * memory, time is virtual and nothing leaves the process; over gRPC, it listens on real sockets. Every
+ * message between elements is frozen: an element that writes to one throws.
  *
  * @example
  * import { mesh } from "nsm-sdk/testing";
@@ -139,7 +139,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   const transport = virtual ? memoryTransport(virtual, options) : grpcTransport(options);
   const started = new Set<{ kill(): Promise<void> | void }>();
 
-  /** A process made anew, with nothing remembered, at each start. */
+  /** A process that loses its state at each restart. */
   async function node(name: string, run: (process: Process) => Promise<Holding>): Promise<MeshNode> {
     let life: Life | undefined;
     let running: Holding | undefined;
@@ -191,7 +191,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
     return { close: server.close, debugState: chain.debugState };
   });
 
-  /** An endpoint or a forwarder: registered, and asked over the mesh. */
+  /** An endpoint or a forwarder: registered, and called over the mesh. */
   async function registered(
     own: Pick<ServeEndpointOptions, "name" | "services" | "labels" | "registerServices">,
     chain: (process: Process) => Pick<ServeEndpointOptions, "elements" | "chain">,

@@ -1,6 +1,6 @@
 import type { CancelTimer, Clock, Remotes } from "../../core/index.js";
 
-/** One life of a process: over, with all its timers, when it is killed. */
+/** One run of a process. It ends, with all its timers, when the process is killed. */
 export interface Process {
   readonly name: string;
   readonly until: AbortSignal;
@@ -8,12 +8,12 @@ export interface Process {
   readonly remotes: Remotes;
 }
 
-/** A process as whoever may kill it sees it. */
+/** A process together with the function that kills it. */
 export interface Life extends Process {
   end(): void;
 }
 
-/** Begins the life of a process. */
+/** Starts a run of a process. */
 export function beginLife(
   name: string,
   transport: { readonly clock: Clock; remotes(name: string): Remotes },
@@ -34,7 +34,7 @@ export function beginLife(
   };
 }
 
-/** A process's view of time: what it has armed goes with it. */
+/** A process's view of the clock. Its timers end with the process. */
 function mortalClock(clock: Clock): { readonly clock: Clock; cancelAll(): void } {
   const armed = new Set<CancelTimer>();
   let dead = false;

@@ -10,12 +10,12 @@ import { memoryNetwork, type MemoryNetwork } from "../../memory/index.js";
 import { virtualClock, type VirtualClock } from "../virtual-clock.js";
 import type { Process } from "./process.js";
 
-/** What is the same for all processes. */
+/** Options shared by all processes. */
 export interface TransportOptions {
   readonly maxTokenLifetimeMs?: number | undefined;
 }
 
-/** Where processes of the mesh listen and how they reach one another. */
+/** How processes of the mesh listen and connect to each other. */
 export interface Transport {
   readonly clock: Clock;
   address(name: string): string;
@@ -25,13 +25,13 @@ export interface Transport {
   stop(): void;
 }
 
-/** Time and network of a mesh in memory. */
+/** Clock and network of an in-memory mesh. */
 export function memoryParts(): { clock: VirtualClock; network: MemoryNetwork } {
   const clock = virtualClock();
   return { clock, network: memoryNetwork({ clock }) };
 }
 
-/** All in this process, in virtual time. */
+/** Runs everything in this process, in virtual time. */
 export function memoryTransport(
   { clock, network }: { clock: VirtualClock; network: MemoryNetwork },
   { maxTokenLifetimeMs }: TransportOptions,
@@ -44,7 +44,7 @@ export function memoryTransport(
     remotes: (name) => network.remotes({ name, tokens: identity(name).tokens }),
     serve: async ({ name, clock: own, until }, url, services) => {
       const server = network.listen(url, services, { name, clock: own });
-      // Also when it is killed while it starts.
+      // Also runs if the process is killed while it starts.
       atEnd(until, () => server.close());
       return { close: async () => server.close() };
     },
@@ -52,7 +52,7 @@ export function memoryTransport(
   };
 }
 
-/** Unix sockets in a folder of their own, in real time. */
+/** Uses unix sockets in a temporary folder, in real time. */
 export function grpcTransport({ maxTokenLifetimeMs }: TransportOptions): Transport {
   const folder = mkdtempSync(join(tmpdir(), "nsm-mesh-"));
   const identity = identities(systemClock, maxTokenLifetimeMs);
@@ -67,7 +67,7 @@ export function grpcTransport({ maxTokenLifetimeMs }: TransportOptions): Transpo
   };
 }
 
-/** One identity a process, the same over its restarts. */
+/** One identity per process, unchanged by restarts. */
 function identities(clock: Clock, maxLifetimeMs: number | undefined): (name: string) => Identity {
   const known = new Map<string, Identity>();
   return (name) => {

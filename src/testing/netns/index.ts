@@ -1,6 +1,6 @@
 /**
- * Network namespaces for tests: real ones, held by descriptor, gone with the test. Needs root, or a user
- * namespace of one's own: `unshare -Urn npx vitest run …`.
+ * Real network namespaces for tests, held by descriptors and gone after the test. Needs root, or an own user
+ * namespace: `unshare -Urn npx vitest run …`.
  *
  * @packageDocumentation
  */

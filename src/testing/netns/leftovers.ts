@@ -2,8 +2,8 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { currentNamespace, netlinkIn, type NetworkNamespace } from "../../linux/index.js";
 
 /**
- * What this process holds open that a test could leak: sockets, namespaces, pipes and event descriptors,
- * as `17 -> net:[4026532233]`. Plain files are left out, since Node opens them as it pleases.
+ * The open descriptors of this process that a test could leak, such as `17 -> net:[4026532233]`: sockets,
+ * namespaces, pipes and event descriptors. Omits plain files, which Node opens on its own.
  */
 export function openDescriptors(): readonly string[] {
   const found: string[] = [];
@@ -15,8 +15,8 @@ export function openDescriptors(): readonly string[] {
 }
 
 /**
- * Remembers the open descriptors and the links of a namespace, by default the one this thread stands in; the
- * function it returns names what has been added since, one sentence each, nothing when all is gone.
+ * Records the open descriptors and the links of a namespace. Default: the namespace of this thread. The
+ * returned function describes each one added since, and returns an empty list if there is none.
  *
  * @example
  * import { netlinkIn } from "nsm-sdk/linux";

@@ -1,14 +1,14 @@
 import { netlinkIn, type NetworkNamespace, newNamespace } from "../../linux/index.js";
 import { leftovers } from "./leftovers.js";
 
-/** As many namespaces as were asked for. */
+/** A tuple of `N` namespaces. */
 export type Namespaces<N extends number, Found extends NetworkNamespace[] = []> = number extends N
   ? NetworkNamespace[]
   : Found["length"] extends N
     ? Found
     : Namespaces<N, [...Found, NetworkNamespace]>;
 
-/** A new namespace with its loopback up. The caller closes it. */
+/** Creates a namespace with its loopback up. The caller closes it. */
 export async function testNamespace(): Promise<NetworkNamespace> {
   const namespace = newNamespace();
   try {
@@ -21,9 +21,9 @@ export async function testNamespace(): Promise<NetworkNamespace> {
 }
 
 /**
- * Runs `work` with new namespaces, closes them, and fails when a socket, another descriptor or a link of
- * the host's namespace is left that was not there before. Not for tests that run at the same time in one
- * process: they would be blamed for each other.
+ * Runs `work` with new namespaces and closes them. Fails if a descriptor or a link of the host's namespace
+ * remains that did not exist before. Tests that run concurrently in one process would report each other's
+ * resources.
  *
  * @example
  * import { createVeth } from "nsm-sdk/linux";

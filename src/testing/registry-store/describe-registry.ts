@@ -5,8 +5,8 @@ import { networkServices } from "./network-services.js";
 import { within, type StoreUnderTest } from "./store-bench.js";
 
 /**
- * The contract of a store of both registries, as a suite. It runs in real time, so that stores outside the
- * process can be held to it too. Only in vitest test files.
+ * The contract of a store for both registries, as a test suite. It runs in real time, so that it also works
+ * for stores outside the process. Works only in vitest test files.
  *
  * @example
  * import { memoryEndpoints, memoryNetworkServices } from "nsm-sdk/registry/stores/memory";

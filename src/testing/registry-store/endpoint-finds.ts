@@ -2,7 +2,7 @@ import { NetworkServiceLabels, toTimestamp, type NetworkServiceEndpoint } from "
 import { found, icmp, namesOf, type Within } from "./store-bench.js";
 import { suite, type Check } from "../suite.js";
 
-/** What a store of endpoints keeps and finds. */
+/** What a store of endpoints keeps and returns. */
 export function endpointFinds(within: Within): readonly Check[] {
   const { expect } = suite();
   return [

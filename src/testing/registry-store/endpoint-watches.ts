@@ -3,7 +3,7 @@ import { Code, Context, NsmError } from "../../core/index.js";
 import { find, found, icmp, plain, portOf, watching, type Within } from "./store-bench.js";
 import { suite, type Check } from "../suite.js";
 
-/** What those who watch a store of endpoints are shown. */
+/** What watches of a store of endpoints receive. */
 export function endpointWatches(within: Within): readonly Check[] {
   const { expect } = suite();
   return [

@@ -4,7 +4,7 @@ import { read } from "../stream-reader.js";
 import type { Within } from "./store-bench.js";
 import { suite, type Check } from "../suite.js";
 
-/** What a store of network services keeps, finds and shows. */
+/** What a store of network services keeps, returns and reports. */
 export function networkServices(within: Within): readonly Check[] {
   const { expect } = suite();
   return [

@@ -15,11 +15,11 @@ import { freezing } from "../frozen.js";
 import { read, type Reader } from "../stream-reader.js";
 import { suite } from "../suite.js";
 
-/** A store with nothing in it. */
+/** An empty store. */
 export interface StoreUnderTest {
   readonly networkServices: Elements<NetworkServiceRegistry>;
   readonly endpoints: Elements<EndpointRegistry>;
-  /** Called when the test is over. */
+  /** Called at the end of the test. */
   close?(): Promise<void>;
 }
 
@@ -30,10 +30,10 @@ export interface Bench {
   readonly endpoints: EndpointRegistry;
 }
 
-/** Makes a check of a store of its own, which nothing may watch any more at the end. */
+/** Creates a check with its own store. No watch may remain at its end. */
 export type Within = (check: (bench: Bench) => Promise<void>) => () => Promise<void>;
 
-/** A {@link Within} for the stores that a factory makes. */
+/** Creates a {@link Within} for the stores of a factory. */
 export function within(factory: () => StoreUnderTest | Promise<StoreUnderTest>): Within {
   const { expect } = suite();
   return (check) => async () => {

@@ -21,7 +21,7 @@ test("a table is as wide as its cells, numbers lean to the right", () => {
   ]);
 });
 
-test("the picture joins both ends by the wire, whatever their names", () => {
+test("the diagram connects both ends by the vWire, whatever their names", () => {
   const client = { process: "nsc", namespace: "net:[1]", interfaceName: "nsm-1", address: "10.0.0.1/32" };
   const endpoint = { process: "fw-1", namespace: "net:[22]", interfaceName: "fw", address: "10.0.0.0/32" };
   expect(diagram(["nsc", "nsmgr", "fw-1"], client, endpoint)).toEqual([
@@ -35,7 +35,7 @@ test("the picture joins both ends by the wire, whatever their names", () => {
   ]);
 });
 
-test("durations are told in the unit that suits them", () => {
+test("durations use a suitable unit", () => {
   expect([0.04, 1.26, 12.4, 999.4, 1_240].map(duration)).toEqual([
     "0.0 ms",
     "1.3 ms",
@@ -69,7 +69,7 @@ describe("the screen", () => {
     shown.ended({ name: "connection closed", ok: false, ms: 1_500, detail: "left behind" });
   };
 
-  test("is plain where nobody looks, one line per check", () => {
+  test("is plain without a terminal, one line per check", () => {
     expect(written(false, story).split("\n")).toEqual([
       "",
       "First packets",

@@ -291,8 +291,8 @@ describe("ipam/point-to-point", () => {
 
   test.each([
     [[], "no address prefixes"],
-    [["172.16.0.0/33"], '"172.16.0.0/33" is no prefix'],
-    [["172.16.0"], '"172.16.0" is no prefix'],
+    [["172.16.0.0/33"], '"172.16.0.0/33" is not a prefix'],
+    [["172.16.0"], '"172.16.0" is not a prefix'],
   ])("rejects %j as prefixes", (bad, why) => {
     expect(() => pointToPointIpam({ prefixes: bad })).toThrow(why);
   });

@@ -171,7 +171,7 @@ export class FakeKernel implements Kernel {
     let open = true;
     this.opened++;
     const find = (link: string | number): FakeLink => {
-      if (!open) throw new NsmError(Code.FailedPrecondition, `the namespace ${at.id} is closed here`);
+      if (!open) throw new NsmError(Code.FailedPrecondition, `the namespace ${at.id} is already closed`);
       const found = [...at.links.values()].find(({ index, name }) => index === link || name === link);
       if (!found) throw new NsmError(Code.NotFound, `no link ${link} in ${at.id}`);
       return found;

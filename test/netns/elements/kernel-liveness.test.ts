@@ -23,27 +23,27 @@ const within = (ms: number, work: (ctx: Context) => Promise<boolean>): Promise<b
   Context.background().withTimeout(ms, work);
 
 describe("the kernel's liveness check", () => {
-  test("says a connection is alive when echoes come back between all its addresses", () =>
+  test("reports a connection as alive when all its addresses answer", () =>
     wired(async ([namespace]) => {
       const check = kernelLiveness({ namespace });
       await expect(within(1_000, (ctx) => check(ctx, both))).resolves.toBe(true);
     }));
 
-  test("says it is dead when one address does not answer, before the time is over", () =>
+  test("reports it as dead when one address does not answer, before the time limit", () =>
     wired(async ([namespace, endpoint]) => {
       const check = kernelLiveness({ namespace });
       await netlinkIn(endpoint).removeAddress("fw-1", `${endpoint6}/128`);
       await expect(within(300, (ctx) => check(ctx, both))).resolves.toBe(false);
     }));
 
-  test("says it is dead when the far end is down", () =>
+  test("reports it as dead when the far end is down", () =>
     wired(async ([namespace, endpoint]) => {
       const check = kernelLiveness({ namespace });
       await netlinkIn(endpoint).setLink("fw-1", { up: false });
       await expect(within(300, (ctx) => check(ctx, both))).resolves.toBe(false);
     }));
 
-  test("says it is dead when asking becomes impossible, whatever had come back before", () =>
+  test("reports it as dead when pings cannot be sent, regardless of earlier replies", () =>
     wired(async ([namespace]) => {
       const check = kernelLiveness({ namespace });
       const once = rule([limit({ packets: 1, per: "day", burst: 1 }), accept()]);
@@ -66,7 +66,7 @@ describe("the kernel's liveness check", () => {
       });
     }));
 
-  test("asks nobody of the other IP version", () =>
+  test("sends no ping to the other IP version", () =>
     wired(async ([namespace]) => {
       const check = kernelLiveness({ namespace });
       const mixed = connectionWith({ srcIpAddrs: [`${client4}/32`], dstIpAddrs: [`${endpoint6}/128`] });

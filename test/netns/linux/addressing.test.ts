@@ -108,7 +108,7 @@ describe("addresses", () => {
 });
 
 describe("IPv6 addresses", () => {
-  test("answer once they are said to be usable", () =>
+  test("answer once they are reported usable", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       await wire(client, endpoint);
       for (const [namespace, link, own, far] of [
@@ -124,7 +124,7 @@ describe("IPv6 addresses", () => {
       expect(result.received).toBe(1);
     }));
 
-  test("are asked for again when the kernel tells of a change, no longer than wanted", () =>
+  test("are checked again when the kernel reports a change, within the time limit", () =>
     withNamespaces(1, async ([lab]) => {
       const never = () => Promise.resolve(["2001:db8::1/128"]);
       await expect(untilUsable(lab, never, { timeoutMs: 20 })).rejects.toMatchObject({
@@ -254,7 +254,7 @@ describe("rules", () => {
     }));
 });
 
-describe("neighbours", () => {
+describe("neighbors", () => {
   test("are permanent unless asked otherwise, replaced by address, listed by link", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const { a, b } = await wire(client, endpoint);

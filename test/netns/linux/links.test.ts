@@ -100,7 +100,7 @@ describe("veth pairs and namespaces that go", () => {
       expect(await names(near)).toEqual(["lo"]);
     }));
 
-  test("are removed again when either namespace is closed here while they are made", () =>
+  test("are removed again when either namespace is already closed while they are made", () =>
     withNamespaces(2, async (namespaces) => {
       for (const closing of [0, 1]) {
         const [a, b] = namespaces.map(({ path }) => openNamespace(path)) as [
@@ -208,7 +208,7 @@ describe("links", () => {
       expect(await names(lab)).toEqual(["lo"]);
     }));
 
-  test("cannot be made by a process without privilege, which is told what it lacks", () =>
+  test("cannot be created without the privilege, and the error names it", () =>
     withNamespaces(1, async ([lab]) => {
       const prefix = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
       const { status, stdout, stderr } = await runChild("without-privilege", { prefix, inherit: lab.fd });
@@ -284,7 +284,7 @@ describe("deleting links", () => {
       expect(await netlink.link("kept")).toEqual(kept);
     }));
 
-  test("finishes although the namespace is closed here meanwhile, and leaves no descriptor", () =>
+  test("finishes although the namespace is already closed meanwhile, and leaves no descriptor", () =>
     withNamespaces(1, async ([far]) => {
       const near = newNamespace();
       await createVeth({ a: { namespace: near, name: "a" }, b: { namespace: far, name: "b" } });

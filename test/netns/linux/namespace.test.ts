@@ -86,7 +86,7 @@ describe("opening a namespace", () => {
     expect(openDescriptors()).toEqual(before);
   });
 
-  test("says once why there is none", () => {
+  test("reports once why there is none", () => {
     let refused: unknown;
     try {
       openNamespace("/proc/4194305/ns/net");
@@ -98,7 +98,7 @@ describe("opening a namespace", () => {
     );
   });
 
-  test("refuses a FIFO without waiting for somebody to write into it, and a file that looks like one", () => {
+  test("rejects a FIFO without waiting for a writer, and a file that looks like one", () => {
     const directory = mkdtempSync(join(tmpdir(), "nsm-"));
     try {
       const [fifo, file] = [join(directory, "fifo"), join(directory, "net")];
@@ -175,7 +175,7 @@ describe("a namespace", () => {
   test("ends the process when it cannot be left again", async () => {
     const { status, stdout, stderr } = await runChild("unable-to-return");
     expect({ status, stdout }).toEqual({ status: 70, stdout: "" });
-    expect(stderr).toMatch(/cannot leave a network namespace again: .*EBADF/);
+    expect(stderr).toMatch(/cannot return from a network namespace: .*EBADF/);
   });
 });
 

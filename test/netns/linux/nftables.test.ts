@@ -428,7 +428,7 @@ describe("other tables", () => {
       expect(await nft.tables()).toEqual([{ family: "inet", name: "big", owner: "nobody" }]);
     }));
 
-  test("are not for a process without privilege, which is told what it lacks", () =>
+  test("need a privilege, and the error names it", () =>
     withNamespaces(1, async () => {
       const prefix = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
       const { stdout } = await runChild("filter-without-privilege", { prefix });

@@ -62,7 +62,7 @@ describe("ping", () => {
       expect(result).toMatchObject({ sent: 2, received: 0, rttMs: [] });
     }));
 
-  test("without a way says so", () =>
+  test("without a route reports it", () =>
     wired(async ([client]) => {
       const result = await ping({ namespace: client, to: "9.9.9.9", timeoutMs: 60 });
       expect(result).toEqual({
@@ -73,7 +73,7 @@ describe("ping", () => {
       });
     }));
 
-  test("says so at once when the way is lost while it waits", () =>
+  test("reports at once when the route disappears while it waits", () =>
     wired(async ([client, endpoint]) => {
       await netlinkIn(endpoint).setLink("fw-1", { up: false });
       const result = ping({ namespace: client, to: endpoint4, count: 1_000, timeoutMs: 60_000 });
@@ -119,7 +119,7 @@ describe("TCP", () => {
   test.each([
     [endpoint4, client4],
     [endpoint6, client6],
-  ])("to %s is open where somebody listens and refused where nobody does", (host, from) =>
+  ])("to %s is open with a listener and refused without one", (host, from) =>
     wired(async ([client, endpoint]) => {
       const listener = await tcpListen({ namespace: endpoint, host, port: 0 });
       const { port } = listener;
@@ -131,7 +131,7 @@ describe("TCP", () => {
     }),
   );
 
-  test("times out where nobody answers, and is unreachable without a way", () =>
+  test("times out without an answer, and is unreachable without a route", () =>
     wired(async ([client]) => {
       await netlinkIn(client).replaceNeighbor({
         link: "nsm-1",

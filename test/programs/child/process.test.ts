@@ -76,14 +76,14 @@ describe("a started process", () => {
     expect(processGroupOf((await node(ready + stay)).pid)).toBe(processGroupOf(process.pid));
   });
 
-  test("says which program cannot be started", async () => {
+  test("names the program that cannot be started", async () => {
     await expect(startProcess({ command: "/no/such/program" })).rejects.toMatchObject({
       code: Code.Unavailable,
       message: "/no/such/program cannot be started",
     });
   });
 
-  test("tells how it ended", async () => {
+  test("reports how it ended", async () => {
     const child = await node("process.on('SIGTERM', () => process.exit(7)); " + ready + stay);
     await expect(child.stop()).resolves.toEqual({ code: 7, signal: null });
     await expect(child.kill("SIGKILL")).resolves.toEqual({ code: 7, signal: null });
@@ -128,11 +128,11 @@ describe("the events of a process", () => {
     const child = await node(ready + "say({ event: 'b' }); " + stay);
     await expect(child.events.next("a", { timeoutMs: 300 })).rejects.toMatchObject({
       code: Code.DeadlineExceeded,
-      message: 'child did not print event "a" within 300 ms, printed were b',
+      message: 'child did not print event "a" within 300 ms, printed: b',
     });
   });
 
-  test("end with the process, and a wait says so", async () => {
+  test("end with the process, and reject a pending wait", async () => {
     const child = await node(ready + "console.error('out of luck')");
     await expect(child.events.next("a")).rejects.toMatchObject({
       code: Code.Unavailable,

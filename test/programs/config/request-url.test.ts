@@ -30,16 +30,16 @@ describe("a requested service", () => {
   });
 
   test.each([
-    ["my-service", /is no URL/],
-    ["kernel:///nsm-1", /names no service/],
-    ["vxlan://s/i", /asks for the mechanism VXLAN/],
+    ["my-service", /is not a URL/],
+    ["kernel:///nsm-1", /has no service/],
+    ["vxlan://s/i", /requests the mechanism VXLAN/],
     [
       "kernel://s/a-name-that-is-too-long",
-      /names no usable interface.*invalid interface name "a-name-that-is-too-long": allowed are 1 to 15 bytes/,
+      /has no valid interface name.*invalid interface name "a-name-that-is-too-long": allowed are 1 to 15 bytes/,
     ],
-    ["kernel://s/%zz", /broken escape "%zz"/],
-    ["kernel://s/a/b", /has the path "a\/b" where one interface name belongs/],
-    ["kernel://s/b a d", /names no usable interface/],
+    ["kernel://s/%zz", /invalid escape "%zz"/],
+    ["kernel://s/a/b", /has the path "a\/b": expected one interface name/],
+    ["kernel://s/b a d", /has no valid interface name/],
   ])("refuses %s and says why", (text, why) => {
     let error: unknown;
     try {

@@ -56,7 +56,7 @@ describe("labels", () => {
   });
 
   test("refuse what has no value", () => {
-    expect(() => labels("app")).toThrow(/"app" is no label/);
+    expect(() => labels("app")).toThrow(/"app" is not a label/);
   });
 });
 
@@ -70,7 +70,7 @@ describe("groups of prefixes", () => {
   });
 
   test("refuse what is no prefix, naming it", () => {
-    expect(() => prefixGroups("10.0.0.0/24,10.0.0.0/33")).toThrow(/"10\.0\.0\.0\/33" is no prefix/);
+    expect(() => prefixGroups("10.0.0.0/24,10.0.0.0/33")).toThrow(/"10\.0\.0\.0\/33" is not a prefix/);
   });
 
   test.each(["[10.0.0.0/24", "10.0.0.0/24]", "[[10.0.0.0/24]]"])("refuse %s", (text) => {

@@ -47,7 +47,7 @@ describe("the container of a program", () => {
     app.resolve(Tokens.remotes).close();
   });
 
-  test("keeps what it was not told to change, and shares one of each", async () => {
+  test("keeps every default that is not overridden, and shares one instance of each", async () => {
     const config = { name: "p", insecure: true, logLevel: "error", maxTokenLifetime: 1_000 } as const;
     const app = await defaultContainer(config, new AbortController().signal);
     expect(app.resolve(Tokens.remotes)).toBe(app.resolve(Tokens.remotes));

@@ -4,7 +4,7 @@ import { Code } from "../../../src/core/index.js";
 import { serveMetrics } from "../../../src/programs/runtime/metrics.js";
 
 describe("metrics", () => {
-  test("tell what each element holds, in the text format of Prometheus", async () => {
+  test("report what each element holds, in the text format of Prometheus", async () => {
     const metrics = await serveMetrics(
       { address: "127.0.0.1", port: 0 },
       {
@@ -18,7 +18,7 @@ describe("metrics", () => {
     expect(text).toContain("process_cpu_seconds_total");
   });
 
-  test("say which address is in use", async () => {
+  test("report which address is in use", async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
     const { port } = other.address() as AddressInfo;

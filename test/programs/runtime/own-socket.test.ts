@@ -23,7 +23,7 @@ describe("the default socket of a program", () => {
   const pathOf = (url: string): string => url.slice("unix://".length);
   const aged = (path: string): Promise<void> => utimes(path, 0, 0);
 
-  test("has a folder that nobody can guess and create first", async () => {
+  test("has a folder that no other user can guess and create first", async () => {
     const first = pathOf(await ownSocket("forwarder"));
     expect(dirname(dirname(first))).toBe(folder);
     expect(await ownSocket("forwarder")).not.toBe(`unix://${first}`);

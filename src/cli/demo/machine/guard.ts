@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process";
 
-/** What must not outlive the demo, whatever happens to it. */
+/** Processes and files that must not outlive the demo. */
 export interface Guard {
   watch(pid: number): void;
   forget(pid: number): void;
-  /** All is gone: nothing is left to guard. */
+  /** Ends the guard after a complete cleanup. */
   dismiss(): Promise<void>;
 }
 
-// It reads what to guard from a pipe. When the pipe ends without a word, the demo was killed.
+// The script reads what to guard from a pipe. If the pipe ends without `dismiss`, the demo was killed.
 const script = `
 pids=
 while read -r word pid; do
@@ -23,11 +23,11 @@ rm -rf -- "$1"
 `;
 
 /**
- * A small process that ends the demo's processes and removes its directory in case the demo is killed before
- * it could do so itself. Namespaces need no guard: they are held by descriptors of processes.
+ * A small process that ends the demo's processes and removes its directory if the demo is killed before its
+ * own cleanup. Namespaces need no guard: the descriptors of the processes hold them.
  */
 export function guard(directory: string): Guard {
-  // Detached: neither Ctrl-C nor the end of the terminal is meant for it.
+  // Detached, so that neither Ctrl-C nor the end of the terminal stops it.
   const child = spawn("/bin/sh", ["-c", script, "nsmctl-demo-guard", directory], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
@@ -36,7 +36,7 @@ export function guard(directory: string): Guard {
     child.once("close", () => resolve());
     child.once("error", () => resolve());
   });
-  // Without a shell, or when somebody killed it, the demo goes on without guard.
+  // Without a shell, or if the guard is killed, the demo continues unguarded.
   child.stdin.on("error", () => {});
   return {
     watch: (pid) => void child.stdin.write(`watch ${pid}\n`),

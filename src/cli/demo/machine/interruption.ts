@@ -1,17 +1,17 @@
 import { constants } from "node:os";
 import { Code, NsmError } from "../../../core/index.js";
 
-/** Whether somebody wants the demo to end early. */
+/** A request to end the demo early. */
 export interface Interruption {
-  /** Aborts with an error that says why. */
+  /** Aborts with an error that names the cause. */
   readonly signal: AbortSignal;
-  /** What the shell expects of a process that a signal has ended. */
+  /** The exit code for the shell, if a signal ended the demo. */
   readonly exitCode: number | undefined;
 }
 
 /**
- * Listens from now on to the signals that end a process, so that the demo can clean up instead; also to the end
- * of whoever started it inside a user namespace, and of whoever reads its output.
+ * Handles the signals that end a process, so that the demo can clean up first. Also handles the end of its
+ * parent process in a user namespace, and of the process that reads its output.
  */
 export function interruption(): Interruption {
   const over = new AbortController();
@@ -23,9 +23,9 @@ export function interruption(): Interruption {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => stop(signal, `interrupted by ${signal}`));
   }
-  process.once("disconnect", () => stop("SIGHUP", "interrupted: the command that started this is gone"));
+  process.once("disconnect", () => stop("SIGHUP", "interrupted: the parent process has ended"));
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", () => stop("SIGPIPE", "interrupted: nobody reads the output"));
+    stream.on("error", () => stop("SIGPIPE", "interrupted: the output was closed"));
   }
   return {
     signal: over.signal,

@@ -1,20 +1,20 @@
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { currentNamespace, netlinkIn } from "../../../linux/index.js";
 
-/** How a forwarder marks the two ends of the client's wire. */
+/** The marks by which the forwarder labels both ends of the client's vWire. */
 const MARK = /^(client|server)-nsc-\d+-0$/;
 
-/** What was made on this machine and must be gone. */
+/** What the demo created on this machine and must remove. */
 export interface MadeThings {
   readonly directory: string;
-  /** The links of the demo's own namespace before it began. */
+  /** The links of the demo's own namespace before it started. */
   readonly linksBefore: readonly string[];
   readonly pids: number[];
-  /** `net:[4026532601]` */
+  /** Names such as `net:[4026532601]`. */
   readonly namespaces: string[];
 }
 
-/** Names, one sentence each, what is still there. */
+/** Describes each resource that still exists. */
 export async function leftovers(made: MadeThings): Promise<readonly string[]> {
   const { directory, linksBefore, pids, namespaces } = made;
   const links = (await homeLinks()).filter((link) => !linksBefore.includes(link));
@@ -26,7 +26,7 @@ export async function leftovers(made: MadeThings): Promise<readonly string[]> {
   ];
 }
 
-/** The interfaces of the demo's wire in the namespace that the demo runs in, where none belongs. */
+/** The interfaces of the demo's vWire in the demo's own namespace, where none belong. */
 export async function homeLinks(): Promise<readonly string[]> {
   const home = currentNamespace();
   try {
@@ -47,7 +47,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** A namespace lives as long as a process is in it or holds it open. */
+/** A namespace exists while a process is in it or holds it open. */
 function holdersOf(namespaces: readonly string[]): string[] {
   const wanted = new Set(namespaces);
   if (wanted.size === 0) return [];
@@ -64,7 +64,7 @@ function holdersOf(namespaces: readonly string[]): string[] {
   return found;
 }
 
-// Processes end while we look, and those of others may not be looked at.
+// Processes can end during the search, and those of other users cannot be inspected.
 function entries(directory: string): string[] {
   try {
     return readdirSync(directory);

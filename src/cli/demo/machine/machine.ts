@@ -9,23 +9,23 @@ import { startProcess, type RunningProcess } from "../../../programs/child/proce
 import { guard, type Guard } from "./guard.js";
 import { homeLinks, leftovers, type MadeThings } from "./leftovers.js";
 
-/** The command that runs the programs: this very one. */
+/** The executable of the programs: this one. */
 const main = fileURLToPath(new URL("../../main.js", import.meta.url));
 
-/** What a program of the mesh is started with. */
+/** How to start a program of the mesh. */
 export interface ProgramOptions {
-  /** In the path, and of its directory with certificates. */
+  /** The name in the path, also used for its directory of certificates. */
   readonly name: string;
-  /** As `nsmctl run` knows it. */
+  /** The program name for `nsmctl run`. */
   readonly program: string;
   readonly args: readonly string[];
-  /** Where it starts. Default: the demo's own namespace. */
+  /** The namespace to start in. Default: the demo's own namespace. */
   readonly namespace?: NetworkNamespace;
 }
 
 /**
- * What the demo makes on this machine: a directory, network namespaces and processes. cleanUp() takes all of it
- * away, whatever state it is in.
+ * The resources that the demo creates on this machine: a directory, network namespaces and processes.
+ * cleanUp() removes all of them, in any state.
  */
 export class Machine {
   readonly #namespaces: NetworkNamespace[] = [];
@@ -44,7 +44,7 @@ export class Machine {
   }
 
   static async open(): Promise<Machine> {
-    // What the user's shell says about other programs is not meant for these.
+    // The user's NSM_ variables must not affect the demo's programs.
     for (const name of Object.keys(process.env)) if (name.startsWith("NSM_")) delete process.env[name];
     const linksBefore = await homeLinks();
     const directory = await mkdtemp(join(tmpdir(), "nsm-demo-"));
@@ -55,18 +55,18 @@ export class Machine {
     return join(this.directory, name);
   }
 
-  /** Where a program listens. */
+  /** The address at which a program listens. */
   url(name: string): string {
     return `unix://${this.path(`${name}.sock`)}`;
   }
 
-  /** Makes a certificate for each, all of one new authority. */
+  /** Issues a certificate for each name, from one new authority. */
   async identify(trustDomain: string, names: readonly string[]): Promise<void> {
     const ca = await authority({ trustDomain });
     for (const name of names) await (await ca.issue({ path: `/${name}` })).writeTo(this.path(name));
   }
 
-  /** A new network namespace with its loopback up. */
+  /** Creates a network namespace with its loopback up. */
   async namespace(): Promise<NetworkNamespace> {
     this.#assertStands("no namespace is made");
     const made = newNamespace();
@@ -76,15 +76,15 @@ export class Machine {
     return made;
   }
 
-  /** Has something closed at the end that holds a namespace open. */
+  /** Registers a resource that holds a namespace open, to be closed during cleanup. */
   keep<T>(resource: T, close: (resource: T) => void | Promise<void>): T {
-    // It came about while the demo was already being ended.
+    // The resource was created after the cleanup had started.
     if (this.#cleanedUp) void close(resource);
     this.#resources.push(async () => close(resource));
     return resource;
   }
 
-  /** Starts `nsmctl run <program>` with its certificate; resolves when it is ready. */
+  /** Starts `nsmctl run <program>` with its certificate. Resolves when the program is ready. */
   async start({ name, program, args, namespace }: ProgramOptions): Promise<RunningProcess> {
     this.#assertStands(`${name} is not started`);
     let pid = 0;
@@ -103,7 +103,10 @@ export class Machine {
     return starting;
   }
 
-  /** Ends all that is left, removes everything, and names what is still there then. May be called again. */
+  /**
+   * Ends all remaining programs, removes everything, and describes what is left. Can be called more than
+   * once.
+   */
   cleanUp(): Promise<readonly string[]> {
     return (this.#cleanedUp ??= this.#cleanUp());
   }
@@ -140,7 +143,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
-    // It has ended by itself; what it wrote is still being read.
+    // The process has ended already. Its output is still being read.
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

@@ -11,9 +11,9 @@ export type Way =
   | { readonly kind: "user-namespace" };
 
 /**
- * Finds out whether this machine can do what the demo shows, by trying it.
+ * Tests whether this machine can run the demo.
  *
- * @throws NsmError FAILED_PRECONDITION with one sentence that names what is missing and what helps.
+ * @throws NsmError FAILED_PRECONDITION with what is missing and how to provide it
  */
 export async function preflight(): Promise<Way> {
   const checks = await tryKernel();
@@ -29,15 +29,15 @@ export async function preflight(): Promise<Way> {
 }
 
 function sentence({ what, detail, remedy }: PreflightCheck): string {
-  // What is said of a missing capability names the remedy already.
+  // The detail of a missing capability already contains the remedy.
   return remedy === undefined || lacking(detail) ? `${what}: ${detail}` : `${what}: ${detail}; ${remedy}`;
 }
 
-/** Neither is this process privileged, nor may it become root of a namespace of its own. */
+/** The process is not privileged and cannot become root of a user namespace. */
 function withoutWayAround({ what, detail }: PreflightCheck, wayAround: PreflightCheck): string {
   const setting = wayAround.remedy?.startsWith("sysctl") ? `, or allow them: ${wayAround.remedy}` : "";
   return (
-    `no ${what}: ${lacking(detail) ?? detail}, and user namespaces are forbidden here (${wayAround.detail}); ` +
+    `no ${what}: ${lacking(detail) ?? detail}, and user namespaces are not allowed on this machine (${wayAround.detail}); ` +
     `run it as root, or in a container with --cap-add SYS_ADMIN --cap-add NET_ADMIN${setting}`
   );
 }

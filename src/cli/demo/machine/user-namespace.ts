@@ -9,9 +9,9 @@ export function isInUserNamespace(): boolean {
 }
 
 /**
- * Runs this very command again as root of a user namespace: the way for users who may not make network
- * namespaces. Resolves to the exit code. Signals are passed on; should this process be killed, the one inside
- * notices and cleans up.
+ * Runs the same command again as root of a user namespace, for users who cannot create network namespaces.
+ * Resolves to the exit code. Forwards signals. If this process is killed, the inner one notices and cleans
+ * up.
  */
 export function againInUserNamespace(): Promise<number> {
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];

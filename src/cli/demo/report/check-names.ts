@@ -1,4 +1,4 @@
-/** Every check of the demo, in order. */
+/** All checks of the demo, in order. */
 export const checkNames = [
   "preflight",
   "certificates",

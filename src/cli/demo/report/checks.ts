@@ -1,76 +1,76 @@
 import { explain } from "../../../core/index.js";
 import { checkNames, type CheckName } from "./check-names.js";
 
-/** One thing that was tried, and what came of it. */
+/** The result of one check. */
 export interface Check {
   readonly name: CheckName;
   readonly ok: boolean;
   readonly ms: number;
-  /** What was seen, or why it failed. */
+  /** What was observed, or why the check failed. */
   readonly detail: string;
 }
 
-/** Who is told of checks as they go. */
+/** Receives each check when it starts and ends. */
 export interface CheckObserver {
   began(name: CheckName): void;
   ended(check: Check): void;
 }
 
-/** Does the work of one check; `say` gives the detail to show when it was good. */
-export type Work<T> = (say: (detail: string) => void) => Promise<T>;
+/** Performs a check. `report` sets the detail to show on success. */
+export type Work<T> = (report: (detail: string) => void) => Promise<T>;
 
-/** What checks are made of. */
+/** Options of the checks. */
 export interface ChecksOptions {
-  /** Ends the check that is running, with the signal's reason. */
+  /** Ends the running check with the signal's reason. */
   readonly until: AbortSignal;
   readonly observer: CheckObserver;
 }
 
-/** The checks of one run. The first that fails ends it: those behind it rest on what it should have made. */
+/** The checks of one run. The first failure ends the run, because later checks depend on earlier ones. */
 export class Checks {
   readonly #done: Check[] = [];
   #ending: string | undefined;
 
   constructor(private readonly options: ChecksOptions) {}
 
-  /** Runs a check and takes its time. Throws what `work` threw, after taking it down. */
+  /** Runs a check and records its result and duration. Rethrows the error of `work`. */
   run<T>(name: CheckName, work: Work<T>): Promise<T> {
-    return this.#take(name, (say) => orAborted(this.options.until, () => work(say)));
+    return this.#take(name, (report) => orAborted(this.options.until, () => work(report)));
   }
 
-  /** As run(), but to its end whatever happens: for cleaning up. */
+  /** Like run(), but not ended by `until`. For cleanup. */
   runRegardless<T>(name: CheckName, work: Work<T>): Promise<T> {
     return this.#take(name, work);
   }
 
-  /** Takes down what was tried elsewhere. */
+  /** Records a check that ran elsewhere. */
   add(check: Check): void {
     this.#done.push(check);
     this.options.observer.ended(check);
   }
 
-  /** Tells what ended the run, in case no check failed. */
+  /** Records why the run ended, for the case that no check failed. */
   endedBy(error: unknown): void {
     this.#ending ??= explain(error);
   }
 
-  /** Those that were run, in the order they ended. */
+  /** The completed checks, in the order they ended. */
   get tried(): readonly Check[] {
     return this.#done;
   }
 
-  /** Those of the plan that were never reached. */
+  /** The checks that never ran. */
   get untried(): readonly CheckName[] {
     return checkNames.filter((name) => !this.#done.some((check) => check.name === name));
   }
 
-  /** Why there are such. */
+  /** Why some checks never ran. */
   get reason(): string {
     const failed = this.#done.find(({ ok }) => !ok);
     return failed ? `"${failed.name}" failed` : (this.#ending ?? "the demo has ended");
   }
 
-  /** Every check of the plan; those that were never reached count as failed. */
+  /** All checks. Those that never ran count as failed. */
   all(): readonly Check[] {
     const detail = `not run: ${this.reason}`;
     return checkNames.map(
@@ -97,12 +97,12 @@ export class Checks {
   }
 }
 
-/** Milliseconds since a moment of performance.now(), to a tenth. */
+/** Milliseconds since a performance.now() value, rounded to a tenth. */
 export function roundedMs(began: number): number {
   return Math.round((performance.now() - began) * 10) / 10;
 }
 
-/** The outcome of `work`, or the signal's reason when that comes first. */
+/** Resolves with the result of `work`. Rejects with the signal's reason if that comes first. */
 async function orAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   let abort = (): void => {};

@@ -1,13 +1,13 @@
 import { pathOf, type Connection } from "../../../api/index.js";
 
-/** The processes of a connection's path, by name. */
+/** The names of the processes on a connection's path. */
 export function pathNames(connection: Connection): readonly string[] {
   return pathOf(connection).pathSegments.map(({ name }) => name);
 }
 
-/** One end of a wire, for the picture. */
+/** One end of a vWire in the diagram. */
 export interface DiagramEnd {
-  /** The process whose namespace it is. */
+  /** The process that owns the namespace. */
   readonly process: string;
   readonly namespace: string;
   readonly interfaceName: string;
@@ -15,7 +15,7 @@ export interface DiagramEnd {
 }
 
 /**
- * A connection in text: above the processes that agreed on it, below the wire itself.
+ * Draws a connection as text: the processes on its path above, the vWire below.
  *
  * ```
  * nsc ──▶ nsmgr ──▶ forwarder ──▶ fw-1
@@ -44,7 +44,7 @@ export function diagram(
     "",
     edge("┌", "┐"),
     row(0, " ".repeat(WIRE)),
-    row(1, centred("veth pair")),
+    row(1, centered("veth pair")),
     row(2, "═".repeat(WIRE), ["╞", "╡"]),
     edge("└", "┘"),
   ];
@@ -56,6 +56,6 @@ function widest(lines: readonly string[]): number {
   return Math.max(...lines.map(({ length }) => length));
 }
 
-function centred(text: string): string {
+function centered(text: string): string {
   return text.padStart(Math.floor((WIRE + text.length) / 2)).padEnd(WIRE);
 }

@@ -1,29 +1,29 @@
 import type { CheckObserver, Checks } from "./checks.js";
 
-/** Where the demo tells people what happens. */
+/** The readable output of the demo. */
 export interface Screen extends CheckObserver {
-  /** A heading. */
+  /** Prints a heading. */
   heading(title: string): void;
-  /** Lines of their own, set off from the rest: a picture, a table. */
+  /** Prints a separate block of lines, such as a diagram or a table. */
   figure(lines: readonly string[]): void;
   line(text: string): void;
 }
 
-/** Shows nothing. */
+/** Prints nothing. */
 export const silentScreen: Screen = { heading() {}, figure() {}, line() {}, began() {}, ended() {} };
 
-/** What switches a style on and off (ECMA-48, select graphic rendition). */
+/** Codes that turn a style on and off (ECMA-48, select graphic rendition). */
 const codes = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39] } as const;
 
 const NAME_WIDTH = 35;
 const TIME_WIDTH = 9;
 
-/** Writes to a stream; with colours and a line for what is going on only where that is a terminal. */
+/** Writes to a stream. Uses colors and a progress line only on a terminal. */
 export function screen(stream: NodeJS.WriteStream): Screen {
   const live = stream.isTTY;
-  const colours = live && !process.env.NO_COLOR;
+  const colors = live && !process.env.NO_COLOR;
   const style = (format: keyof typeof codes, text: string): string =>
-    colours ? `\x1b[${codes[format][0]}m${text}\x1b[${codes[format][1]}m` : text;
+    colors ? `\x1b[${codes[format][0]}m${text}\x1b[${codes[format][1]}m` : text;
   let gap = false;
   const line = (text: string): void => {
     stream.write(`${text}\n`);
@@ -61,7 +61,7 @@ export function duration(ms: number): string {
   return `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
 }
 
-/** The end of the story: all is well, or what is not and why. */
+/** The summary: success, or the failed checks and their reasons. */
 export function verdict(checks: Checks, seconds: number): readonly string[] {
   const failed = checks.tried.filter(({ ok }) => !ok);
   const took = `${checks.all().length} checks in ${seconds.toFixed(1)} s`;

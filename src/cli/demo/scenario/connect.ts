@@ -14,32 +14,32 @@ import { pathNames, diagram } from "../report/diagram.js";
 import { table } from "../report/table.js";
 import type { StepContext } from "./step.js";
 
-/** A connection that stands. */
+/** An established connection. */
 export interface Established {
   readonly client: Client;
   readonly connection: Connection;
-  /** The client's end. */
+  /** The client's end of the vWire. */
   readonly end: VWireEnd;
   readonly route: Route;
 }
 
-/** A client asks for the firewall service and gets a wire to the endpoint. */
+/** A client requests the firewall service and gets a vWire to the endpoint. */
 export async function connect(
   { machine, checks, screen }: StepContext,
   firewall: FirewallEndpoint,
 ): Promise<Established> {
-  const client = await checks.run("client started", async (say) => {
+  const client = await checks.run("client started", async (report) => {
     const started = await startClient(machine);
-    say(`nsc in ${started.namespace.name} asks for kernel://${SERVICE}/${INTERFACE}`);
+    report(`nsc in ${started.namespace.name} requests kernel://${SERVICE}/${INTERFACE}`);
     return started;
   });
-  const { connection, end, far } = await checks.run("connection established", async (say) => {
+  const { connection, end, far } = await checks.run("connection established", async (report) => {
     const established = await nextConnection(client, "established");
     const path = pathNames(established);
     if (path.length !== 4) {
       throw new NsmError(Code.Internal, `the path is ${path.join(", ")}, not four processes`);
     }
-    say(`path of ${path.length}, found by the registry, wired by the forwarder`);
+    report(`${path.length} hops, found by the registry, connected by the forwarder`);
     return {
       connection: established,
       end: await endOf("nsc", client.namespace),

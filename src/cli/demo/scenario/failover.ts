@@ -7,27 +7,27 @@ import { DATABASE, WEB } from "./rules.js";
 import type { Established } from "./connect.js";
 import type { StepContext } from "./step.js";
 
-/** The endpoint in use dies without a word, and another one takes over. */
+/** The active endpoint is killed, and another one replaces it. */
 export async function failover(
   { machine, checks }: StepContext,
   failing: FirewallEndpoint,
   { client }: Established,
 ): Promise<FirewallEndpoint> {
-  const successor = await checks.run("second endpoint started", async (say) => {
+  const replacement = await checks.run("second endpoint started", async (report) => {
     const started = await startFirewall(machine, "fw-2");
-    say(`fw-2 in ${started.namespace.name}`);
+    report(`fw-2 in ${started.namespace.name}`);
     return started;
   });
-  const healed = await checks.run("healed after kill -9", async (say) => {
+  const healed = await checks.run("healed after kill -9", async (report) => {
     const takenOver = nextConnection(
       client,
-      ({ networkServiceEndpointName }) => networkServiceEndpointName === successor.name,
+      ({ networkServiceEndpointName }) => networkServiceEndpointName === replacement.name,
     );
     const [made] = await Promise.all([takenOver, failing.kill()]);
-    say(pathNames(made).join(" → "));
+    report(pathNames(made).join(" → "));
     return made;
   });
-  await checks.run("packets flow again", async (say) => {
+  await checks.run("packets flow again", async (report) => {
     const route = routeOf(client.namespace, healed);
     const { sent, received } = await pings(route);
     const socket = machine.keep(await connection(route, WEB), (open) => void open.destroy());
@@ -35,9 +35,9 @@ export async function failover(
     socket.destroy();
     const outcome = await tryPort(route, DATABASE);
     if (outcome !== "timeout") throw new NsmError(Code.Internal, `port ${DATABASE} was ${outcome}`);
-    say(
+    report(
       `${received} of ${sent} echoes, port ${WEB} answers, port ${DATABASE} is denied by the rules of fw-2`,
     );
   });
-  return successor;
+  return replacement;
 }

@@ -8,36 +8,36 @@ import { table } from "../report/table.js";
 import type { Established } from "./connect.js";
 import type { StepContext } from "./step.js";
 
-/** Packets pass or do not, as the rules have it. Resolves to a TCP connection that stays open. */
+/** Sends packets and checks which of them pass. Resolves to a TCP connection that stays open. */
 export async function firstPackets(
   { machine, checks, screen }: StepContext,
   firewall: FirewallEndpoint,
   { client, route }: Established,
 ): Promise<Socket> {
-  await checks.run("ICMP gets through", async (say) => {
+  await checks.run("ICMP gets through", async (report) => {
     const { sent, received, rttMs } = await pings(route);
-    say(`${received} of ${sent} echoes, the fastest in ${Math.min(...rttMs).toFixed(2)} ms`);
+    report(`${received} of ${sent} echoes, the fastest in ${Math.min(...rttMs).toFixed(2)} ms`);
   });
-  const web = await checks.run("allowed TCP port gets through", async (say) => {
+  const web = await checks.run("allowed TCP port gets through", async (report) => {
     const socket = machine.keep(await connection(route, WEB), (open) => void open.destroy());
     await echo(socket, "hello through the firewall");
-    say(`port ${WEB} (web) answered`);
+    report(`port ${WEB} (web) answered`);
     return socket;
   });
-  await checks.run("denied TCP port does not", async (say) => {
+  await checks.run("denied TCP port does not", async (report) => {
     const outcome = await tryPort(route, DATABASE);
     if (outcome !== "timeout") throw new NsmError(Code.Internal, `port ${DATABASE} was ${outcome}`);
-    say(`port ${DATABASE} (database) is silent`);
+    report(`port ${DATABASE} (database) is silent`);
   });
-  const counts = await checks.run("counters agree with what was sent", async (say) => {
+  const counts = await checks.run("counters agree with what was sent", async (report) => {
     const agreed = await agreedCounts(client.namespace, firewall.process);
-    say("every packet accounted for");
+    report("every packet accounted for");
     return agreed;
   });
   screen.figure([
     ...countsTable(counts, firewall.name),
     "",
-    "(nsc pings by itself, too, to know whether the wire is alive)",
+    "(nsc also sends its own pings, to check the vWire)",
   ]);
   return web;
 }

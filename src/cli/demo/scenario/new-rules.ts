@@ -7,7 +7,7 @@ import { DATABASE, writeRules } from "./rules.js";
 import type { Established } from "./connect.js";
 import type { StepContext } from "./step.js";
 
-/** The firewall's rules change under a connection that stands and stays as it is. */
+/** Changes the firewall's rules under an established connection, which stays unchanged. */
 export async function newRules(
   { checks }: StepContext,
   firewall: FirewallEndpoint,
@@ -17,25 +17,25 @@ export async function newRules(
   const { client, connection, end, route } = wire;
   const eventsBefore = client.process.events.all.length;
 
-  await checks.run("new rules open the denied port", async (say) => {
+  await checks.run("new rules open the denied port", async (report) => {
     await writeRules(firewall.rulesFile, "allow");
     await firewall.process.events.next("rules");
     const outcome = await tryPort(route, DATABASE);
     if (outcome !== "open") throw new NsmError(Code.Internal, `port ${DATABASE} is still closed: ${outcome}`);
-    say(`port ${DATABASE} (database) answers since the file changed`);
+    report(`port ${DATABASE} (database) answers since the file changed`);
   });
-  await checks.run("connection was not made again", async (say) => {
+  await checks.run("connection was not made again", async (report) => {
     const events = client.process.events.all.slice(eventsBefore).map(({ event }) => event);
     if (events.length > 0) throw new NsmError(Code.Internal, `the client saw: ${events.join(", ")}`);
     const now = await endOf(end.process, client.namespace);
     if (now.index !== end.index) {
       throw new NsmError(Code.Internal, `the interface had index ${end.index} and has ${now.index} now`);
     }
-    say(`id ${connection.id}, interface index ${now.index} as before`);
+    report(`id ${connection.id}, interface index ${now.index} as before`);
   });
-  await checks.run("open TCP connection keeps working", async (say) => {
+  await checks.run("open TCP connection keeps working", async (report) => {
     await echo(web, "hello again through the same connection");
-    say("the connection to the web server was open all along");
+    report("the connection to the web server was open all along");
   });
   web.destroy();
 }

@@ -6,19 +6,19 @@ import { countSent } from "../traffic/counts.js";
 import { DATABASE, WEB, writeRules } from "./rules.js";
 import type { Machine } from "../machine/machine.js";
 
-/** The network service that is asked for. */
+/** The requested network service. */
 export const SERVICE = "firewall";
-/** The client's interface. */
+/** Name of the client's interface. */
 export const INTERFACE = "nsm-1";
 
-/** The programs that are there before anybody asks for anything. */
+/** The programs that must run before the first request. */
 export interface Mesh {
   readonly registry: RunningProcess;
   readonly nsmgr: RunningProcess;
   readonly forwarder: RunningProcess;
 }
 
-/** Registry, manager and forwarder. They find each other however they come up, so they are started together. */
+/** Starts registry, manager and forwarder together. Their start order does not matter. */
 export async function startMesh(machine: Machine): Promise<Mesh> {
   const [registry, nsmgr, forwarder] = await Promise.all([
     machine.start({ name: "registry", program: "registry", args: ["--listen-on", machine.url("registry")] }),
@@ -39,17 +39,17 @@ export async function startMesh(machine: Machine): Promise<Mesh> {
   return { registry, nsmgr, forwarder };
 }
 
-/** A firewall, and what it protects: servers in its network namespace. */
+/** A firewall endpoint, with the servers that it protects in its network namespace. */
 export interface FirewallEndpoint {
   readonly name: string;
   readonly process: RunningProcess;
   readonly namespace: NetworkNamespace;
   readonly rulesFile: string;
-  /** Kills the process with all that holds its namespace: the whole machine is gone, so to say. */
+  /** Kills the process and everything that holds its namespace, as if the whole machine had failed. */
   kill(): Promise<void>;
 }
 
-/** A firewall endpoint in a namespace of its own, with a web server and a database behind it. */
+/** Starts a firewall endpoint in its own namespace, with a web server and a database behind it. */
 export async function startFirewall(machine: Machine, name: string): Promise<FirewallEndpoint> {
   const namespace = await machine.namespace();
   const servers: TcpListener[] = [];
@@ -81,13 +81,13 @@ export async function startFirewall(machine: Machine, name: string): Promise<Fir
   };
 }
 
-/** A client, and the namespace its interface appears in. */
+/** A client, and the namespace of its interface. */
 export interface Client {
   readonly process: RunningProcess;
   readonly namespace: NetworkNamespace;
 }
 
-/** Asks for the firewall service; from then on it keeps the connection up by itself. */
+/** Requests the firewall service. From then on, the client keeps the connection up. */
 export async function startClient(machine: Machine): Promise<Client> {
   const namespace = await machine.namespace();
   await countSent(namespace, INTERFACE);
@@ -96,9 +96,9 @@ export async function startClient(machine: Machine): Promise<Client> {
 }
 
 /**
- * The connection of the next event that matches.
+ * Waits for the next matching event and returns its connection.
  *
- * @throws NsmError what the client failed with, when it gives up before or the time is over
+ * @throws NsmError with the client's own failure, if the client fails finally or the time is over
  */
 export async function nextConnection(
   { process }: Client,
@@ -123,9 +123,9 @@ export async function nextConnection(
     if (!failure) throw cause;
     throw new NsmError(
       Code.DeadlineExceeded,
-      `within ${timeoutMs} ms the client only met with: ${reason()}`,
+      `within ${timeoutMs} ms the client only reported: ${reason()}`,
       { cause },
     );
   }
-  throw new NsmError(Code.Aborted, `the client gave up: ${reason()}`);
+  throw new NsmError(Code.Aborted, `the client failed: ${reason()}`);
 }

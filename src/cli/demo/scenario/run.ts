@@ -9,13 +9,13 @@ import { setUp } from "./set-up.js";
 import { pathNames } from "../report/diagram.js";
 import { Machine } from "../machine/machine.js";
 
-/** What came of it beside the checks. */
+/** Results beside the checks. */
 export interface ScenarioResult {
   readonly path: readonly string[];
   readonly leftovers: readonly string[];
 }
 
-/** All acts in order, until one fails; then everything is taken away, whatever happened. Never rejects. */
+/** Runs all steps in order until one fails, then removes everything in any case. Never rejects. */
 export async function runScenario({ checks, screen }: Omit<StepContext, "machine">): Promise<ScenarioResult> {
   let machine: Machine | undefined;
   let path: readonly string[] = [];
@@ -24,7 +24,7 @@ export async function runScenario({ checks, screen }: Omit<StepContext, "machine
     const context = { machine, checks, screen };
     const { mesh, firewall } = await setUp(context);
 
-    screen.heading("The wire");
+    screen.heading("The vWire");
     const wire = await connect(context, firewall);
     path = pathNames(wire.connection);
 
@@ -34,11 +34,11 @@ export async function runScenario({ checks, screen }: Omit<StepContext, "machine
     screen.heading("Other rules, same connection");
     await newRules(context, firewall, wire, web);
 
-    screen.heading("The endpoint dies");
-    const successor = await failover(context, firewall, wire);
+    screen.heading("The endpoint fails");
+    const replacement = await failover(context, firewall, wire);
 
     screen.heading("Closing down");
-    await shutDown(context, { client: wire.client, firewall: successor, mesh });
+    await shutDown(context, { client: wire.client, firewall: replacement, mesh });
   } catch (error) {
     checks.endedBy(error);
   }
@@ -50,10 +50,10 @@ async function takeAway(
   { checks }: Omit<StepContext, "machine">,
 ): Promise<readonly string[]> {
   let left: readonly string[] = [];
-  const work = checks.runRegardless("nothing left behind", async (say) => {
+  const work = checks.runRegardless("nothing left behind", async (report) => {
     left = await machine.cleanUp();
     if (left.length > 0) throw new NsmError(Code.Internal, left.join(", "));
-    say("no process, namespace, interface or file");
+    report("no process, namespace, interface or file");
   });
   await work.catch((error: unknown) => checks.endedBy(error));
   return left;

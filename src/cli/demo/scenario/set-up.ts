@@ -4,22 +4,22 @@ import type { StepContext } from "./step.js";
 const TRUST_DOMAIN = "nsm.demo";
 const roles = ["registry", "nsmgr", "forwarder", "fw-1", "fw-2", "nsc"];
 
-/** Certificates for everybody, the programs of a mesh, and a firewall that registers with it. */
+/** Issues certificates, starts the programs of a mesh, and starts a firewall that registers with it. */
 export async function setUp({
   machine,
   checks,
 }: StepContext): Promise<{ mesh: Mesh; firewall: FirewallEndpoint }> {
-  await checks.run("certificates", async (say) => {
+  await checks.run("certificates", async (report) => {
     await machine.identify(TRUST_DOMAIN, roles);
-    say(`${roles.length} SPIFFE ids of ${TRUST_DOMAIN}: mutual TLS between all`);
+    report(`${roles.length} SPIFFE ids of ${TRUST_DOMAIN}: mutual TLS between all`);
   });
-  const mesh = await checks.run("mesh started", async (say) => {
-    say("registry, nsmgr and forwarder, each a process");
+  const mesh = await checks.run("mesh started", async (report) => {
+    report("registry, nsmgr and forwarder, each a process");
     return startMesh(machine);
   });
-  const firewall = await checks.run("firewall endpoint started", async (say) => {
+  const firewall = await checks.run("firewall endpoint started", async (report) => {
     const started = await startFirewall(machine, "fw-1");
-    say(`fw-1 in ${started.namespace.name}, registered`);
+    report(`fw-1 in ${started.namespace.name}, registered`);
     return started;
   });
   return { mesh, firewall };

@@ -7,12 +7,12 @@ import { stopCounting } from "../traffic/counts.js";
 import { interfacesIn } from "../machine/interfaces.js";
 import type { StepContext } from "./step.js";
 
-/** The client closes its connection, and everybody ends. */
+/** Closes the client's connection and ends all programs. */
 export async function shutDown(
   { machine, checks }: StepContext,
   { client, firewall, mesh }: { client: Client; firewall: FirewallEndpoint; mesh: Mesh },
 ): Promise<void> {
-  await checks.run("connection closed", async (say) => {
+  await checks.run("connection closed", async (report) => {
     await Promise.all([nextConnection(client, "closed"), end(client.process)]);
     await stopCounting(client.namespace);
     for (const { namespace } of [client, firewall]) {
@@ -20,9 +20,9 @@ export async function shutDown(
       if (left.length > 0)
         throw new NsmError(Code.Internal, `interface ${left.join(", ")} is left in ${namespace.name}`);
     }
-    say("the interfaces are gone on both sides");
+    report("the interfaces are gone on both sides");
   });
-  await checks.run("programs ended", async (say) => {
+  await checks.run("programs ended", async (report) => {
     for (const process of [firewall.process, mesh.forwarder, mesh.nsmgr, mesh.registry]) await end(process);
     const tables = (await nftablesIn(firewall.namespace).tables()).map(
       ({ name }) => `nftables table ${name}`,
@@ -30,11 +30,11 @@ export async function shutDown(
     const files = (await readdir(machine.directory, { recursive: true })).filter(isRemainder);
     const left = [...tables, ...files];
     if (left.length > 0) throw new NsmError(Code.Internal, `left behind: ${left.join(", ")}`);
-    say("each with exit code 0, leaving no rule, socket or journal behind");
+    report("each with exit code 0, leaving no rule, socket or journal behind");
   });
 }
 
-/** Asks a program to end, and expects that it does so in good order. */
+/** Stops a program and expects exit code 0. */
 async function end(process: RunningProcess): Promise<void> {
   const { code, signal } = await process.stop();
   if (code === 0) return;
@@ -44,7 +44,7 @@ async function end(process: RunningProcess): Promise<void> {
   );
 }
 
-/** Sockets and journals; but whoever was killed could not take its socket away. */
+/** Whether a file is a leftover socket or journal. A killed process cannot remove its socket. */
 function isRemainder(file: string): boolean {
   return /\.sock$|-state\//.test(file) && file !== "fw-1.sock";
 }

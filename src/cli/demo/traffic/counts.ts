@@ -15,15 +15,18 @@ import {
 import type { RunningProcess } from "../../../programs/child/process.js";
 import { DATABASE, ruleNames, WEB, type RuleName } from "../scenario/rules.js";
 
-/** Packets by the rule that decides about them. */
+/** Packet counts by the rule that decides about them. */
 export type Counts = Readonly<Record<RuleName, number>>;
 
 const TABLE = "nsm-demo-sent";
 const ECHO_REQUEST = 8;
-/** How long packets may be under way that have left and not arrived. */
+/** Maximum time that packets can be in transit between the two counters, in milliseconds. */
 const UNDER_WAY_MS = 1_000;
 
-/** Begins to count in the client's namespace what leaves by an interface: the kernel's word against the firewall's. */
+/**
+ * Starts counting packets that leave the client's interface: the kernel's count to compare with the
+ * firewall's.
+ */
 export async function countSent(namespace: NetworkNamespace, interfaceName: string): Promise<void> {
   const leaving = meta("oifname").eq(interfaceName);
   await nftablesIn(namespace).replaceTable({
@@ -49,30 +52,32 @@ export function stopCounting(namespace: NetworkNamespace): Promise<void> {
   return nftablesIn(namespace).deleteTable("inet", TABLE);
 }
 
-/** What has left the client so far. */
+/** The packets that the client has sent so far. */
 export async function sent(namespace: NetworkNamespace): Promise<Counts> {
   const values = await nftablesIn(namespace).counters("inet", TABLE);
   return counts((name) => values.get(name));
 }
 
-/** What a firewall's rules have decided about so far, as it says itself when it is asked by SIGUSR2. */
+/**
+ * The packets that the firewall's rules have decided about so far. SIGUSR2 makes the firewall report them.
+ */
 export async function decided(firewall: RunningProcess): Promise<Counts> {
-  const told = firewall.events.next("counters");
+  const reported = firewall.events.next("counters");
   process.kill(firewall.pid, "SIGUSR2");
-  const { rules } = (await told) as unknown as Pick<FirewallCounters, "rules">;
+  const { rules } = (await reported) as unknown as Pick<FirewallCounters, "rules">;
   return counts((wanted) => rules.find(({ name }) => name === wanted));
 }
 
-/** What one side sent, and what the other one counted. */
+/** The counts of both sides. */
 export interface CountsOfBoth {
   readonly sent: Counts;
   readonly counted: Counts;
 }
 
 /**
- * Counts on both sides at a moment when nothing is under way between them.
+ * Reads both counts at a moment without packets in transit.
  *
- * @throws NsmError DATA_LOSS when they differ and go on to differ, or when there is nothing to compare
+ * @throws NsmError DATA_LOSS if they keep differing, or if there is nothing to compare
  */
 export async function agreedCounts(
   client: NetworkNamespace,
@@ -84,7 +89,7 @@ export async function agreedCounts(
     const agree = isDeepStrictEqual(both.sent, both.counted);
     if (agree && ruleNames.every((name) => both.sent[name] > 0)) return both;
     if (agree || performance.now() > deadline) {
-      const text = `sent were ${told(both.sent)}, ${firewall.name} counted ${told(both.counted)}`;
+      const text = `sent: ${textOf(both.sent)}, ${firewall.name} counted: ${textOf(both.counted)}`;
       throw new NsmError(Code.DataLoss, text);
     }
   }
@@ -95,6 +100,6 @@ function counts(valueOf: (name: RuleName) => Pick<CounterValue, "packets"> | und
   return Object.fromEntries(entries) as Counts;
 }
 
-function told(counts: Counts): string {
+function textOf(counts: Counts): string {
   return ruleNames.map((name) => `${name} ${counts[name]}`).join(", ");
 }

@@ -10,13 +10,13 @@ import {
   type TcpOutcome,
 } from "../../../linux/index.js";
 
-/** How long something may take that is to get through; without obstacles it takes less than a millisecond. */
+/** Time limit for traffic that should pass, in milliseconds. Normally it takes less than one. */
 const PATIENCE_MS = 5_000;
-/** How long nothing may come back before something counts as dropped. */
+/** Time without any answer after which traffic counts as dropped, in milliseconds. */
 const SILENCE_MS = 500;
 const ECHOES = 4;
 
-/** From where to where packets go. */
+/** Source and destination of packets. */
 export interface Route {
   readonly namespace: NetworkNamespace;
   readonly from: string;
@@ -26,7 +26,7 @@ export interface Route {
 /**
  * Sends ICMP echo requests.
  *
- * @throws NsmError UNAVAILABLE when not every one is answered
+ * @throws NsmError UNAVAILABLE if any of them stays without a reply
  */
 export async function pings({ namespace, from, to }: Route): Promise<PingResult> {
   const result = await ping({ namespace, from, to, count: ECHOES, timeoutMs: PATIENCE_MS });
@@ -38,7 +38,7 @@ export async function pings({ namespace, from, to }: Route): Promise<PingResult>
   );
 }
 
-/** A TCP connection through the firewall. The caller destroys it. */
+/** Opens a TCP connection through the firewall. The caller destroys it. */
 export async function connection({ namespace, from, to }: Route, port: number): Promise<Socket> {
   const socket = await connectIn({ namespace, from, host: to, port, timeoutMs: PATIENCE_MS });
   socket.setNoDelay(true);
@@ -46,9 +46,9 @@ export async function connection({ namespace, from, to }: Route, port: number): 
 }
 
 /**
- * Sends a message over an open connection and waits for it to come back.
+ * Sends a message over an open connection and waits for its echo.
  *
- * @throws NsmError DEADLINE_EXCEEDED when it does not, UNAVAILABLE when the connection ends
+ * @throws NsmError DEADLINE_EXCEEDED without an echo, UNAVAILABLE if the connection ends
  */
 export async function echo(socket: Socket, message: string): Promise<void> {
   let received = "";
@@ -78,7 +78,7 @@ async function next(socket: Socket): Promise<unknown[]> {
   }
 }
 
-/** Tries a port once and hangs up. */
+/** Connects to a port once and disconnects. */
 export function tryPort(
   { namespace, from, to }: Route,
   port: number,

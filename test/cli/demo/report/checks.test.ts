@@ -8,7 +8,7 @@ function checksUntil(until = new AbortController().signal): Checks {
 }
 
 describe("the checks of a demo", () => {
-  test("tell the result, the time and what was seen", async () => {
+  test("report result, duration and detail", async () => {
     const checks = checksUntil();
     const result = await checks.run("certificates", async (say) => {
       say("six of them");

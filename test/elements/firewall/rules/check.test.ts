@@ -151,8 +151,11 @@ describe("rules that are rejected", () => {
       '3: rule "web": protocol: invalid value "tpc": allowed are any, icmp, tcp, udp',
     ],
     [`${web}  protocol: 256\n`, '3: rule "web": protocol: invalid value 256:'],
-    [`${web}  from: 10.0.0.0/33\n`, '3: rule "web": from: "10.0.0.0/33" is no prefix: the length is 33'],
-    [`${web}  from:\n    - 10.0.0.0/8\n    - 10.1/16\n`, '5: rule "web": from: "10.1" is no IP address'],
+    [
+      `${web}  from: 10.0.0.0/33\n`,
+      '3: rule "web": from: "10.0.0.0/33" is not a prefix: length 33 is outside 0 to 32',
+    ],
+    [`${web}  from:\n    - 10.0.0.0/8\n    - 10.1/16\n`, '5: rule "web": from: "10.1" is not an IP address'],
     [`${web}  to: 80\n`, '3: rule "web": to: invalid value 80: allowed is a prefix'],
     [`${web}  to: []\n`, '3: rule "web": to: an empty list matches nothing: omit the key to allow any'],
     [`${web}  from:\n`, '3: rule "web": from: invalid value null:'],
@@ -322,7 +325,7 @@ forbid the rest:
       "a: {}\nb:\n  isPermit: 1\n",
       '3: rule "b": isPermit: not a key of an ACL rule: allowed are ispermit, srcprefix',
     ],
-    ["a:\n  srcprefix: 10.0.0.0/40\n", '2: rule "a": srcprefix: "10.0.0.0/40" is no prefix'],
+    ["a:\n  srcprefix: 10.0.0.0/40\n", '2: rule "a": srcprefix: "10.0.0.0/40" is not a prefix'],
     ["a: 7\n", '1: rule "a": is not a map: an ACL rule has the keys ispermit'],
     [
       "a:\n  srcprefix: 10.0.0.0/8\n  dstprefix: fd00::/8\n",

@@ -49,12 +49,8 @@ describe("a wire of cross-connect that cannot be made", () => {
   );
 
   test.each<[string, Partial<IPContext>, number | undefined]>([
-    ["an address of no use", { srcIpAddrs: ["10.0.0.1/32", "ff02::1/128"] }, undefined],
-    [
-      "a neighbour with a bad MAC",
-      { ipNeighbors: [{ ip: "10.0.0.9", hardwareAddress: "02:00" }] },
-      undefined,
-    ],
+    ["an unusable address", { srcIpAddrs: ["10.0.0.1/32", "ff02::1/128"] }, undefined],
+    ["a neighbor with a bad MAC", { ipNeighbors: [{ ip: "10.0.0.9", hardwareAddress: "02:00" }] }, undefined],
     ["an MTU too small for IPv6", dualStack, 600],
   ])("because of %s leaves nothing", (_what, patch, mtu) =>
     withNamespaces(2, async ([client, endpoint]) => {
@@ -100,7 +96,7 @@ describe("a wire of cross-connect that cannot be made", () => {
       ]);
     }));
 
-  test("because this process may not enter the client's namespace says what it lacks", () =>
+  test("names the missing privilege when the process may not enter the client's namespace", () =>
     withNamespaces(1, async ([client]) => {
       const { status, stdout } = await runChild("../../elements/children/cross-connect-without-privilege", {
         prefix: ["setpriv", "--bounding-set=-all", "--inh-caps=-all"],
@@ -162,7 +158,7 @@ describe("a wire of cross-connect, its surroundings gone", () => {
       await Promise.all([stayA.kill(), stayB.kill()]);
     }));
 
-  test("is closed although somebody deleted it", () =>
+  test("is closed although another process deleted it", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const { ask, close, leftovers } = forwarder(client, endpoint);
       await ask();

@@ -47,7 +47,7 @@ describe("a wire of cross-connect in the kernel", () => {
       expect([await linksOf(client), await linksOf(endpoint), leftovers()]).toEqual([[], [], {}]);
     }));
 
-  test("joins interfaces of one namespace as well", () =>
+  test("also connects interfaces of one namespace", () =>
     withNamespaces(1, async ([lab]) => {
       const { ask, close } = forwarder(lab, lab);
       await ask();
@@ -74,7 +74,7 @@ describe("a wire of cross-connect in the kernel", () => {
         expect(echo.toString()).toBe(word);
       }
       expect([await shown(client, "nsm-1"), await shown(endpoint, "fw-1")]).toEqual(before);
-      // An interface that goes down for a moment forgets its neighbours.
+      // An interface that goes down for a moment forgets its neighbors.
       const known = (await netlinkIn(client).neighbors("nsm-1")).map(({ address }) => address);
       expect(known).toEqual(expect.arrayContaining(learnt.map(({ address }) => address)));
       expect(known).toContain("10.0.0.0");
@@ -165,7 +165,7 @@ describe("a wire of cross-connect in the kernel", () => {
       expect(await reaches(client, "10.0.0.0", "10.0.0.1")).toBe(true);
     }));
 
-  test("leads to another endpoint after a refresh that says so", () =>
+  test("leads to another endpoint after a refresh that names one", () =>
     withNamespaces(3, async ([client, endpoint, other]) => {
       const { ask, refresh, answer, close } = forwarder(client, endpoint);
       await ask();

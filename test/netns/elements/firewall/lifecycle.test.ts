@@ -73,7 +73,7 @@ describe("a firewall's table", () => {
       expect(await tablesOf(endpoint)).toEqual([]);
     }));
 
-  test("that nobody needs any more is removed by the next firewall in the namespace, whatever its name", () =>
+  test("that is orphaned is removed by the next firewall in the namespace, whatever its name", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const first = walled(endpoint, { name: "old", rules: nothing });
       await first.request(asked);

@@ -114,7 +114,7 @@ describe("a firewall", () => {
       expect(await udpProbe({ namespace, host, port: 54, timeoutMs: 100 })).toBe("timeout");
       expect(await tcpConnect({ namespace, host, port: 22, timeoutMs })).toBe("timeout");
       expect(await tcpConnect({ namespace, host, port: 8011, timeoutMs })).toBe("timeout");
-      // A port that is allowed but where nobody listens says so.
+      // An allowed port without a listener refuses.
       expect(await tcpConnect({ namespace, host, port: 8000, timeoutMs: answerMs })).toBe("refused");
       const counters = await wall.counters();
       expect(counted(counters)).toEqual({
@@ -142,7 +142,7 @@ describe("a firewall", () => {
     }),
   );
 
-  test("tells addresses apart, and takes the first rule that fits", () =>
+  test("distinguishes addresses, and applies the first rule that matches", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const { wall, request } = walled(endpoint, { rules: parseRules(rules) });
       const [bad4, bad6] = ["192.0.2.9", "2001:db8:bad::9"];
@@ -268,7 +268,7 @@ describe("a firewall", () => {
       }
     }));
 
-  test("lets nobody begin a connection towards the client but by a rule that says so", () =>
+  test("allows connections towards the client only by an explicit rule", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const outward = "- { name: out, action: allow }";
       const { source, change, onEvent } = changing(outward);
@@ -277,7 +277,7 @@ describe("a firewall", () => {
       await wire(client, endpoint);
       const there = await tcpListen({ namespace: client, host: client6, port: 80 });
       const back = { namespace: endpoint, host: client6, port: 80, timeoutMs };
-      // A filter tells those who send from the same machine.
+      // A filter notifies senders on the same machine.
       expect(await tcpConnect(back)).not.toBe("open");
       expect(there.accepted).toBe(0);
       await change(

@@ -125,7 +125,7 @@ describe.each([
       NSM_NETNS: there.path,
     });
 
-  test("filters a client's packets, follows its file, tells its counters, and leaves nothing", async () => {
+  test("filters a client's packets, follows its file, reports its counters, and leaves nothing", async () => {
     running = await start();
     const nsc = nodes.nsc(here);
     const ctx = Context.background();
