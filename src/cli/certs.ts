@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { Code, NsmError, readText } from "../core/index.js";
+import { Code, NsmError } from "../core/index.js";
+import { readText } from "../files/index.js";
 import { makeDirectory } from "../files/index.js";
 import {
   authority,

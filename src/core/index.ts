@@ -47,8 +47,7 @@ export { remoteUrl, type Remote, type Remotes } from "./remote.js";
 export { liveConnections, LiveConnections, type RequestedAgain } from "./live-connections.js";
 export { log, logger, silent, type Logger } from "./logger.js";
 export { peer, type Peer, type Token } from "./peer.js";
-export { gaveUp, repeat, repeatCall, type RepeatCallOptions, type RepeatOptions } from "./repeat.js";
-export { readText } from "./read-text.js";
+export { repeat, repeatCall, type RepeatCallOptions, type RepeatOptions } from "./repeat.js";
 export { replaceable, type Replaceable } from "./replaceable.js";
 export {
   chain,
@@ -67,7 +66,7 @@ export {
 } from "./services.js";
 export { attempt, Slot } from "./slot.js";
 export type { SlotOptions } from "./slot-values.js";
-export { StateStore, type StateKeeper } from "./state-store.js";
+export type { StateKeeper } from "./state-store.js";
 export {
   transportConnection,
   type Attachments,

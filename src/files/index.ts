@@ -5,3 +5,4 @@
  */
 export { directoryWatch, type DirectoryWatchOptions } from "./directory-watch.js";
 export { makeDirectory } from "./make-directory.js";
+export { readText } from "./read-text.js";

@@ -1,7 +1,8 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Code, NsmError, readText } from "../core/index.js";
+import { Code, NsmError } from "../core/index.js";
+import { readText } from "../files/index.js";
 import { parseCertificates, spiffeIdOf } from "./certificate.js";
 import { verifySvid } from "./verify.js";
 import { x509Svid, type X509Context } from "./x509-source.js";

@@ -33,7 +33,7 @@ export {
 } from "./identity.js";
 export { insecureTokens, type InsecureTokensOptions } from "./insecure-tokens.js";
 export type { IssuedSvid } from "./issued-svid.js";
-export { headerBytes, serverTls, streamOf, type ServerCall, type ServerTls } from "./server-credentials.js";
+export { serverTls, type ServerCall, type ServerTls } from "./server-credentials.js";
 export { SpiffeId } from "./spiffe-id.js";
 export { DEFAULT_TOKEN_LIFETIME_MS, svidTokens, type SvidTokensOptions } from "./svid-tokens.js";
 export type { TlsAcceptor, TlsAcceptorEvents } from "./tls-acceptor.js";

@@ -1,7 +1,8 @@
 import type { ServerHttp2Stream } from "node:http2";
 import type { ServerInterceptingCall, ServerInterceptor } from "@grpc/grpc-js";
 import { asNsmError, Code, NsmError, type TransportConnection } from "../core/index.js";
-import { headerBytes, streamOf, type Identity, type ServerCall } from "../identity/index.js";
+import { type Identity, type ServerCall } from "../identity/index.js";
+import { headerBytes, streamOf } from "../identity/server-credentials.js";
 import type { PeerAccount, PeerAccounts } from "./peer-accounts.js";
 import type { RefusalLog } from "./refusals.js";
 import { statusOf } from "../wire/status.js";

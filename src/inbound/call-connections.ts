@@ -2,7 +2,8 @@ import type { ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { ServerInterceptingCall, ServerInterceptor } from "@grpc/grpc-js";
 import type { TransportConnection } from "../core/index.js";
-import { streamOf, type ServerCall } from "../identity/index.js";
+import { type ServerCall } from "../identity/index.js";
+import { streamOf } from "../identity/server-credentials.js";
 
 const accepted = Symbol("accepted");
 

@@ -6,7 +6,6 @@
  * @packageDocumentation
  */
 export { currentNamespace, newNamespace, openNamespace, type NetworkNamespace } from "./namespace.js";
-export { lockDirectory } from "./lock-directory.js";
 export { allowPing, enableIpv6, readSysctl, writeSysctl } from "./sysctl.js";
 
 // Links, addresses, routes, rules, neighbors
@@ -21,31 +20,6 @@ export type { ListedRoute, Route, Routes } from "./rtnetlink/routes.js";
 export type { PortRange, Rule, Rules } from "./rtnetlink/rules.js";
 export type { ListedNeighbor, Neighbor, Neighbors, NeighborState } from "./rtnetlink/neighbors.js";
 export type { Scope } from "./rtnetlink/scope.js";
-
-// The packet filter
-export { nftablesIn, type CounterValue, type ListedTable, type Nftables } from "./nftables/nftables.js";
-export type { Chain, Hook, Table } from "./nftables/table.js";
-export { rule, type FilterRule } from "./nftables/rule.js";
-export { etherType, icmp, icmpv6, ip, ip6, meta, sctp, tcp, udp } from "./nftables/fields.js";
-export type { Port, Protocol } from "./nftables/fields.js";
-export { ctMark, ctOriginal, setCtMark, setCtMarkBits, setCtZone } from "./nftables/connection.js";
-export type { NumberByLink } from "./nftables/connection.js";
-export { foreignSource, type LinkAddress } from "./nftables/foreign-source.js";
-export {
-  accept,
-  counter,
-  ctDirection,
-  ctState,
-  drop,
-  jump,
-  leave,
-  limit,
-  reject,
-} from "./nftables/statements.js";
-export type { ConnectionState } from "./nftables/statements.js";
-export type { Field } from "./nftables/field.js";
-export type { Statement } from "./nftables/statement.js";
-export type { Family } from "./nftables/encoding.js";
 
 // Descriptors over unix sockets
 export {

@@ -3,7 +3,8 @@ import type { Duplex } from "node:stream";
 import { CallCredentials, ChannelCredentials, type Metadata } from "@grpc/grpc-js";
 import { transportConnection, type Peer, type TransportConnection } from "../core/index.js";
 import type { OnPeer } from "../identity/index.js";
-import { attachable, type AttachableSocket } from "../linux/index.js";
+import { attachable } from "../linux/index.js";
+import { type AttachableSocket } from "../linux/sockets/attachable-socket.js";
 import { isLocalHost } from "../wire/index.js";
 
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;

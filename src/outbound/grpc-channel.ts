@@ -1,7 +1,7 @@
 import { Client, connectivityState, Metadata, type ChannelOptions } from "@grpc/grpc-js";
 import type { Clock, NsmError, Token } from "../core/index.js";
 import { tokenHeaders, validUntil, type Identity } from "../identity/index.js";
-import { AttachableSocket } from "../linux/index.js";
+import { AttachableSocket } from "../linux/sockets/attachable-socket.js";
 import {
   ChannelConnections,
   CredentialsOfCall,

@@ -9,10 +9,10 @@ import {
   NsmError,
   silent,
   traceChanges,
-  whenOver,
   type NetworkServiceElement,
   type TraceHook,
 } from "../../src/core/index.js";
+import { whenOver } from "../../src/core/trace.js";
 import { sampleRequest } from "../../src/testing/index.js";
 
 interface Line {

@@ -17,7 +17,7 @@ import {
   type Statement,
   type Table,
   tcp,
-} from "../../src/linux/index.js";
+} from "../../src/linux/nftables/index.js";
 import { describe, expect, test } from "vitest";
 import { attributeList, attributes, textOf } from "../../src/linux/netlink/attributes.js";
 import {

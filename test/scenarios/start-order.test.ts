@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { lockDirectory, newNamespace } from "../../src/linux/index.js";
+import { newNamespace } from "../../src/linux/index.js";
+import { lockDirectory } from "../../src/linux/lock-directory.js";
 import { command, runToEnd } from "./support.js";
 
 let folder: string;

@@ -12,7 +12,8 @@
  * @packageDocumentation
  */
 import { connectionOf } from "../../api/index.js";
-import { StateStore, type NetworkServiceElement, type StateKeeper } from "../../core/index.js";
+import { type NetworkServiceElement, type StateKeeper } from "../../core/index.js";
+import { StateStore } from "../../core/state-store.js";
 
 /** Keeps the slots of connections by id. See the module description. */
 export function connectionState(): NetworkServiceElement & StateKeeper {

@@ -1,7 +1,8 @@
 import { stat } from "node:fs/promises";
 import { parse } from "yaml";
 import { z } from "zod";
-import { log, readText, type Context } from "../../core/index.js";
+import { log, type Context } from "../../core/index.js";
+import { readText } from "../../files/index.js";
 import { AddressSet, formatPrefix, parsePrefix } from "../../net/index.js";
 
 // An empty file is an empty list.

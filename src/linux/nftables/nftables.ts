@@ -55,7 +55,7 @@ const opened = new WeakMap<NetworkNamespace, Nftables>();
  * the namespace closes it.
  *
  * @example
- * import { accept, counter, ctState, nftablesIn, rule, tcp } from "nsm-sdk/linux";
+ * import { accept, counter, ctState, nftablesIn, rule, tcp } from "nsm-sdk/linux/nftables";
  *
  * await nftablesIn(namespaces.endpoint).replaceTable({
  *   family: "inet",

@@ -20,7 +20,7 @@ export interface FilterRule {
  * Creates a rule. `nft list ruleset` shows its comment, and errors of the kernel name it.
  *
  * @example
- * import { accept, counter, ctState, meta, rule, tcp } from "nsm-sdk/linux";
+ * import { accept, counter, ctState, meta, rule, tcp } from "nsm-sdk/linux/nftables";
  *
  * rule([
  *   meta("iifname").eq("nsm-1"),

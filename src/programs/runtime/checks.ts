@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { Code, NsmError } from "../../core/index.js";
 import { makeDirectory } from "../../files/index.js";
 import { namespaceUrl } from "../../elements/mechanisms/kernel/index.js";
-import { currentNamespace, lockDirectory, openNamespace, type NetworkNamespace } from "../../linux/index.js";
+import { currentNamespace, openNamespace, type NetworkNamespace } from "../../linux/index.js";
+import { lockDirectory } from "../../linux/lock-directory.js";
 import { withFlag } from "../config/values.js";
 
 /** Larger than any file in the state directory. */

@@ -11,7 +11,7 @@ import {
 import { updatePath } from "../../../src/elements/update-path/index.js";
 import { Code, NsmError, Slot, type NetworkServiceElement } from "../../../src/core/index.js";
 import { connectionState } from "../../../src/elements/connection-state/index.js";
-import type { Table } from "../../../src/linux/index.js";
+import type { Table } from "../../../src/linux/nftables/index.js";
 import { describeElement, failAfter, failOnce, run, virtualClock } from "../../../src/testing/index.js";
 import { NEVER, Subject } from "rxjs";
 import { describe, expect, test } from "vitest";

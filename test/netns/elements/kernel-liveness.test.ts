@@ -1,7 +1,8 @@
 import { ConnectionContext, Mechanism, type Connection, type IPContext } from "../../../src/api/index.js";
 import { Context } from "../../../src/core/index.js";
 import { kernelLiveness } from "../../../src/elements/heal/index.js";
-import { accept, limit, netlinkIn, nftablesIn, rule } from "../../../src/linux/index.js";
+import { netlinkIn } from "../../../src/linux/index.js";
+import { accept, limit, nftablesIn, rule } from "../../../src/linux/nftables/index.js";
 import { sampleConnection } from "../../../src/testing/index.js";
 import { describe, expect, test } from "vitest";
 import { ipContext, kernelMechanism } from "../../elements/support/forwarder.js";

@@ -1,9 +1,19 @@
 import { once } from "node:events";
 import { Code } from "../../../src/core/index.js";
 import {
-  accept,
   connectIn,
   createVeth,
+  netlinkIn,
+  type NetworkNamespace,
+  ping,
+  tcpConnect,
+  tcpListen,
+  udpEcho,
+  udpProbe,
+  writeSysctl,
+} from "../../../src/linux/index.js";
+import {
+  accept,
   counter,
   ctState,
   drop,
@@ -17,21 +27,13 @@ import {
   leave,
   limit,
   meta,
-  netlinkIn,
-  type NetworkNamespace,
   nftablesIn,
-  ping,
   reject,
   rule,
   type Table,
   tcp,
-  tcpConnect,
-  tcpListen,
   udp,
-  udpEcho,
-  udpProbe,
-  writeSysctl,
-} from "../../../src/linux/index.js";
+} from "../../../src/linux/nftables/index.js";
 import { withNamespaces } from "../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 import { runChild } from "./child.js";

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { Code, NsmError } from "../../../core/index.js";
-import { nftablesIn } from "../../../linux/index.js";
+import { nftablesIn } from "../../../linux/nftables/index.js";
 import type { RunningProcess } from "../../../programs/child/process.js";
 import { nextConnection, type Client, type FirewallEndpoint, type Mesh } from "./programs.js";
 import { stopCounting } from "../traffic/counts.js";

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Code, NsmError } from "../../../core/index.js";
 import type { FirewallCounters } from "../../../elements/firewall/index.js";
+import { type NetworkNamespace } from "../../../linux/index.js";
 import {
   accept,
   counter,
@@ -10,8 +11,7 @@ import {
   rule,
   tcp,
   type CounterValue,
-  type NetworkNamespace,
-} from "../../../linux/index.js";
+} from "../../../linux/nftables/index.js";
 import type { RunningProcess } from "../../../programs/child/process.js";
 import { DATABASE, ruleNames, WEB, type RuleName } from "../scenario/rules.js";
 

@@ -1,15 +1,8 @@
 import { realpath } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Subject, type Observable } from "rxjs";
-import {
-  Code,
-  explain,
-  NsmError,
-  readText,
-  systemClock,
-  type CancelTimer,
-  type Clock,
-} from "../../../core/index.js";
+import { Code, explain, NsmError, systemClock, type CancelTimer, type Clock } from "../../../core/index.js";
+import { readText } from "../../../files/index.js";
 import { directoryWatch } from "../../../files/index.js";
 import { SerialQueue } from "../../../core/serial-queue.js";
 import { errnoText } from "../../../linux/index.js";

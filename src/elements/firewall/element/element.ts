@@ -11,7 +11,7 @@ import {
   type Logger,
   type NetworkServiceElement,
 } from "../../../core/index.js";
-import type { CounterValue } from "../../../linux/index.js";
+import type { CounterValue } from "../../../linux/nftables/index.js";
 import { addressesOf, formatAddress } from "../../../net/index.js";
 import { deniedCounter, establishedCounter, foreignCounter } from "../table/compile.js";
 import { ruleCounter } from "../table/decisions.js";

@@ -1,14 +1,12 @@
 import { Code, codeOf } from "../../../core/index.js";
 import {
   netlinkIn,
-  nftablesIn,
   openNamespace,
   writeSysctl,
-  type CounterValue,
   type Link,
   type NetworkNamespace,
-  type Table,
 } from "../../../linux/index.js";
+import { nftablesIn, type CounterValue, type Table } from "../../../linux/nftables/index.js";
 
 /** The packet filter operations of one network namespace that a firewall uses. */
 export interface PacketFilter {

@@ -11,7 +11,7 @@ import {
   type Chain,
   type FilterRule,
   type Table,
-} from "../../../linux/index.js";
+} from "../../../linux/nftables/index.js";
 import { decisions, flowChain, ruleCounter, type DecisionOptions } from "./decisions.js";
 import { entrance, neighborDiscovery, routerSolicitation } from "./entrance.js";
 import { GENERATION_BITS, markOf, memoryOf, type TableEntry } from "./memory.js";

@@ -9,7 +9,7 @@ import {
   tcp,
   udp,
   type Statement,
-} from "../../../linux/index.js";
+} from "../../../linux/nftables/index.js";
 import { formatPrefix, type Prefix } from "../../../net/index.js";
 import { Ip, type Match, type NumberRange } from "../rules/rule.js";
 

@@ -9,7 +9,7 @@ import {
   rule,
   type Chain,
   type FilterRule,
-} from "../../../linux/index.js";
+} from "../../../linux/nftables/index.js";
 import { flowConditions, packetConditions } from "./conditions.js";
 import { GENERATION_BITS } from "./memory.js";
 import { encodeName } from "./encode-name.js";

@@ -9,7 +9,7 @@ import {
   rule,
   setCtZone,
   type Chain,
-} from "../../../linux/index.js";
+} from "../../../linux/nftables/index.js";
 import { parseAddress } from "../../../net/index.js";
 import type { TableEntry } from "./memory.js";
 

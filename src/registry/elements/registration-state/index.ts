@@ -15,7 +15,8 @@
  *
  * @packageDocumentation
  */
-import { StateStore, type RegistryElement, type RegistryEntry } from "../../../core/index.js";
+import { type RegistryElement, type RegistryEntry } from "../../../core/index.js";
+import { StateStore } from "../../../core/state-store.js";
 
 /** Keeps the slots of registrations by name. See the module description. */
 export function registrationState<E extends RegistryEntry, Q, F>(): RegistryElement<E, Q, F> {

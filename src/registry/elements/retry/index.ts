@@ -19,12 +19,12 @@ import { catchError, defer, switchMap, tap, throwError, type Observable } from "
 import {
   backoff,
   codeOf,
-  gaveUp,
   isRetryable,
   repeatCall,
   type Context,
   type RegistryElement,
 } from "../../../core/index.js";
+import { gaveUp } from "../../../core/repeat.js";
 import { delayed } from "../../delayed.js";
 
 /** Options of retry(). */

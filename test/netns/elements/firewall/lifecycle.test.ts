@@ -1,6 +1,7 @@
 import { Code } from "../../../../src/core/index.js";
 import { checkRules, kernelPacketFilter } from "../../../../src/elements/firewall/index.js";
-import { netlinkIn, nftablesIn, ping, type NetworkNamespace } from "../../../../src/linux/index.js";
+import { netlinkIn, ping, type NetworkNamespace } from "../../../../src/linux/index.js";
+import { nftablesIn } from "../../../../src/linux/nftables/index.js";
 import { virtualClock } from "../../../../src/testing/index.js";
 import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";

@@ -16,7 +16,6 @@ import {
   connectIn,
   createVeth,
   netlinkIn,
-  nftablesIn,
   ping,
   tcpConnect,
   tcpListen,
@@ -25,6 +24,7 @@ import {
   writeSysctl,
   type NetworkNamespace,
 } from "../../../../src/linux/index.js";
+import { nftablesIn } from "../../../../src/linux/nftables/index.js";
 import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { firstValueFrom, NEVER, ReplaySubject, Subject, take, toArray } from "rxjs";
 import { beforeAll, describe, expect, test } from "vitest";

@@ -13,12 +13,12 @@ import { insecureIdentity } from "../../../../src/identity/index.js";
 import { grpcServer } from "../../../../src/inbound/index.js";
 import {
   netlinkIn,
-  nftablesIn,
   ping,
   tcpConnect,
   tcpListen,
   type NetworkNamespace,
 } from "../../../../src/linux/index.js";
+import { nftablesIn } from "../../../../src/linux/nftables/index.js";
 import { grpcRemotes } from "../../../../src/outbound/index.js";
 import { testNamespace } from "../../../../src/testing/netns/index.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";

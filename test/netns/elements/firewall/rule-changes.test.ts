@@ -1,5 +1,6 @@
 import { parseRules, type RuleSet, type RulesSource } from "../../../../src/elements/firewall/index.js";
-import { netlinkIn, nftablesIn, type NetworkNamespace } from "../../../../src/linux/index.js";
+import { netlinkIn, type NetworkNamespace } from "../../../../src/linux/index.js";
+import { nftablesIn } from "../../../../src/linux/nftables/index.js";
 import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { firstValueFrom, NEVER, Subject } from "rxjs";
 import { describe, expect, test } from "vitest";

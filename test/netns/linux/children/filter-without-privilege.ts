@@ -1,5 +1,6 @@
 import { asNsmError, codeName } from "../../../../src/core/index.js";
-import { currentNamespace, nftablesIn } from "../../../../src/linux/index.js";
+import { currentNamespace } from "../../../../src/linux/index.js";
+import { nftablesIn } from "../../../../src/linux/nftables/index.js";
 
 try {
   await nftablesIn(currentNamespace()).replaceTable({ family: "inet", name: "nsm-test", chains: [] });

@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Code, readText } from "../../src/core/index.js";
+import { Code } from "../../src/core/index.js";
+import { readText } from "../../src/files/index.js";
 import { watchedRules } from "../../src/elements/firewall/index.js";
 import { readIdentityFiles } from "../../src/identity/identity-files.js";
 

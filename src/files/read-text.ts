@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { Code, NsmError } from "./errors.js";
+import { Code, NsmError } from "../core/errors.js";
 
 /** Larger than any realistic file of rules, keys or prefixes. */
 const MOST_BYTES = 4_194_304;
