@@ -137,7 +137,7 @@ describe("update-path", () => {
     for (const [forged, subject] of [
       [`${unsigned}.`, id("victim")],
       [tokenOf("victim"), id("victim")],
-      ["no token", "nobody"],
+      ["no token", "none"],
     ] as const) {
       const rejected = {
         code: Code.PermissionDenied,
