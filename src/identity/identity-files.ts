@@ -57,7 +57,7 @@ export async function exposedKey(directory: string): Promise<NsmError | undefine
   );
 }
 
-/** The text of a file; errors name the file and say what its directory holds. */
+/** The text of a file; errors name the file and list what its directory holds. */
 export async function readIdentityFile(path: string, wanted = WANTED): Promise<string> {
   try {
     return await readText(path);
@@ -86,7 +86,7 @@ function authorities(text: string): ReturnType<typeof parseCertificates> {
   );
 }
 
-/** The key in a PEM text. The error says nothing about the text. */
+/** The key in a PEM text. The error does not quote the text. */
 export function privateKey(text: string): KeyObject {
   try {
     return createPrivateKey(text);

@@ -121,7 +121,7 @@ function load(): Libc {
   const c = koffi.load(null);
   const func = (definition: string) => c.func(definition) as unknown;
   const send = c.func("intptr_t send(int fd, const void *data, size_t length, int flags)");
-  const polled = new Set<KoffiPollHandle>(); // a handle that nobody refers to would be collected and fall silent
+  const polled = new Set<KoffiPollHandle>(); // an unreferenced handle would be collected and stop reporting
   return {
     setns: func("int setns(int fd, int kind)") as Libc["setns"],
     unshare: func("int unshare(int flags)") as Libc["unshare"],

@@ -84,7 +84,7 @@ export async function preflight(): Promise<readonly PreflightCheck[]> {
 
 async function wire(a: NetworkNamespace, b: NetworkNamespace): Promise<void> {
   await createVeth({ a: { namespace: a, name: "a", up: true }, b: { namespace: b, name: "b", up: true } });
-  await netlinkIn(a).addAddress("a", "192.0.2.1/30"); // TEST-NET-1: reserved, and seen by nobody else here
+  await netlinkIn(a).addAddress("a", "192.0.2.1/30"); // TEST-NET-1: reserved, and not visible outside
   await netlinkIn(b).addAddress("b", "192.0.2.2/30");
 }
 

@@ -66,7 +66,7 @@ export async function cancelWaiting(
 ): Promise<void> {
   const caller = new AbortController();
   const call = start(caller.signal);
-  // Whoever rejects early must not be taken for an unhandled rejection.
+  // An early rejection must not count as unhandled.
   call.catch(() => {});
   await clock.settle();
   caller.abort(new NsmError(Code.Cancelled, "the caller went away"));

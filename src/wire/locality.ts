@@ -33,7 +33,7 @@ const ANY_HOST = new Set(["", "0.0.0.0", "[::]"]);
 const LOCALHOST = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 /**
- * Whether two URLs lead to the same socket of this machine, as far as their texts tell. Port 0 is any free port, so
+ * Whether two URLs lead to the same socket of this machine, as far as their texts show. Port 0 is any free port, so
  * two of them never do.
  */
 export function isSameSocket(one: string, other: string): boolean {

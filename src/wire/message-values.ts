@@ -1,6 +1,6 @@
 import { Code, NsmError } from "../core/index.js";
 
-/** How many values all parts of one message may have: some hundreds in one that somebody sent in earnest. */
+/** Most values that all parts of one message may have together. Ordinary messages have some hundreds. */
 const MOST_VALUES = 50_000;
 /** A message this short cannot have more. */
 const SHORT_BYTES = MOST_VALUES / 8;

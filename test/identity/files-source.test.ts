@@ -343,7 +343,7 @@ describe("filesSource", () => {
     await first;
     expect(source.current()).toBe(before);
 
-    // Looked at again and again; only what is new is told.
+    // The source looks many times and reports only what is new.
     clock.fire();
     const second = nextProblem();
     await rm(join(directory, "svid.pem"));

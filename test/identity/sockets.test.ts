@@ -31,6 +31,6 @@ test("closing clients and servers leaves no socket", async () => {
   await new Promise<void>((resolve, reject) =>
     listening.tryShutdown((error) => (error ? reject(error) : resolve())),
   );
-  // The kernel is told a turn of the event loop after the callbacks.
+  // Node closes the sockets one turn of the event loop after the callbacks.
   await vi.waitFor(async () => expect(await opened()).toEqual([]), { timeout: 20_000 });
 });

@@ -40,7 +40,7 @@ describe("SpiffeId", () => {
     ["spiffe://example.org?b", "lower-case"],
     ["spiffe://example.org/ä", "letters"],
     ["spiffe://example.org/a\nb", "letters"],
-  ])("refuses %.60j and says why", (text, why) => {
+  ])("rejects %.60j with the reason", (text, why) => {
     const parse = (): SpiffeId => SpiffeId.parse(text);
     expect(parse).toThrow(why);
     expect(parse).toThrow(expect.objectContaining({ code: Code.InvalidArgument }));

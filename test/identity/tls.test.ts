@@ -310,7 +310,7 @@ describe("a client", () => {
     );
   });
 
-  test("does not care what host name it dialled", async () => {
+  test("does not check the host name that it dialed", async () => {
     const target = await serve(server.serverCredentials(), whoCalls(server));
     const port = target.split(":")[1];
     expect(await asker(`dns:localhost:${port}`, client.channelCredentials())()).toBe(

@@ -195,7 +195,7 @@ describe("parseToken", () => {
     expect(parse).toThrow(why);
     expect(parse).toThrow(expect.objectContaining({ code: Code.InvalidArgument }));
     if (text !== "") expect(parse).not.toThrow(text);
-    // What JSON.parse says would quote the token.
+    // The message of JSON.parse would quote the token.
     expect(parse).not.toThrow(expect.objectContaining({ cause: expect.anything() as unknown }));
   });
 });

@@ -113,7 +113,7 @@ describe("listening", () => {
   });
 
   test("an address of another machine is refused, naming it", async () => {
-    // A documentation prefix: nobody has it.
+    // A documentation prefix: no machine has it.
     await refused("tcp://192.0.2.1:0").toMatchObject({
       code: Code.InvalidArgument,
       message: "cannot listen on tcp://192.0.2.1:0: the address is not on this machine",

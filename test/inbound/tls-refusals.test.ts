@@ -68,7 +68,7 @@ describe("a server that refuses a client", () => {
     return server.listenOn[0]!;
   };
 
-  /** What a client with that identity is told. */
+  /** The error that a client with that identity gets. */
   const answerTo = async (client: Identity): Promise<{ code: Code; text: string }> => {
     const remotes = grpcRemotes({ identity: client });
     const error: unknown = await remotes

@@ -18,7 +18,7 @@ const isUpAt = (endpoint: string) => (event: ProcessEvent) =>
   isUp(event) && connectionOf(event).networkServiceEndpointName === endpoint;
 
 /**
- * What every mixture of components must do, told from outside: by what the client prints and by what a Go
+ * What every mixture of components must do, seen from outside: by what the client prints and by what a Go
  * peer sees at the endpoint and in the registries.
  */
 export function describeStack(title: string, makers: Makers, security: Security["kind"]): void {
@@ -34,7 +34,7 @@ export function describeStack(title: string, makers: Makers, security: Security[
       if (stack) expect(await stack.stop()).toEqual({ registry: 0, nsmgr: 0, forwarder: 0 });
     });
 
-    /** A service nobody else uses, so that what one test leaves behind is not found by the next. */
+    /** A service of one test only, so that the next test does not find what this one leaves behind. */
     const newService = () => `svc-${++count}`;
 
     async function connected(service: string, args: readonly string[] = []) {
@@ -45,7 +45,7 @@ export function describeStack(title: string, makers: Makers, security: Security[
       return { nse, nsc, seen, connection };
     }
 
-    /** The connection as the endpoint's monitor tells it, once it is as wanted. */
+    /** The connection that the endpoint's monitor reports, once it is as wanted. */
     async function atEndpoint(seen: RunningProcess, id: string, isWanted: (one: Connection) => boolean) {
       const event = await seen.events.next(
         (one) => one.event !== "DELETE" && connectionsOf(one).some((c) => c.id === id && isWanted(c)),

@@ -32,7 +32,7 @@ function describeMesh(maker: Maker, body: (mesh: () => Stack, client: Client) =>
 
 type Client = (...args: readonly string[]) => Promise<RunningProcess>;
 
-/** A refused client's whole life: it says why, and ends. */
+/** The whole life of a rejected client: it reports the reason and ends. */
 async function refusal(nsc: RunningProcess): Promise<string> {
   const failed = await nsc.events.next("failed");
   await expect(nsc.exited).resolves.toEqual({ code: 1, signal: null });
@@ -61,7 +61,7 @@ for (const maker of makers) {
 
     test("does not talk to a client without a certificate", async () => {
       const nsc = await client("--insecure");
-      // Ours answers without TLS to say that it wants it.
+      // Ours answers without TLS, to report that it requires TLS.
       expect(await refusal(nsc)).toContain(maker === "go" ? "Unavailable" : "Unauthenticated");
     });
   });

@@ -15,7 +15,7 @@ export function allBy(maker: Maker, exceptions: Partial<Makers> = {}): Makers {
  */
 export const shortLife = ["--max-token-lifetime", "5s", "--request-timeout", "3s"] as const;
 
-/** What our programs are told so that they need no privilege. */
+/** Flags with which our programs need no privilege. */
 const withoutKernel: Readonly<Record<Program, readonly string[]>> = {
   registry: [],
   nsmgr: [],
@@ -71,7 +71,7 @@ export class Stack {
     );
   }
 
-  /** The URL of each endpoint of the service, by name, as the registry or the manager tells it. */
+  /** The URL of each endpoint of the service, by name, as the registry or the manager reports it. */
   async find(at: "registry" | "nsmgr", service: string): Promise<Record<string, string>> {
     const args = ["--connect-to", this.url(at), "--service", service, ...this.security.args("forwarder")];
     const asked = await goPeer("find", args);
@@ -93,7 +93,7 @@ export class Stack {
     await Promise.all(this.#guests.splice(0).map((guest) => guest.kill("SIGKILL")));
   }
 
-  /** Ends everything as a user would, and tells the exit code of each program. */
+  /** Ends everything as a user would. Returns the exit code of each program. */
   async stop(): Promise<Partial<Record<Program, number | null>>> {
     const codes: Partial<Record<Program, number | null>> = {};
     try {

@@ -34,7 +34,7 @@ describe("calls with attachments", () => {
   let seen: (Peer | undefined)[];
   const closers: (() => void | Promise<void>)[] = [];
 
-  /** Takes the descriptor that is named, says in a label what is in it, and answers with one of its own. */
+  /** Takes the descriptor that is named, puts its content into a label, and answers with one of its own. */
   const service: NetworkService = {
     async request(ctx, { connection }) {
       const caller = ctx.get(peer);

@@ -11,7 +11,7 @@ import type { RemoteKit } from "./remote-kit.js";
 /** What a kit of gRPC remotes is made of. */
 export interface GrpcKitOptions {
   readonly over: "tcp" | "unix";
-  /** The identity of a process; insecure when left out. */
+  /** The identity of a process. Default: insecure. */
   readonly identityOf?: (name: string) => Promise<Identity>;
 }
 

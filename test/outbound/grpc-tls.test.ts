@@ -30,7 +30,7 @@ describe("remotes with mutual TLS", () => {
   let server: Server;
   let callers: Peer[];
   let ctx: Context;
-  /** What the server tells its monitors, after a first event. */
+  /** What the server publishes to its monitors, after a first event. */
   let news: Subject<ConnectionEvent>;
 
   const start = async (lifetimes: { server?: number } = {}): Promise<void> => {
@@ -78,7 +78,7 @@ describe("remotes with mutual TLS", () => {
     return { caller: callers.at(-1)!, called: holder.current! };
   };
 
-  /** A monitor stream that has told something, and what became of it. */
+  /** A monitor stream that has published an event, and how it ended. */
   const stream = async (
     c = ctx,
     told: () => void = () => {},
@@ -137,7 +137,7 @@ describe("remotes with mutual TLS", () => {
 
     await nsmgr.renew();
     let called = (await call()).called;
-    // The server asks for a new connection; until that was heard, calls still go over the old one.
+    // The server requests a new connection. Until the client has read that, calls use the old one.
     while (called.connection!.id === first.connection!.id) called = (await call()).called;
     expect(called.certificate?.raw).toEqual(nsmgr.source.current().svid.certificates[0]!.raw);
 

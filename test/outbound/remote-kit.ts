@@ -26,7 +26,7 @@ export interface RemoteKit {
   readonly clock: Clock;
   listen(served: Services, logger?: Logger): Promise<TestServer>;
   readonly remotes: HealthRemotes;
-  /** An address where nobody listens. */
+  /** An address where no process listens. */
   readonly nowhere: string;
   /** Lets time pass, where it does not do so by itself. */
   pass(ms: number): Promise<void>;
@@ -77,7 +77,7 @@ export function initial(connections: { [id: string]: Connection }): ConnectionEv
   return ConnectionEvent.create({ type: ConnectionEventType.INITIAL_STATE_TRANSFER, connections });
 }
 
-/** A Request that tells its signal and then waits for it. */
+/** A Request that publishes its signal and then waits for it. */
 export function hanging(started: (signal: AbortSignal) => void): (ctx: Context) => Promise<never> {
   return ({ signal }) => {
     started(signal);

@@ -21,7 +21,7 @@ export interface DemoRun {
   seen(text: string): Promise<void>;
 }
 
-/** Runs demos with a directory for temporary files of their own, by which what they leave is told from others'. */
+/** Runs demos with a directory for temporary files of their own, which separates their leftovers from those of others. */
 export class DemoGround {
   readonly directory = mkdtempSync(join(tmpdir(), "nsm-demo-test-"));
   readonly #running: ChildProcess[] = [];
@@ -29,7 +29,7 @@ export class DemoGround {
   /** Starts `nsmctl demo`; `prefix` runs it under another program. */
   async start(args: readonly string[], prefix: readonly string[] = []): Promise<DemoRun> {
     if (!existsSync(main)) throw new Error(`${main} is missing: run "npm run build" first`);
-    await chmod(this.directory, 0o1777); // for whoever the demo runs as
+    await chmod(this.directory, 0o1777); // for any user that the demo runs as
     const [command, ...rest] = [...prefix, process.execPath, main, "demo", ...args];
     const child = spawn(command!, rest, {
       stdio: ["ignore", "pipe", "pipe"],
@@ -128,5 +128,5 @@ export function asOrdinaryUser(): readonly string[] {
   return ["unshare", "--map-user=65534", "--map-group=65534"];
 }
 
-/** What runs a command as somebody who may have no namespaces at all: one whose own user has no name here. */
+/** Runs a command as a user that may create no namespaces: its own user has no name here. */
 export const asNobodyAtAll: readonly string[] = ["unshare", "-U"];

@@ -14,7 +14,7 @@ export function command(program: string, args: readonly string[]): string[] {
   return [main, "run", program, ...args];
 }
 
-/** What a program that ends by itself leaves: its exit code and what it said. */
+/** What a program that ends by itself leaves: its exit code and its output. */
 export interface Ended {
   readonly code: number | null;
   readonly stdout: string;
@@ -105,7 +105,7 @@ export class ProcessMesh {
 
   private readonly ports = new Map<string, number>();
 
-  /** What client and endpoint are told. */
+  /** Flags of client and endpoint. */
   private get end(): readonly string[] {
     return this.kernel ? [] : ["--control-plane-only"];
   }
@@ -117,7 +117,7 @@ export class ProcessMesh {
     namespace?: NetworkNamespace,
   ): Promise<RunningProcess> {
     const listen = program === "nsc" ? [] : ["--listen-on", this.url(name)];
-    // A process in another namespace serves its metrics there, where nobody asks for them.
+    // A process in another namespace serves its metrics there, where no test reads them.
     const port = namespace ? undefined : await freePort();
     if (port !== undefined) this.ports.set(name, port);
     const metrics = port === undefined ? [] : ["--metrics", `127.0.0.1:${port}`];

@@ -14,7 +14,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-/** Calls somebody who calls somebody: over what both listen, and what the last one saw. */
+/** A process calls a second one, which calls a third: what the two listen on, and what the third saw. */
 const transports = {
   async gRPC(services: (next: (url: string) => NetworkService) => NetworkService[]) {
     const identity = insecureIdentity();

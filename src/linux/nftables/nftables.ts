@@ -25,7 +25,7 @@ export interface ListedTable {
   readonly family: Family;
   readonly name: string;
   /** Owner of the table: a running process, an exited process, or none. See {@link Table.owned}. */
-  readonly owner: "process" | "gone" | "nobody";
+  readonly owner: "process" | "gone" | "none";
 }
 
 /** The packet filter of one namespace. */

@@ -175,13 +175,11 @@ function hookKey(family: Family, hook: Hook | undefined): string {
 }
 
 /** Name of a listed table, and whether a process owns it or left it behind. */
-export function decodeTable(
-  data: Buffer,
-): { name: string; owner: "nobody" | "process" | "gone" } | undefined {
+export function decodeTable(data: Buffer): { name: string; owner: "none" | "process" | "gone" } | undefined {
   const found = attributes(data.subarray(4));
   const name = found.get(TABLE.NAME);
   const flags = found.get(TABLE.FLAGS)?.readUInt32BE() ?? 0;
-  const owner = flags & OWNER ? "process" : flags & PERSIST ? "gone" : "nobody";
+  const owner = flags & OWNER ? "process" : flags & PERSIST ? "gone" : "none";
   return name && { name: textOf(name), owner };
 }
 

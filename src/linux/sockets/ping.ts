@@ -74,7 +74,7 @@ async function exchange(
 ): Promise<PingResult> {
   const { raw, version, to, count, timeoutMs, signal } = options;
   const identifier = randomBytes(2).readUInt16BE();
-  const payload = randomBytes(16); // tells our replies from those to others, which a raw socket sees too
+  const payload = randomBytes(16); // distinguishes our replies from those to others, which a raw socket also receives
   const sentAt = new Map<number, number>();
   const rttMs: number[] = [];
   let [sent, unreachable] = [0, undefined as string | undefined];

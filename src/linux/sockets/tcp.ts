@@ -146,7 +146,7 @@ export async function tcpListen(options: Endpoint & { namespace: NetworkNamespac
     accepted++;
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    socket.on("error", () => socket.destroy()); // whoever probes hangs up as it likes
+    socket.on("error", () => socket.destroy()); // a probe may close at any time
     socket.pipe(socket);
   });
   const { port } = server.address() as { port: number };

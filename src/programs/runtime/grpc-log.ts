@@ -1,7 +1,7 @@
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 
 /**
- * Silences grpc-js's own log, unless `GRPC_VERBOSITY` asks for it. It writes headers of peers to stderr that it
+ * Silences grpc-js's own log, unless `GRPC_VERBOSITY` is set. It writes headers of peers to stderr that it
  * cannot read, tokens among them, and past the program's logger. What matters of it reaches the log in errors.
  */
 export function silenceGrpcLog(env: Readonly<Record<string, string | undefined>> = process.env): void {

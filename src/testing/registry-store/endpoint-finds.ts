@@ -65,7 +65,7 @@ export function endpointFinds(within: Within): readonly Check[] {
     ],
 
     [
-      "keeps what the last Register of a name said",
+      "keeps the entry of the last Register of a name",
       within(async (bench) => {
         await bench.endpoints.register(bench.ctx, icmp("nse-1"));
         await bench.endpoints.register(bench.ctx, { ...icmp("nse-1"), networkServiceNames: ["dns"] });
@@ -75,7 +75,7 @@ export function endpointFinds(within: Within): readonly Check[] {
     ],
 
     [
-      "forgets what is unregistered, and says yes to what it does not know",
+      "removes what is unregistered, and accepts the Unregister of an unknown name",
       within(async (bench) => {
         await bench.endpoints.register(bench.ctx, icmp("nse-1"));
         await bench.endpoints.unregister(bench.ctx, icmp("nse-1"));

@@ -81,7 +81,7 @@ export function endpointWatches(within: Within): readonly Check[] {
     ],
 
     [
-      "tells many watches of many changes, each in order, and of the last state of each entry",
+      "reports many changes to many watches, each in order, up to the last state of each entry",
       within(async (bench) => {
         const readers = Array.from({ length: 10 }, () => watching(bench, { networkServiceNames: ["icmp"] }));
         for (let round = 0; round < 50; round++) {

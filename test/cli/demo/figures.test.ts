@@ -85,12 +85,12 @@ describe("the screen", () => {
     ]);
   });
 
-  test("has no colours for those who want none", () => {
+  test("has no colors when they are disabled", () => {
     vi.stubEnv("NO_COLOR", "1");
     expect(written(true, story)).not.toContain("\x1b[31m");
   });
 
-  test("shows on a terminal what is going on, in colours, until it is done", () => {
+  test("shows on a terminal what is going on, in colors, until it is done", () => {
     vi.stubEnv("NO_COLOR", "");
     const text = written(true, story);
     expect(text).toContain("… ICMP gets through");

@@ -18,7 +18,7 @@ async function wire(a: NetworkNamespace, b: NetworkNamespace) {
   });
 }
 
-/** What a user of the wire sees of its addresses: the kernel's own link-local ones left out. */
+/** What a user of the wire sees of its addresses, without the kernel's own link-local ones. */
 async function addressesOf(namespace: NetworkNamespace, link: string) {
   const all = await netlinkIn(namespace).addresses(link);
   return all.filter(({ scope }) => scope === "universe").map(({ address }) => address);
@@ -119,7 +119,7 @@ describe("IPv6 addresses", () => {
         await netlinkIn(namespace).addressesUsable(link);
         await netlinkIn(namespace).replaceRoute({ destination: far, link });
       }
-      // Were the far end not ready, the client would ask for it again only a second later.
+      // Were the far end not ready, the client would query it again only a second later.
       const result = await ping({ namespace: client, to: "2001:db8::2", count: 1, timeoutMs: 900 });
       expect(result.received).toBe(1);
     }));

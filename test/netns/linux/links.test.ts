@@ -14,7 +14,7 @@ const names = async (namespace: NetworkNamespace) =>
   (await netlinkIn(namespace).links()).map(({ name }) => name);
 
 describe("veth pairs", () => {
-  test("are made straight into both namespaces, as they were asked for", () =>
+  test("are created in both namespaces, with the requested properties", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const pair = await createVeth({
         a: {

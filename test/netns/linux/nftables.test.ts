@@ -40,7 +40,7 @@ import { runChild } from "./child.js";
 import { client4, client6, endpoint4, endpoint6, wired } from "./wired.js";
 
 const known = rule([ctState("established", "related"), accept()]);
-/** IPv6 finds its neighbours by ICMP. */
+/** IPv6 finds its neighbors by ICMP. */
 const neighbours = rule([icmpv6("type").in(["133-137"]), accept()]);
 
 function firewall(rules: readonly FilterRule[], counters: readonly string[] = []): Table {
@@ -129,7 +129,7 @@ describe("a firewall on the endpoint's side of the wire", () => {
         const replaced = nft.replaceTable({ ...firewall([]), chains });
         await expect(replaced).rejects.toMatchObject({ message: expect.stringMatching(message) });
       };
-      // The kernel rejects packets only where their sender can still be told.
+      // The kernel rejects packets only where it can still notify their sender.
       const late = { name: "late", hook: { name: "postrouting" } as const };
       const rules = [rule([accept()]), rule([reject()], { comment: "too late" })];
       await refused([{ ...late, rules }], /rule 2 of chain late \(too late\).*EOPNOTSUPP/);
@@ -149,7 +149,7 @@ describe("a firewall on the endpoint's side of the wire", () => {
     wired(async ([client, endpoint]) => {
       const nft = nftablesIn(endpoint);
       await nft.replaceTable(firewall([]));
-      expect(await nft.tables()).toEqual([{ family: "inet", name: "firewall", owner: "nobody" }]);
+      expect(await nft.tables()).toEqual([{ family: "inet", name: "firewall", owner: "none" }]);
       expect(await ping({ namespace: client, to: endpoint4, count: 1, ...quick })).toMatchObject({
         received: 0,
       });
@@ -427,7 +427,7 @@ describe("other tables", () => {
         chains: [{ ...moved, rules: rules.slice(0, 3) }],
       });
       await nft.replaceTable({ family: "inet", name: "big", chains: [] });
-      expect(await nft.tables()).toEqual([{ family: "inet", name: "big", owner: "nobody" }]);
+      expect(await nft.tables()).toEqual([{ family: "inet", name: "big", owner: "none" }]);
     }));
 
   test("need a privilege, and the error names it", () =>

@@ -40,7 +40,7 @@ describe("a requested service", () => {
     ["kernel://s/%zz", /invalid escape "%zz"/],
     ["kernel://s/a/b", /has the path "a\/b": expected one interface name/],
     ["kernel://s/b a d", /has no valid interface name/],
-  ])("refuses %s and says why", (text, why) => {
+  ])("rejects %s with the reason", (text, why) => {
     let error: unknown;
     try {
       requestUrl(text);

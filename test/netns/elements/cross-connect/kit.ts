@@ -25,7 +25,7 @@ export const dualStack: Partial<IPContext> = {
 export const linksOf = async (namespace: NetworkNamespace) =>
   (await netlinkIn(namespace).links()).map(({ name }) => name).filter((name) => name !== "lo");
 
-/** What is set on an interface, in comparable form; the kernel's own link-local things left out. */
+/** What is set on an interface, in comparable form, without the kernel's own link-local entries. */
 export async function shown(namespace: NetworkNamespace, name: string) {
   const netlink = netlinkIn(namespace);
   const { index, mtu, up, alias } = await netlink.link(name);

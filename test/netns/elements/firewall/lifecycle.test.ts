@@ -82,7 +82,7 @@ describe("a firewall's table", () => {
       await first.wall.stop();
       const [left] = await nftablesIn(endpoint).tables();
       expect(left).toMatchObject({ name: "nsm-firewall-old" });
-      if (left?.owner !== "gone") return; // older kernels do not tell whose process is gone
+      if (left?.owner !== "gone") return; // older kernels do not report whose process is gone
 
       const [second, third] = ["second", "third"].map((name) => walled(endpoint, { name, rules: nothing }));
       await second!.wall.prepare();
