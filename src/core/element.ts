@@ -58,13 +58,17 @@ export type Elements<S> = readonly (ChainElement<S> | Elements<S>)[];
  * Observes each call of each element, for spans and logs. It must call `proceed` exactly once and return its
  * result.
  */
-export type TraceHook = <R>(call: {
-  readonly element: string;
-  readonly method: string;
-  readonly ctx: Context;
-  readonly arg: unknown;
-  readonly proceed: (ctx: Context) => R;
-}) => R;
+export interface TraceHook {
+  <R>(call: {
+    readonly element: string;
+    readonly method: string;
+    readonly ctx: Context;
+    readonly arg: unknown;
+    readonly proceed: (ctx: Context) => R;
+  }): R;
+  /** Whether to observe the next call. While it returns false, tracing costs nothing else. Default: always. */
+  readonly isEnabled?: (() => boolean) | undefined;
+}
 
 /** The end of a chain and the hook that traces it. */
 export interface ChainOptions<S> {
@@ -105,14 +109,16 @@ export function chainOf<S extends object>(defaultTail: S): ChainBuilder<S> {
       const call = element[method] as Method | undefined;
       if (!call) return next[method];
       if (!trace) return (ctx: Context, arg: unknown) => call.call(element, ctx, arg, next);
-      return (ctx: Context, arg: unknown) =>
-        trace({
+      return (ctx: Context, arg: unknown) => {
+        if (trace.isEnabled && !trace.isEnabled()) return call.call(element, ctx, arg, next);
+        return trace({
           element: element.name,
           method,
           ctx,
           arg,
           proceed: (c) => call.call(element, c, arg, next),
         });
+      };
     });
   }
 

@@ -266,6 +266,30 @@ describe("nest", () => {
 });
 
 describe("the trace hook", () => {
+  test("observes nothing while it is disabled", async () => {
+    let enabled = false;
+    const seen: string[] = [];
+    const observe = <R>({
+      element,
+      ctx: c,
+      proceed,
+    }: {
+      element: string;
+      ctx: Context;
+      proceed: (c: Context) => R;
+    }): R => {
+      seen.push(element);
+      return proceed(c);
+    };
+    const trace: TraceHook = Object.assign(observe, { isEnabled: () => enabled });
+    const linked = chain([noting([], "a")], { trace });
+
+    await linked.request(ctx, request);
+    enabled = true;
+    await linked.request(ctx, request);
+    expect(seen).toEqual(["a"]);
+  });
+
   test("sees every call of every element that has the method, and may change the Context", async () => {
     const depth = new ContextKey<number>("depth");
     const seen: string[] = [];

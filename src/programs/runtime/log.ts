@@ -44,6 +44,5 @@ export function programLogger({
 
 /** Logs what each element changes, while the logger's level is debug or trace. */
 export function traceWhenVerbose(logger: PinoLogger): TraceHook {
-  const changes = traceChanges(logger);
-  return (call) => (logger.isLevelEnabled("debug") ? changes(call) : call.proceed(call.ctx));
+  return Object.assign(traceChanges(logger), { isEnabled: () => logger.isLevelEnabled("debug") });
 }
