@@ -77,7 +77,7 @@ describe("opening a namespace", () => {
     ["relative/path", Code.InvalidArgument, /relative\/path/],
     ["inode://4/4026532233", Code.InvalidArgument, /inode:/],
     ["file://host/share", Code.InvalidArgument, /host/],
-    ["", Code.InvalidArgument, /allowed are/],
+    ["", Code.InvalidArgument, /expected an absolute path/],
   ])("refuses %j", (path, code, sentence) => {
     const before = openDescriptors();
     expect(() => openNamespace(path)).toThrow(

@@ -160,7 +160,7 @@ describe.each([
     expect(await tcpConnect({ namespace: here, host, port: 5432, timeoutMs: answerMs })).toBe("open");
     await writeFile(rules, "- { name: web, action: alow }\n");
     expect(await running.events.next("rules-refused")).toMatchObject({
-      error: expect.stringContaining(`${rules}:1: rule "web": action: "alow"`),
+      error: expect.stringContaining(`${rules}:1: rule "web": action: invalid value "alow"`),
     });
     expect(await tcpConnect({ namespace: here, host, port: 5432, timeoutMs: answerMs })).toBe("open");
 
