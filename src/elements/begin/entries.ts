@@ -1,13 +1,10 @@
 import type { NetworkServiceRequest } from "../../api/index.js";
 import {
   Code,
-  connectionEnd,
   connectionEvents,
   eventCause,
-  explain,
   LiveConnections,
   liveConnections,
-  log,
   NsmError,
   type ConnectionEvents,
   type Context,
@@ -15,6 +12,7 @@ import {
   type EventOutcome,
   type NetworkService,
 } from "../../core/index.js";
+import { Endings } from "../../core/endings.js";
 import { SerialQueue } from "../../core/serial-queue.js";
 
 /** The state of one connection that begin keeps between calls. */
@@ -31,7 +29,7 @@ export interface Established {
 export class Entry {
   readonly queue = new SerialQueue();
   private readonly closing = new AbortController();
-  private readonly endings: (() => Promise<unknown>)[] = [];
+  private readonly endings = new Endings("connection");
   private event: AbortController | undefined;
   private last: Established | undefined;
 
@@ -114,22 +112,14 @@ export class Entry {
    * Releases the remaining resources of a connection that has ended. An element between begin and
    * connection-state may have rejected the answer of its first Request, or its Close.
    */
-  async release(ctx: Context): Promise<void> {
-    for (const work of this.endings.splice(0)) {
-      await work().catch((error: unknown) => {
-        log(ctx).warn(
-          { connection: this.id, error: explain(error) },
-          "could not release the resources of a connection",
-        );
-      });
-    }
+  release(ctx: Context): Promise<void> {
+    return this.endings.run(ctx, { connection: this.id });
   }
 
   private within(ctx: Context): Context {
-    return ctx
-      .with(connectionEvents, this.events)
-      .with(liveConnections, this.entries.live)
-      .with(connectionEnd, (work) => this.endings.push(work));
+    return this.endings.within(
+      ctx.with(connectionEvents, this.events).with(liveConnections, this.entries.live),
+    );
   }
 }
 

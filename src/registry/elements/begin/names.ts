@@ -1,8 +1,5 @@
 import {
   Code,
-  connectionEnd,
-  explain,
-  log,
   NsmError,
   type Context,
   type EventOptions,
@@ -11,6 +8,7 @@ import {
 } from "../../../core/index.js";
 import { atEnd } from "../../../core/until.js";
 import { registrationPath, type RegistrationPath } from "../../../wire/index.js";
+import { Endings } from "../../../core/endings.js";
 import { SerialQueue } from "../../../core/serial-queue.js";
 
 /** The state of the last successful Register. */
@@ -25,34 +23,27 @@ export interface Established<E> {
 /** One registration, from its first Register to its Unregister. */
 export class Life<E extends RegistryEntry> {
   established: Established<E> | undefined;
-  private readonly endings: (() => Promise<unknown>)[] = [];
+  private readonly endings = new Endings("registration");
 
   /** @param asked - the entry of the last Register from outside, whether it succeeded or not */
   constructor(public asked: E) {}
 
   /** Whether elements after begin hold resources for it. */
   get isHeld(): boolean {
-    return this.endings.length > 0;
+    return !this.endings.isEmpty;
   }
 
   /** The Context for elements after begin, where they can register cleanup for the end of the registration. */
   contextOf(ctx: Context): Context {
-    return ctx.with(connectionEnd, (work) => this.endings.push(work));
+    return this.endings.within(ctx);
   }
 
   /**
    * Releases the remaining resources of a registration that has ended. An element between begin and
    * registration-state may have rejected the answer of its first Register, or its Unregister.
    */
-  async release(ctx: Context): Promise<void> {
-    for (const work of this.endings.splice(0)) {
-      await work().catch((error: unknown) => {
-        log(ctx).warn(
-          { entry: this.asked.name, error: explain(error) },
-          "could not release the resources of a registration",
-        );
-      });
-    }
+  release(ctx: Context): Promise<void> {
+    return this.endings.run(ctx, { entry: this.asked.name });
   }
 }
 
