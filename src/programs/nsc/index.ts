@@ -1,7 +1,6 @@
 import { Option } from "commander";
 import { connectService } from "../../chains/client/index.js";
 import { HealBudget, kernelLiveness } from "../../elements/heal/index.js";
-import { grpcServer } from "../../inbound/index.js";
 import {
   commonOptions,
   connectToOption,
@@ -15,6 +14,7 @@ import { sumDebugStates } from "../../core/element.js";
 import type { Program } from "../runtime/program.js";
 import { assertCapabilities, isOwnNamespace, openNetns } from "../runtime/checks.js";
 import { neighborAnswers } from "../runtime/neighbor.js";
+import { startServer } from "../runtime/serve.js";
 import { Tokens } from "../runtime/tokens.js";
 import { eventLine } from "./event-line.js";
 
@@ -82,16 +82,7 @@ export const nscProgram: Program<NscConfig> = {
             onceAnswered: true,
           }
         : undefined;
-    const health = config.listenOn
-      ? await grpcServer({
-          identity: app.resolve(Tokens.identity),
-          listenOn: config.listenOn,
-          services: {},
-          clock,
-          logger,
-          limits: app.resolve(Tokens.limits),
-        })
-      : undefined;
+    const health = config.listenOn ? await startServer(app, config.listenOn, {}) : undefined;
     const budget = new HealBudget();
     const connections = requests.map(({ networkService, labels, mechanism }, i) =>
       connectService({

@@ -1,7 +1,7 @@
 import type { DependencyContainer } from "tsyringe";
 import type { DebugState } from "../../core/index.js";
 import type { Transport } from "../../chains/endpoint/index.js";
-import { grpcServer, type Services } from "../../inbound/index.js";
+import { grpcServer, type GrpcServerOptions, type Server, type Services } from "../../inbound/index.js";
 import type { Running } from "./program.js";
 import { Tokens } from "./tokens.js";
 
@@ -20,14 +20,7 @@ export async function serve(
   servicesAt: (listenOn: readonly string[]) => Served,
 ): Promise<Running> {
   let served: Served | undefined;
-  const server = await grpcServer({
-    identity: app.resolve(Tokens.identity),
-    listenOn,
-    services: (addresses) => (served = servicesAt(addresses)),
-    clock: app.resolve(Tokens.clock),
-    logger: app.resolve(Tokens.logger),
-    limits: app.resolve(Tokens.limits),
-  });
+  const server = await startServer(app, listenOn, (addresses) => (served = servicesAt(addresses)));
   return {
     listenOn: server.listenOn,
     stop: () => server.close(),
@@ -39,14 +32,22 @@ export async function serve(
 export function transport(app: DependencyContainer): Transport {
   return {
     remotes: app.resolve(Tokens.remotes),
-    serve: (listenOn, services) =>
-      grpcServer({
-        identity: app.resolve(Tokens.identity),
-        listenOn,
-        services,
-        clock: app.resolve(Tokens.clock),
-        logger: app.resolve(Tokens.logger),
-        limits: app.resolve(Tokens.limits),
-      }),
+    serve: (listenOn, services) => startServer(app, listenOn, services),
   };
+}
+
+/** Starts a gRPC server with the identity, clock, logger and limits of the program. */
+export function startServer(
+  app: DependencyContainer,
+  listenOn: readonly string[],
+  services: GrpcServerOptions["services"],
+): Promise<Server> {
+  return grpcServer({
+    identity: app.resolve(Tokens.identity),
+    listenOn,
+    services,
+    clock: app.resolve(Tokens.clock),
+    logger: app.resolve(Tokens.logger),
+    limits: app.resolve(Tokens.limits),
+  });
 }
