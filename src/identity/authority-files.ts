@@ -54,7 +54,7 @@ export async function readAuthorityFiles(directory: string, now: number): Promis
   inFile(keyPath, Code.InvalidArgument, () => {
     const parsed = privateKey(key);
     if (!certificate!.checkPrivateKey(parsed)) {
-      throw new NsmError(Code.InvalidArgument, `the private key is not that of ${certificatePath}`);
+      throw new NsmError(Code.InvalidArgument, `the private key does not match ${certificatePath}`);
     }
     if (parsed.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
       throw new NsmError(Code.InvalidArgument, "the key of an authority must be ECDSA P-256");

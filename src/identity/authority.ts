@@ -105,7 +105,7 @@ export async function authority({
  * The authority that `writeTo` wrote to `directory`.
  *
  * @throws NsmError NOT_FOUND for a missing file, PERMISSION_DENIED for an unreadable one, INVALID_ARGUMENT for a file
- * that is not that of an authority, FAILED_PRECONDITION if the authority has expired; each names the file
+ * that does not belong to an authority, FAILED_PRECONDITION if the authority has expired; each names the file
  *
  * @example
  * import { readAuthority } from "nsm-sdk/identity";

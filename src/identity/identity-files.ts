@@ -47,6 +47,7 @@ export async function readIdentityFiles(directory: string, now: number): Promise
 /** Returns a problem if users other than the owner can read the private key, otherwise undefined. */
 export async function exposedKey(directory: string): Promise<NsmError | undefined> {
   const path = join(directory, "key.pem");
+  // Reading the identity reports a missing or inaccessible file.
   const found = await stat(path).catch(() => undefined);
   if (!found) return undefined;
   const mode = found.mode & 0o777;
@@ -82,7 +83,7 @@ function authorities(text: string): ReturnType<typeof parseCertificates> {
   if (leaf === -1) return certificates;
   throw new NsmError(
     Code.InvalidArgument,
-    `certificate ${leaf + 1} of ${certificates.length} is not that of an authority: only those are allowed here`,
+    `certificate ${leaf + 1} of ${certificates.length} is not a CA certificate: only CA certificates are allowed here`,
   );
 }
 

@@ -36,7 +36,7 @@ export function issuedSvid(id: SpiffeId, ca: string, svid: string, key: string):
   };
 }
 
-/** Writes a file in one step. `mode` is that of the new file. */
+/** Writes a file in one step. The new file gets `mode`. */
 export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   try {

@@ -32,7 +32,7 @@ export function verifySvid(chain: readonly X509Certificate[], bundles: Bundles, 
   const [leaf, ...intermediates] = chain;
   if (leaf === undefined) throw refused("it showed no certificate: expected a SPIFFE certificate");
   const id = idOf(leaf);
-  if (leaf.ca) throw refused(`the certificate of ${id} is that of an authority: expected a leaf`);
+  if (leaf.ca) throw refused(`the certificate of ${id} is a CA certificate: expected a leaf`);
   const { certSign, crlSign } = extensionsOf(leaf);
   if (certSign || crlSign) {
     const usage = certSign ? "certificates (keyCertSign)" : "revocation lists (cRLSign)";

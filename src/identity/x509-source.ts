@@ -36,7 +36,7 @@ export function x509Svid(
   if (leaf === undefined) throw new NsmError(Code.InvalidArgument, "an SVID needs at least one certificate");
   const id = spiffeIdOf(leaf);
   if (!leaf.checkPrivateKey(privateKey)) {
-    throw new NsmError(Code.InvalidArgument, `the private key is not that of the certificate of ${id}`);
+    throw new NsmError(Code.InvalidArgument, `the private key does not match the certificate of ${id}`);
   }
   const kind = kindOfKey(publicKeyOf(leaf));
   if (kind !== "ECDSA P-256") {

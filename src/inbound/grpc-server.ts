@@ -38,7 +38,7 @@ export interface GrpcServerOptions {
 export interface Server {
   /** The actual addresses, in the order of the option `listenOn`. */
   readonly listenOn: readonly string[];
-  /** Sets the health state of a service, by full name. An empty name sets that of the whole server. */
+  /** Sets the health state of a service, by full name. An empty name stands for the whole server. */
   setServing(service: string, serving: boolean): void;
   /**
    * Stops listening, ends streams, waits `graceMs` for calls to finish, then breaks the remaining

@@ -24,7 +24,7 @@ export class HealthStates {
     for (const method of handlers.keys()) this.states.set(method.split("/")[1]!, true);
   }
 
-  /** Sets the state of one service; an empty name sets that of the whole server. Adds an unknown name. */
+  /** Sets the state of one service; an empty name stands for the whole server. Adds an unknown name. */
   set(service: string, serving: boolean): void {
     this.states.set(service, serving);
     this.changes.next();

@@ -129,7 +129,7 @@ describe("nsmctl certs", () => {
     await failing(/authority expired at .*: create new certificates for all programs in another directory/);
 
     writeFileSync(join(home, "ca.pem"), readFileSync(join(saved, "ca.pem")));
-    await failing(/ca-key.pem is not usable.* the private key is not that of .*ca.pem/);
+    await failing(/ca-key.pem is not usable.* the private key does not match .*ca.pem/);
     writeFileSync(join(home, "ca-key.pem"), "nonsense");
     await failing(/ca-key.pem is not usable.*unencrypted PEM key/);
     rmSync(join(home, "ca-key.pem"));

@@ -160,7 +160,7 @@ describe("filesSource", () => {
       async (d) => writeFile(join(d, "ca.pem"), (await org.issue({ path: "/a" })).svid),
       "ca.pem is not usable",
       Code.InvalidArgument,
-      "certificate 1 of 1 is not that of an authority",
+      "certificate 1 of 1 is not a CA certificate",
     ],
     [
       "svid.pem is not PEM",
@@ -223,7 +223,7 @@ describe("filesSource", () => {
       async (d) => writeFile(join(d, "key.pem"), (await org.issue({ path: "/b" })).key),
       "key.pem is not usable",
       Code.InvalidArgument,
-      "not that of the certificate of spiffe://example.org/a",
+      "does not match the certificate of spiffe://example.org/a",
     ],
     [
       "the key is RSA",

@@ -59,7 +59,7 @@ describe("verifySvid", () => {
     ],
     ["with a URI of another kind", { uris: ["https://example.org/a"] }, 'must begin with "spiffe://"'],
     ["with a malformed id", { uris: ["spiffe://example.org/a/"] }, 'must not end with "/"'],
-    ["that is an authority", { ca: true }, "is that of an authority: expected a leaf"],
+    ["that is an authority", { ca: true }, "is a CA certificate: expected a leaf"],
     ["that may sign certificates", { certSign: true }, "may sign certificates (keyCertSign)"],
     ["of an unknown domain", { uris: ["spiffe://other.org/a"] }, "trusted: example.org, example.net"],
     [

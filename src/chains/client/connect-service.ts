@@ -217,6 +217,7 @@ export function connectService(options: ConnectServiceOptions): ServiceConnectio
   const closeOnce = async (): Promise<void> => {
     canceled.abort(new NsmError(Code.Cancelled, `connection ${id} is being closed`));
     try {
+      // `established` and the events have already reported the failure.
       const first = await established.catch(() => undefined);
       if (!first || life.signal.aborted) return;
       const connection = report.connection ?? first;

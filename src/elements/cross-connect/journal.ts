@@ -40,6 +40,7 @@ export function journal(directory: string, logger: Logger): Journal {
         await writeFile(`${file}.new`, JSON.stringify(wire), { mode: 0o600 });
         await rename(`${file}.new`, file);
       } catch (cause) {
+        // The write error is the one to report; the next write replaces what remains.
         await rm(`${file}.new`, { force: true }).catch(() => {});
         throw new NsmError(
           Code.Unavailable,

@@ -48,7 +48,7 @@ const LONGEST_ID = 200;
 
 /**
  * The alias of the interface at the client (`server-<id>`) or at the endpoint (`client-<id>`), as in Go. The id
- * is that of the path's first segment, which outlives this process. If a connection passes through this process
+ * comes from the first segment of the path, which outlives this process. If a connection passes through this process
  * again, a number is appended.
  */
 export function aliasOf(connection: Connection, whose: "client" | "endpoint"): string {

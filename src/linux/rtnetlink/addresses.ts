@@ -38,7 +38,7 @@ export interface Address {
 /** The addresses of one namespace. */
 export interface Addresses {
   /**
-   * Adds an address to a link (`10.0.0.1/24`). Default prefix length: that of a single host. An existing
+   * Adds an address to a link (`10.0.0.1/24`). Default prefix length: a single host. An existing
    * address is not an error. Duplicate address detection is skipped: a point-to-point link has no other
    * hosts.
    */

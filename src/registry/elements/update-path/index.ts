@@ -5,7 +5,7 @@
  *
  * Both registries, server side, first in the chain. Reads `peer` and `registrationPath` (a call without a path
  * starts one); sets `registrationPath` and `ownTokenExpiry` for later elements. Throws INVALID_ARGUMENT if the
- * index of a path is not one of its segments. With TLS, the caller's id is that of its certificate, and a token
+ * index of a path is not one of its segments. With TLS, the caller's id comes from its certificate, and a token
  * of another identity is rejected with PERMISSION_DENIED.
  *
  * Source: NSM registry protocol, "updatepath".
