@@ -177,6 +177,10 @@ export function connectService(options: ConnectServiceOptions): ServiceConnectio
         report.lost(connection, loss, cause);
         if (options.heal) options.heal.onHealing?.(connection, loss, cause);
       },
+      onFailure(connection, error) {
+        if (!canceled.signal.aborted) report.failed(error, true);
+        if (options.heal) options.heal.onFailure?.(connection, error);
+      },
     },
   });
   const watch = wake.subscribe();

@@ -11,7 +11,10 @@ export interface ServiceConnected {
   readonly connection: Connection;
 }
 
-/** The connection is lost and is being rebuilt. `updated` follows when it is usable again. */
+/**
+ * The connection is lost and is being rebuilt. `updated` follows when it is usable again, `failed` with the reason
+ * while that does not succeed.
+ */
 export interface ServiceHealing {
   readonly type: "healing";
   /** The connection before the loss. */
@@ -29,7 +32,10 @@ export interface ServiceClosed {
   readonly connection: Connection;
 }
 
-/** The connection cannot be established or closed. A repeated failure is reported once. */
+/**
+ * The connection cannot be established, healed or closed. A repeated failure is reported once. A lost
+ * endpoint is not a failure if healing finds another one at once.
+ */
 export interface ServiceFailed {
   readonly type: "failed";
   /** The requested connection, or its last state. */

@@ -78,6 +78,11 @@ export interface HealOptions {
   readonly budget?: HealBudget | undefined;
   /** Called when a recovery starts. `cause` is set if a hop reported one. */
   readonly onHealing?: ((connection: Connection, loss: Loss, cause?: DownCause) => void) | undefined;
+  /**
+   * Called when a recovery could not rebuild the connection and waits before it tries again, as often as that
+   * happens. `error` is why the last try failed, or why the next hop does not answer.
+   */
+  readonly onFailure?: ((connection: Connection, error: unknown) => void) | undefined;
   readonly random?: (() => number) | undefined;
 }
 
@@ -103,6 +108,7 @@ export function heal(options: HealOptions): NetworkServiceElement {
       liveness,
       wake,
       keepEndpointMs,
+      onFailure: (error: unknown) => options.onFailure?.(connection, error),
       stopped: stop.signal,
     };
     void recover(ctx, plan).finally(() => {

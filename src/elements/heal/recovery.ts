@@ -13,7 +13,7 @@ import {
 } from "../../core/index.js";
 import type { DownCause } from "../monitor/index.js";
 import type { HealBudget } from "./budget.js";
-import { isReachable } from "./next-hop.js";
+import { whyUnreachable } from "./next-hop.js";
 import { Patience } from "./patience.js";
 import { isAlive, type LivenessOptions, type Loss } from "./watch.js";
 
@@ -31,6 +31,8 @@ export interface RecoveryOptions {
   /** Delay before the first try, in milliseconds. */
   readonly firstWaitMs: number;
   readonly nextWait: () => number;
+  /** Called with each failure that the recovery waits after. */
+  readonly onFailure: (error: unknown) => void;
   /** Aborts when another Request has established the connection again. */
   readonly stopped: AbortSignal;
 }
@@ -53,6 +55,8 @@ class Recovery {
   /** Whether packets pass; undefined without a liveness check. */
   private alive: boolean | undefined;
   private reachable: boolean;
+  /** Why the next hop did not answer. */
+  private silence: unknown;
   /** The reason of the last failure. */
   private reason: string | undefined;
 
@@ -80,10 +84,12 @@ class Recovery {
           return;
         }
         this.isTimeToLetGo(Code.Unavailable);
+        this.failed(this.silence);
       } catch (error) {
         if (signal.aborted) return;
-        this.logFailure(explain(error));
+        this.logFailure(error);
         if (await this.isEnough(codeOf(error))) continue;
+        this.failed(error);
       }
       await this.pause(nextWait());
     }
@@ -105,7 +111,8 @@ class Recovery {
 
   private async reaches(): Promise<boolean> {
     const { remote, connection } = this.options;
-    return (this.reachable = await isReachable(this.ctx, remote, connection));
+    this.silence = await whyUnreachable(this.ctx, remote, connection);
+    return (this.reachable = this.silence === undefined);
   }
 
   /** Whether the failed try was the last one for this endpoint. */
@@ -121,8 +128,16 @@ class Recovery {
     return this.exhausted;
   }
 
+  /** The next try waits. */
+  private failed(error: unknown): void {
+    if (this.ctx.signal.aborted) return;
+    this.logFailure(error);
+    this.options.onFailure(error);
+  }
+
   /** Logs why a try failed. A repeated reason is logged only once. */
-  private logFailure(reason: string): void {
+  private logFailure(error: unknown): void {
+    const reason = explain(error);
     if (reason === this.reason) return;
     this.reason = reason;
     log(this.ctx).info(

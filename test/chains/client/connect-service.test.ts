@@ -3,9 +3,11 @@ import {
   connectService,
   type ConnectServiceOptions,
   type ServiceEvent,
+  type ServiceFailed,
 } from "../../../src/chains/client/index.js";
 import {
   Code,
+  explain,
   NsmError,
   silent,
   type DebugState,
@@ -112,11 +114,47 @@ test("wakes a heal when an endpoint of the service is registered", async () => {
   await finished(connected.established);
   await nse.kill();
   await clock.advance(120_000);
-  expect(types()).toEqual(["established", "healing"]);
+  expect(types()).not.toContain("updated");
   await net.endpoint({ name: "nse-2", service: "firewall" });
   await clock.advance(500);
-  expect(types()).toEqual(["established", "healing", "updated"]);
+  expect(types().at(-1)).toBe("updated");
   await finished(connected.close());
+});
+
+test("reports each reason for which healing does not succeed yet, once, until it has healed", async () => {
+  const { connected, events, types } = connect();
+  const connection = await finished(connected.established);
+  await nse.kill();
+  await clock.advance(120_000);
+  expect(types()).toEqual(["established", "healing", "failed", "failed"]);
+  expect(events.slice(2)).toMatchObject([
+    { retrying: true, connection, error: { code: Code.Unavailable } },
+    { retrying: true, connection, error: { code: Code.NotFound } },
+  ]);
+  expect(explain((events[3] as ServiceFailed).error)).toContain('no endpoint of network service "firewall"');
+  expect(connected.connection).toMatchObject({ id: "nsc-0", context: connection.context });
+
+  const second = await net.endpoint({ name: "nse-2", service: "firewall" });
+  await clock.advance(500);
+  expect(types().slice(4)).toEqual(["updated"]);
+
+  await second.kill();
+  await clock.advance(120_000);
+  expect(types().slice(5)).toEqual(["healing", "failed", "failed"]);
+  await finished(connected.close());
+});
+
+test("reports that healing waits for a manager that does not answer", async () => {
+  const { connected, events } = connect();
+  await finished(connected.established);
+  await net.nsmgr.kill();
+  await clock.advance(3_600_000);
+  expect(events.slice(1)).toMatchObject([
+    { type: "healing" },
+    { type: "failed", retrying: true, error: { code: Code.Unavailable } },
+  ]);
+  expect(explain((events[2] as ServiceFailed).error)).toContain(net.nsmgr.url);
+  await expect(finished(connected.close())).rejects.toBeInstanceOf(NsmError);
 });
 
 test("with heal: false does not rebuild a lost connection", async () => {
@@ -206,7 +244,7 @@ test("a connection whose only endpoint was killed is closed at once, with a warn
   const closing = connected.close();
   await clock.advance(0);
   await closing;
-  expect(types()).toEqual(["established", "healing", "closed"]);
+  expect(types()).toEqual(["established", "healing", "failed", "closed"]);
   expect(warnings).toEqual(["closed without the endpoint, which had been lost"]);
   expect(connected.debugState()).toEqual({});
   for (const hop of [net.nsmgr, net.forwarder]) expect(hop.debugState()).not.toHaveProperty("begin/server");

@@ -1,7 +1,7 @@
 import { Subject } from "rxjs";
 import { describe, expect, test } from "vitest";
 import { fromTimestamp, pathOf, State, type Connection } from "../../../src/api/index.js";
-import { Code, logger, silent } from "../../../src/core/index.js";
+import { Code, codeOf, explain, logger, silent } from "../../../src/core/index.js";
 import { connectionState } from "../../../src/elements/connection-state/index.js";
 import { beginClient } from "../../../src/elements/begin/index.js";
 import { heal } from "../../../src/elements/heal/index.js";
@@ -132,6 +132,34 @@ describe("heal", () => {
     await clock.settle();
     expect(told).toEqual([[pathOf(connection).pathSegments[1]!.id, "control plane", lost.endpoint]]);
     await close(connection);
+  });
+
+  test("reports each failure that it waits after, but not a try that another endpoint follows at once", async () => {
+    const reported: [string, Code, string][] = [];
+    const { request, close, hub, hop, clock } = setUp({
+      onFailure: ({ id }, error) => reported.push([id, codeOf(error), explain(error)]),
+    });
+    const connection = await request({ networkServiceEndpointName: "nse-1" });
+    const { id } = pathOf(connection).pathSegments[1]!;
+    hop.code = Code.NotFound;
+    hub.lose(lost.endpoint);
+    await clock.settle();
+    expect(hop.tries).toBe(3);
+    expect(reported).toEqual([[id, Code.NotFound, "not now"]]);
+    hop.code = undefined;
+    await clock.advance(20_000);
+    expect(reported).toHaveLength(1);
+
+    hop.away = true;
+    hub.lose(lost.nsmgr);
+    await clock.settle();
+    expect(reported.at(-1)).toEqual([id, Code.Unavailable, "nobody listens there"]);
+    hop.away = false;
+    await clock.advance(20_000);
+    const before = reported.length;
+    await close(connection);
+    await clock.advance(20_000);
+    expect(reported).toHaveLength(before);
   });
 
   test("watches again after it has healed", async () => {
