@@ -18,22 +18,4 @@ export class SerialQueue {
     );
     return result;
   }
-
-  /**
-   * Like run(), but the caller stops waiting for its turn when `signal` aborts. The result then rejects at once
-   * with the signal's reason. The job still runs in its turn, with the signal aborted. Once a job runs, the
-   * result is the job's outcome.
-   */
-  runOrLeave<R>(signal: AbortSignal, job: () => Promise<R>): Promise<R> {
-    return new Promise<R>((resolve, reject) => {
-      const leave = (): void => reject(signal.reason as Error);
-      if (signal.aborted) leave();
-      signal.addEventListener("abort", leave, { once: true });
-      const turn = this.run(() => {
-        signal.removeEventListener("abort", leave);
-        return job();
-      });
-      turn.then(resolve, reject);
-    });
-  }
 }

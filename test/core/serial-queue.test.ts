@@ -35,22 +35,6 @@ describe("a serial queue", () => {
     expect(await fine).toBe("fine");
   });
 
-  test("lets a caller stop waiting for its turn, but not during its job", async () => {
-    const queue = new SerialQueue();
-    const caller = new AbortController();
-    let finish!: () => void;
-    const running = queue.runOrLeave(caller.signal, () => new Promise<void>((resolve) => (finish = resolve)));
-    let found: boolean | undefined;
-    const waiting = queue.runOrLeave(caller.signal, async () => void (found = caller.signal.aborted));
-    await Promise.resolve();
-    caller.abort(new Error("gone"));
-    await expect(waiting).rejects.toThrow("gone");
-    finish();
-    await running;
-    await queue.run(async () => {});
-    expect(found).toBe(true);
-  });
-
   test("is idle when no job is running or waiting", async () => {
     const queue = new SerialQueue();
     expect(queue.idle).toBe(true);

@@ -49,7 +49,7 @@ export function beginClient({
         const response = up(await entry.next.request(ctx, patched(request, options)));
         entry.established = { ...established, request: answered(request, response) };
       }),
-    close: (options = {}) => closeEvent(entries, entry, options),
+    close: (options = {}) => closeEvent(entry, options),
   });
   const entries = new Entries(live, eventsOf);
 
@@ -58,7 +58,7 @@ export function beginClient({
     inside: ["update-path"],
     outside: ["connection-state"],
     provides: [connectionEvents],
-    debugState: () => ({ connections: entries.size }),
+    debugState: () => ({ connections: entries.calls.size }),
 
     async request(ctx, request, next) {
       if (ctx.get(connectionEvents)) return next.request(ctx, request);

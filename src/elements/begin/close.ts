@@ -11,6 +11,7 @@ import {
   type EventOutcome,
   type NetworkService,
 } from "../../core/index.js";
+import type { Key } from "../../core/keyed-events.js";
 import type { Entries, Entry, Established } from "./entries.js";
 import { comesFromLeftHop } from "./origin.js";
 
@@ -35,56 +36,46 @@ export async function closeFromOutside(
   next: NetworkService,
   admit: (ctx: Context, asked: Connection, established: Connection) => void = () => {},
 ): Promise<void> {
-  const entry = entries.get(connection.id);
-  if (!entry) {
-    if (nextSegment(connection)) await next.close(closingContext(ctx), connection);
-    return;
-  }
-  if (entry.established) {
-    admit(ctx, connection, connectionOf(entry.established.request));
-    if (ignores(ctx, connection, entry.established)) return;
-    entry.preemptEvents();
-  }
-  const turn = entry.queue.run(async () => {
-    const { established } = entry;
-    if (!established || !entries.holds(entry)) return false;
-    admit(ctx, connection, connectionOf(established.request));
-    if (ignores(ctx, connection, established)) return true;
-    entry.preemptEvents();
-    await ctx.detached((c) => closeForGood(c, entries, entry, established));
-    return true;
+  const isAbout = ({ request }: Established): boolean => {
+    const established = connectionOf(request);
+    admit(ctx, connection, established);
+    if (!comesFromLeftHop(connection, established)) return true;
+    log(ctx).info({ connection: connection.id }, "ignored a Close from a hop that the connection has left");
+    return false;
+  };
+  const known = entries.calls.lifeOf(connection.id)?.established;
+  if (known && !isAbout(known)) return;
+  const turn = entries.calls.end(connection.id, known !== undefined, async (key) => {
+    const entry = key.life;
+    if (entry?.established) {
+      const { established } = entry;
+      if (isAbout(established)) await ctx.detached((c) => closeForGood(c, key, entry, established));
+    } else if (nextSegment(connection)) {
+      ctx.throwIfDone();
+      await next.close(closingContext(ctx), connection);
+    }
   });
-  // While this Close waited, another Close ended the connection, or the first Request failed.
-  if (!(await unlessDone(ctx, turn))) await closeFromOutside(entries, ctx, connection, next, admit);
-}
-
-function ignores(ctx: Context, asked: Connection, { request }: Established): boolean {
-  if (!comesFromLeftHop(asked, connectionOf(request))) return false;
-  log(ctx).info({ connection: asked.id }, "ignored a Close from a hop that the connection has left");
-  return true;
+  await unlessDone(ctx, turn);
 }
 
 /** Handles a Close event: like a Close from outside, but queued and with the Context of events. */
-export function closeEvent(entries: Entries, entry: Entry, options: EventOptions): Promise<EventOutcome> {
-  return entry.runEvent(options, (ctx, established) => closeForGood(ctx, entries, entry, established));
+export function closeEvent(entry: Entry, options: EventOptions): Promise<EventOutcome> {
+  return entry.runEvent(options, (ctx, established, key) => closeForGood(ctx, key, entry, established));
 }
 
-/**
- * Closes the established connection and then forgets it. The entry stays until the end, so that later calls
- * wait.
- */
+/** Closes the established connection and forgets it. Later calls wait until the Close has ended. */
 async function closeForGood(
   ctx: Context,
-  entries: Entries,
+  key: Key<Entry>,
   entry: Entry,
   { request }: Established,
 ): Promise<void> {
-  entry.established = undefined;
+  key.life = undefined;
+  entry.end();
   try {
     await entry.next.close(closingContext(ctx), request.connection!);
   } finally {
     await entry.release(ctx);
-    entries.delete(entry);
   }
 }
 

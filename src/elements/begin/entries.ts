@@ -3,21 +3,21 @@ import {
   Code,
   connectionEvents,
   eventCause,
-  LiveConnections,
   liveConnections,
   NsmError,
   type ConnectionEvents,
   type Context,
   type EventOptions,
   type EventOutcome,
+  type LiveConnections,
   type NetworkService,
 } from "../../core/index.js";
 import { Endings } from "../../core/endings.js";
-import { SerialQueue } from "../../core/serial-queue.js";
+import { KeyedEvents, type Key, type Life } from "../../core/keyed-events.js";
 
 /** The state of one connection that begin keeps between calls. */
 export interface Established {
-  /** The Context of the last successful Request from outside. Events use its values and its time limit. */
+  /** The Context of the last successful Request from outside. Events use its values. */
   readonly ctx: Context;
   /** The last successful request. Its connection is the last answer. */
   readonly request: NetworkServiceRequest;
@@ -25,12 +25,10 @@ export interface Established {
   readonly budgetMs: number | undefined;
 }
 
-/** One connection: its queue, its last successful request, and the running event. */
-export class Entry {
-  readonly queue = new SerialQueue();
+/** One connection, from its first Request to its Close. */
+export class Entry implements Life {
   private readonly closing = new AbortController();
   private readonly endings = new Endings("connection");
-  private event: AbortController | undefined;
   private last: Established | undefined;
 
   /** The events that elements after begin use to start calls of this connection. */
@@ -41,9 +39,8 @@ export class Entry {
     /** The chain after begin. */
     readonly next: NetworkService,
     private readonly entries: Entries,
-    eventsOf: (entry: Entry) => ConnectionEvents,
   ) {
-    this.events = eventsOf(this);
+    this.events = entries.eventsOf(this);
   }
 
   /** See ConnectionEvents.closed. */
@@ -69,43 +66,26 @@ export class Entry {
     this.established = { ctx, request, budgetMs };
   }
 
+  /** Records that the final Close starts. */
+  end(): void {
+    this.established = undefined;
+    this.closing.abort(beingClosed(this.id));
+  }
+
   /** Returns the Context of a call from outside, with the values for the elements after begin. */
   contextOf(ctx: Context): Context {
     return this.within(ctx.with(eventCause, "user"));
   }
 
-  /**
-   * Queues an event. It runs in a Context of its own, with the values and the time limit of the last successful
-   * Request. It is skipped if no connection is established when its turn comes, or if `signal` has aborted.
-   */
+  /** Queues an event. See KeyedEvents. */
   runEvent(
-    { signal, cause = "upstream" }: EventOptions,
-    work: (ctx: Context, established: Established) => Promise<void>,
+    options: EventOptions,
+    work: (ctx: Context, established: Established, key: Key<Entry>) => Promise<void>,
   ): Promise<EventOutcome> {
-    return this.queue.run(async () => {
-      const { established } = this;
-      if (signal?.aborted || this.closed.aborted || !established || !this.entries.holds(this))
-        return "skipped";
-      const event = new AbortController();
-      this.event = event;
-      const values = this.within(established.ctx.with(eventCause, cause));
-      try {
-        await values.detached(
-          (ctx) => ctx.withSignal(event.signal, (c) => work(c, established)),
-          established.budgetMs,
-        );
-        return "done";
-      } finally {
-        this.event = undefined;
-      }
-    });
-  }
-
-  /** Aborts the running event and skips the queued ones, so that a Close does not wait for a heal. */
-  preemptEvents(): void {
-    const reason = new NsmError(Code.Cancelled, `connection ${this.id} is being closed`);
-    this.closing.abort(reason);
-    this.event?.abort(reason);
+    const { cause = "upstream" } = options;
+    return this.entries.calls.event(this.id, this, options, (ctx, established, key) =>
+      work(this.within(ctx.with(eventCause, cause)), established, key),
+    );
   }
 
   /**
@@ -123,31 +103,18 @@ export class Entry {
   }
 }
 
-/** The entries of one begin element, by connection id. */
+/** The connections of one begin element, by id. */
 export class Entries {
-  private readonly entries = new Map<string, Entry>();
+  readonly calls = new KeyedEvents<Entry>({ preempted: beingClosed });
 
   constructor(
     readonly live: LiveConnections,
-    private readonly eventsOf: (entry: Entry) => ConnectionEvents,
+    readonly eventsOf: (entry: Entry) => ConnectionEvents,
   ) {}
 
-  get size(): number {
-    return this.entries.size;
-  }
-
-  get(id: string): Entry | undefined {
-    return this.entries.get(id);
-  }
-
-  holds(entry: Entry): boolean {
-    return this.entries.get(entry.id) === entry;
-  }
-
   /**
-   * Runs a Request in turn with the other calls of its connection. If the caller stops waiting first, it
-   * rejects with the signal's reason. A Request that fails before the connection is established leaves no
-   * entry.
+   * Runs a Request in turn with the other calls of its connection. A Request that fails before the connection is
+   * established leaves no entry.
    */
   async run<R>(
     ctx: Context,
@@ -156,29 +123,20 @@ export class Entries {
     work: (entry: Entry) => Promise<R>,
   ): Promise<R> {
     if (id === "") throw new NsmError(Code.InvalidArgument, "the connection has no id");
-    for (;;) {
-      const entry = this.entries.get(id) ?? new Entry(id, next, this, this.eventsOf);
-      this.entries.set(id, entry);
-      const result = await entry.queue.runOrLeave(ctx.signal, async () => {
-        // The connection was closed while this call waited. The call starts again with a new entry.
-        if (!this.holds(entry)) return undefined;
-        try {
-          ctx.throwIfDone();
-          return { value: await work(entry) };
-        } finally {
-          if (!entry.established) {
-            await entry.release(ctx);
-            this.delete(entry);
-          }
+    return this.calls.establish(ctx, id, async (key) => {
+      const entry = (key.life ??= new Entry(id, next, this));
+      try {
+        return await work(entry);
+      } finally {
+        if (!entry.established) {
+          await entry.release(ctx);
+          key.life = undefined;
         }
-      });
-      if (result) return result.value;
-    }
+      }
+    });
   }
+}
 
-  delete(entry: Entry): void {
-    if (!this.holds(entry)) return;
-    entry.established = undefined;
-    this.entries.delete(entry.id);
-  }
+function beingClosed(id: string): NsmError {
+  return new NsmError(Code.Cancelled, `connection ${id} is being closed`);
 }

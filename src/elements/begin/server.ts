@@ -28,7 +28,7 @@ export function beginServer({
         const response = await entry.next.request(ctx, request);
         entry.established = { ...established, request: answered(request, response) };
       }),
-    close: (options = {}) => closeEvent(entries, entry, options),
+    close: (options = {}) => closeEvent(entry, options),
   });
   const entries = new Entries(live, eventsOf);
 
@@ -37,7 +37,7 @@ export function beginServer({
     inside: ["update-path"],
     outside: ["update-token", "connection-state"],
     provides: [connectionEvents],
-    debugState: () => ({ connections: entries.size }),
+    debugState: () => ({ connections: entries.calls.size }),
 
     async request(ctx, request, next) {
       if (ctx.get(connectionEvents)) return next.request(ctx, request);

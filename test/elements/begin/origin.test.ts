@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Path, PathSegment, toTimestamp, type Connection } from "../../../src/api/index.js";
+import { patchSegment, Path, PathSegment, toTimestamp, type Connection } from "../../../src/api/index.js";
 import {
   Code,
   connectionEvents,
@@ -172,5 +172,34 @@ describe("begin/server and the owner of a connection", () => {
     await expect(events.request({ cause: "heal" })).resolves.toBe("done");
     await close(connection);
     expect(events.closed.aborted).toBe(true);
+  });
+
+  test("continues to heal a connection that left its hop while the hop's Close waited", async () => {
+    const gate = hold();
+    gate.release();
+    let events!: ConnectionEvents;
+    const grab: NetworkServiceElement = {
+      name: "grab",
+      request: (c, request, next) => ((events = c.get(connectionEvents)!), next.request(c, request)),
+    };
+    const { ask, close, clock, leftovers } = await hop(grab, gate);
+    // The client marks each of its Requests.
+    const marked = (connection: Connection, mark: string): Connection =>
+      patchSegment(connection, 0, { metrics: { nsm_request: mark } });
+    const first = await ask(marked(via("client/c", "old/o"), "r-1"));
+    const own = first.path!.pathSegments[2]!.id;
+    gate.hold();
+    const healed = ask(marked(withOwn(via("client/c", "new/n"), own), "r-2"));
+    await clock.settle();
+    const closing = close(first);
+    await clock.settle();
+    gate.release();
+    const connection = await healed;
+    await closing;
+    expect(events.closed.aborted).toBe(false);
+    await expect(events.request({ cause: "heal" })).resolves.toBe("done");
+    await close(connection);
+    expect(events.closed.aborted).toBe(true);
+    expect(leftovers()).toEqual({});
   });
 });

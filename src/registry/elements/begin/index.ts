@@ -36,9 +36,10 @@ import {
   type RegistryElement,
   type RegistryEntry,
 } from "../../../core/index.js";
-import { registrationPath } from "../../../wire/index.js";
+import { KeyedEvents, type Key } from "../../../core/keyed-events.js";
+import { registrationPath, type RegistrationPath } from "../../../wire/index.js";
 import { isAbout } from "../../is-about.js";
-import { Life, Names, type Name } from "./names.js";
+import { Registration } from "./registration.js";
 
 /** Options of begin(). */
 export interface BeginOptions {
@@ -48,23 +49,21 @@ export interface BeginOptions {
 
 /** Creates the element. See the module description. */
 export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {}): RegistryElement<E, Q, F> {
-  const names = new Names<E>(until);
+  const calls = new KeyedEvents<Registration<E>>({ preempted: beingUnregistered, until });
 
-  const eventsOf = (id: string, life: Life<E>, next: Registry<E, Q, F>): RegistrationEvents => {
+  const eventsOf = (id: string, life: Registration<E>, next: Registry<E, Q, F>): RegistrationEvents => {
     const events: RegistrationEvents = {
       register: (options = {}) =>
-        names.runEvent(id, life, options, async (ctx, { entry, ctx: values }) => {
-          await registerAndRemember(ctx.with(registrationEvents, events), { entry, values, life, next });
+        calls.event(id, life, options, async (ctx, { entry, ctx: values, path }) => {
+          const inner = withOwnPath(ctx, path).with(registrationEvents, events);
+          await registerAndRemember(inner, { entry, values, life, next });
         }),
       unregister: (options = {}) =>
-        names.runEvent(id, life, options, async (ctx, { entry }, name) => {
-          name.life = undefined;
-          const caused = ctx.with(eventCause, options.cause ?? "upstream");
-          try {
-            await next.unregister(caused.with(registrationEvents, nothingMore), entry);
-          } finally {
-            await life.release(ctx);
-          }
+        calls.event(id, life, options, async (ctx, { entry, path }, key) => {
+          const caused = withOwnPath(ctx, path).with(eventCause, options.cause ?? "upstream");
+          await endLife(caused, key, () =>
+            next.unregister(caused.with(registrationEvents, nothingMore), entry),
+          );
         }),
     };
     return events;
@@ -72,22 +71,21 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
 
   return {
     name: "begin",
-    debugState: () => ({ names: names.size }),
+    debugState: () => ({ names: calls.size }),
 
     async register(ctx, entry, next) {
       if (ctx.get(registrationEvents)) return next.register(ctx, entry);
       checkName(entry);
-      return names.inTurn(entry.name, async (name) => {
-        ctx.throwIfDone();
-        const life = name.life ?? new Life(entry);
+      return calls.establish(ctx, entry.name, async (key) => {
+        const life = key.life ?? new Registration(entry);
         life.asked = entry;
         const inner = life.contextOf(ctx.with(registrationEvents, eventsOf(entry.name, life, next)));
         try {
           const response = await registerAndRemember(inner, { entry, values: ctx, life, next });
-          name.life = life;
+          key.life = life;
           return response;
         } finally {
-          if (!name.life) await undoRegister(ctx, entry, life, next);
+          if (!key.life) await undoRegister(ctx, entry, life, next);
         }
       });
     },
@@ -95,23 +93,18 @@ export function begin<E extends RegistryEntry, Q, F>({ until }: BeginOptions = {
     async unregister(ctx, entry, next) {
       if (ctx.get(registrationEvents)) return next.unregister(ctx, entry);
       checkName(entry);
-      const unregister = async (name: Name<E>): Promise<void> => {
+      // An Unregister of another registration does not disturb this one.
+      const preempts = means(entry, calls.lifeOf(entry.name));
+      await calls.end(entry.name, preempts, async (key) => {
         ctx.throwIfDone();
-        const { life } = name;
+        const { life } = key;
         if (!means(entry, life)) {
           log(ctx).info({ entry: entry.name }, "ignored an Unregister: the entry has another URL by now");
           return;
         }
-        name.life = undefined;
-        try {
-          await next.unregister(ctx.with(registrationEvents, nothingMore), life?.established?.entry ?? entry);
-        } finally {
-          await life?.release(ctx);
-        }
-      };
-      // An Unregister of another registration does not disturb this one.
-      if (means(entry, names.lifeOf(entry.name))) await names.preempting(entry.name, unregister);
-      else await names.inTurn(entry.name, unregister);
+        const known = life?.established?.entry ?? entry;
+        await endLife(ctx, key, () => next.unregister(ctx.with(registrationEvents, nothingMore), known));
+      });
     },
   };
 }
@@ -122,11 +115,31 @@ const nothingMore: RegistrationEvents = {
   unregister: async () => "skipped",
 };
 
+/** Forgets the registration, whether `unregister` succeeds or fails. */
+async function endLife<E extends RegistryEntry>(
+  ctx: Context,
+  key: Key<Registration<E>>,
+  unregister: () => Promise<void>,
+): Promise<void> {
+  const { life } = key;
+  key.life = undefined;
+  try {
+    await unregister();
+  } finally {
+    await life?.release(ctx);
+  }
+}
+
+/** Elements write to the path holder, so each event has its own. */
+function withOwnPath(ctx: Context, path: RegistrationPath | undefined): Context {
+  return path ? ctx.with(registrationPath, { current: path }) : ctx;
+}
+
 /** Undoes a first Register that succeeded here but whose answer an earlier element rejected. */
 async function undoRegister<E extends RegistryEntry, Q, F>(
   ctx: Context,
   entry: E,
-  life: Life<E>,
+  life: Registration<E>,
   next: Registry<E, Q, F>,
 ): Promise<void> {
   if (!life.isHeld) return;
@@ -140,7 +153,7 @@ async function undoRegister<E extends RegistryEntry, Q, F>(
 }
 
 /** Whether an Unregister is about the current registration or about the attempt to replace it. */
-function means<E extends RegistryEntry>(unregistered: E, life: Life<E> | undefined): boolean {
+function means<E extends RegistryEntry>(unregistered: E, life: Registration<E> | undefined): boolean {
   if (!life?.established) return true;
   return isAbout(unregistered, life.established.entry) || isAbout(unregistered, life.asked);
 }
@@ -149,7 +162,7 @@ interface Renewal<E extends RegistryEntry, Q, F> {
   readonly entry: E;
   /** The Context whose values and time limit later events use. */
   readonly values: Context;
-  readonly life: Life<E>;
+  readonly life: Registration<E>;
   readonly next: Registry<E, Q, F>;
 }
 
@@ -175,4 +188,8 @@ async function registerAndRemember<E extends RegistryEntry, Q, F>(
 
 function checkName({ name }: RegistryEntry): void {
   if (name === "") throw new NsmError(Code.InvalidArgument, "the registration has no name");
+}
+
+function beingUnregistered(id: string): NsmError {
+  return new NsmError(Code.Cancelled, `${id} is being unregistered`);
 }
