@@ -1,9 +1,17 @@
+import { firstValueFrom } from "rxjs";
 import { afterEach, describe, expect, test } from "vitest";
 import { nsmgr } from "../../src/chains/nsmgr/index.js";
 import { forwarder } from "../../src/chains/forwarder/index.js";
-import { registry } from "../../src/chains/registry/index.js";
-import { connectionOf, patchConnection, patchIpContext } from "../../src/api/index.js";
-import { Code, NsmError, remoteUrl, type NetworkServiceElement } from "../../src/core/index.js";
+import { nsmgrRegistry, registry } from "../../src/chains/registry/index.js";
+import {
+  connectionOf,
+  NetworkServiceEndpoint,
+  NetworkServiceEntry,
+  patchConnection,
+  patchIpContext,
+  Payload,
+} from "../../src/api/index.js";
+import { Code, Context, NsmError, remoteUrl, type NetworkServiceElement } from "../../src/core/index.js";
 import { candidates } from "../../src/elements/discover/index.js";
 import { insecureTokens } from "../../src/identity/index.js";
 import { mesh, type Mesh } from "../../src/testing/index.js";
@@ -39,6 +47,16 @@ function witness(name: string, seen: string[]): NetworkServiceElement {
       return next.request(ctx, request);
     },
   };
+}
+
+/** The entry of an endpoint in the domain's registry. */
+async function registered(
+  { registry: { url }, clock, virtual }: Mesh,
+  name: string,
+): Promise<NetworkServiceEndpoint | undefined> {
+  const { endpoints } = virtual!.network.remotes({ name: "reader", tokens: insecureTokens() }).to(url);
+  const query = { networkServiceEndpoint: NetworkServiceEndpoint.create({ name }), watch: false };
+  return (await firstValueFrom(endpoints.find(Context.background({ clock }), query))).networkServiceEndpoint;
 }
 
 describe("your own elements", () => {
@@ -126,6 +144,78 @@ describe("your own elements", () => {
       code: Code.PermissionDenied,
     });
   });
+
+  test("stand in the registry of a manager, before the domain's registry and in place of built-in ones", async () => {
+    const services: string[] = [];
+    net = await mesh({
+      transport: "memory",
+      nsmgr: {
+        registry: {
+          elements: {
+            networkServices: [
+              {
+                name: "note-services",
+                register: (ctx, entry, next) => {
+                  services.push(entry.name);
+                  return next.register(ctx, entry);
+                },
+              },
+            ],
+            endpoints: [
+              {
+                name: "no-nse-2",
+                register: async (ctx, entry, next) => {
+                  if (entry.name === "nse-2") throw new NsmError(Code.PermissionDenied, "not nse-2");
+                  return next.register(ctx, entry);
+                },
+              },
+            ],
+          },
+          replace: {
+            "client-info": [
+              {
+                name: "zone",
+                register: (ctx, entry, next) => {
+                  const { firewall } = entry.networkServiceLabels;
+                  const labels = { ...firewall?.labels, zone: "blue" };
+                  return next.register(ctx, { ...entry, networkServiceLabels: { firewall: { labels } } });
+                },
+              },
+            ],
+          },
+        },
+      },
+    });
+    await net.endpoint({ name: "nse-1", service: "firewall" });
+    expect(services).toContain("firewall");
+    await expect(net.endpoint({ name: "nse-2", service: "firewall" })).rejects.toMatchObject({
+      code: Code.PermissionDenied,
+    });
+    const entry = await registered(net, "nse-1");
+    expect(entry?.networkServiceLabels).toMatchObject({ firewall: { labels: { zone: "blue" } } });
+    expect((await net.client().request("firewall")).networkServiceEndpointName).toBe("nse-1");
+  });
+
+  test("set the payloads of a manager with its own registry", async () => {
+    const until = new AbortController();
+    const { networkServices, debugState } = nsmgrRegistry({
+      url: "tcp://nsmgr:1",
+      tokens: insecureTokens(),
+      until: until.signal,
+      replace: {
+        "set-payload": [
+          {
+            name: "ip-only",
+            register: (ctx, entry, next) => next.register(ctx, { ...entry, payload: Payload.Ip }),
+          },
+        ],
+      },
+    });
+    const entry = NetworkServiceEntry.create({ name: "firewall" });
+    expect(await networkServices.register(Context.background(), entry)).toMatchObject({ payload: "IP" });
+    until.abort();
+    expect(debugState()).not.toHaveProperty("endpoints");
+  });
 });
 
 describe("a name that does not exist", () => {
@@ -156,6 +246,11 @@ describe("a name that does not exist", () => {
       () => registry({ ...own, replace: wrong }),
       '"set-payload", "set-registration-time", "expire"',
     ],
+    [
+      "manager's registry",
+      () => nsmgrRegistry({ ...own, replace: wrong }),
+      '"set-payload", "client-info", "expire", "local-bypass"',
+    ],
   ])("to replace in a %s is rejected with the names that do", (chain, make, names) => {
     expect(make).toThrow(`a ${chain} has no element to replace named "round-robbin": the names are ${names}`);
   });
@@ -164,6 +259,11 @@ describe("a name that does not exist", () => {
     ["manager", () => nsmgr({ ...own, elements: wrong }), '"beforeDiscovery", "beforeConnect"'],
     ["forwarder", () => forwarder({ ...own, elements: wrong }), '"beforeDiscovery", "beforeConnect"'],
     ["registry", () => registry({ ...own, elements: wrong }), '"networkServices", "endpoints"'],
+    [
+      "manager's registry",
+      () => nsmgrRegistry({ ...own, elements: wrong }),
+      '"networkServices", "endpoints"',
+    ],
   ])("of a place in a %s is rejected with the names that do", (chain, make, names) => {
     expect(make).toThrow(`a ${chain} has no place named "round-robbin": the names are ${names}`);
   });

@@ -37,7 +37,7 @@ import type { TokenGenerator } from "../../identity/index.js";
 import { client } from "../client/index.js";
 import { endpoint, type Endpoint } from "../endpoint/index.js";
 import { assertNames, replaced } from "../places.js";
-import { nsmgrRegistry } from "../registry/index.js";
+import { nsmgrRegistry, type NsmgrRegistryOptions } from "../registry/index.js";
 
 /** Places for your own elements in a manager. */
 export interface NsmgrPlaces {
@@ -79,6 +79,8 @@ export interface NsmgrOptions {
   readonly elements?: NsmgrPlaces | undefined;
   /** Your own elements in place of built-in ones. */
   readonly replace?: NsmgrReplacements | undefined;
+  /** Your own elements in the manager's registry. */
+  readonly registry?: Pick<NsmgrRegistryOptions, "elements" | "replace"> | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
@@ -97,7 +99,7 @@ export function nsmgr(options: NsmgrOptions): Nsmgr {
   const { name, url, registryUrl, remotes, tokens, until, forwarderService = "forwarder", trace } = options;
   const { excludedPrefixesFile, elements: own = {} } = options;
   assertNames("a manager", "place", Object.keys(own), ["beforeDiscovery", "beforeConnect"]);
-  const registries = nsmgrRegistry({ url, registryUrl, remotes, tokens, until, trace });
+  const registries = nsmgrRegistry({ ...options.registry, url, registryUrl, remotes, tokens, until, trace });
   const { chooseForwarder: choose } = options;
   const builtIn = replaced(
     "a manager",

@@ -6,7 +6,13 @@
  */
 export { cachedRegistry, type CachedRegistryOptions } from "./cached.js";
 export type { RegistryChains } from "./held.js";
-export { nsmgrRegistry, type NsmgrRegistry, type NsmgrRegistryOptions } from "./nsmgr.js";
+export {
+  nsmgrRegistry,
+  type NsmgrRegistry,
+  type NsmgrRegistryOptions,
+  type NsmgrRegistryPlaces,
+  type NsmgrRegistryReplacements,
+} from "./nsmgr.js";
 export {
   registry,
   type RegistryOptions,

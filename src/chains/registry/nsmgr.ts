@@ -22,10 +22,31 @@ import { setPayload } from "../../registry/elements/set-payload/index.js";
 import { updatePath } from "../../registry/elements/update-path/index.js";
 import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { memoryEndpoints, memoryNetworkServices } from "../../registry/stores/memory/index.js";
+import { assertNames } from "../places.js";
 import { heldBy } from "./held.js";
 import type { RegistryServices } from "./registry.js";
 
-/** Options of nsmgrRegistryChain(). */
+/** Places for your own elements in the registry of a manager. */
+export interface NsmgrRegistryPlaces {
+  /** Before the domain's registry or the manager's own stores. */
+  readonly networkServices?: Elements<NetworkServiceRegistry> | undefined;
+  /** The same for endpoints. Sees the calls of the processes of the node, not the manager's own Finds. */
+  readonly endpoints?: Elements<EndpointRegistry> | undefined;
+}
+
+/** Elements of the registry of a manager that can be replaced. */
+export interface NsmgrRegistryReplacements {
+  /** Sets the payload of a network service that names none. Stands only in a manager without `registryUrl`. */
+  readonly "set-payload"?: Elements<NetworkServiceRegistry> | undefined;
+  /** Adds labels for the node that the endpoint runs on. */
+  readonly "client-info"?: Elements<EndpointRegistry> | undefined;
+  /** Unregisters endpoints that are not renewed. */
+  readonly expire?: Elements<EndpointRegistry> | undefined;
+  /** Registers the endpoints of the node under the manager's URL. Stands in `discovery`, too. */
+  readonly "local-bypass"?: Elements<EndpointRegistry> | undefined;
+}
+
+/** Options of nsmgrRegistry(). */
 export interface NsmgrRegistryOptions {
   /** Public URL of the manager. Its endpoints are registered under this URL. */
   readonly url: string;
@@ -42,6 +63,10 @@ export interface NsmgrRegistryOptions {
   readonly defaultExpirationMs?: number | undefined;
   /** Environment variables for the location labels of endpoints. Default: `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Your own elements, by place. */
+  readonly elements?: NsmgrRegistryPlaces | undefined;
+  /** Your own elements in place of built-in ones. */
+  readonly replace?: NsmgrRegistryReplacements | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
@@ -57,6 +82,9 @@ export interface NsmgrRegistry extends RegistryServices {
 /**
  * Creates the registry of a manager.
  *
+ * @throws NsmError INVALID_ARGUMENT for a place or a replacement that there is not, or a `registryUrl` without
+ * `remotes`
+ *
  * @example
  * import { nsmgrRegistry } from "nsm-sdk/chains/registry";
  * import { discoverForwarder } from "nsm-sdk/elements/discover-forwarder";
@@ -65,13 +93,21 @@ export interface NsmgrRegistry extends RegistryServices {
  * discoverForwarder({ ...registries.discovery, service: "forwarder", url });
  */
 export function nsmgrRegistry(options: NsmgrRegistryOptions): NsmgrRegistry {
-  const { url, tokens, until, env, trace } = options;
+  const { url, tokens, until, env, elements: own = {}, replace = {}, trace } = options;
+  const chainName = "a manager's registry";
+  assertNames(chainName, "place", Object.keys(own), ["networkServices", "endpoints"]);
+  const replaceable = ["set-payload", "client-info", "expire", "local-bypass"];
+  assertNames(chainName, "element to replace", Object.keys(replace), replaceable);
   const upstream = upstreamOf(options);
-  const ownEndpoints: Elements<EndpointRegistry> = [localBypass({ url }), upstream.endpoints];
+  const ownEndpoints: Elements<EndpointRegistry> = [
+    replace["local-bypass"] ?? localBypass({ url }),
+    upstream.endpoints,
+  ];
   const networkServices: Elements<NetworkServiceRegistry> = [
     registerLog(),
     updatePath({ tokens }),
     begin({ until }),
+    own.networkServices ?? [],
     upstream.networkServices,
   ];
   const endpoints: Elements<EndpointRegistry> = [
@@ -80,8 +116,9 @@ export function nsmgrRegistry(options: NsmgrRegistryOptions): NsmgrRegistry {
     begin({ until }),
     registrationState(),
     registrationLog(),
-    clientInfo({ env }),
-    expire({ defaultMs: options.defaultExpirationMs, until }),
+    replace["client-info"] ?? clientInfo({ env }),
+    replace.expire ?? expire({ defaultMs: options.defaultExpirationMs, until }),
+    own.endpoints ?? [],
     ownEndpoints,
   ];
   return {
@@ -96,12 +133,13 @@ export function nsmgrRegistry(options: NsmgrRegistryOptions): NsmgrRegistry {
 }
 
 /** The last elements of both chains: the domain's registry, or stores in this process. */
-function upstreamOf({ registryUrl, remotes, until }: NsmgrRegistryOptions): {
+function upstreamOf({ registryUrl, remotes, until, replace }: NsmgrRegistryOptions): {
   readonly networkServices: Elements<NetworkServiceRegistry>;
   readonly endpoints: Elements<EndpointRegistry>;
 } {
   if (registryUrl === undefined) {
-    return { networkServices: [setPayload(), memoryNetworkServices()], endpoints: [memoryEndpoints()] };
+    const payload = replace?.["set-payload"] ?? setPayload();
+    return { networkServices: [payload, memoryNetworkServices()], endpoints: [memoryEndpoints()] };
   }
   if (!remotes) {
     throw new NsmError(

@@ -33,7 +33,7 @@ export interface MeshOptions {
   /** What differs in the registry: your own elements and replacements. */
   readonly registry?: Pick<RegistryOptions, "elements" | "replace" | "limits"> | undefined;
   /** What differs in the manager: your own elements, replacements, the choice of forwarders. */
-  readonly nsmgr?: Pick<NsmgrOptions, "elements" | "replace" | "chooseForwarder"> | undefined;
+  readonly nsmgr?: Pick<NsmgrOptions, "elements" | "replace" | "registry" | "chooseForwarder"> | undefined;
   /** What differs in every forwarder: your own elements and replacements. */
   readonly forwarder?: Pick<ForwarderOptions, "elements" | "replace"> | undefined;
 }
