@@ -12,6 +12,7 @@ export {
   connectionEvents,
   Context,
   ContextKey,
+  explain,
   log,
   NsmError,
   peer,

@@ -65,7 +65,7 @@ export function elementChecks(
 
   const checks: readonly Check[] = [
     [
-      "is called what its folder is called",
+      "has the name that the suite was given",
       async () => {
         const program = new AbortController();
         expect(factory({ clock: virtualClock(), until: program.signal }).name).toBe(name);

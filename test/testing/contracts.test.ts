@@ -27,7 +27,7 @@ describeRegistryElement("well-behaved", () => ({ name: "well-behaved" }));
 describe("the element contract", () => {
   test("is broken by another name", async () => {
     expect(await broken(elementChecks("good", () => ({ name: "bad" })))).toEqual([
-      "is called what its folder is called",
+      "has the name that the suite was given",
     ]);
   });
 
@@ -187,7 +187,7 @@ describe("the registry element's contract", () => {
     }));
     const all = checks.map(([sentence]) => sentence);
     expect(await broken(checks)).toEqual(
-      all.filter((sentence) => sentence !== "is called what its folder is called"),
+      all.filter((sentence) => sentence !== "has the name that the suite was given"),
     );
   });
 

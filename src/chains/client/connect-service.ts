@@ -126,7 +126,7 @@ const CLOSE_WITHIN_MS = 5_000;
  * An established connection does not keep the Node process alive. A pending Request and `close()` do.
  *
  * @example
- * import { connectService, fileIdentity } from "nsm-sdk";
+ * import { connectService, explain, fileIdentity } from "nsm-sdk";
  *
  * const identity = await fileIdentity("/run/identity");
  * const firewall = connectService({
@@ -137,7 +137,7 @@ const CLOSE_WITHIN_MS = 5_000;
  *   interfaceName: "nsm-1",
  * });
  * firewall.events.subscribe((event) => {
- *   if (event.type === "failed") console.error(event.error.message);
+ *   if (event.type === "failed") console.error(explain(event.error));
  *   else console.log(event.type, firewall.path.map(({ name }) => name).join(" -> "));
  * });
  * const { context } = await firewall.established;
