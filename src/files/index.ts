@@ -3,6 +3,6 @@
  *
  * @packageDocumentation
  */
-export { directoryWatch, type DirectoryWatchOptions } from "./directory-watch.js";
 export { makeDirectory } from "./make-directory.js";
 export { readText } from "./read-text.js";
+export { watchFiles, type Reading, type WatchedFiles, type WatchFilesOptions } from "./watch-files.js";

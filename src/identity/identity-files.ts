@@ -2,19 +2,15 @@ import { createPrivateKey, type KeyObject } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Code, NsmError } from "../core/index.js";
-import { readText } from "../files/index.js";
+import { readText, type Reading } from "../files/index.js";
 import { parseCertificates, spiffeIdOf } from "./certificate.js";
 import { verifySvid } from "./verify.js";
 import { x509Svid, type X509Context } from "./x509-source.js";
 
 const WANTED = "an identity directory holds ca.pem, svid.pem and key.pem";
 
-/** The contents of an identity directory. */
-export interface IdentityFiles {
-  readonly context: X509Context;
-  /** The text of all three files. Equal if nothing changed. */
-  readonly contents: string;
-}
+/** The names of the files in an identity directory. */
+export const IDENTITY_FILES = ["ca.pem", "svid.pem", "key.pem"] as const;
 
 /**
  * Reads ca.pem, svid.pem and key.pem and checks that they form a usable identity. The key must belong to the
@@ -26,10 +22,8 @@ export interface IdentityFiles {
  * unreadable, INVALID_ARGUMENT if its contents are unusable, FAILED_PRECONDITION if the certificate is
  * expired or from another authority
  */
-export async function readIdentityFiles(directory: string, now: number): Promise<IdentityFiles> {
-  const ca = join(directory, "ca.pem");
-  const svid = join(directory, "svid.pem");
-  const key = join(directory, "key.pem");
+export async function readIdentityFiles(directory: string, now: number): Promise<Reading<X509Context>> {
+  const [ca, svid, key] = IDENTITY_FILES.map((name) => join(directory, name)) as [string, string, string];
   // Sequential, so that with several missing files the error always names the same one.
   const caText = await readIdentityFile(ca);
   const svidText = await readIdentityFile(svid);
@@ -41,7 +35,7 @@ export async function readIdentityFiles(directory: string, now: number): Promise
   const own = inFile(key, Code.InvalidArgument, () => x509Svid(certificates, privateKey(keyText)));
   const bundles = new Map([[id.trustDomain, bundle]]);
   inFile(svid, Code.FailedPrecondition, () => verifySvid(certificates, bundles, now));
-  return { context: { svid: own, bundles }, contents: [caText, svidText, keyText].join("\0") };
+  return { value: { svid: own, bundles }, text: [caText, svidText, keyText].join("\0") };
 }
 
 /** Returns a problem if users other than the owner can read the private key, otherwise undefined. */
