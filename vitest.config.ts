@@ -8,6 +8,9 @@ const alias = [
   { find: /^nsm-sdk\/(.*)$/, replacement: `${source}/$1/index.ts` },
 ];
 
+// A test that asserts nothing fails.
+const expect = { requireAssertions: true };
+
 export default defineConfig({
   test: {
     // By default one core is left idle, which is half of a small machine.
@@ -18,9 +21,9 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: "unit",
+          expect,
           include: ["test/**/*.test.ts"],
           exclude: ["test/netns/**", "test/interop/**", "test/scenarios/**"],
-          expect: { requireAssertions: true },
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },
@@ -30,6 +33,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: "netns",
+          expect,
           include: ["test/netns/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 120_000,
@@ -40,6 +44,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: "interop",
+          expect,
           include: ["test/interop/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 240_000,
@@ -50,6 +55,7 @@ export default defineConfig({
         resolve: { alias },
         test: {
           name: "scenarios",
+          expect,
           include: ["test/scenarios/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 300_000,

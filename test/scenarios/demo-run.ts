@@ -122,9 +122,9 @@ export async function interfaces(): Promise<readonly string[]> {
  * program, else one of a user namespace, to whom the files here are still readable.
  */
 export function asOrdinaryUser(): readonly string[] {
-  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-  const [command, ...args] = [...nobody, "test", "-r", main];
-  if (spawnSync(command!, args).status === 0) return nobody;
+  const unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const [command, ...args] = [...unprivileged, "test", "-r", main];
+  if (spawnSync(command!, args).status === 0) return unprivileged;
   return ["unshare", "--map-user=65534", "--map-group=65534"];
 }
 

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { becomes, command, ProcessMesh, runToEnd } from "./support.js";
+import { command, expectEventually, ProcessMesh, runToEnd } from "./support.js";
 
 let folder: string;
 let mesh: ProcessMesh | undefined;
@@ -29,11 +29,11 @@ describe("a program that ends early", () => {
       const child = spawn(process.execPath, command(program, [...args, ...reaching]), { stdio: "ignore" });
       try {
         // It serves before it registers.
-        await becomes(() => Promise.resolve(existsSync(socket)), true);
-        const told = Date.now();
+        await expectEventually(() => Promise.resolve(existsSync(socket)), true);
+        const stoppedAt = Date.now();
         child.kill("SIGTERM");
         expect(await once(child, "exit")).toEqual([0, null]);
-        expect(Date.now() - told).toBeLessThan(5_000);
+        expect(Date.now() - stoppedAt).toBeLessThan(5_000);
         expect(existsSync(socket)).toBe(false);
       } finally {
         child.kill("SIGKILL");
@@ -63,8 +63,8 @@ describe("a program that ends early", () => {
     // A registry knows registrations, and nothing of connections.
     mesh = await ProcessMesh.start();
     const args = ["--insecure", "--control-plane-only", "--connect-to", mesh.url("registry")];
-    const asking = ["--request", "kernel://firewall/nsm-1", "--metrics", "127.0.0.1:0"];
-    const { code, stderr } = await runToEnd("nsc", [...args, ...asking]);
+    const requestArgs = ["--request", "kernel://firewall/nsm-1", "--metrics", "127.0.0.1:0"];
+    const { code, stderr } = await runToEnd("nsc", [...args, ...requestArgs]);
     expect(code).toBe(1);
     const lines = stderr
       .trim()

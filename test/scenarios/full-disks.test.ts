@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { becomes, command, runToEnd } from "./support.js";
+import { command, expectEventually, runToEnd } from "./support.js";
 
 let folder: string;
 let full: number;
@@ -33,14 +33,16 @@ async function servesUntilTold(
   );
   try {
     const exited = once(child, "exit");
-    const said = [child.stdout, child.stderr].map((stream) => (stream ? text(stream) : Promise.resolve("")));
-    await becomes(() => accepts(socket), true);
+    const outputs = [child.stdout, child.stderr].map((stream) =>
+      stream ? text(stream) : Promise.resolve(""),
+    );
+    await expectEventually(() => accepts(socket), true);
     // A line of the log and a second one, both for a full disk if stderr is.
     for (const signal of ["SIGUSR1", "SIGUSR2"] as const) child.kill(signal);
     expect(await accepts(socket)).toBe(true);
     child.kill("SIGTERM");
     const [code] = (await exited) as [number | null];
-    const [stdout, stderr] = await Promise.all(said);
+    const [stdout, stderr] = await Promise.all(outputs);
     return { code, stdout: stdout!, stderr: stderr! };
   } finally {
     child.kill("SIGKILL");

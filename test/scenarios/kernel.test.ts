@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { netlinkIn, ping, type NetworkNamespace } from "../../src/linux/index.js";
 import { testNamespace } from "../../src/testing/netns/index.js";
 import type { ProcessEvent } from "../../src/programs/child/process.js";
-import { becomes, ProcessMesh } from "./support.js";
+import { expectEventually, ProcessMesh } from "./support.js";
 
 let client: NetworkNamespace;
 let endpoint: NetworkNamespace;
@@ -15,21 +15,22 @@ beforeEach(async () => {
 afterEach(async () => {
   await mesh?.stop();
   mesh = undefined;
-  expect(await wires(client)).toEqual([]);
-  expect(await wires(endpoint)).toEqual([]);
+  expect(await kernelLinks(client)).toEqual([]);
+  expect(await kernelLinks(endpoint)).toEqual([]);
   client.close();
   endpoint.close();
 });
 
 /** The interfaces of a namespace beside its loopback. */
-async function wires(namespace: NetworkNamespace): Promise<{ name: string; index: number }[]> {
+async function kernelLinks(namespace: NetworkNamespace): Promise<{ name: string; index: number }[]> {
   const links = await netlinkIn(namespace).links();
   return links.filter(({ name }) => name !== "lo").map(({ name, index }) => ({ name, index }));
 }
 
-const count = async (namespace: NetworkNamespace): Promise<number> => (await wires(namespace)).length;
+const linkCount = async (namespace: NetworkNamespace): Promise<number> =>
+  (await kernelLinks(namespace)).length;
 
-async function echoes(event: ProcessEvent): Promise<number> {
+async function countReplies(event: ProcessEvent): Promise<number> {
   const { context } = event.connection as { context: { ipContext: { dstIpAddrs: string[] } } };
   const to = context.ipContext.dstIpAddrs[0]!.split("/")[0]!;
   return (await ping({ namespace: client, to, count: 3, timeoutMs: 5_000 })).received;
@@ -40,11 +41,11 @@ describe("a kernel forwarder among processes", () => {
     mesh = await ProcessMesh.start({ client, endpoint });
     await mesh.endpoint("nse", "ping");
     const nsc = await mesh.client("nsc", "ping");
-    expect(await echoes(await nsc.events.next("established"))).toBe(3);
-    expect((await wires(client)).map(({ name }) => name)).toEqual(["nsm-1"]);
+    expect(await countReplies(await nsc.events.next("established"))).toBe(3);
+    expect((await kernelLinks(client)).map(({ name }) => name)).toEqual(["nsm-1"]);
     await nsc.stop();
-    await becomes(() => count(client), 0);
-    await becomes(() => count(endpoint), 0);
+    await expectEventually(() => linkCount(client), 0);
+    await expectEventually(() => linkCount(endpoint), 0);
   });
 
   test("takes over its predecessor's wires unchanged after kill -9", async () => {
@@ -52,12 +53,12 @@ describe("a kernel forwarder among processes", () => {
     await mesh.endpoint("nse", "ping");
     const nsc = await mesh.client("nsc", "ping");
     const established = await nsc.events.next("established");
-    expect(await echoes(established)).toBe(3);
-    const before = await wires(client);
+    expect(await countReplies(established)).toBe(3);
+    const before = await kernelLinks(client);
     await mesh.replace("forwarder");
     await nsc.events.next("healing");
-    expect(await echoes(await nsc.events.next("updated", { timeoutMs: 30_000 }))).toBe(3);
-    expect(await wires(client)).toEqual(before);
+    expect(await countReplies(await nsc.events.next("updated", { timeoutMs: 30_000 }))).toBe(3);
+    expect(await kernelLinks(client)).toEqual(before);
     await nsc.stop();
   });
 
@@ -70,8 +71,8 @@ describe("a kernel forwarder among processes", () => {
     const ended = nsc.stop();
     await mesh.replace("forwarder");
     expect((await ended).code).toBe(0);
-    await becomes(() => count(client), 0);
-    await becomes(() => count(endpoint), 0);
+    await expectEventually(() => linkCount(client), 0);
+    await expectEventually(() => linkCount(endpoint), 0);
   });
 
   test("removes the vWire of a killed client when its token expires", async () => {
@@ -79,10 +80,10 @@ describe("a kernel forwarder among processes", () => {
     await mesh.endpoint("nse", "ping");
     const nsc = await mesh.client("nsc", "ping", ["--max-token-lifetime", "4s", "--request-timeout", "1s"]);
     await nsc.events.next("established");
-    expect(await count(client)).toBe(1);
+    expect(await linkCount(client)).toBe(1);
     await nsc.kill("SIGKILL");
-    await becomes(() => count(client), 0);
-    await becomes(() => count(endpoint), 0);
+    await expectEventually(() => linkCount(client), 0);
+    await expectEventually(() => linkCount(endpoint), 0);
   });
 
   test("removes unclaimed vWires after a restart, when they expire", async () => {
@@ -92,8 +93,8 @@ describe("a kernel forwarder among processes", () => {
     await nsc.events.next("established");
     await nsc.kill("SIGKILL");
     await mesh.replace("forwarder");
-    await becomes(() => count(client), 0);
-    await becomes(() => count(endpoint), 0);
+    await expectEventually(() => linkCount(client), 0);
+    await expectEventually(() => linkCount(endpoint), 0);
   });
 
   test("wires the client to the second endpoint when the first is killed", async () => {
@@ -104,9 +105,9 @@ describe("a kernel forwarder among processes", () => {
     await mesh.endpoint("nse-2", "ping");
     await mesh.get("nse-1").kill("SIGKILL");
     await nsc.events.next("healing");
-    expect(await echoes(await nsc.events.next("updated"))).toBe(3);
-    expect(await count(client)).toBe(1);
-    expect(await count(endpoint)).toBe(1);
+    expect(await countReplies(await nsc.events.next("updated"))).toBe(3);
+    expect(await linkCount(client)).toBe(1);
+    expect(await linkCount(endpoint)).toBe(1);
     await nsc.stop();
   });
 });

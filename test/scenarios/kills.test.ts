@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { becomes, ProcessMesh } from "./support.js";
+import { expectEventually, ProcessMesh } from "./support.js";
 
 let mesh: ProcessMesh | undefined;
 afterEach(async () => {
@@ -13,19 +13,21 @@ const endpointOf = (event: unknown): string =>
 describe("five processes", () => {
   test.each(["registry", "nsmgr", "forwarder"])(
     "keep or rebuild the connection when the %s is killed and comes back, and hold nothing after Close",
-    async (victim) => {
+    async (program) => {
       mesh = await ProcessMesh.start();
       await mesh.endpoint("nse-1", "firewall");
       const nsc = await mesh.client("nsc", "firewall");
       await nsc.events.next("established");
-      await mesh.replace(victim);
-      if (victim !== "registry") {
+      await mesh.replace(program);
+      if (program !== "registry") {
         await nsc.events.next("healing");
         await nsc.events.next("updated", { timeoutMs: 60_000 });
       }
-      for (const hop of ["nsmgr", "forwarder", "nse-1"]) await becomes(() => mesh!.connections(hop), 1);
+      for (const hop of ["nsmgr", "forwarder", "nse-1"])
+        await expectEventually(() => mesh!.connections(hop), 1);
       expect((await nsc.stop()).code).toBe(0);
-      for (const hop of ["nsmgr", "forwarder", "nse-1"]) await becomes(() => mesh!.connections(hop), 0);
+      for (const hop of ["nsmgr", "forwarder", "nse-1"])
+        await expectEventually(() => mesh!.connections(hop), 0);
     },
   );
 
@@ -39,7 +41,8 @@ describe("five processes", () => {
     await nsc.events.next("healing");
     expect(endpointOf(await nsc.events.next("updated"))).toBe("nse-2");
     await nsc.stop();
-    for (const hop of ["nsmgr", "forwarder", "nse-2"]) await becomes(() => mesh!.connections(hop), 0);
+    for (const hop of ["nsmgr", "forwarder", "nse-2"])
+      await expectEventually(() => mesh!.connections(hop), 0);
   });
 
   test("close at once a connection whose only endpoint was killed", async () => {
@@ -49,13 +52,13 @@ describe("five processes", () => {
     await nsc.events.next("established");
     await mesh.get("nse-1").kill("SIGKILL");
     await nsc.events.next("healing");
-    const begun = performance.now();
+    const startedAt = performance.now();
     const closed = nsc.events.next("closed");
     expect((await nsc.stop()).code).toBe(0);
     await closed;
     // Tries of a Close go on for five seconds where the endpoint may come back.
-    expect(performance.now() - begun).toBeLessThan(4_000);
-    for (const hop of ["nsmgr", "forwarder"]) await becomes(() => mesh!.connections(hop), 0);
+    expect(performance.now() - startedAt).toBeLessThan(4_000);
+    for (const hop of ["nsmgr", "forwarder"]) await expectEventually(() => mesh!.connections(hop), 0);
   });
 
   test("let go of the connection of a client that was killed, when its token expires", async () => {
@@ -64,9 +67,10 @@ describe("five processes", () => {
     const short = ["--max-token-lifetime", "4s", "--request-timeout", "1s"];
     const nsc = await mesh.client("nsc", "firewall", short);
     await nsc.events.next("established");
-    await becomes(() => mesh!.connections("nse-1"), 1);
+    await expectEventually(() => mesh!.connections("nse-1"), 1);
     await nsc.kill("SIGKILL");
-    for (const hop of ["nsmgr", "forwarder", "nse-1"]) await becomes(() => mesh!.connections(hop), 0);
+    for (const hop of ["nsmgr", "forwarder", "nse-1"])
+      await expectEventually(() => mesh!.connections(hop), 0);
   });
 
   test("hold what they should through a client that waits for its service to come", async () => {
@@ -78,6 +82,7 @@ describe("five processes", () => {
     await mesh.endpoint("nse-1", "firewall");
     await nsc.events.next("established");
     await nsc.stop();
-    for (const hop of ["nsmgr", "forwarder", "nse-1"]) await becomes(() => mesh!.connections(hop), 0);
+    for (const hop of ["nsmgr", "forwarder", "nse-1"])
+      await expectEventually(() => mesh!.connections(hop), 0);
   });
 });

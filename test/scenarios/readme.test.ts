@@ -9,7 +9,7 @@ import ts from "typescript";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { authority } from "../../src/identity/index.js";
 import { startProcess, type RunningProcess } from "../../src/programs/child/process.js";
-import { becomes, command } from "./support.js";
+import { command, expectEventually } from "./support.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 let folder: string;
@@ -61,13 +61,13 @@ describe("the endpoint of the README", () => {
     try {
       const exited = once(endpoint, "exit");
       const logged = (message: string): Promise<void> =>
-        becomes(() => Promise.resolve(registry!.stderr.includes(`"msg":"${message}"`)), true);
+        expectEventually(() => Promise.resolve(registry!.stderr.includes(`"msg":"${message}"`)), true);
       await once(endpoint.stdout, "data");
       await logged("registered");
-      const told = Date.now();
+      const stoppedAt = Date.now();
       endpoint.kill(signal);
       expect(await exited).toEqual([0, null]);
-      expect(Date.now() - told).toBeLessThan(10_000);
+      expect(Date.now() - stoppedAt).toBeLessThan(10_000);
       await logged("unregistered");
     } finally {
       endpoint.kill("SIGKILL");

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { becomes, command, ProcessMesh } from "./support.js";
+import { command, expectEventually, ProcessMesh } from "./support.js";
 
 let folder: string;
 let mesh: ProcessMesh | undefined;
@@ -71,9 +71,9 @@ describe("a program", () => {
       ["SIGUSR1", "trace"],
       ["SIGUSR2", "info"],
     ] as const) {
-      const said = once(child.stderr, "data");
+      const stderrText = once(child.stderr, "data");
       child.kill(signal);
-      expect(String(await said)).toContain(`"logLevel":"${level}"`);
+      expect(String(await stderrText)).toContain(`"logLevel":"${level}"`);
     }
     // Nothing to change: programs may use it for reports of their own.
     child.kill("SIGUSR2");
@@ -87,14 +87,14 @@ describe("a program", () => {
     mesh = await ProcessMesh.start();
     await mesh.endpoint("nse", "web");
     const args = ["--insecure", "--control-plane-only", "--connect-to", mesh.url("nsmgr")];
-    const asking = ["--request", "kernel://web/nsm-1"];
-    const child = spawn(process.execPath, command("nsc", [...args, ...asking]), {
+    const requestArgs = ["--request", "kernel://web/nsm-1"];
+    const child = spawn(process.execPath, command("nsc", [...args, ...requestArgs]), {
       stdio: ["ignore", "pipe", "pipe"],
     });
     children.push(child);
     const stderr = text(child.stderr);
     const exited = once(child, "exit");
-    await becomes(() => mesh!.connections("nsmgr"), 1);
+    await expectEventually(() => mesh!.connections("nsmgr"), 1);
     child.stdout.destroy();
     // The next event finds the pipe closed.
     await mesh.replace("nse");
@@ -102,6 +102,6 @@ describe("a program", () => {
     expect(await stderr).toContain('"reason":"stdout was closed","msg":"stopping"');
     expect(await stderr).not.toMatch(/^\s+at /m);
     expect(code).toBe(0);
-    await becomes(() => mesh!.connections("nsmgr"), 0);
+    await expectEventually(() => mesh!.connections("nsmgr"), 0);
   });
 });

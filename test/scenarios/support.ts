@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
 import type { NetworkNamespace } from "../../src/linux/index.js";
 import { startProcess, type RunningProcess } from "../../src/programs/child/process.js";
 
@@ -139,14 +140,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Repeats a question until its answer is the one wanted: for what other processes do in their own time. */
-export async function becomes<T>(ask: () => Promise<T>, wanted: T, withinMs = 60_000): Promise<void> {
-  const until = Date.now() + withinMs;
-  for (;;) {
-    const answer = await ask();
-    if (answer === wanted) return;
-    if (Date.now() > until)
-      throw new Error(`still ${String(answer)} after ${withinMs} ms, wanted ${String(wanted)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+/** Reads the state of another process until it is the expected one. */
+export async function expectEventually<T>(read: () => Promise<T>, expected: T): Promise<void> {
+  await expect.poll(read, { timeout: 60_000 }).toBe(expected);
 }

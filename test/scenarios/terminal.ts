@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { becomes } from "./support.js";
+import { expectEventually } from "./support.js";
 
 /** What a reader pastes: commands into a shell (`sh`), or a file (`ts`). */
 export interface Block {
@@ -63,7 +63,7 @@ export class Terminal {
   async prints(text: string, times = 1): Promise<void> {
     const seen = (): boolean => this.output.split(text).length > times;
     try {
-      await becomes(() => Promise.resolve(seen()), true);
+      await expectEventually(() => Promise.resolve(seen()), true);
     } catch {
       throw new Error(`${JSON.stringify(text)} was not printed ${times} times in:\n${this.output}`);
     }
