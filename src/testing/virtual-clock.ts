@@ -1,6 +1,6 @@
 import type { Clock } from "../core/index.js";
 
-interface Alarm {
+interface Timer {
   readonly at: number;
   readonly callback: () => void;
 }
@@ -30,30 +30,30 @@ const START = Date.UTC(2030, 0, 1);
  */
 export function virtualClock(start = START): VirtualClock {
   let now = start;
-  const alarms = new Set<Alarm>();
+  const timers = new Set<Timer>();
 
-  const nextAlarm = (until: number): Alarm | undefined =>
-    [...alarms]
+  const nextTimer = (until: number): Timer | undefined =>
+    [...timers]
       .filter(({ at }) => at <= until)
-      .reduce<Alarm | undefined>(
-        (first, alarm) => (first === undefined || alarm.at < first.at ? alarm : first),
+      .reduce<Timer | undefined>(
+        (first, timer) => (first === undefined || timer.at < first.at ? timer : first),
         undefined,
       );
 
   const clock: VirtualClock = {
     now: () => now,
     after(ms, callback) {
-      const alarm = { at: now + Math.max(0, ms), callback };
-      alarms.add(alarm);
-      return () => void alarms.delete(alarm);
+      const timer = { at: now + Math.max(0, ms), callback };
+      timers.add(timer);
+      return () => void timers.delete(timer);
     },
     async advance(ms) {
       const until = now + ms;
       await clock.settle();
-      for (let alarm = nextAlarm(until); alarm; alarm = nextAlarm(until)) {
-        alarms.delete(alarm);
-        now = Math.max(now, alarm.at);
-        alarm.callback();
+      for (let timer = nextTimer(until); timer; timer = nextTimer(until)) {
+        timers.delete(timer);
+        now = Math.max(now, timer.at);
+        timer.callback();
         await clock.settle();
       }
       now = until;
@@ -64,7 +64,7 @@ export function virtualClock(start = START): VirtualClock {
       for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
     },
     get timers() {
-      return alarms.size;
+      return timers.size;
     },
   };
   return clock;

@@ -38,8 +38,8 @@ function lastByName(): NetworkServiceElement {
   };
 }
 
-/** Notes by whom it is passed, and by which connection. */
-function witness(name: string, seen: string[]): NetworkServiceElement {
+/** Records its name and the service of each Request. */
+function recordCalls(name: string, seen: string[]): NetworkServiceElement {
   return {
     name,
     request: (ctx, request, next) => {
@@ -108,8 +108,8 @@ describe("your own elements", () => {
     const seen: string[] = [];
     const at = (name: string) => ({
       elements: {
-        beforeDiscovery: [witness(`${name}/discovery`, seen)],
-        beforeConnect: [witness(`${name}/connect`, seen)],
+        beforeDiscovery: [recordCalls(`${name}/discovery`, seen)],
+        beforeConnect: [recordCalls(`${name}/connect`, seen)],
       },
     });
     net = await mesh({ transport: "memory", nsmgr: at("nsmgr"), forwarder: at("forwarder") });

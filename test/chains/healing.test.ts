@@ -11,7 +11,7 @@ import {
 } from "../../src/testing/index.js";
 
 /** The calls and losses of a client. */
-interface Life {
+interface HealedClient {
   readonly nsc: MeshClient;
   /** Number of Closes that it sent. */
   closes: number;
@@ -44,16 +44,16 @@ afterEach(async () => {
 });
 
 /** A client with a connection to the service. */
-async function connected(heal: Partial<HealOptions> = {}, name = "nsc"): Promise<Life> {
+async function connected(heal: Partial<HealOptions> = {}, name = "nsc"): Promise<HealedClient> {
   const losses: string[] = [];
   const count: NetworkServiceElement = {
     name: "count",
     async request(ctx, request, next) {
-      life.requests++;
-      return (life.connection = await next.request(ctx, request));
+      client.requests++;
+      return (client.connection = await next.request(ctx, request));
     },
     async close(ctx, connection, next) {
-      life.closes++;
+      client.closes++;
       await next.close(ctx, connection);
     },
   };
@@ -66,16 +66,17 @@ async function connected(heal: Partial<HealOptions> = {}, name = "nsc"): Promise
       ...heal,
     },
   });
-  const life: Life = { nsc, closes: 0, requests: 0, losses, connection: undefined! };
+  const client: HealedClient = { nsc, closes: 0, requests: 0, losses, connection: undefined! };
   await nsc.request("firewall");
-  return life;
+  return client;
 }
 
-const hops = ({ connection }: Life): string[] => pathOf(connection).pathSegments.map(({ name }) => name);
-const addresses = ({ connection }: Life): unknown => connection.context?.ipContext?.srcIpAddrs;
+const hops = ({ connection }: HealedClient): string[] =>
+  pathOf(connection).pathSegments.map(({ name }) => name);
+const addresses = ({ connection }: HealedClient): unknown => connection.context?.ipContext?.srcIpAddrs;
 
 /** Closes the connection. */
-async function end({ nsc, connection }: Life): Promise<void> {
+async function end({ nsc, connection }: HealedClient): Promise<void> {
   await nsc.close(connection);
   await clock.settle();
   expect(nsc.debugState()).toEqual({});
@@ -93,93 +94,93 @@ describe("while packets flow, and without a liveness check", () => {
     ["forwarder", "packets flow", HOUR],
   ] as const)(
     "an outage of a %s while %s, for %i ms, changes nothing",
-    async (which, told, ms) => {
-      const liveness = told === "packets flow" ? alive : undefined;
+    async (which, dataPlane, ms) => {
+      const liveness = dataPlane === "packets flow" ? alive : undefined;
       await net.stop();
       await start({ maxTokenLifetimeMs: 24 * HOUR });
       const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
-      const life = await connected({ liveness });
-      const before = addresses(life);
+      const client = await connected({ liveness });
+      const before = addresses(client);
       // Another endpoint that healing could select.
       await net.endpoint({ name: "nse-2", service: "firewall", prefix: "10.1.0.0/24" });
       await net[which].kill();
       await clock.advance(ms);
       await net[which].start();
       await clock.advance(20_000);
-      expect(life).toMatchObject({ closes: 0, connection: { state: State.UP } });
-      expect(hops(life)).toEqual(["nsc", "nsmgr", "forwarder", "nse-1"]);
-      expect(addresses(life)).toEqual(before);
-      expect(life.losses.length).toBeLessThanOrEqual(1);
+      expect(client).toMatchObject({ closes: 0, connection: { state: State.UP } });
+      expect(hops(client)).toEqual(["nsc", "nsmgr", "forwarder", "nse-1"]);
+      expect(addresses(client)).toEqual(before);
+      expect(client.losses.length).toBeLessThanOrEqual(1);
       expect(nse.debugState()).toMatchObject({ "begin/server": { connections: 1 } });
-      await end(life);
+      await end(client);
     },
     60_000,
   );
 
   test.each(["packets flow", "nothing tells"])(
     "an outage of the registry while a connection is refreshed and %s changes nothing",
-    async (told) => {
+    async (dataPlane) => {
       await net.endpoint({ name: "nse-1", service: "firewall" });
-      const life = await connected({ liveness: told === "packets flow" ? alive : undefined });
+      const client = await connected({ liveness: dataPlane === "packets flow" ? alive : undefined });
       await net.registry.kill();
       await clock.advance(300_000);
       await net.registry.start();
       await clock.advance(30_000);
-      expect(life).toMatchObject({ closes: 0, losses: [] });
-      await end(life);
+      expect(client).toMatchObject({ closes: 0, losses: [] });
+      await end(client);
     },
   );
 
   test("an endpoint that restarts soon keeps its connection", async () => {
     const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
-    const life = await connected({ liveness: alive });
+    const client = await connected({ liveness: alive });
     await net.endpoint({ name: "nse-2", service: "firewall" });
     await nse.kill();
     await clock.advance(1_500);
     await nse.start();
     await clock.advance(3_000);
-    expect(hops(life).at(-1)).toBe("nse-1");
-    expect(life).toMatchObject({ closes: 0, losses: ["control plane: unreachable behind forwarder"] });
-    await end(life);
+    expect(hops(client).at(-1)).toBe("nse-1");
+    expect(client).toMatchObject({ closes: 0, losses: ["control plane: unreachable behind forwarder"] });
+    await end(client);
   });
 
   test("a refresh that its caller cancels is not reported as a loss", async () => {
     await net.endpoint({ name: "nse-1", service: "firewall" });
-    const life = await connected();
+    const client = await connected();
     net.virtual!.network.faults.cancelCalls({ from: "nsc", method: "Request", times: 1 });
-    await expect(life.nsc.request("firewall")).rejects.toMatchObject({ code: Code.Cancelled });
+    await expect(client.nsc.request("firewall")).rejects.toMatchObject({ code: Code.Cancelled });
     await clock.advance(5_000);
-    expect(life).toMatchObject({ closes: 0, losses: [] });
-    await end(life);
+    expect(client).toMatchObject({ closes: 0, losses: [] });
+    await end(client);
   });
 });
 
 describe("an endpoint that is gone", () => {
   test("permanently is replaced at once, although its address still answers", async () => {
     const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
-    const life = await connected({ liveness: alive });
+    const client = await connected({ liveness: alive });
     await net.endpoint({ name: "nse-2", service: "firewall" });
     await nse.close();
     await clock.advance(300);
-    expect(hops(life).at(-1)).toBe("nse-2");
-    expect(life.losses).toEqual(["control plane: unreachable behind forwarder"]);
-    await end(life);
+    expect(hops(client).at(-1)).toBe("nse-2");
+    expect(client.losses).toEqual(["control plane: unreachable behind forwarder"]);
+    await end(client);
   });
 
   test("without an Unregister is replaced at once without a liveness check", async () => {
     const nse = await net.endpoint({ name: "nse-1", service: "firewall" });
-    const life = await connected();
+    const client = await connected();
     await net.endpoint({ name: "nse-2", service: "firewall" });
     await nse.kill();
     await clock.advance(300);
-    expect(hops(life).at(-1)).toBe("nse-2");
-    await end(life);
+    expect(hops(client).at(-1)).toBe("nse-2");
+    await end(client);
   });
 
   test("is replaced when packets stop, although a refresh precedes each check", async () => {
     await net.endpoint({ name: "nse-1", service: "firewall" });
     let dead = "";
-    const life = await connected({
+    const client = await connected({
       liveness: {
         check: async (_ctx, { networkServiceEndpointName: name }) => name !== dead,
         onceAnswered: true,
@@ -187,14 +188,14 @@ describe("an endpoint that is gone", () => {
     });
     await net.endpoint({ name: "nse-2", service: "firewall" });
     await clock.advance(10_000);
-    dead = life.connection.networkServiceEndpointName;
+    dead = client.connection.networkServiceEndpointName;
     for (let i = 0; i < 20; i++) {
       await clock.advance(150);
-      await life.nsc.request("firewall", life.connection).catch(() => {});
+      await client.nsc.request("firewall", client.connection).catch(() => {});
     }
-    expect(life.losses).toContain("data plane");
-    expect(hops(life).at(-1)).toBe("nse-2");
-    await end(life);
+    expect(client.losses).toContain("data plane");
+    expect(hops(client).at(-1)).toBe("nse-2");
+    await end(client);
   });
 });
 
@@ -218,15 +219,15 @@ describe("events that arrive late", () => {
       });
       // A second connection, so that forwarder and manager keep their streams while the first is rebuilt.
       const other = await connected({}, "other");
-      const life = await connected();
+      const client = await connected();
       net.virtual!.network.faults.delay({ method: "MonitorConnections", direction: "back", ms });
       refusals = 2;
-      await life.nsc.request("firewall", life.connection).catch(() => {});
+      await client.nsc.request("firewall", client.connection).catch(() => {});
       await clock.advance(30_000);
-      expect(life).toMatchObject({ closes: 1, connection: { state: State.UP } });
-      expect(life.requests).toBeLessThan(8);
+      expect(client).toMatchObject({ closes: 1, connection: { state: State.UP } });
+      expect(client.requests).toBeLessThan(8);
       expect(other).toMatchObject({ requests: 1, closes: 0, losses: [] });
-      await end(life);
+      await end(client);
       await end(other);
       await clock.advance(1_000);
     },
@@ -235,14 +236,14 @@ describe("events that arrive late", () => {
 
 test("one broken stream with a thousand established connections reports none of them as DOWN", async () => {
   await net.endpoint({ name: "nse-1", service: "firewall", prefix: "10.0.0.0/16" });
-  const lives = await Promise.all(Array.from({ length: 1_000 }, (_, i) => connected({}, `nsc-${i}`)));
+  const clients = await Promise.all(Array.from({ length: 1_000 }, (_, i) => connected({}, `nsc-${i}`)));
   await clock.settle();
   // A large initial set arrives in several messages of a hundred connections.
   const { faults } = net.virtual!.network;
   faults.delay({ from: "nsmgr", method: "MonitorConnections", direction: "back", ms: 200 });
   faults.cut({ from: "nsmgr", to: net.forwarder.url, times: 1 });
   await clock.advance(30_000);
-  expect(lives.flatMap(({ losses }) => losses)).toEqual([]);
+  expect(clients.flatMap(({ losses }) => losses)).toEqual([]);
 }, 60_000);
 
 test("a Request that the endpoint rejects fails with the reason and the name of the endpoint", async () => {
@@ -260,14 +261,14 @@ test("a Request that the endpoint rejects fails with the reason and the name of 
       },
     ],
   });
-  const life = await connected({ liveness: alive });
+  const client = await connected({ liveness: alive });
   refusing = true;
-  await expect(life.nsc.request("firewall", life.connection)).rejects.toThrow();
+  await expect(client.nsc.request("firewall", client.connection)).rejects.toThrow();
   await clock.settle();
-  expect(life.losses).toEqual(["control plane: refused behind nse-1"]);
-  expect(life.closes).toBe(0);
+  expect(client.losses).toEqual(["control plane: refused behind nse-1"]);
+  expect(client.closes).toBe(0);
   refusing = false;
   await clock.advance(2_000);
-  expect(life.closes).toBe(0);
-  await end(life);
+  expect(client.closes).toBe(0);
+  await end(client);
 });

@@ -161,16 +161,16 @@ describe.each([{ transport: "memory" }, { transport: "grpc" }] as const)("a mesh
 
 describe("a mesh in virtual time", () => {
   test("rejects an element of a client or an endpoint that changes a message in place", async () => {
-    const scribbling: NetworkServiceElement = {
-      name: "scribbling",
+    const mutating: NetworkServiceElement = {
+      name: "mutating",
       request(ctx, request, next) {
         (request.connection!.labels as Record<string, string>)["app"] = "mine";
         return next.request(ctx, request);
       },
     };
     const net = await start({ transport: "memory" });
-    await net.endpoint({ name: "nse", service: "firewall", elements: [scribbling] });
-    await expect(net.client({ elements: [scribbling] }).request("firewall")).rejects.toThrow(TypeError);
+    await net.endpoint({ name: "nse", service: "firewall", elements: [mutating] });
+    await expect(net.client({ elements: [mutating] }).request("firewall")).rejects.toThrow(TypeError);
     const refusal = net.client({ name: "other" }).request("firewall").then(JSON.stringify, explain);
     expect(await refusal).toMatch(/not extensible/);
   });

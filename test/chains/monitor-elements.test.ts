@@ -32,14 +32,14 @@ const selective: MonitorElement = {
 };
 
 /** Counts the published events. */
-function counter(): MonitorElement & { readonly told: ConnectionEventType[] } {
-  const told: ConnectionEventType[] = [];
+function counter(): MonitorElement & { readonly types: ConnectionEventType[] } {
+  const types: ConnectionEventType[] = [];
   return {
     name: "counter",
-    told,
-    debugState: () => ({ told: told.length }),
+    types,
+    debugState: () => ({ types: types.length }),
     monitorConnections: (c, selector, next) =>
-      next.monitorConnections(c, selector).pipe(tap(({ type }) => told.push(type))),
+      next.monitorConnections(c, selector).pipe(tap(({ type }) => types.push(type))),
   };
 }
 
@@ -63,8 +63,8 @@ describe.each(["endpoint", "nsmgr"] as const)("the monitor of an %s", (which) =>
     await expect(refused).rejects.toMatchObject({ code: Code.PermissionDenied });
     const own = MonitorScopeSelector.create({ pathSegments: [PathSegment.create({ name: "nsc" })] });
     await firstValueFrom(monitor.monitorConnections(ctx, own));
-    expect(counting.told).toEqual([ConnectionEventType.INITIAL_STATE_TRANSFER]);
-    expect(debugState()).toMatchObject({ counter: { told: 1 } });
+    expect(counting.types).toEqual([ConnectionEventType.INITIAL_STATE_TRANSFER]);
+    expect(debugState()).toMatchObject({ counter: { types: 1 } });
   });
 
   test("works with elements that only observe", async () => {
@@ -75,6 +75,6 @@ describe.each(["endpoint", "nsmgr"] as const)("the monitor of an %s", (which) =>
 });
 
 test("a monitor chain without a monitor at its end completes each stream at once", async () => {
-  const told = await firstValueFrom(monitorChain([]).monitorConnections(ctx, everything).pipe(toArray()));
-  expect(told).toEqual([]);
+  const types = await firstValueFrom(monitorChain([]).monitorConnections(ctx, everything).pipe(toArray()));
+  expect(types).toEqual([]);
 });

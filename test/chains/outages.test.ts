@@ -87,9 +87,9 @@ describe("a mesh with an outage", () => {
 
   test("an endpoint that never answers leaves time for the next one", async () => {
     const { net, clock, faults } = await start();
-    const hole = await net.endpoint({ name: "nse-1", service: "firewall" });
+    const unreachable = await net.endpoint({ name: "nse-1", service: "firewall" });
     await net.endpoint({ name: "nse-2", service: "firewall" });
-    faults.delay({ from: "forwarder", to: hole.url, ms: 3_600_000 });
+    faults.delay({ from: "forwarder", to: unreachable.url, ms: 3_600_000 });
     const nsc = net.client();
     const request = nsc.request("firewall");
     await clock.advance(15_000);
@@ -105,9 +105,9 @@ describe("a mesh with an outage", () => {
     const nsc = net.client({ heal: false });
     const connection = await nsc.request("firewall");
     await nse.close();
-    const begun = clock.now();
+    const startedAt = clock.now();
     await closeAgain(net, nsc, connection);
-    expect(clock.now()).toBe(begun);
+    expect(clock.now()).toBe(startedAt);
     expect(nsc.debugState()).toEqual({});
   });
 
@@ -118,9 +118,9 @@ describe("a mesh with an outage", () => {
     const connection = await nsc.request("firewall");
     await nse.close();
     await clock.advance(30_000);
-    const begun = clock.now();
+    const startedAt = clock.now();
     await closeAgain(net, nsc, connection);
-    expect(clock.now()).toBe(begun);
+    expect(clock.now()).toBe(startedAt);
     expect(nsc.debugState()).toEqual({});
   });
 

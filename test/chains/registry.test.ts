@@ -13,160 +13,153 @@ import { dialEndpoints } from "../../src/registry/elements/dial/index.js";
 import { updatePath } from "../../src/registry/elements/update-path/index.js";
 import { memoryEndpoints } from "../../src/registry/stores/memory/index.js";
 import { listen } from "../registry/support.js";
-import { idOf, ns, nse, REGISTRY, services, story, world, type World } from "./registry-world.js";
+import { changesOf, idOf, ns, nse, REGISTRY, registryMesh, services, watchQuery } from "./registry-mesh.js";
 
-const watch = (like?: Parameters<typeof nse>[1]) => ({
-  networkServiceEndpoint: like
-    ? nse("", { networkServiceNames: [], networkServiceLabels: {}, url: "", ...like })
-    : undefined,
-  watch: true,
-});
-
-let w: World;
-beforeEach(() => void (w = world()));
+let net: ReturnType<typeof registryMesh>;
+beforeEach(() => void (net = registryMesh()));
 afterEach(async () => {
-  w.killAll();
-  w.network.faults.clear();
-  await w.clock.settle();
-  expect(w.leftovers()).toEqual({});
+  net.killAll();
+  net.network.faults.clear();
+  await net.clock.settle();
+  expect(net.leftovers()).toEqual({});
 });
 
 describe("a registry and its client", () => {
   test("keep an endpoint as long as its client runs, and remove it when it is unregistered", async () => {
-    const registry = w.registry();
-    const client = w.client("nse-1", REGISTRY);
-    const answer = await client.endpoints.register(w.ctx, nse("nse-1"));
-    expect(fromTimestamp(answer.expirationTime!)).toBe(w.clock.now() + 60_000);
+    const registry = net.registry();
+    const client = net.client("nse-1", REGISTRY);
+    const answer = await client.endpoints.register(net.ctx, nse("nse-1"));
+    expect(fromTimestamp(answer.expirationTime!)).toBe(net.clock.now() + 60_000);
     expect(answer.pathIds).toEqual([idOf("nse-1"), idOf("registry")]);
-    const registered = w.clock.now();
-    const reader = listen(registry.endpoints.find(w.ctx, watch()));
+    const registered = net.clock.now();
+    const reader = listen(registry.endpoints.find(net.ctx, watchQuery()));
     for (let hour = 0; hour < 3; hour++) {
-      await w.clock.advance(3_600_000);
-      const [stored] = await w.found(registry.endpoints, { name: "nse-1" });
+      await net.clock.advance(3_600_000);
+      const [stored] = await net.found(registry.endpoints, { name: "nse-1" });
       expect(fromTimestamp(stored!.initialRegistrationTime!)).toBe(registered);
     }
-    expect(new Set(story(reader.seen))).toEqual(new Set(["+nse-1 tcp://nse-1:6001"]));
+    expect(new Set(changesOf(reader.seen))).toEqual(new Set(["+nse-1 tcp://nse-1:6001"]));
     reader.stop();
-    await client.endpoints.unregister(w.ctx, nse("nse-1"));
-    expect(await w.found(registry.endpoints)).toEqual([]);
-    await w.clock.settle();
-    expect(w.leftovers()).toEqual({});
+    await client.endpoints.unregister(net.ctx, nse("nse-1"));
+    expect(await net.found(registry.endpoints)).toEqual([]);
+    await net.clock.settle();
+    expect(net.leftovers()).toEqual({});
   });
 
   test("remove a dead endpoint within one minute, and report it to watches", async () => {
-    w.registry();
-    const client = w.client("nse-1", REGISTRY);
-    const reader = listen(w.client("nsc", REGISTRY).endpoints.find(w.ctx, watch()));
-    await client.endpoints.register(w.ctx, nse("nse-1"));
+    net.registry();
+    const client = net.client("nse-1", REGISTRY);
+    const reader = listen(net.client("nsc", REGISTRY).endpoints.find(net.ctx, watchQuery()));
+    await client.endpoints.register(net.ctx, nse("nse-1"));
     client.kill();
-    await w.clock.advance(44_000);
-    expect(story(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001"]);
-    await w.clock.advance(16_000);
-    expect(story(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001", "-nse-1 tcp://nse-1:6001"]);
+    await net.clock.advance(44_000);
+    expect(changesOf(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001"]);
+    await net.clock.advance(16_000);
+    expect(changesOf(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001", "-nse-1 tcp://nse-1:6001"]);
     reader.stop();
-    await w.clock.settle();
-    expect(w.leftovers()).toEqual({});
+    await net.clock.settle();
+    expect(net.leftovers()).toEqual({});
   });
 
   test("set the payload IP for a service without one", async () => {
-    const registry = w.registry();
-    const client = w.client("nse-1", REGISTRY);
-    await client.networkServices.register(w.ctx, ns("icmp"));
-    expect(await services(w.ctx, client.networkServices)).toMatchObject([{ name: "icmp", payload: "IP" }]);
-    await client.networkServices.unregister(w.ctx, ns("icmp"));
-    expect(await services(w.ctx, registry.networkServices)).toEqual([]);
-    await w.clock.settle();
-    expect(w.leftovers()).toEqual({});
+    const registry = net.registry();
+    const client = net.client("nse-1", REGISTRY);
+    await client.networkServices.register(net.ctx, ns("icmp"));
+    expect(await services(net.ctx, client.networkServices)).toMatchObject([{ name: "icmp", payload: "IP" }]);
+    await client.networkServices.unregister(net.ctx, ns("icmp"));
+    expect(await services(net.ctx, registry.networkServices)).toEqual([]);
+    await net.clock.settle();
+    expect(net.leftovers()).toEqual({});
   });
 
   test("restore the registrations after the registry has lost all entries", async () => {
-    const first = w.registry();
-    const client = w.client("nse-1", REGISTRY);
-    const nsc = w.client("nsc", REGISTRY);
-    await client.networkServices.register(w.ctx, ns("icmp"));
-    await client.endpoints.register(w.ctx, nse("nse-1"));
-    const reader = listen(nsc.endpoints.find(w.ctx, watch()));
-    await w.clock.settle();
+    const first = net.registry();
+    const client = net.client("nse-1", REGISTRY);
+    const nsc = net.client("nsc", REGISTRY);
+    await client.networkServices.register(net.ctx, ns("icmp"));
+    await client.endpoints.register(net.ctx, nse("nse-1"));
+    const reader = listen(nsc.endpoints.find(net.ctx, watchQuery()));
+    await net.clock.settle();
     first.kill();
-    await w.clock.advance(20_000);
-    const second = w.registry();
-    expect(await w.found(second.endpoints)).toEqual([]);
-    await w.clock.advance(15_000);
-    expect(await w.found(second.endpoints)).toMatchObject([{ name: "nse-1" }]);
-    expect(await services(w.ctx, second.networkServices)).toMatchObject([{ name: "icmp" }]);
-    await w.clock.advance(600_000);
-    await client.endpoints.unregister(w.ctx, nse("nse-1"));
-    await w.clock.settle();
-    expect(story(reader.seen).at(-1)).toBe("-nse-1 tcp://nse-1:6001");
+    await net.clock.advance(20_000);
+    const second = net.registry();
+    expect(await net.found(second.endpoints)).toEqual([]);
+    await net.clock.advance(15_000);
+    expect(await net.found(second.endpoints)).toMatchObject([{ name: "nse-1" }]);
+    expect(await services(net.ctx, second.networkServices)).toMatchObject([{ name: "icmp" }]);
+    await net.clock.advance(600_000);
+    await client.endpoints.unregister(net.ctx, nse("nse-1"));
+    await net.clock.settle();
+    expect(changesOf(reader.seen).at(-1)).toBe("-nse-1 tcp://nse-1:6001");
     expect(reader.end).toBeUndefined();
     reader.stop();
   });
 
   test("hold one registration when the answer to the first Register is lost", async () => {
-    const registry = w.registry();
-    const client = w.client("nse-1", REGISTRY);
-    w.network.faults.dropResponses({ method: "Register", times: 1 });
-    const answer = client.endpoints.register(w.ctx, nse("nse-1"));
-    await w.clock.advance(1_000);
+    const registry = net.registry();
+    const client = net.client("nse-1", REGISTRY);
+    net.network.faults.dropResponses({ method: "Register", times: 1 });
+    const answer = client.endpoints.register(net.ctx, nse("nse-1"));
+    await net.clock.advance(1_000);
     expect((await answer).name).toBe("nse-1");
-    expect(await w.found(registry.endpoints)).toHaveLength(1);
-    await client.endpoints.unregister(w.ctx, nse("nse-1"));
+    expect(await net.found(registry.endpoints)).toHaveLength(1);
+    await client.endpoints.unregister(net.ctx, nse("nse-1"));
   });
 
   test("report the last failure when there is no registry", async () => {
-    const client = w.client("nse-1", REGISTRY);
-    const call = w.ctx
+    const client = net.client("nse-1", REGISTRY);
+    const call = net.ctx
       .withTimeout(5_000, (c) => client.endpoints.register(c, nse("nse-1")))
       .catch((error: unknown) => error);
-    await w.clock.advance(5_000);
+    await net.clock.advance(5_000);
     expect(await call).toMatchObject({ code: Code.DeadlineExceeded, cause: { code: Code.Unavailable } });
-    expect(w.leftovers()).toEqual({});
+    expect(net.leftovers()).toEqual({});
   });
 
   test("reject an endpoint without a name at once, without retries", async () => {
-    w.registry();
-    const client = w.client("nse-1", REGISTRY);
-    await expect(client.endpoints.register(w.ctx, nse(""))).rejects.toMatchObject({
+    net.registry();
+    const client = net.client("nse-1", REGISTRY);
+    await expect(client.endpoints.register(net.ctx, nse(""))).rejects.toMatchObject({
       code: Code.InvalidArgument,
     });
-    expect(w.leftovers()).toEqual({});
+    expect(net.leftovers()).toEqual({});
   });
 
   test("return more endpoints than any of their buffers can hold", async () => {
-    const registry = w.registry();
-    const manager = w.nsmgr("nsmgr-1");
-    for (let i = 0; i < 500; i++) await registry.endpoints.register(w.ctx, nse(`nse-${i}`));
-    expect(await w.found(manager.discovery.endpoints, { networkServiceNames: ["icmp"] })).toHaveLength(500);
+    const registry = net.registry();
+    const manager = net.nsmgr("nsmgr-1");
+    for (let i = 0; i < 500; i++) await registry.endpoints.register(net.ctx, nse(`nse-${i}`));
+    expect(await net.found(manager.discovery.endpoints, { networkServiceNames: ["icmp"] })).toHaveLength(500);
   });
 });
 
 describe("a manager's registry", () => {
   test("shows the real URLs to its node and its own URL to the domain", async () => {
-    const registry = w.registry();
-    const near = w.nsmgr("nsmgr-1");
-    const far = w.nsmgr("nsmgr-2");
-    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
-    const answer = await client.endpoints.register(w.ctx, nse("nse-1"));
+    const registry = net.registry();
+    const near = net.nsmgr("nsmgr-1");
+    const far = net.nsmgr("nsmgr-2");
+    const client = net.client("nse-1", "tcp://nsmgr-1:5001");
+    const answer = await client.endpoints.register(net.ctx, nse("nse-1"));
     expect(answer.url).toBe("tcp://nse-1:6001");
     expect(answer.pathIds).toEqual([idOf("nse-1"), idOf("nsmgr-1"), idOf("registry")]);
-    const seenAs = async (endpoints: EndpointRegistry): Promise<string[]> =>
-      (await w.found(endpoints, { name: "nse-1" })).map(({ url }) => url);
-    expect(await seenAs(registry.endpoints)).toEqual(["tcp://nsmgr-1:5001"]);
-    expect(await seenAs(far.endpoints)).toEqual(["tcp://nsmgr-1:5001"]);
-    expect(await seenAs(near.endpoints)).toEqual(["tcp://nse-1:6001"]);
-    expect(await seenAs(near.discovery.endpoints)).toEqual(["tcp://nse-1:6001"]);
-    await client.endpoints.unregister(w.ctx, nse("nse-1"));
-    expect(await seenAs(far.endpoints)).toEqual([]);
-    await w.clock.settle();
-    expect(w.leftovers()).toEqual({});
+    const urlsIn = async (endpoints: EndpointRegistry): Promise<string[]> =>
+      (await net.found(endpoints, { name: "nse-1" })).map(({ url }) => url);
+    expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-1:5001"]);
+    expect(await urlsIn(far.endpoints)).toEqual(["tcp://nsmgr-1:5001"]);
+    expect(await urlsIn(near.endpoints)).toEqual(["tcp://nse-1:6001"]);
+    expect(await urlsIn(near.discovery.endpoints)).toEqual(["tcp://nse-1:6001"]);
+    await client.endpoints.unregister(net.ctx, nse("nse-1"));
+    expect(await urlsIn(far.endpoints)).toEqual([]);
+    await net.clock.settle();
+    expect(net.leftovers()).toEqual({});
   });
 
   test("forwards the path with every token in its segment, and restores the index", async () => {
-    w.registry();
-    w.nsmgr("nsmgr-1");
-    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
+    net.registry();
+    net.nsmgr("nsmgr-1");
+    const client = net.client("nse-1", "tcp://nsmgr-1:5001");
     const holder = { current: { index: 0, segments: [] as { token: string }[] } };
-    const ctx = w.ctx.with(registrationPath, holder);
+    const ctx = net.ctx.with(registrationPath, holder);
     const subjects = (): string[] =>
       holder.current.segments.map(({ token }) => JSON.parse(atob(token.split(".")[1]!)).sub as string);
     await client.endpoints.register(ctx, nse("nse-1"));
@@ -180,153 +173,158 @@ describe("a manager's registry", () => {
   });
 
   test("works without an upstream registry", async () => {
-    const manager = w.nsmgr("nsmgr-1", { withRegistry: false });
-    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
-    await client.networkServices.register(w.ctx, ns("icmp"));
-    await client.endpoints.register(w.ctx, nse("nse-1"));
-    expect(await services(w.ctx, manager.discovery.networkServices)).toMatchObject([{ payload: "IP" }]);
+    const manager = net.nsmgr("nsmgr-1", { withRegistry: false });
+    const client = net.client("nse-1", "tcp://nsmgr-1:5001");
+    await client.networkServices.register(net.ctx, ns("icmp"));
+    await client.endpoints.register(net.ctx, nse("nse-1"));
+    expect(await services(net.ctx, manager.discovery.networkServices)).toMatchObject([{ payload: "IP" }]);
     for (const like of [{ networkServiceNames: ["icmp"] }, { url: "tcp://nsmgr-1:5001" }]) {
-      expect(await w.found(manager.discovery.endpoints, like)).toMatchObject([{ url: "tcp://nse-1:6001" }]);
+      expect(await net.found(manager.discovery.endpoints, like)).toMatchObject([{ url: "tcp://nse-1:6001" }]);
     }
     client.kill();
-    await w.clock.advance(60_000);
-    expect(await w.found(manager.discovery.endpoints)).toEqual([]);
-    await manager.networkServices.unregister(w.ctx, ns("icmp"));
-    expect(w.leftovers()).toEqual({});
+    await net.clock.advance(60_000);
+    expect(await net.found(manager.discovery.endpoints)).toEqual([]);
+    await manager.networkServices.unregister(net.ctx, ns("icmp"));
+    expect(net.leftovers()).toEqual({});
   });
 
   test("finds the forwarders of its node by its own URL", async () => {
-    w.registry();
-    const near = w.nsmgr("nsmgr-1");
-    w.nsmgr("nsmgr-2");
+    net.registry();
+    const near = net.nsmgr("nsmgr-1");
+    net.nsmgr("nsmgr-2");
     const forwarder = { networkServiceNames: ["forwarder"], networkServiceLabels: {} };
-    const one = w.client("fwd-1", "tcp://nsmgr-1:5001");
-    const two = w.client("fwd-2", "tcp://nsmgr-2:5001");
-    await one.endpoints.register(w.ctx, nse("fwd-1", forwarder));
-    await two.endpoints.register(w.ctx, nse("fwd-2", forwarder));
+    const one = net.client("fwd-1", "tcp://nsmgr-1:5001");
+    const two = net.client("fwd-2", "tcp://nsmgr-2:5001");
+    await one.endpoints.register(net.ctx, nse("fwd-1", forwarder));
+    await two.endpoints.register(net.ctx, nse("fwd-2", forwarder));
     const query = { networkServiceNames: ["forwarder"], url: "tcp://nsmgr-1:5001" };
-    expect(await w.found(near.discovery.endpoints, query)).toMatchObject([
+    expect(await net.found(near.discovery.endpoints, query)).toMatchObject([
       { name: "fwd-1", url: "tcp://fwd-1:6001" },
     ]);
   });
 
   test("removes a dead endpoint from the upstream registry too", async () => {
-    const registry = w.registry();
-    w.nsmgr("nsmgr-1");
-    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
-    await w.ctx.withTimeout(15_000, (c) => client.endpoints.register(c, nse("nse-1")));
+    const registry = net.registry();
+    net.nsmgr("nsmgr-1");
+    const client = net.client("nse-1", "tcp://nsmgr-1:5001");
+    await net.ctx.withTimeout(15_000, (c) => client.endpoints.register(c, nse("nse-1")));
     client.kill();
-    await w.clock.advance(44_999);
-    expect(await w.found(registry.endpoints)).toHaveLength(1);
-    await w.clock.advance(1);
-    expect(await w.found(registry.endpoints)).toEqual([]);
-    await w.clock.advance(15_000);
-    expect(w.leftovers()).toEqual({});
+    await net.clock.advance(44_999);
+    expect(await net.found(registry.endpoints)).toHaveLength(1);
+    await net.clock.advance(1);
+    expect(await net.found(registry.endpoints)).toEqual([]);
+    await net.clock.advance(15_000);
+    expect(net.leftovers()).toEqual({});
   });
 
   test("is the only process that an endpoint must reach again after a restart", async () => {
-    const registry = w.registry();
-    const first = w.nsmgr("nsmgr-1");
-    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
-    const reader = listen(w.client("nsc", "tcp://nsmgr-1:5001").endpoints.find(w.ctx, watch()));
-    await client.networkServices.register(w.ctx, ns("icmp"));
-    await client.endpoints.register(w.ctx, nse("nse-1"));
-    await w.clock.settle();
+    const registry = net.registry();
+    const first = net.nsmgr("nsmgr-1");
+    const client = net.client("nse-1", "tcp://nsmgr-1:5001");
+    const reader = listen(net.client("nsc", "tcp://nsmgr-1:5001").endpoints.find(net.ctx, watchQuery()));
+    await client.networkServices.register(net.ctx, ns("icmp"));
+    await client.endpoints.register(net.ctx, nse("nse-1"));
+    await net.clock.settle();
     first.kill();
-    await w.clock.advance(2_000);
-    const second = w.nsmgr("nsmgr-1");
+    await net.clock.advance(2_000);
+    const second = net.nsmgr("nsmgr-1");
     // Either no entry or the valid URL.
-    expect(await w.found(second.endpoints)).toEqual([]);
-    await w.clock.advance(10_000);
-    expect(await w.found(second.endpoints)).toMatchObject([{ url: "tcp://nse-1:6001" }]);
-    expect(await w.found(registry.endpoints)).toHaveLength(1);
-    const other = w.client("nse-2", "tcp://nsmgr-1:5001");
-    await other.endpoints.register(w.ctx, nse("nse-2"));
-    await w.clock.settle();
-    expect(story(reader.seen).at(-1)).toBe("+nse-2 tcp://nse-2:6001");
-    expect(new Set(story(reader.seen).filter((line) => line.startsWith("+")))).toEqual(
+    expect(await net.found(second.endpoints)).toEqual([]);
+    await net.clock.advance(10_000);
+    expect(await net.found(second.endpoints)).toMatchObject([{ url: "tcp://nse-1:6001" }]);
+    expect(await net.found(registry.endpoints)).toHaveLength(1);
+    const other = net.client("nse-2", "tcp://nsmgr-1:5001");
+    await other.endpoints.register(net.ctx, nse("nse-2"));
+    await net.clock.settle();
+    expect(changesOf(reader.seen).at(-1)).toBe("+nse-2 tcp://nse-2:6001");
+    expect(new Set(changesOf(reader.seen).filter((line) => line.startsWith("+")))).toEqual(
       new Set(["+nse-1 tcp://nse-1:6001", "+nse-2 tcp://nse-2:6001"]),
     );
     reader.stop();
   });
 
   test("forwards an Unregister of an entry that was registered through it before a restart", async () => {
-    const registry = w.registry();
-    const first = w.nsmgr("nsmgr-1");
-    await first.networkServices.register(w.ctx, ns("icmp"));
-    await first.endpoints.register(w.ctx, nse("nse-1"));
+    const registry = net.registry();
+    const first = net.nsmgr("nsmgr-1");
+    await first.networkServices.register(net.ctx, ns("icmp"));
+    await first.endpoints.register(net.ctx, nse("nse-1"));
     first.kill();
-    const second = w.nsmgr("nsmgr-1");
-    await second.networkServices.unregister(w.ctx, ns("icmp"));
-    await second.endpoints.unregister(w.ctx, nse("nse-1"));
-    expect(await services(w.ctx, registry.networkServices)).toEqual([]);
-    expect(await w.found(registry.endpoints)).toEqual([]);
-    expect(w.leftovers()).toEqual({});
+    const second = net.nsmgr("nsmgr-1");
+    await second.networkServices.unregister(net.ctx, ns("icmp"));
+    await second.endpoints.unregister(net.ctx, nse("nse-1"));
+    expect(await services(net.ctx, registry.networkServices)).toEqual([]);
+    expect(await net.found(registry.endpoints)).toEqual([]);
+    expect(net.leftovers()).toEqual({});
   });
 
   test("reports that the registry is down, not that no entry was found", async () => {
-    const manager = w.nsmgr("nsmgr-1");
-    await expect(w.found(manager.endpoints)).rejects.toMatchObject({ code: Code.Unavailable });
-    await expect(manager.endpoints.register(w.ctx, nse("nse-1"))).rejects.toMatchObject({
+    const manager = net.nsmgr("nsmgr-1");
+    await expect(net.found(manager.endpoints)).rejects.toMatchObject({ code: Code.Unavailable });
+    await expect(manager.endpoints.register(net.ctx, nse("nse-1"))).rejects.toMatchObject({
       code: Code.Unavailable,
     });
-    expect(w.leftovers()).toEqual({});
+    expect(net.leftovers()).toEqual({});
   });
 
   test("leaves no resources after a rejected Register", async () => {
-    const registry = w.registry();
-    const manager = w.nsmgr("nsmgr-1");
-    await expect(manager.endpoints.register(w.ctx, nse("nse-1", { url: "" }))).rejects.toMatchObject({
+    const registry = net.registry();
+    const manager = net.nsmgr("nsmgr-1");
+    await expect(manager.endpoints.register(net.ctx, nse("nse-1", { url: "" }))).rejects.toMatchObject({
       code: Code.InvalidArgument,
     });
-    expect(await w.found(registry.endpoints)).toEqual([]);
-    expect(w.leftovers()).toEqual({});
+    expect(await net.found(registry.endpoints)).toEqual([]);
+    expect(net.leftovers()).toEqual({});
   });
 });
 
 describe("a manager with a cache", () => {
   const icmp = { networkServiceNames: ["icmp"] };
   const urls = async (manager: { readonly discovery: { readonly endpoints: EndpointRegistry } }) =>
-    (await w.found(manager.discovery.endpoints, icmp)).map(({ url }) => url).sort();
+    (await net.found(manager.discovery.endpoints, icmp)).map(({ url }) => url).sort();
 
   test("answers without the registry, and receives every change", async () => {
-    w.registry();
-    const near = w.nsmgr("nsmgr-1");
-    w.nsmgr("nsmgr-2");
-    const one = w.client("nse-1", "tcp://nsmgr-1:5001");
-    const two = w.client("nse-2", "tcp://nsmgr-2:5001");
-    await one.endpoints.register(w.ctx, nse("nse-1"));
+    net.registry();
+    const near = net.nsmgr("nsmgr-1");
+    net.nsmgr("nsmgr-2");
+    const one = net.client("nse-1", "tcp://nsmgr-1:5001");
+    const two = net.client("nse-2", "tcp://nsmgr-2:5001");
+    await one.endpoints.register(net.ctx, nse("nse-1"));
     expect(await urls(near)).toEqual(["tcp://nse-1:6001"]);
-    await w.clock.settle();
-    const undo = w.network.faults.delay({ from: "nsmgr-1", method: "Find", ms: 1_000, direction: "there" });
+    await net.clock.settle();
+    const undo = net.network.faults.delay({
+      from: "nsmgr-1",
+      method: "Find",
+      ms: 1_000,
+      direction: "there",
+    });
     expect(await urls(near)).toEqual(["tcp://nse-1:6001"]);
     undo();
-    await two.endpoints.register(w.ctx, nse("nse-2"));
-    await w.clock.settle();
+    await two.endpoints.register(net.ctx, nse("nse-2"));
+    await net.clock.settle();
     expect(await urls(near)).toEqual(["tcp://nse-1:6001", "tcp://nsmgr-2:5001"]);
     two.kill();
-    await w.clock.advance(60_000);
+    await net.clock.advance(60_000);
     expect(await urls(near)).toEqual(["tcp://nse-1:6001"]);
-    await one.endpoints.unregister(w.ctx, nse("nse-1"));
-    await w.clock.settle();
-    expect(w.leftovers()).toEqual({});
+    await one.endpoints.unregister(net.ctx, nse("nse-1"));
+    await net.clock.settle();
+    expect(net.leftovers()).toEqual({});
   });
 
   test("returns the last known entries during an outage of the registry, and updates them from the next one", async () => {
-    const first = w.registry();
-    const near = w.nsmgr("nsmgr-1");
-    const far = w.nsmgr("nsmgr-2");
-    await near.endpoints.register(w.ctx, nse("nse-1"));
-    await far.endpoints.register(w.ctx, nse("nse-2"));
+    const first = net.registry();
+    const near = net.nsmgr("nsmgr-1");
+    const far = net.nsmgr("nsmgr-2");
+    await near.endpoints.register(net.ctx, nse("nse-1"));
+    await far.endpoints.register(net.ctx, nse("nse-2"));
     expect(await urls(near)).toEqual(["tcp://nse-1:6001", "tcp://nsmgr-2:5001"]);
-    await w.clock.settle();
+    await net.clock.settle();
     first.kill();
-    await w.clock.settle();
+    await net.clock.settle();
     expect(await urls(near)).toEqual(["tcp://nse-1:6001", "tcp://nsmgr-2:5001"]);
-    w.registry();
-    await w.clock.advance(10_000);
+    net.registry();
+    await net.clock.advance(10_000);
     expect(await urls(near)).toEqual([]);
-    await near.endpoints.register(w.ctx, nse("nse-1"));
+    await near.endpoints.register(net.ctx, nse("nse-1"));
     expect(await urls(near)).toEqual(["tcp://nse-1:6001"]);
   });
 });
@@ -336,62 +334,62 @@ describe("an endpoint that moves to another node", () => {
 
   /** An endpoint registered through nsmgr-1, whose program died and restarted behind nsmgr-2. */
   async function moved() {
-    const registry = w.registry();
-    const left = w.nsmgr("nsmgr-1");
-    const entered = w.nsmgr("nsmgr-2");
-    const old = w.client("nse-old", "tcp://nsmgr-1:5001");
-    await old.endpoints.register(w.ctx, nse("nse-1"));
+    const registry = net.registry();
+    const left = net.nsmgr("nsmgr-1");
+    const entered = net.nsmgr("nsmgr-2");
+    const old = net.client("nse-old", "tcp://nsmgr-1:5001");
+    await old.endpoints.register(net.ctx, nse("nse-1"));
     // Both managers watch the service.
-    for (const manager of [left, entered]) await w.found(manager.discovery.endpoints, nse("", { url: "" }));
+    for (const manager of [left, entered]) await net.found(manager.discovery.endpoints, nse("", { url: "" }));
     old.kill();
-    await w.clock.advance(5_000);
-    const client = w.client("nse-new", "tcp://nsmgr-2:5001");
-    await client.endpoints.register(w.ctx, nse("nse-1", { url: HERE }));
+    await net.clock.advance(5_000);
+    const client = net.client("nse-new", "tcp://nsmgr-2:5001");
+    await client.endpoints.register(net.ctx, nse("nse-1", { url: HERE }));
     return { registry, left, entered, client };
   }
   const urlsIn = async (endpoints: EndpointRegistry): Promise<string[]> =>
-    (await w.found(endpoints, { name: "nse-1" })).map(({ url }) => url);
+    (await net.found(endpoints, { name: "nse-1" })).map(({ url }) => url);
 
   test("is found at the new URL at once, not at the old one", async () => {
     const { registry, left, entered, client } = await moved();
     expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
     expect(await urlsIn(left.discovery.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
     expect(await urlsIn(entered.discovery.endpoints)).toEqual([HERE]);
-    await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
+    await client.endpoints.unregister(net.ctx, nse("nse-1", { url: HERE }));
   });
 
   test("stays registered when its old registration expires at the old manager", async () => {
     const { registry, left, client } = await moved();
-    const reader = listen(registry.endpoints.find(w.ctx, watch()));
-    await w.clock.advance(180_000);
+    const reader = listen(registry.endpoints.find(net.ctx, watchQuery()));
+    await net.clock.advance(180_000);
     expect(left.debugState()).not.toMatchObject({ endpoints: { expire: expect.anything() } });
-    expect(story(reader.seen)).not.toContain("-nse-1 tcp://nsmgr-2:5001");
+    expect(changesOf(reader.seen)).not.toContain("-nse-1 tcp://nsmgr-2:5001");
     expect(await urlsIn(left.discovery.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
     reader.stop();
-    await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
+    await client.endpoints.unregister(net.ctx, nse("nse-1", { url: HERE }));
     expect(await urlsIn(registry.endpoints)).toEqual([]);
   });
 
   test("stays registered when its old program unregisters late, through any elements", async () => {
     const { registry, left, client } = await moved();
-    await left.endpoints.unregister(w.ctx, nse("nse-1"));
+    await left.endpoints.unregister(net.ctx, nse("nse-1"));
     expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
     expect(await urlsIn(left.discovery.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
     // A manager that does not know the endpoint forwards the entry with its own URL.
-    await registry.endpoints.unregister(w.ctx, nse("nse-1", { url: "tcp://nsmgr-1:5001" }));
+    await registry.endpoints.unregister(net.ctx, nse("nse-1", { url: "tcp://nsmgr-1:5001" }));
     expect(await urlsIn(registry.endpoints)).toEqual(["tcp://nsmgr-2:5001"]);
-    await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
+    await client.endpoints.unregister(net.ctx, nse("nse-1", { url: HERE }));
     expect(await urlsIn(registry.endpoints)).toEqual([]);
   });
 
   test("stays registered at its own manager when it moved within the node", async () => {
-    const manager = w.nsmgr("nsmgr-1", { withRegistry: false });
-    const client = w.client("nse-new", "tcp://nsmgr-1:5001");
-    await manager.endpoints.register(w.ctx, nse("nse-1"));
-    await client.endpoints.register(w.ctx, nse("nse-1", { url: HERE }));
-    await manager.endpoints.unregister(w.ctx, nse("nse-1"));
+    const manager = net.nsmgr("nsmgr-1", { withRegistry: false });
+    const client = net.client("nse-new", "tcp://nsmgr-1:5001");
+    await manager.endpoints.register(net.ctx, nse("nse-1"));
+    await client.endpoints.register(net.ctx, nse("nse-1", { url: HERE }));
+    await manager.endpoints.unregister(net.ctx, nse("nse-1"));
     expect(await urlsIn(manager.discovery.endpoints)).toEqual([HERE]);
-    await client.endpoints.unregister(w.ctx, nse("nse-1", { url: HERE }));
+    await client.endpoints.unregister(net.ctx, nse("nse-1", { url: HERE }));
     expect(await urlsIn(manager.discovery.endpoints)).toEqual([]);
   });
 });
@@ -402,12 +400,12 @@ describe("a watch over several hops", () => {
   /** `length` servers in a row, the last with a store. */
   function row(length: number): { kill(): void }[] {
     return Array.from({ length }, (_, hop) => {
-      const tokens = insecureTokens({ clock: w.clock, subject: idOf(`hop-${hop}`) });
-      const remotes = w.network.remotes({ name: `hop-${hop}`, tokens });
+      const tokens = insecureTokens({ clock: net.clock, subject: idOf(`hop-${hop}`) });
+      const remotes = net.network.remotes({ name: `hop-${hop}`, tokens });
       const end: ChainElement<EndpointRegistry> =
         hop === length - 1 ? memoryEndpoints() : dialEndpoints({ remotes, url: urlOf(hop + 1) });
       const endpoints = endpointRegistryChain([updatePath({ tokens }), begin(), end]);
-      const server = w.network.listen(urlOf(hop), { endpoints });
+      const server = net.network.listen(urlOf(hop), { endpoints });
       return {
         kill() {
           server.close();
@@ -423,73 +421,73 @@ describe("a watch over several hops", () => {
 
   test.each(every)("of %i servers ends with an error when server %i is killed", async (length, killed) => {
     const hops = row(length);
-    const remotes = w.network.remotes({ name: "client" });
+    const remotes = net.network.remotes({ name: "client" });
     const chain = endpointRegistryChain([dialEndpoints({ remotes, url: urlOf(0) })]);
-    const reader = listen(chain.find(w.ctx, watch()));
-    await chain.register(w.ctx, nse("nse-1"));
-    await w.clock.settle();
-    expect(story(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001"]);
+    const reader = listen(chain.find(net.ctx, watchQuery()));
+    await chain.register(net.ctx, nse("nse-1"));
+    await net.clock.settle();
+    expect(changesOf(reader.seen)).toEqual(["+nse-1 tcp://nse-1:6001"]);
     hops[killed]!.kill();
-    await w.clock.settle();
-    await w.clock.settle();
+    await net.clock.settle();
+    await net.clock.settle();
     expect(reader.end?.error).toBeDefined();
     hops.forEach((hop) => hop.kill());
-    expect(w.network.debugState()).toMatchObject({ calls: 0, listeners: 0 });
+    expect(net.network.debugState()).toMatchObject({ calls: 0, listeners: 0 });
   });
 
   test("ends with an error when a server ends the stream without an error", async () => {
-    w.network.listen(urlOf(0), { endpoints: endpointRegistryChain([]) });
-    const remotes = w.network.remotes({ name: "client" });
+    net.network.listen(urlOf(0), { endpoints: endpointRegistryChain([]) });
+    const remotes = net.network.remotes({ name: "client" });
     const reader = listen(
-      endpointRegistryChain([dialEndpoints({ remotes, url: urlOf(0) })]).find(w.ctx, watch()),
+      endpointRegistryChain([dialEndpoints({ remotes, url: urlOf(0) })]).find(net.ctx, watchQuery()),
     );
-    await w.clock.settle();
+    await net.clock.settle();
     expect(reader.end).toMatchObject({ error: { code: Code.Unavailable } });
   });
 });
 
 describe("registrations in an unreliable network", () => {
   test("are consistent in the end, and leave no resources", async () => {
-    const registry = w.registry();
-    const manager = w.nsmgr("nsmgr-1");
-    w.network.faults.dropResponses({ chance: 0.1 });
-    w.network.faults.cancelCalls({ chance: 0.05 });
-    w.network.faults.delay({ ms: 5, jitterMs: 50 });
-    const clients = Array.from({ length: 10 }, (_, i) => w.client(`nse-${i}`, "tcp://nsmgr-1:5001"));
+    const registry = net.registry();
+    const manager = net.nsmgr("nsmgr-1");
+    net.network.faults.dropResponses({ chance: 0.1 });
+    net.network.faults.cancelCalls({ chance: 0.05 });
+    net.network.faults.delay({ ms: 5, jitterMs: 50 });
+    const clients = Array.from({ length: 10 }, (_, i) => net.client(`nse-${i}`, "tcp://nsmgr-1:5001"));
     const each = async (call: (client: (typeof clients)[number]) => Promise<unknown>): Promise<void> => {
       const all = Promise.all(clients.map(call));
       let done = false;
       void all.then(() => (done = true));
-      for (let i = 0; i < 100 && !done; i++) await w.clock.advance(1_000);
+      for (let i = 0; i < 100 && !done; i++) await net.clock.advance(1_000);
       await all;
     };
     for (let round = 0; round < 3; round++) {
-      await each((client) => client.endpoints.register(w.ctx, nse(client.name)));
-      await each((client) => client.endpoints.register(w.ctx, nse(client.name)));
-      expect(await w.found(registry.endpoints)).toHaveLength(10);
-      await w.clock.advance(300_000);
-      expect(await w.found(registry.endpoints)).toHaveLength(10);
-      await each((client) => client.endpoints.unregister(w.ctx, nse(client.name)));
-      expect(await w.found(registry.endpoints)).toEqual([]);
-      await w.clock.advance(60_000);
-      expect(w.leftovers()).toEqual({});
+      await each((client) => client.endpoints.register(net.ctx, nse(client.name)));
+      await each((client) => client.endpoints.register(net.ctx, nse(client.name)));
+      expect(await net.found(registry.endpoints)).toHaveLength(10);
+      await net.clock.advance(300_000);
+      expect(await net.found(registry.endpoints)).toHaveLength(10);
+      await each((client) => client.endpoints.unregister(net.ctx, nse(client.name)));
+      expect(await net.found(registry.endpoints)).toEqual([]);
+      await net.clock.advance(60_000);
+      expect(net.leftovers()).toEqual({});
     }
     expect(manager.debugState()).toEqual({});
   });
 
   test("expire in time when a manager is cut off from the registry", async () => {
-    const registry = w.registry();
-    w.nsmgr("nsmgr-1");
-    const client = w.client("nse-1", "tcp://nsmgr-1:5001");
+    const registry = net.registry();
+    net.nsmgr("nsmgr-1");
+    const client = net.client("nse-1", "tcp://nsmgr-1:5001");
     await client.endpoints.register(
-      w.ctx,
-      nse("nse-1", { expirationTime: toTimestamp(w.clock.now() + 30_000) }),
+      net.ctx,
+      nse("nse-1", { expirationTime: toTimestamp(net.clock.now() + 30_000) }),
     );
-    const heals = w.network.faults.cut({ from: "nsmgr-1", to: REGISTRY });
-    await w.clock.advance(30_000);
-    expect(await w.found(registry.endpoints)).toEqual([]);
+    const heals = net.network.faults.cut({ from: "nsmgr-1", to: REGISTRY });
+    await net.clock.advance(30_000);
+    expect(await net.found(registry.endpoints)).toEqual([]);
     heals();
-    await w.clock.advance(30_000);
-    expect(await w.found(registry.endpoints)).toHaveLength(1);
+    await net.clock.advance(30_000);
+    expect(await net.found(registry.endpoints)).toHaveLength(1);
   });
 });

@@ -21,7 +21,7 @@ const ctx = Context.background();
 const request = sampleRequest(0);
 
 /** Records when it is entered and left. */
-function noting(notes: string[], name: string, inside: string[] = []): NetworkServiceElement {
+function recordCalls(notes: string[], name: string, inside: string[] = []): NetworkServiceElement {
   return {
     name,
     inside,
@@ -39,7 +39,7 @@ function noting(notes: string[], name: string, inside: string[] = []): NetworkSe
 describe("a chain", () => {
   test("runs its elements from left to right and unwinds from right to left, at any nesting depth", async () => {
     const notes: string[] = [];
-    const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((name) => noting(notes, name)) as [
+    const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((name) => recordCalls(notes, name)) as [
       NetworkServiceElement,
       NetworkServiceElement,
       NetworkServiceElement,
@@ -54,10 +54,10 @@ describe("a chain", () => {
     const notes: string[] = [];
     const failure = new NsmError(Code.Aborted, "no further");
     const elements = [
-      noting(notes, "a"),
-      noting(notes, "b"),
+      recordCalls(notes, "a"),
+      recordCalls(notes, "b"),
       { name: "stop", request: () => Promise.reject(failure) },
-      noting(notes, "c"),
+      recordCalls(notes, "c"),
     ];
     await expect(chain(elements).request(ctx, request)).rejects.toBe(failure);
     expect(notes).toEqual(["> a", "> b", "< b", "< a"]);
@@ -82,7 +82,7 @@ describe("a chain", () => {
         name: "closer",
         close: async (c, connection, next) => (closed.push("closer"), next.close(c, connection)),
       },
-      noting([], "requester"),
+      recordCalls([], "requester"),
     ];
     const linked = chain(elements);
     expect(await linked.request(ctx, request)).toBe(request.connection);
@@ -96,11 +96,13 @@ describe("a chain", () => {
       request: async (c, { connection }) => ({ ...connection!, networkService: c.get(key) ?? "none" }),
       close: async () => {},
     };
-    const saying: NetworkServiceElement = {
+    const answering: NetworkServiceElement = {
       name: "saying",
       request: (c, r, next) => next.request(c.with(key, "hello"), r),
     };
-    expect(await chain([saying], { tail }).request(ctx, request)).toMatchObject({ networkService: "hello" });
+    expect(await chain([answering], { tail }).request(ctx, request)).toMatchObject({
+      networkService: "hello",
+    });
   });
 
   test("keeps an element's methods bound to it", async () => {
@@ -147,16 +149,16 @@ describe("a chain", () => {
 describe("inside", () => {
   test("are checked when the chain is built", () => {
     const notes: string[] = [];
-    expect(() => chain([noting(notes, "refresh", ["begin"])])).toThrow(
+    expect(() => chain([recordCalls(notes, "refresh", ["begin"])])).toThrow(
       new NsmError(
         Code.FailedPrecondition,
         "refresh must stand inside begin, which this chain lacks: put begin before refresh",
       ),
     );
-    expect(() => chain([noting(notes, "refresh", ["begin"]), noting(notes, "begin")])).toThrow(
+    expect(() => chain([recordCalls(notes, "refresh", ["begin"]), recordCalls(notes, "begin")])).toThrow(
       "refresh must stand inside begin: put begin before refresh",
     );
-    expect(() => chain([noting(notes, "beginning"), noting(notes, "refresh", ["begin"])])).toThrow(
+    expect(() => chain([recordCalls(notes, "beginning"), recordCalls(notes, "refresh", ["begin"])])).toThrow(
       "refresh must stand inside begin, which this chain lacks: put begin before refresh",
     );
   });
@@ -164,8 +166,8 @@ describe("inside", () => {
   test("are satisfied by an element of that name, or by one of its sides, at any depth", () => {
     const notes: string[] = [];
     expect(() => {
-      chain([[noting(notes, "begin")], [[noting(notes, "refresh", ["begin"])]]]);
-      chain([noting(notes, "begin/server"), noting(notes, "refresh", ["begin"])]);
+      chain([[recordCalls(notes, "begin")], [[recordCalls(notes, "refresh", ["begin"])]]]);
+      chain([recordCalls(notes, "begin/server"), recordCalls(notes, "refresh", ["begin"])]);
     }).not.toThrow();
   });
 });
@@ -214,11 +216,11 @@ describe("reads", () => {
 describe("nested chains", () => {
   const inner: NetworkServiceElement = { name: "inner", inside: ["begin"], outside: ["connect"] };
   const choosing = (elements: Elements<NetworkService>): NetworkServiceElement => {
-    const road = chain.nest(elements);
+    const nested = chain.nest(elements);
     return {
       name: "choosing",
       nested: [elements],
-      request: (c, r, next) => road(next).request(c, r),
+      request: (c, r, next) => nested(next).request(c, r),
     };
   };
 
@@ -248,20 +250,20 @@ describe("nested chains", () => {
 describe("nest", () => {
   test("runs its elements before next", async () => {
     const notes: string[] = [];
-    const road = chain.nest([noting(notes, "inner"), [noting(notes, "innermost")]]);
+    const nested = chain.nest([recordCalls(notes, "inner"), [recordCalls(notes, "innermost")]]);
     const choosing: NetworkServiceElement = {
       name: "choosing",
-      request: (c, r, next) => road(next).request(c, r),
+      request: (c, r, next) => nested(next).request(c, r),
     };
-    await chain([choosing, noting(notes, "behind")]).request(ctx, request);
+    await chain([choosing, recordCalls(notes, "behind")]).request(ctx, request);
     expect(notes).toEqual(["> inner", "> innermost", "> behind", "< behind", "< innermost", "< inner"]);
   });
 
   test("links once for each next", () => {
-    const road = chain.nest([{ name: "any" }]);
+    const nested = chain.nest([{ name: "any" }]);
     const [one, two] = [chain([]), chain([{ name: "other" }])];
-    expect(road(one)).toBe(road(one));
-    expect(road(two)).not.toBe(road(one));
+    expect(nested(one)).toBe(nested(one));
+    expect(nested(two)).not.toBe(nested(one));
   });
 });
 
@@ -282,7 +284,7 @@ describe("the trace hook", () => {
       return proceed(c);
     };
     const trace: TraceHook = Object.assign(observe, { isEnabled: () => enabled });
-    const linked = chain([noting([], "a")], { trace });
+    const linked = chain([recordCalls([], "a")], { trace });
 
     await linked.request(ctx, request);
     enabled = true;
@@ -300,7 +302,7 @@ describe("the trace hook", () => {
       );
       return proceed(c.with(depth, level + 1));
     };
-    const linked = chain([noting([], "a"), { name: "silent" }, [noting([], "b")]], { trace });
+    const linked = chain([recordCalls([], "a"), { name: "silent" }, [recordCalls([], "b")]], { trace });
     await linked.request(ctx, request);
     await linked.close(ctx, sampleConnection(0));
     expect(seen).toEqual(["0 a/request request", "1 b/request request"]);
@@ -312,12 +314,12 @@ describe("the trace hook", () => {
       seen.push(element);
       return proceed(c);
     };
-    const road = chain.nest([noting([], "inner"), noting([], "innermost")]);
+    const nested = chain.nest([recordCalls([], "inner"), recordCalls([], "innermost")]);
     const choosing: NetworkServiceElement = {
       name: "choosing",
-      request: (c, r, next) => road(next).request(c, r),
+      request: (c, r, next) => nested(next).request(c, r),
     };
-    await chain([choosing, noting([], "behind")], { trace }).request(ctx, request);
+    await chain([choosing, recordCalls([], "behind")], { trace }).request(ctx, request);
     await chain([choosing], { trace }).request(ctx, request);
     expect(seen).toEqual(["choosing", "inner", "innermost", "behind", "choosing", "inner", "innermost"]);
   });

@@ -21,7 +21,7 @@ import { updatePath } from "../../src/elements/update-path/index.js";
 import { run, sampleConnection, virtualClock } from "../../src/testing/index.js";
 
 /** Seeded random events. `calm` turns them off. */
-function dice(seed: number) {
+function randomSource(seed: number) {
   let state = seed;
   const next = (): number => {
     state = (state + 0x6d2b79f5) | 0;
@@ -32,16 +32,16 @@ function dice(seed: number) {
   const self = {
     calm: false,
     /** Whether an event with this probability happens. */
-    falls: (chance: number): boolean => next() < chance && !self.calm,
-    upTo: (n: number): number => Math.floor(next() * n),
+    happens: (chance: number): boolean => next() < chance && !self.calm,
+    below: (n: number): number => Math.floor(next() * n),
   };
   return self;
 }
 
-type Dice = ReturnType<typeof dice>;
+type RandomSource = ReturnType<typeof randomSource>;
 
 /** All values that were set in slots, and how often each was released. */
-class Ledger {
+class SlotRecord {
   private readonly all: { readonly id: string; readonly what: string; released: number }[] = [];
 
   take(id: string, what: string): number {
@@ -68,23 +68,26 @@ const refuse = (where: string): never => {
 };
 
 /** Waits at random. */
-async function dawdle({ clock, signal }: Context, die: Dice): Promise<void> {
-  if (die.falls(0.3)) await sleep(clock, 1 + die.upTo(40), signal);
+async function waitAtRandom({ clock, signal }: Context, random: RandomSource): Promise<void> {
+  if (random.happens(0.3)) await sleep(clock, 1 + random.below(40), signal);
 }
 
 /** Sets one value per connection, and at random another. */
-function holder(name: string, ledger: Ledger, die: Dice): NetworkServiceElement {
-  const mayAdopt = die.falls(0.5);
+function holder(name: string, record: SlotRecord, random: RandomSource): NetworkServiceElement {
+  const mayAdopt = random.happens(0.5);
   const slot = new Slot<number>(name, {
     async release(value, { clock }) {
       // A release has its own time limit and may exceed it.
-      if (die.falls(0.2)) await sleep(clock, 1 + die.upTo(60));
-      ledger.release(value);
-      if (die.falls(0.1)) refuse(`the release of ${name}`);
+      if (random.happens(0.2)) await sleep(clock, 1 + random.below(60));
+      record.release(value);
+      if (random.happens(0.1)) refuse(`the release of ${name}`);
     },
-    ...(mayAdopt && { adopt: (value: number) => (die.falls(0.3) ? undefined : value), abandon: () => {} }),
+    ...(mayAdopt && {
+      adopt: (value: number) => (random.happens(0.3) ? undefined : value),
+      abandon: () => {},
+    }),
   });
-  const set = (ctx: Context, id: string): void => slot.set(ctx, ledger.take(id, name));
+  const set = (ctx: Context, id: string): void => slot.set(ctx, record.take(id, name));
   return {
     name,
     inside: ["connection-state"],
@@ -92,31 +95,31 @@ function holder(name: string, ledger: Ledger, die: Dice): NetworkServiceElement 
     async request(ctx, request, next) {
       const { id } = request.connection!;
       const known = slot.get(ctx);
-      if (known === undefined || die.falls(0.2)) set(ctx, id);
-      if (known !== undefined && die.falls(0.1)) slot.set(ctx, known);
-      if (die.falls(0.05)) {
+      if (known === undefined || random.happens(0.2)) set(ctx, id);
+      if (known !== undefined && random.happens(0.1)) slot.set(ctx, known);
+      if (random.happens(0.05)) {
         const taken = slot.take(ctx);
-        if (taken !== undefined) ledger.release(taken);
+        if (taken !== undefined) record.release(taken);
       }
-      await dawdle(ctx, die);
-      if (die.falls(0.1)) refuse(`${name} before`);
+      await waitAtRandom(ctx, random);
+      if (random.happens(0.1)) refuse(`${name} before`);
       const response = await next.request(ctx, request);
-      if (die.falls(0.1)) refuse(`${name} after`);
+      if (random.happens(0.1)) refuse(`${name} after`);
       // The rest of a call may run after the end of the call and the connection.
-      if (die.falls(0.1)) ctx.clock.after(die.upTo(100), () => set(ctx, id));
+      if (random.happens(0.1)) ctx.clock.after(random.below(100), () => set(ctx, id));
       return response;
     },
     async close(ctx, connection, next) {
-      if (die.falls(0.1)) set(ctx, connection.id);
-      await dawdle(ctx, die);
-      if (die.falls(0.1)) refuse(`${name} at the close`);
+      if (random.happens(0.1)) set(ctx, connection.id);
+      await waitAtRandom(ctx, random);
+      if (random.happens(0.1)) refuse(`${name} at the close`);
       await next.close(ctx, connection);
     },
   };
 }
 
 /** Rejects and waits between begin and connection-state, and checks that calls do not overlap. */
-function gatekeeper(die: Dice, overlaps: string[]): NetworkServiceElement {
+function overlapCheck(random: RandomSource, overlaps: string[]): NetworkServiceElement {
   const busy = new Set<string>();
   const alone = async <R>(id: string, work: () => Promise<R>): Promise<R> => {
     if (busy.has(id)) overlaps.push(id);
@@ -128,43 +131,43 @@ function gatekeeper(die: Dice, overlaps: string[]): NetworkServiceElement {
     }
   };
   return {
-    name: "gatekeeper",
+    name: "overlap-check",
     request: (ctx, request, next) =>
       alone(request.connection!.id, async () => {
-        if (die.falls(0.1)) refuse("the gate before");
+        if (random.happens(0.1)) refuse("the gate before");
         const response = await next.request(ctx, request);
-        await dawdle(ctx, die);
-        if (die.falls(0.1)) refuse("the gate after");
+        await waitAtRandom(ctx, random);
+        if (random.happens(0.1)) refuse("the gate after");
         return response;
       }),
     close: (ctx, connection, next) =>
       // Also within a Request of a begin/server that closes first.
       alone(connection.id, async () => {
-        if (die.falls(0.1)) refuse("the gate at the close");
+        if (random.happens(0.1)) refuse("the gate at the close");
         await next.close(ctx, connection);
       }),
   };
 }
 
 /** Tries several times, and starts Requests on its own. */
-function restless(die: Dice, seen: Map<string, ConnectionEvents>): NetworkServiceElement {
-  const timer = new TimerSlot("restless");
+function retrying(random: RandomSource, seen: Map<string, ConnectionEvents>): NetworkServiceElement {
+  const timer = new TimerSlot("retrying");
   return {
-    name: "restless",
+    name: "retrying",
     inside: ["begin", "connection-state"],
     provides: [timer.slot],
     debugState: () => ({ timers: timer.size }),
     async request(ctx, request, next) {
       const events = ctx.get(connectionEvents)!;
       seen.set(request.connection!.id, events);
-      const tries = [...Array(1 + die.upTo(3)).keys()];
+      const tries = [...Array(1 + random.below(3)).keys()];
       const response = await tryEach(
         ctx,
         tries,
         (_try, c) => next.request(c, request),
         () => "no try worked",
       );
-      if (die.falls(0.3)) timer.arm(ctx, 1 + die.upTo(200), (signal) => events.request({ signal }));
+      if (random.happens(0.3)) timer.arm(ctx, 1 + random.below(200), (signal) => events.request({ signal }));
       return response;
     },
   };
@@ -186,20 +189,23 @@ describe.each([
       fc.integer(),
       fc.array(step, { minLength: 5, maxLength: 40 }),
       async (seed, steps) => {
-        const die = dice(seed);
-        const [ledger, live, clock] = [new Ledger(), new LiveConnections(), virtualClock()];
+        const random = randomSource(seed);
+        const [record, live, clock] = [new SlotRecord(), new LiveConnections(), virtualClock()];
         const overlaps: string[] = [];
         const events = new Map<string, ConnectionEvents>();
         const state = connectionState();
         const around = [
           updatePath({ name: "hop", secret: new Uint8Array(32) }),
           begin({ live }),
-          gatekeeper(die, overlaps),
+          overlapCheck(random, overlaps),
           state,
-          restless(die, events),
-          holder("outer", ledger, die),
+          retrying(random, events),
+          holder("outer", record, random),
         ];
-        const inner = () => [holder("x", ledger, die), die.falls(0.5) ? [] : [holder("y", ledger, die)]];
+        const inner = () => [
+          holder("x", record, random),
+          random.happens(0.5) ? [] : [holder("y", record, random)],
+        ];
         const own = replaceable(inner(), { state, around });
         const { request, close, leftovers, ctx } = run([around, own.element], { clock });
 
@@ -216,7 +222,7 @@ describe.each([
             case "request":
               start(
                 within(async (c) => {
-                  const chosen = die.falls(0.2) ? State.RESELECT_REQUESTED : State.UP;
+                  const chosen = random.happens(0.2) ? State.RESELECT_REQUESTED : State.UP;
                   ids.set(id, (await request({ id, state: chosen }, c)).path!.pathSegments[1]!.id);
                 }),
               );
@@ -234,7 +240,8 @@ describe.each([
               start(pick(id)?.close({ cause: "timeout" }) ?? Promise.resolve());
               break;
             case "replace":
-              if (die.falls(0.3)) expect(() => own.replace([{ name: "lost", inside: ["dial"] }])).toThrow();
+              if (random.happens(0.3))
+                expect(() => own.replace([{ name: "lost", inside: ["dial"] }])).toThrow();
               else own.replace(inner());
               break;
             case "all":
@@ -245,16 +252,16 @@ describe.each([
           }
         }
 
-        die.calm = true;
+        random.calm = true;
         await clock.advance(5_000);
         expect(underWay.size).toBe(0);
         const standing = new Set([...live].map(([standingId]) => standingId));
-        expect(ledger.heldBeside(standing)).toEqual([]);
+        expect(record.heldBeside(standing)).toEqual([]);
 
         for (const id of ["a", "b", "c"]) await close(sampleConnection(clock.now(), { id }));
         await clock.settle();
-        expect(ledger.heldBeside(new Set())).toEqual([]);
-        expect(ledger.twice).toEqual([]);
+        expect(record.heldBeside(new Set())).toEqual([]);
+        expect(record.twice).toEqual([]);
         expect(overlaps).toEqual([]);
         expect(own.debugState()).toEqual({});
         expect(leftovers()).toEqual({});

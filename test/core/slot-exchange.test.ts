@@ -15,7 +15,7 @@ import { updatePath } from "../../src/elements/update-path/index.js";
 import { hold, run, virtualClock } from "../../src/testing/index.js";
 
 /** A slot of words that records the released values. */
-function words(name = "word") {
+function recordingSlot(name = "word") {
   const released: string[] = [];
   let gate: Promise<void> | undefined;
   const slot = new Slot<string>(name, {
@@ -46,7 +46,7 @@ function doing(
 }
 
 test("a value that a failing Request set again after another one is kept", async () => {
-  const { slot, released } = words();
+  const { slot, released } = recordingSlot();
   const { request, close } = run([
     connectionState(),
     doing(
@@ -67,7 +67,7 @@ test("a value that a failing Request set again after another one is kept", async
 });
 
 test("a value that is replaced twice in one Request is released once", async () => {
-  const { slot, released } = words();
+  const { slot, released } = recordingSlot();
   const { request, close } = run([
     connectionState(),
     doing(
@@ -84,7 +84,7 @@ test("a value that is replaced twice in one Request is released once", async () 
 });
 
 test("a value that a Close replaces is released", async () => {
-  const { slot, released } = words();
+  const { slot, released } = recordingSlot();
   const { request, close } = run([
     connectionState(),
     {
@@ -98,7 +98,7 @@ test("a value that a Close replaces is released", async () => {
 });
 
 test("a value that is set while a Close releases the others is released at once", async () => {
-  const [slow, late] = [words("slow"), words("late")];
+  const [slow, late] = [recordingSlot("slow"), recordingSlot("late")];
   let open!: () => void;
   let kept!: Context;
   const { request, close, clock } = run([
@@ -118,7 +118,7 @@ test("a value that is set while a Close releases the others is released at once"
 });
 
 test("a call on new elements before its connection has moved keeps the values that it set", async () => {
-  const [earlier, later] = [words(), words()];
+  const [earlier, later] = [recordingSlot(), recordingSlot()];
   const [state, gate] = [connectionState(), hold()];
   const once =
     (slot: Slot<string>, word: string) =>
@@ -145,7 +145,7 @@ test("a call on new elements before its connection has moved keeps the values th
 });
 
 test("a connection that is being released when its elements are replaced is released completely", async () => {
-  const [first, slow] = [words("first"), words("slow")];
+  const [first, slow] = [recordingSlot("first"), recordingSlot("slow")];
   const state = connectionState();
   const both: NetworkServiceElement = {
     name: "both",
@@ -173,7 +173,7 @@ test("a connection that is being released when its elements are replaced is rele
   slow.wait(new Promise((resolve) => (open = resolve)));
   const refused = expect(request()).rejects.toMatchObject({ code: Code.PermissionDenied });
   await clock.settle();
-  own.replace([doing(words("first").slot)]);
+  own.replace([doing(recordingSlot("first").slot)]);
   open();
   await refused;
   expect([first.released, slow.released]).toEqual([["a"], ["b"]]);
@@ -181,7 +181,7 @@ test("a connection that is being released when its elements are replaced is rele
 });
 
 test("a value that was set again and then taken belongs only to the taker", async () => {
-  const { slot, released } = words();
+  const { slot, released } = recordingSlot();
   const { request, close } = run([
     connectionState(),
     doing(
@@ -230,14 +230,14 @@ test("elements that are used again do not count as replaced", async () => {
 test("a slot that fails to adopt or abandon a value does not affect the others, and values without an heir are released", async () => {
   const released: string[] = [];
   const warnings: string[] = [];
-  const boom = (): never => {
+  const fail = (): never => {
     throw new Error("boom");
   };
   const release = (word: string): void => void released.push(word);
   const names = ["first", "second", "third"];
-  const earlier = names.map((name) => new Slot<string>(name, { release, abandon: boom }));
+  const earlier = names.map((name) => new Slot<string>(name, { release, abandon: fail }));
   const later = [
-    new Slot<string>("first", { release, adopt: boom }),
+    new Slot<string>("first", { release, adopt: fail }),
     ...names.slice(1).map((name) => new Slot<string>(name, { release, adopt: (word: string) => word })),
   ];
   const keeping = (slots: readonly Slot<string>[]): NetworkServiceElement => ({
@@ -273,7 +273,7 @@ test("a slot that fails to adopt or abandon a value does not affect the others, 
 });
 
 test("a release that never ends fails after its time limit and does not block the others", async () => {
-  const word = words();
+  const word = recordingSlot();
   const stuck = new Slot<string>("stuck", { release: () => new Promise(() => {}) });
   const { request, close, clock, ctx, leftovers } = run([
     updatePath({ name: "a" }),

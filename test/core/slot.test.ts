@@ -61,14 +61,14 @@ function refusing(): NetworkServiceElement {
 
 describe("a slot with release", () => {
   test("releases its value when the connection is closed, even if the Close fails later in the chain", async () => {
-    const ours = pool();
+    const own = pool();
     const { request, close, leftovers } = run([
       connectionState(),
-      ours.element,
+      own.element,
       failOnce(Code.Unavailable, "close"),
     ]);
     await request();
-    expect(ours.held.size).toBe(1);
+    expect(own.held.size).toBe(1);
     await expect(close()).rejects.toMatchObject({ code: Code.Unavailable });
     expect(leftovers()).toEqual({});
   });
@@ -77,21 +77,21 @@ describe("a slot with release", () => {
     ["further on", (inner: NetworkServiceElement) => [inner, failOnce(Code.Unavailable)]],
     ["in an element between connection-state and it", (inner: NetworkServiceElement) => [refusing(), inner]],
   ])("releases its value when the first Request fails %s", async (_where, elements) => {
-    const ours = pool();
-    const { request, leftovers } = run([connectionState(), ...elements(ours.element)]);
+    const own = pool();
+    const { request, leftovers } = run([connectionState(), ...elements(own.element)]);
     await expect(request()).rejects.toBeInstanceOf(NsmError);
     expect(leftovers()).toEqual({});
-    expect(ours.released).toEqual(["pool 1"]);
+    expect(own.released).toEqual(["pool 1"]);
   });
 
   test("releases its value when an element between begin and connection-state rejects the answer", async () => {
-    const ours = pool();
+    const own = pool();
     const { request, leftovers } = run([
       updatePath({ name: "nse" }),
       beginServer(),
       refusing(),
       connectionState(),
-      ours.element,
+      own.element,
     ]);
     await expect(request()).rejects.toMatchObject({ code: Code.PermissionDenied });
     expect(leftovers()).toEqual({});
@@ -126,11 +126,11 @@ describe("a slot with release", () => {
 
   test("gives a release its own time limit when the caller has canceled", async () => {
     const aborted: boolean[] = [];
-    const ours = pool("pool", (_value, ctx) => void aborted.push(ctx.signal.aborted));
+    const own = pool("pool", (_value, ctx) => void aborted.push(ctx.signal.aborted));
     const caller = new AbortController();
     const { send, ctx, leftovers } = run([
       connectionState(),
-      ours.element,
+      own.element,
       { name: "canceling", request: () => (caller.abort(), refuse(Code.Cancelled)) },
     ]);
     const { sampleRequest } = await import("../../src/testing/messages.js");
@@ -140,65 +140,65 @@ describe("a slot with release", () => {
   });
 
   test("releases a replaced value once the Request has succeeded, and keeps the earlier one when it fails", async () => {
-    const ours = pool();
+    const own = pool();
     const renewing: NetworkServiceElement = {
       name: "renewing",
-      request: (ctx, request, next) => (ours.take(ctx), next.request(ctx, request)),
+      request: (ctx, request, next) => (own.take(ctx), next.request(ctx, request)),
     };
     const { request, close, leftovers } = run([
       connectionState(),
       renewing,
-      { ...ours.element, name: "pool" },
+      { ...own.element, name: "pool" },
       failAfter(2, Code.Unavailable),
     ]);
     await request();
     await request();
-    expect([...ours.held]).toEqual([2]);
+    expect([...own.held]).toEqual([2]);
     await expect(request()).rejects.toMatchObject({ code: Code.Unavailable });
-    expect([...ours.held]).toEqual([2]);
+    expect([...own.held]).toEqual([2]);
     await close();
     expect(leftovers()).toEqual({});
   });
 
   test("does not release a taken value", async () => {
-    const ours = pool();
+    const own = pool();
     const taken: unknown[] = [];
     const { request, close } = run([
       connectionState(),
-      ours.element,
+      own.element,
       {
         name: "taking",
-        close: (ctx, connection, next) => (taken.push(ours.slot.take(ctx)), next.close(ctx, connection)),
+        close: (ctx, connection, next) => (taken.push(own.slot.take(ctx)), next.close(ctx, connection)),
       },
     ]);
     await request();
     await close();
-    expect([taken, ours.released]).toEqual([[1], []]);
+    expect([taken, own.released]).toEqual([[1], []]);
   });
 
   test("releases a value at once that is set after the connection has ended", async () => {
-    const ours = pool();
+    const own = pool();
     let late!: Context;
     const clock = virtualClock();
     const { request, close } = run(
       [
         connectionState(),
         { name: "keeping", request: (ctx, r, next) => ((late = ctx), next.request(ctx, r)) },
-        ours.element,
+        own.element,
       ],
       { clock },
     );
     await request();
     await close();
-    ours.take(late);
+    own.take(late);
     await clock.settle();
-    expect(ours.held.size).toBe(0);
+    expect(own.held.size).toBe(0);
   });
 });
 
 describe("attempts", () => {
   test("release the values of a failed try before the next one begins", async () => {
-    const ours = pool();
+    const own = pool();
     const heldAtNext: number[] = [];
     const { request, close, leftovers } = run([
       connectionState(),
@@ -208,16 +208,16 @@ describe("attempts", () => {
           tryEach(
             ctx,
             [1, 2, 3],
-            () => (heldAtNext.push(ours.held.size), next.request(ctx, r)),
+            () => (heldAtNext.push(own.held.size), next.request(ctx, r)),
             () => "all failed",
           ),
       },
-      ours.element,
+      own.element,
       failOnce(Code.Unavailable),
     ]);
     await request();
     expect(heldAtNext).toEqual([0, 0]);
-    expect([...ours.held]).toEqual([2]);
+    expect([...own.held]).toEqual([2]);
     await close();
     expect(leftovers()).toEqual({});
   });

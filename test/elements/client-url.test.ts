@@ -12,8 +12,8 @@ describe("client-url", () => {
     ["hides where to go", "tcp://b", undefined, undefined],
   ])("%s, for Request and Close", async (_title, before, url, after) => {
     const seen: unknown[] = [];
-    const look = checkContext((ctx) => void seen.push(ctx.get(remoteUrl)));
-    const { ctx, request, close } = run([clientUrl(url), look]);
+    const recordUrl = checkContext((ctx) => void seen.push(ctx.get(remoteUrl)));
+    const { ctx, request, close } = run([clientUrl(url), recordUrl]);
     const inner = ctx.with(remoteUrl, before);
     await close(await request({}, inner), inner);
     expect(seen).toEqual([after, after]);

@@ -68,13 +68,13 @@ describe("compensate", () => {
   test("a connection that other hops may hold is not closed, except in a reselect", async () => {
     const { clock, seen, request } = chainWith(failAfter(0, Code.Unavailable));
     const { path } = sampleConnection(clock.now());
-    const onward = {
+    const nextHop = {
       ...path!,
       pathSegments: [...path!.pathSegments, PathSegment.create({ name: "nsmgr", id: "m" })],
     };
-    await expect(request({ path: onward })).rejects.toThrow();
+    await expect(request({ path: nextHop })).rejects.toThrow();
     expect(seen.closes).toEqual([]);
-    await expect(request({ path: onward, state: State.RESELECT_REQUESTED })).rejects.toThrow();
+    await expect(request({ path: nextHop, state: State.RESELECT_REQUESTED })).rejects.toThrow();
     expect(seen.closes).toHaveLength(1);
   });
 

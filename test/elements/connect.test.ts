@@ -140,11 +140,11 @@ describe("connect/client", () => {
     const { close, clock } = run(elements());
     const { connection } = sampleRequest(clock.now());
     const path = connection!.path!;
-    const onward = {
+    const nextHop = {
       ...connection!,
       path: { ...path, pathSegments: [...path.pathSegments, PathSegment.create({ name: "nse-1" })] },
     };
-    await expect(close(onward)).rejects.toMatchObject({
+    await expect(close(nextHop)).rejects.toMatchObject({
       code: Code.NotFound,
       message: expect.stringContaining('"nse-1"') as string,
     });

@@ -28,15 +28,15 @@ function server(...behind: NetworkServiceElement[]) {
   const clock = virtualClock();
   const ctx = Context.background({ clock }).with(logger, { ...silent, info });
   let events: ConnectionEvents | undefined;
-  const grab: NetworkServiceElement = {
+  const capture: NetworkServiceElement = {
     name: "grab",
     request: (c, request, next) => {
       events = c.get(connectionEvents);
       return next.request(c, request);
     },
   };
-  const begun = [requestLog(), updatePath({ name: "nse" }), beginServer(), connectionState()];
-  const chain = run([...begun, connectionLog(), timeout(), grab, ...behind], { clock, ctx });
+  const firstElements = [requestLog(), updatePath({ name: "nse" }), beginServer(), connectionState()];
+  const chain = run([...firstElements, connectionLog(), timeout(), capture, ...behind], { clock, ctx });
   return { ...chain, lines, events: () => events! };
 }
 

@@ -22,8 +22,13 @@ describe("dial", () => {
   test("calls the next hop in the Context, and provides its remote", async () => {
     const next = fakeRemotes();
     const remotes: unknown[] = [];
-    const look = checkContext((ctx) => void remotes.push(nextRemote.get(ctx)?.url));
-    const { ctx, request, close, leftovers } = run([connectionState(), dial(next), look, connectClient()]);
+    const recordRemote = checkContext((ctx) => void remotes.push(nextRemote.get(ctx)?.url));
+    const { ctx, request, close, leftovers } = run([
+      connectionState(),
+      dial(next),
+      recordRemote,
+      connectClient(),
+    ]);
     await request({}, ctx.with(remoteUrl, "tcp://a"));
     await close(undefined, ctx);
     expect(next.calls).toEqual(["request tcp://a", "close tcp://a"]);
@@ -77,9 +82,9 @@ describe("dial", () => {
   test("an old next hop that does not answer uses at most half of the time", async () => {
     const { ctx, request, refresh, next, to, clock, leftovers, close } = client();
     await request({}, to("tcp://a"));
-    let asked: number | undefined;
+    let requestedAt: number | undefined;
     next.onCall(async ({ method }, { signal }) => {
-      if (method === "request") asked = clock.now();
+      if (method === "request") requestedAt = clock.now();
       else
         await new Promise((_, reject) =>
           signal.addEventListener("abort", () => reject(signal.reason as Error)),
@@ -89,7 +94,7 @@ describe("dial", () => {
     const done = ctx.withTimeout(10_000, (c) => refresh({}, c.with(remoteUrl, "tcp://b")));
     await clock.advance(10_000);
     await done;
-    expect(asked! - started).toBe(5_000);
+    expect(requestedAt! - started).toBe(5_000);
     next.onCall(() => {});
     await close();
     expect(leftovers()).toEqual({});

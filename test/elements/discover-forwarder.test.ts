@@ -47,7 +47,7 @@ describe("discover-forwarder", () => {
   const many = (n: number) => Array.from({ length: n }, (_, i) => forwarder(`f${i}`));
 
   /** The connection of a returning client, with the next hop in its path. */
-  function beenTo(name: string, now: number) {
+  function pathVia(name: string, now: number) {
     const { path } = sampleConnection(now);
     return {
       path: {
@@ -120,7 +120,7 @@ describe("discover-forwarder", () => {
   test("a reselect uses another forwarder, even if the current one is registered", async () => {
     const { request, refresh, tried } = manager(registries([service("icmp")], many(2)));
     const { clock } = run([]);
-    await request(beenTo("f1", clock.now()));
+    await request(pathVia("f1", clock.now()));
     await refresh({ state: State.RESELECT_REQUESTED });
     expect(tried).toEqual(["f1", "f0"]);
   });
@@ -135,7 +135,7 @@ describe("discover-forwarder", () => {
   test("after a restart of the manager a refresh goes to the forwarder in the path", async () => {
     for (let round = 0; round < 10; round++) {
       const { request, tried, clock } = manager(registries([service("icmp")], many(round + 3)));
-      await request(beenTo("f2", clock.now()));
+      await request(pathVia("f2", clock.now()));
       expect(tried).toEqual(["f2"]);
     }
   });
@@ -218,7 +218,7 @@ describe("discover-forwarder", () => {
     const { close, closed, clock } = manager(known, () => {
       throw new NsmError(Code.NotFound, "no remote");
     });
-    const connection = sampleConnection(clock.now(), beenTo("f1", clock.now()));
+    const connection = sampleConnection(clock.now(), pathVia("f1", clock.now()));
     await expect(close(connection)).rejects.toMatchObject({
       code: Code.Unavailable,
       message: 'forwarder "f1", which carries the connection, is not registered here',
@@ -230,7 +230,7 @@ describe("discover-forwarder", () => {
 
   test("a Close of an unknown connection goes to the forwarder in its path", async () => {
     const { close, closed, clock } = manager(registries([service("icmp")], many(2)));
-    await close(sampleConnection(clock.now(), beenTo("f1", clock.now())));
+    await close(sampleConnection(clock.now(), pathVia("f1", clock.now())));
     expect(closed).toEqual(["f1"]);
   });
 });

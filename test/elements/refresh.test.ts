@@ -27,13 +27,13 @@ describeElement("refresh", ({ until }) => refresh({ until }), {
 /** The next hops answer with a path whose segments have these lifetimes. The own segment is at `index`. */
 function answering(
   clock: Clock,
-  lives: readonly (number | undefined)[],
+  lifetimes: readonly (number | undefined)[],
   index: number,
 ): NetworkServiceElement {
   return {
     name: "answering",
     async request(_ctx, request) {
-      const pathSegments = lives.map((ms, i) =>
+      const pathSegments = lifetimes.map((ms, i) =>
         PathSegment.create({
           name: i === index ? "client" : `hop-${i}`,
           id: i === index ? request.connection!.id : `id-${i}`,
@@ -60,10 +60,10 @@ describe("refresh", () => {
     ["the end of three", [HOUR, 5 * SECOND, 3 * MINUTE], 2, 5_000 / 3],
     ["the end of four", [200, MINUTE, 100, HOUR], 3, 35],
     ["segments some of which do not say", [undefined, 10 * MINUTE], 0, 2 * MINUTE],
-  ])("starts for %s at its share of the first expiry", async (_, lives, index, delay) => {
+  ])("starts for %s at its share of the first expiry", async (_, lifetimes, index, delay) => {
     const seen = recorder();
     const clock = virtualClock();
-    const { request, close, leftovers } = client([seen, answering(clock, lives, index)], clock);
+    const { request, close, leftovers } = client([seen, answering(clock, lifetimes, index)], clock);
     const start = clock.now();
     await request();
     await clock.advance(Math.ceil(delay) - 1);

@@ -18,7 +18,7 @@ import {
   virtualClock,
 } from "../../src/testing/index.js";
 
-const noChance = () => 0; // delays at their full length
+const noJitter = () => 0; // delays at their full length
 
 /** A service that fails this many calls of each method. */
 function failing(times: number, code: Code = Code.Unavailable): { service: NetworkService; calls: number[] } {
@@ -46,8 +46,8 @@ describe("retry", () => {
   test("five failures and a success are six calls, for Request and Close", async () => {
     const { clock, ctx, request, connection } = bench();
     const { service, calls } = failing(5);
-    const patient = retry(service);
-    const done = Promise.all([patient.request(ctx, request), patient.close(ctx, connection)]);
+    const retrying = retry(service);
+    const done = Promise.all([retrying.request(ctx, request), retrying.close(ctx, connection)]);
     await clock.advance(60_000);
     await expect(done).resolves.toEqual([connection, undefined]);
     expect(calls).toEqual([6, 6]);
@@ -65,7 +65,7 @@ describe("retry", () => {
   test("delays double up to their limit", async () => {
     const { clock, ctx, request } = bench();
     const at: number[] = [];
-    const patient = retry(
+    const retrying = retry(
       {
         request: async () => {
           at.push(clock.now());
@@ -73,9 +73,9 @@ describe("retry", () => {
         },
         close: async () => {},
       },
-      { intervalMs: 100, maxIntervalMs: 350, random: noChance },
+      { intervalMs: 100, maxIntervalMs: 350, random: noJitter },
     );
-    const done = ctx.withTimeout(1_500, (c) => patient.request(c, request)).catch(() => {});
+    const done = ctx.withTimeout(1_500, (c) => retrying.request(c, request)).catch(() => {});
     await clock.advance(2_000);
     await done;
     expect(at.map((time) => time - at[0]!)).toEqual([0, 100, 300, 650, 1_000, 1_350]);
@@ -85,15 +85,15 @@ describe("retry", () => {
     const { clock, ctx, request } = bench();
     const left: (number | undefined)[] = [];
     const gate = hold();
-    const look: NetworkService = {
-      request(c, asked) {
+    const recordRemaining: NetworkService = {
+      request(c, received) {
         left.push(c.remainingMs);
-        return chain([gate]).request(c, asked);
+        return chain([gate]).request(c, received);
       },
       close: async () => {},
     };
-    const patient = retry(look, { intervalMs: 200, tryTimeoutMs: 1_000, random: noChance });
-    const done = ctx.withTimeout(2_000, (c) => patient.request(c, request));
+    const retrying = retry(recordRemaining, { intervalMs: 200, tryTimeoutMs: 1_000, random: noJitter });
+    const done = ctx.withTimeout(2_000, (c) => retrying.request(c, request));
     done.catch(() => {});
     await clock.advance(2_000);
     expect(left).toEqual([1_000, 800]);
@@ -119,7 +119,7 @@ describe("retry", () => {
   test("when the deadline expires, the error has the failure of the last try as its cause", async () => {
     const { clock, ctx, request } = bench();
     const { service } = failing(Infinity);
-    const done = ctx.withTimeout(350, (c) => retry(service, { random: noChance }).request(c, request));
+    const done = ctx.withTimeout(350, (c) => retry(service, { random: noJitter }).request(c, request));
     done.catch(() => {});
     await clock.advance(350);
     const error: unknown = await done.catch((reason: unknown) => reason);
@@ -132,8 +132,8 @@ describe("retry", () => {
     const { clock, ctx, request } = bench();
     const seen = recorder();
     const caller = new AbortController();
-    const patient = retry(chain([seen, failAfter(0, Code.Unavailable)]));
-    const done = ctx.withSignal(caller.signal, (c) => patient.request(c, request));
+    const retrying = retry(chain([seen, failAfter(0, Code.Unavailable)]));
+    const done = ctx.withSignal(caller.signal, (c) => retrying.request(c, request));
     done.catch(() => {});
     await clock.settle();
     caller.abort(new NsmError(Code.Cancelled, "changed my mind"));

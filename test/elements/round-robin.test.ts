@@ -17,9 +17,10 @@ describe("round-robin", () => {
   function bench(...behind: Parameters<typeof run>[0]) {
     const seen = recorder();
     const urls: (string | undefined)[] = [];
-    const look = checkContext((ctx) => void urls.push(ctx.get(remoteUrl)));
-    const asked = () => seen.requests.map(({ connection }) => connection!.networkServiceEndpointName);
-    return { urls, seen, asked, ...run([roundRobin(), look, seen, ...behind]) };
+    const recordUrl = checkContext((ctx) => void urls.push(ctx.get(remoteUrl)));
+    const requestedEndpoints = () =>
+      seen.requests.map(({ connection }) => connection!.networkServiceEndpointName);
+    return { urls, seen, requestedEndpoints, ...run([roundRobin(), recordUrl, seen, ...behind]) };
   }
   const refuse = (...names: string[]) =>
     checkContext((_ctx, _method, arg) => {
@@ -29,27 +30,27 @@ describe("round-robin", () => {
     });
 
   test("each request starts with the next candidate", async () => {
-    const { ctx, request, asked, urls } = bench();
+    const { ctx, request, requestedEndpoints, urls } = bench();
     for (let i = 0; i < 4; i++) await request({}, offering(ctx, "a", "b", "c"));
-    expect(asked()).toEqual(["a", "b", "c", "a"]);
+    expect(requestedEndpoints()).toEqual(["a", "b", "c", "a"]);
     expect(urls).toEqual(["tcp://a", "tcp://b", "tcp://c", "tcp://a"]);
   });
 
   test("services rotate independently, and continue when endpoints disappear", async () => {
-    const { ctx, request, asked } = bench();
+    const { ctx, request, requestedEndpoints } = bench();
     await request({ networkService: "one" }, offering(ctx, "a", "b", "c"));
     await request({ networkService: "two" }, offering(ctx, "x", "y"));
     await request({ networkService: "one" }, offering(ctx, "a", "b", "c"));
     await request({ networkService: "one" }, offering(ctx, "a"));
     await request({ networkService: "two" }, offering(ctx, "x", "y"));
-    expect(asked()).toEqual(["a", "x", "b", "a", "y"]);
+    expect(requestedEndpoints()).toEqual(["a", "x", "b", "a", "y"]);
   });
 
   test("tries the next candidate when one rejects, without state of the first try", async () => {
-    const { ctx, request, seen, asked } = bench(refuse("a"));
+    const { ctx, request, seen, requestedEndpoints } = bench(refuse("a"));
     const response = await request({ labels: { own: "1" } }, offering(ctx, "a", "b"));
     expect(response.networkServiceEndpointName).toBe("b");
-    expect(asked()).toEqual(["a", "b"]);
+    expect(requestedEndpoints()).toEqual(["a", "b"]);
     const [first, second] = seen.requests.map(({ connection }) => ({
       ...connection,
       networkServiceEndpointName: "",
@@ -58,16 +59,16 @@ describe("round-robin", () => {
   });
 
   test("a failing candidate does not change the rotation of others", async () => {
-    const { ctx, request, asked } = bench(refuse("a"));
+    const { ctx, request, requestedEndpoints } = bench(refuse("a"));
     await request({}, offering(ctx, "a", "b", "c"));
     await request({}, offering(ctx, "a", "b", "c"));
-    expect(asked()).toEqual(["a", "b", "b"]);
+    expect(requestedEndpoints()).toEqual(["a", "b", "b"]);
   });
 
   test("tries an endpoint once that matches two routes", async () => {
-    const { ctx, request, asked } = bench(refuse("a", "b"));
+    const { ctx, request, requestedEndpoints } = bench(refuse("a", "b"));
     await expect(request({}, offering(ctx, "a", "b", "a"))).rejects.toThrow();
-    expect(asked()).toEqual(["a", "b"]);
+    expect(requestedEndpoints()).toEqual(["a", "b"]);
   });
 
   test("if all fail with one code, the error has it, with every failure as cause", async () => {
@@ -87,22 +88,22 @@ describe("round-robin", () => {
   });
 
   test("no further candidate is tried after the caller canceled", async () => {
-    const { ctx, clock, request, asked, leftovers } = bench(hold());
+    const { ctx, clock, request, requestedEndpoints, leftovers } = bench(hold());
     const caller = new AbortController();
     const call = offering(ctx, "a", "b").withSignal(caller.signal, (c) => request({}, c));
     call.catch(() => {});
     await clock.settle();
     caller.abort(new NsmError(Code.Cancelled, "gone"));
     await expect(call).rejects.toMatchObject({ code: Code.Cancelled });
-    expect(asked()).toEqual(["a"]);
+    expect(requestedEndpoints()).toEqual(["a"]);
     expect(leftovers()).toEqual({});
   });
 
   test("forwards calls without candidates or with a URL", async () => {
-    const { ctx, request, urls, asked } = bench();
+    const { ctx, request, urls, requestedEndpoints } = bench();
     await request();
     await request({}, offering(ctx, "a").with(remoteUrl, "tcp://given"));
     expect(urls).toEqual([undefined, "tcp://given"]);
-    expect(asked()).toEqual(["", ""]);
+    expect(requestedEndpoints()).toEqual(["", ""]);
   });
 });

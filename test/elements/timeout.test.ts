@@ -19,26 +19,26 @@ import {
 
 describeElement("timeout", () => timeout());
 
-const LIFE = 60_000;
+const LIFETIME_MS = 60_000;
 
 function server(
   ...behind: NetworkServiceElement[]
-): Run & { ask(lifeMs?: number, ctx?: Context): Promise<Connection> } {
+): Run & { sendRequest(lifeMs?: number, ctx?: Context): Promise<Connection> } {
   const chain = run([updatePath({ name: "nse" }), beginServer(), connectionState(), timeout(), ...behind]);
-  const ask = (lifeMs = LIFE, ctx = chain.ctx): Promise<Connection> => {
+  const sendRequest = (lifeMs = LIFETIME_MS, ctx = chain.ctx): Promise<Connection> => {
     const now = chain.clock.now();
     const connection = patchSegment(sampleConnection(now), 0, { expires: toTimestamp(now + lifeMs) });
     return chain.send({ connection, mechanismPreferences: [] }, ctx);
   };
-  return { ...chain, ask };
+  return { ...chain, sendRequest };
 }
 
 describe("timeout", () => {
   test("closes a connection when its caller's token expires, not before", async () => {
     const seen = recorder();
-    const { ask, clock, leftovers } = server(seen);
-    await ask();
-    await clock.advance(LIFE - 1);
+    const { sendRequest, clock, leftovers } = server(seen);
+    await sendRequest();
+    await clock.advance(LIFETIME_MS - 1);
     expect(seen.calls).toEqual(["request"]);
     await clock.advance(1);
     expect(seen.calls).toEqual(["request", "close"]);
@@ -47,9 +47,9 @@ describe("timeout", () => {
 
   test("closes earlier by the time limit of the Request, so that the Close runs with valid tokens", async () => {
     const seen = recorder();
-    const { ask, clock, ctx } = server(seen);
-    await ctx.withTimeout(15_000, (c) => ask(LIFE, c));
-    await clock.advance(LIFE - 15_001);
+    const { sendRequest, clock, ctx } = server(seen);
+    await ctx.withTimeout(15_000, (c) => sendRequest(LIFETIME_MS, c));
+    await clock.advance(LIFETIME_MS - 15_001);
     expect(seen.closes).toHaveLength(0);
     await clock.advance(1);
     expect(seen.closes).toHaveLength(1);
@@ -57,9 +57,9 @@ describe("timeout", () => {
 
   test("keeps a connection for two thirds of its token's lifetime, for any time limit of the Request", async () => {
     const seen = recorder();
-    const { ask, clock, ctx } = server(seen);
-    await ctx.withTimeout(10 * LIFE, (c) => ask(LIFE, c));
-    await clock.advance((LIFE * 2) / 3 - 1);
+    const { sendRequest, clock, ctx } = server(seen);
+    await ctx.withTimeout(10 * LIFETIME_MS, (c) => sendRequest(LIFETIME_MS, c));
+    await clock.advance((LIFETIME_MS * 2) / 3 - 1);
     expect(seen.closes).toHaveLength(0);
     await clock.advance(1);
     expect(seen.closes).toHaveLength(1);
@@ -67,11 +67,11 @@ describe("timeout", () => {
 
   test("starts from the last successful refresh", async () => {
     const seen = recorder();
-    const { ask, clock } = server(seen);
-    await ask();
-    await clock.advance(LIFE / 2);
-    await ask();
-    await clock.advance(LIFE - 1);
+    const { sendRequest, clock } = server(seen);
+    await sendRequest();
+    await clock.advance(LIFETIME_MS / 2);
+    await sendRequest();
+    await clock.advance(LIFETIME_MS - 1);
     expect(seen.closes).toHaveLength(0);
     await clock.advance(1);
     expect(seen.closes).toHaveLength(1);
@@ -79,11 +79,11 @@ describe("timeout", () => {
 
   test("closes at the earlier time when a refresh fails", async () => {
     const seen = recorder();
-    const { ask, clock, leftovers } = server(seen, failAfter(1, Code.Unavailable));
-    await ask();
-    await clock.advance(LIFE / 2);
-    await expect(ask()).rejects.toMatchObject({ code: Code.Unavailable });
-    await clock.advance(LIFE / 2);
+    const { sendRequest, clock, leftovers } = server(seen, failAfter(1, Code.Unavailable));
+    await sendRequest();
+    await clock.advance(LIFETIME_MS / 2);
+    await expect(sendRequest()).rejects.toMatchObject({ code: Code.Unavailable });
+    await clock.advance(LIFETIME_MS / 2);
     expect(seen.calls).toEqual(["request", "request", "close"]);
     expect(leftovers()).toEqual({});
   });
@@ -92,37 +92,37 @@ describe("timeout", () => {
     const gate = hold();
     gate.release();
     const seen = recorder();
-    const { ask, close, clock, leftovers } = server(seen, gate);
-    await ask();
+    const { sendRequest, close, clock, leftovers } = server(seen, gate);
+    await sendRequest();
     gate.hold();
-    const refreshed = ask(2 * LIFE);
+    const refreshed = sendRequest(2 * LIFETIME_MS);
     // The timer fires during the refresh. The Close waits for its turn and is then skipped.
-    await clock.advance(LIFE);
+    await clock.advance(LIFETIME_MS);
     gate.release();
     await refreshed;
     await clock.settle();
     expect(seen.calls).toEqual(["request", "request"]);
     await close();
-    await clock.advance(3 * LIFE);
+    await clock.advance(3 * LIFETIME_MS);
     expect(seen.calls).toEqual(["request", "request", "close"]);
     expect(leftovers()).toEqual({});
   });
 
   test("leaves an unknown connection for a later Close", async () => {
     const seen = recorder();
-    const { ask, close, clock } = server(seen);
-    await ask();
-    await clock.advance(LIFE);
+    const { sendRequest, close, clock } = server(seen);
+    await sendRequest();
+    await clock.advance(LIFETIME_MS);
     await close();
     expect(seen.closes).toHaveLength(1);
   });
 
   test("accepts a token that has expired on arrival", async () => {
     const seen = recorder();
-    const { ask, clock, leftovers } = server(seen);
-    await ask(0);
+    const { sendRequest, clock, leftovers } = server(seen);
+    await sendRequest(0);
     await clock.advance(0);
-    await ask(-1_000);
+    await sendRequest(-1_000);
     await clock.advance(0);
     expect(seen.calls).toEqual(["request", "close", "request", "close"]);
     expect(leftovers()).toEqual({});
@@ -145,9 +145,12 @@ describe("timeout", () => {
 
   test("logs a failed Close, and still forgets the connection", async () => {
     const warnings: string[] = [];
-    const { ask, clock, ctx, leftovers } = server(failOnce(Code.Unavailable, "close"));
-    await ask(LIFE, ctx.with(logger, { ...silent, warn: (_fields, message) => void warnings.push(message) }));
-    await clock.advance(LIFE);
+    const { sendRequest, clock, ctx, leftovers } = server(failOnce(Code.Unavailable, "close"));
+    await sendRequest(
+      LIFETIME_MS,
+      ctx.with(logger, { ...silent, warn: (_fields, message) => void warnings.push(message) }),
+    );
+    await clock.advance(LIFETIME_MS);
     expect(warnings).toEqual(["timeout failed"]);
     expect(leftovers()).toEqual({});
   });

@@ -159,9 +159,9 @@ describe("update-path", () => {
           const names = hops.flatMap(([name, halves]) => Array<string>(halves).fill(name));
           const expected = names.filter((name, i) => name !== names[i - 1]);
           const seen = recorder();
-          const road = chain([...names.map((name) => updatePath({ name })), seen]);
-          const first = await road.request(ctx, NetworkServiceRequest.create());
-          const again = await road.request(ctx, { connection: first, mechanismPreferences: [] });
+          const updatePaths = chain([...names.map((name) => updatePath({ name })), seen]);
+          const first = await updatePaths.request(ctx, NetworkServiceRequest.create());
+          const again = await updatePaths.request(ctx, { connection: first, mechanismPreferences: [] });
 
           for (const { connection } of seen.requests) {
             const { index, pathSegments } = pathOf(connection!);

@@ -66,8 +66,11 @@ describe("update-token", () => {
   test("keeps the token in the caller's segment if the headers have none, and logs this", async () => {
     const warnings: string[] = [];
     const { request, ctx } = run([updatePath({ name: "hop" }), updateToken({ tokens })]);
-    const noting = ctx.with(logger, { ...silent, warn: (_fields, message) => void warnings.push(message) });
-    const answer = await request({}, noting.with(peer, { ...caller, token: undefined }));
+    const recording = ctx.with(logger, {
+      ...silent,
+      warn: (_fields, message) => void warnings.push(message),
+    });
+    const answer = await request({}, recording.with(peer, { ...caller, token: undefined }));
     expect(segments(answer)[0]).toEqual(["client", "token-of-client", expect.any(Number)]);
     expect(warnings).toEqual(["the caller sent no token"]);
   });
@@ -75,13 +78,13 @@ describe("update-token", () => {
   test("rejects a token of another identity than TLS verified, in the headers and in the path", async () => {
     const seen = recorder();
     const { send, close, ctx } = run([updatePath({ name: "hop" }), updateToken({ tokens }), seen]);
-    const of = (subject: string): Token => insecureTokens({ subject })(undefined);
-    const victim = of("spiffe://test/victim");
-    const thief = { address: "10.0.0.1:1", local: false, spiffeId: "spiffe://test/thief" };
+    const tokenOf = (subject: string): Token => insecureTokens({ subject })(undefined);
+    const ownerToken = tokenOf("spiffe://test/victim");
+    const otherPeer = { address: "10.0.0.1:1", local: false, spiffeId: "spiffe://test/thief" };
     const forged = sampleConnection(0);
     const inPath = {
       ...forged,
-      path: { ...forged.path!, pathSegments: [{ ...forged.path!.pathSegments[0]!, ...victim }] },
+      path: { ...forged.path!, pathSegments: [{ ...forged.path!.pathSegments[0]!, ...ownerToken }] },
     };
     const denied = {
       code: Code.PermissionDenied,
@@ -92,17 +95,17 @@ describe("update-token", () => {
       mechanismPreferences: [],
     });
     for (const [by, connection] of [
-      [{ ...thief, token: victim }, forged],
-      [{ ...thief, token: undefined }, inPath],
+      [{ ...otherPeer, token: ownerToken }, forged],
+      [{ ...otherPeer, token: undefined }, inPath],
     ] as const) {
       await expect(send(request(connection), ctx.with(peer, by))).rejects.toMatchObject(denied);
       await expect(close(connection, ctx.with(peer, by))).rejects.toMatchObject(denied);
     }
     expect(seen.calls).toEqual([]);
 
-    const honest = { ...thief, token: of("spiffe://test/thief") };
-    await expect(send(request(forged), ctx.with(peer, honest))).resolves.toBeDefined();
-    await expect(send(request(inPath), ctx.with(peer, honest))).resolves.toBeDefined();
+    const matchingPeer = { ...otherPeer, token: tokenOf("spiffe://test/thief") };
+    await expect(send(request(forged), ctx.with(peer, matchingPeer))).resolves.toBeDefined();
+    await expect(send(request(inPath), ctx.with(peer, matchingPeer))).resolves.toBeDefined();
   });
 
   test("creates a token without an audience when the call starts in this process", async () => {

@@ -19,32 +19,32 @@ beforeAll(async () => {
 });
 
 /** The real clock, with its timers counted and fired by hand. */
-function handClock(): Clock & {
+function manualClock(): Clock & {
   readonly armed: number;
   armedTo(count: number): Promise<void>;
   fire(): void;
 } {
-  const alarms = new Set<() => void>();
+  const timers = new Set<() => void>();
   let waiting: { count: number; resolve: () => void } | undefined;
   return {
     now: () => Date.now(),
     after(_ms, callback) {
       // A set of wrappers: the same callback may be armed twice.
-      const alarm = (): void => callback();
-      alarms.add(alarm);
-      if (waiting && alarms.size >= waiting.count) waiting.resolve();
-      return () => void alarms.delete(alarm);
+      const timer = (): void => callback();
+      timers.add(timer);
+      if (waiting && timers.size >= waiting.count) waiting.resolve();
+      return () => void timers.delete(timer);
     },
     get armed() {
-      return alarms.size;
+      return timers.size;
     },
     async armedTo(count) {
-      if (alarms.size < count) await new Promise<void>((resolve) => (waiting = { count, resolve }));
+      if (timers.size < count) await new Promise<void>((resolve) => (waiting = { count, resolve }));
     },
     fire() {
-      const due = [...alarms];
-      alarms.clear();
-      for (const alarm of due) alarm();
+      const due = [...timers];
+      timers.clear();
+      for (const timer of due) timer();
     },
   };
 }
@@ -55,7 +55,7 @@ describe("a private key that other users may read", () => {
     await (await org.issue({ path: "/a" })).writeTo(directory);
     await chmod(join(directory, "key.pem"), mode);
     const problems: string[] = [];
-    const clock = handClock();
+    const clock = manualClock();
     const source = await filesSource(directory, {
       clock,
       onProblem: (problem) => problems.push(explain(problem)),
@@ -96,7 +96,7 @@ async function opened(directory: string, options: FilesSourceOptions = {}): Prom
   return source;
 }
 
-const shown = (source: X509Source): string => source.current().svid.certificates[0]!.fingerprint256;
+const fingerprintOf = (source: X509Source): string => source.current().svid.certificates[0]!.fingerprint256;
 const printOf = (issued: IssuedSvid): string => leafOf(issued).fingerprint256;
 
 describe("filesSource", () => {
@@ -243,7 +243,7 @@ describe("filesSource", () => {
     const directory = await temporaryDirectory();
     await issue(directory, { path: "/a" });
     await spoil(directory);
-    const clock = handClock();
+    const clock = manualClock();
     const error = await filesSource(directory, { clock }).then(
       () => undefined,
       (reason: unknown) => reason as NsmError,
@@ -265,7 +265,7 @@ describe("filesSource", () => {
     await renewed.writeTo(directory);
     expect(await changed).toBe(source.current());
     expect(source.current()).not.toBe(before);
-    expect(shown(source)).toBe(printOf(renewed));
+    expect(fingerprintOf(source)).toBe(printOf(renewed));
   });
 
   test("takes a renewed identity when the link to its directory is swapped, as Kubernetes does", async () => {
@@ -294,7 +294,7 @@ describe("filesSource", () => {
     const directory = await temporaryDirectory();
     await (await org.issue({ path: "/a" })).writeTo(directory);
     const problem = vi.fn<(problem: NsmError) => void>();
-    const clock = handClock();
+    const clock = manualClock();
     const source = await opened(directory, { clock, onProblem: problem });
     const before = source.current();
     const seen: string[] = [];
@@ -322,15 +322,15 @@ describe("filesSource", () => {
   test("keeps the old identity while the files are unusable, and reports it once", async () => {
     const directory = await temporaryDirectory();
     await (await org.issue({ path: "/a" })).writeTo(directory);
-    const clock = handClock();
-    let told: (problem: NsmError) => void;
+    const clock = manualClock();
+    let onProblem: (problem: NsmError) => void;
     const problems: string[] = [];
-    const nextProblem = (): Promise<NsmError> => new Promise((resolve) => (told = resolve));
+    const nextProblem = (): Promise<NsmError> => new Promise((resolve) => (onProblem = resolve));
     const source = await opened(directory, {
       clock,
       onProblem(problem) {
         problems.push(explain(problem));
-        told(problem);
+        onProblem(problem);
       },
     });
     const before = source.current();
@@ -359,7 +359,7 @@ describe("filesSource", () => {
     const changed = firstValueFrom(source.changes);
     await renewed.writeTo(directory);
     await changed;
-    expect(shown(source)).toBe(printOf(renewed));
+    expect(fingerprintOf(source)).toBe(printOf(renewed));
   });
 
   test("emits nothing when files are rewritten with the same contents", async () => {
@@ -377,20 +377,20 @@ describe("filesSource", () => {
   });
 
   test("finds by its regular look what the watch cannot see", async () => {
-    const elsewhere = await temporaryDirectory();
+    const targetDirectory = await temporaryDirectory();
     const directory = await temporaryDirectory();
-    await (await org.issue({ path: "/a" })).writeTo(elsewhere);
+    await (await org.issue({ path: "/a" })).writeTo(targetDirectory);
     for (const name of ["ca.pem", "svid.pem", "key.pem"]) {
-      await symlink(join(elsewhere, name), join(directory, name));
+      await symlink(join(targetDirectory, name), join(directory, name));
     }
-    const clock = handClock();
+    const clock = manualClock();
     const source = await opened(directory, { clock });
     const renewed = await org.issue({ path: "/a" });
-    await renewed.writeTo(elsewhere);
+    await renewed.writeTo(targetDirectory);
     const changed = firstValueFrom(source.changes);
     clock.fire();
     await changed;
-    expect(shown(source)).toBe(printOf(renewed));
+    expect(fingerprintOf(source)).toBe(printOf(renewed));
   });
 
   test("follows the name when the directory itself is replaced", async () => {
@@ -398,7 +398,7 @@ describe("filesSource", () => {
     const directory = join(parent, "identity");
     await (await org.issue({ path: "/a" })).writeTo(directory);
     const watches = await inotifyWatches();
-    const clock = handClock();
+    const clock = manualClock();
     const source = await opened(directory, { clock, onProblem: () => undefined });
 
     const second = await org.issue({ path: "/b" });
@@ -408,14 +408,14 @@ describe("filesSource", () => {
     const changed = firstValueFrom(source.changes);
     clock.fire();
     await changed;
-    expect(shown(source)).toBe(printOf(second));
+    expect(fingerprintOf(source)).toBe(printOf(second));
 
     // By the watch alone: no timer is fired any more.
     const third = await org.issue({ path: "/c" });
     const changedAgain = firstValueFrom(source.changes);
     await third.writeTo(directory);
     await changedAgain;
-    expect(shown(source)).toBe(printOf(third));
+    expect(fingerprintOf(source)).toBe(printOf(third));
     expect(await inotifyWatches()).toBe(watches + 1);
   });
 
@@ -423,7 +423,7 @@ describe("filesSource", () => {
     const directory = await temporaryDirectory();
     await (await org.issue({ path: "/a" })).writeTo(directory);
     const before = await inotifyWatches();
-    const clock = handClock();
+    const clock = manualClock();
     const source = await filesSource(directory, { clock });
     let completed = false;
     source.changes.subscribe({ next: () => expect.fail("it changed"), complete: () => (completed = true) });

@@ -2,7 +2,7 @@ import { readdir, readlink } from "node:fs/promises";
 import { Server, status } from "@grpc/grpc-js";
 import { expect, test, vi } from "vitest";
 import { authority, spiffeIdentity } from "../../src/identity/index.js";
-import { asker, sourceOf } from "./support.js";
+import { testClient, sourceOf } from "./support.js";
 
 // A file of its own: the sockets of other tests may still be closing.
 
@@ -24,7 +24,7 @@ test("closing clients and servers leaves no socket", async () => {
       error ? reject(error) : resolve(bound),
     ),
   );
-  const call = asker(`127.0.0.1:${port}`, client.channelCredentials());
+  const call = testClient(`127.0.0.1:${port}`, client.channelCredentials());
   await expect(call()).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
   expect(await opened()).toHaveLength(3);
   call.close();

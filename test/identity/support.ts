@@ -74,7 +74,7 @@ const text = {
   deserialize: (bytes: Buffer) => bytes.toString(),
 };
 
-const ask: MethodDefinition<string, string> = {
+const askMethod: MethodDefinition<string, string> = {
   path: "/test.Questions/Ask",
   requestStream: false,
   responseStream: false,
@@ -86,7 +86,7 @@ const ask: MethodDefinition<string, string> = {
 
 export type Answer = (call: ServerUnaryCall<string, string>) => string;
 
-function questions(answer: Answer): Server {
+function testServer(answer: Answer): Server {
   const server = new Server();
   const handler: handleUnaryCall<string, string> = (call, callback) => {
     try {
@@ -96,7 +96,7 @@ function questions(answer: Answer): Server {
       callback({ code, details: message });
     }
   };
-  server.addService({ ask }, { ask: handler });
+  server.addService({ askMethod }, { askMethod: handler });
   return server;
 }
 
@@ -106,7 +106,7 @@ export async function serve(
   answer: Answer,
   address = "127.0.0.1:0",
 ): Promise<string> {
-  const server = questions(answer);
+  const server = testServer(answer);
   onTestFinished(() => server.forceShutdown());
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync(address, serverCredentials, (error, bound) => (error ? reject(error) : resolve(bound))),
@@ -116,7 +116,7 @@ export async function serve(
 
 /** The same server behind streams that the test brings itself. */
 export function serveInjected(serverCredentials: ServerCredentials, answer: Answer) {
-  const server = questions(answer);
+  const server = testServer(answer);
   const injector = server.createConnectionInjector(serverCredentials);
   onTestFinished(() => {
     injector.destroy();
@@ -125,7 +125,7 @@ export function serveInjected(serverCredentials: ServerCredentials, answer: Answ
   return injector;
 }
 
-export interface Asker {
+export interface TestClient {
   (metadata?: Metadata, options?: CallOptions): Promise<string>;
   /** Connects without a call. */
   ready(): Promise<void>;
@@ -133,7 +133,7 @@ export interface Asker {
 }
 
 /** A client of its own connection; gone with the test. */
-export function asker(target: string, channelCredentials: ChannelCredentials): Asker {
+export function testClient(target: string, channelCredentials: ChannelCredentials): TestClient {
   const client = new Client(target, channelCredentials, {
     "grpc.use_local_subchannel_pool": 1,
     "grpc.ssl_target_name_override": "localhost",
@@ -142,9 +142,9 @@ export function asker(target: string, channelCredentials: ChannelCredentials): A
   const call = (metadata = new Metadata(), options: CallOptions = {}): Promise<string> =>
     new Promise((resolve, reject) =>
       client.makeUnaryRequest(
-        ask.path,
-        ask.requestSerialize,
-        ask.responseDeserialize,
+        askMethod.path,
+        askMethod.requestSerialize,
+        askMethod.responseDeserialize,
         "who?",
         metadata,
         { deadline: Date.now() + 30_000, ...options },

@@ -26,7 +26,7 @@ import {
 } from "../../src/identity/index.js";
 import {
   anyClient,
-  asker,
+  testClient,
   contextOf,
   leafOf,
   serve,
@@ -64,7 +64,7 @@ beforeEach(() => {
 });
 
 /** Answers with the id of the caller. */
-const whoCalls =
+const describeCaller =
   (identity: Identity): Answer =>
   (call) =>
     `${identity.peerOfCall(call)?.id}`;
@@ -85,7 +85,7 @@ describe("mutual TLS", () => {
     );
     const learned: [string | undefined, string][] = [];
     const creds = client.channelCredentials((certificate, id) => learned.push([print(certificate), `${id}`]));
-    await asker(target, creds)();
+    await testClient(target, creds)();
     expect(learned).toEqual([[print(leafOf(serverSvid)), "spiffe://example.org/server"]]);
     expect(`${seen?.id}`).toBe("spiffe://example.org/client");
     expect(print(seen?.certificate)).toBe(print(leafOf(clientSvid)));
@@ -93,7 +93,7 @@ describe("mutual TLS", () => {
   });
 
   test("works over a stream that the program brings itself", async () => {
-    const injector = serveInjected(server.serverCredentials(), whoCalls(server));
+    const injector = serveInjected(server.serverCredentials(), describeCaller(server));
     const listener = createServer((socket) => {
       const duplex = new Duplex({
         read: () => undefined,
@@ -107,7 +107,7 @@ describe("mutual TLS", () => {
     await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
     onTestFinished(() => void listener.close());
     const { port } = listener.address() as { port: number };
-    expect(await asker(`127.0.0.1:${port}`, client.channelCredentials())()).toBe(
+    expect(await testClient(`127.0.0.1:${port}`, client.channelCredentials())()).toBe(
       "spiffe://example.org/client",
     );
   });
@@ -129,7 +129,7 @@ describe("mutual TLS", () => {
         done(null, metadata);
       }),
     );
-    expect(JSON.parse(await asker(target, withTokens)())).toEqual({
+    expect(JSON.parse(await testClient(target, withTokens)())).toEqual({
       sub: "spiffe://example.org/client",
       aud: ["spiffe://example.org/server"],
       signed: true,
@@ -142,10 +142,10 @@ describe("mutual TLS", () => {
       seen.push(server.peerOfCall(call));
       return "";
     });
-    const first = asker(target, client.channelCredentials());
+    const first = testClient(target, client.channelCredentials());
     await first();
     await first();
-    await asker(target, client.channelCredentials())();
+    await testClient(target, client.channelCredentials())();
     expect(`${seen[0]?.id}`).toBe("spiffe://example.org/client");
     expect(seen[1]).toBe(seen[0]);
     expect(seen[2]).toBe(seen[0]);
@@ -156,10 +156,10 @@ describe("mutual TLS", () => {
     const [a, b] = await Promise.all([here.issue({ path: "/a" }), there.issue({ path: "/b" })]);
     const serving = spiffeIdentity(sourceOf(a, { "example.net": net.ca }));
     const calling = spiffeIdentity(sourceOf(b, { "example.org": org.ca }));
-    const target = await serve(serving.serverCredentials(), whoCalls(serving));
+    const target = await serve(serving.serverCredentials(), describeCaller(serving));
     let learned = "";
     const creds = calling.channelCredentials((_certificate, id) => (learned = `${id}`));
-    expect(await asker(target, creds)()).toBe("spiffe://example.net/b");
+    expect(await testClient(target, creds)()).toBe("spiffe://example.net/b");
     expect(learned).toBe("spiffe://example.org/a");
   });
 
@@ -171,10 +171,10 @@ describe("mutual TLS", () => {
     const serving = mutableSource(contextOf({ ...a, ca: anchor }));
     const identity = spiffeIdentity(serving);
     const calling = spiffeIdentity(sourceOf({ ...b, ca: anchor }));
-    const target = await serve(identity.serverCredentials(), whoCalls(identity));
-    expect(await asker(target, calling.channelCredentials())()).toBe("spiffe://example.org/b");
+    const target = await serve(identity.serverCredentials(), describeCaller(identity));
+    expect(await testClient(target, calling.channelCredentials())()).toBe("spiffe://example.org/b");
     serving.update(contextOf({ ...(await lower.issue({ path: "/a" })), ca: anchor }));
-    expect(await asker(target, calling.channelCredentials())()).toBe("spiffe://example.org/b");
+    expect(await testClient(target, calling.channelCredentials())()).toBe("spiffe://example.org/b");
     identity.close();
   });
 });
@@ -206,7 +206,7 @@ describe("a server", () => {
       answered = true;
       return "";
     });
-    const refused = asker(target, anyClient(await org.issue({ path: "/a", ...options }), org.ca))();
+    const refused = testClient(target, anyClient(await org.issue({ path: "/a", ...options }), org.ca))();
     if (why === "expired") await expect(refused).rejects.toMatchObject({ code: status.UNAVAILABLE });
     else {
       await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
@@ -216,8 +216,8 @@ describe("a server", () => {
   });
 
   test("refuses the second call of a bad caller for the same reason as the first", async () => {
-    const target = await serve(server.serverCredentials(), whoCalls(server));
-    const call = asker(target, anyClient(await org.issue({ path: "/a", uris: [] }), org.ca));
+    const target = await serve(server.serverCredentials(), describeCaller(server));
+    const call = testClient(target, anyClient(await org.issue({ path: "/a", uris: [] }), org.ca));
     await expect(call()).rejects.toThrow("it has none");
     await expect(call()).rejects.toThrow("it has none");
   });
@@ -225,13 +225,13 @@ describe("a server", () => {
   test("refuses a client of another authority, and one without a certificate, at the handshake", async () => {
     let calls = 0;
     const target = await serve(server.serverCredentials(), () => `${++calls}`);
-    const stranger = anyClient(await net.issue({ path: "/client" }), org.ca);
-    await expect(asker(target, stranger)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    const foreignClient = anyClient(await net.issue({ path: "/client" }), org.ca);
+    await expect(testClient(target, foreignClient)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
     const nobody = credentials.createSsl(Buffer.from(org.ca), null, null, {
       checkServerIdentity: () => undefined,
     });
-    await expect(asker(target, nobody)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
-    await expect(asker(target, credentials.createInsecure())()).rejects.toMatchObject({
+    await expect(testClient(target, nobody)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expect(testClient(target, credentials.createInsecure())()).rejects.toMatchObject({
       code: status.UNAVAILABLE,
     });
     expect(calls).toBe(0);
@@ -261,7 +261,7 @@ describe("a server", () => {
     new Promise((resolve) => socket.once("session", resolve).resume());
 
   test("speaks TLS 1.2 and newer only, and picks h2", async () => {
-    const target = await serve(server.serverCredentials(), whoCalls(server));
+    const target = await serve(server.serverCredentials(), describeCaller(server));
     // Only the lowest security level of OpenSSL would speak TLS 1.1 at all.
     const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" } as const;
     await expect(handshake(target, old)).rejects.toThrow(/protocol version|closed/);
@@ -272,7 +272,7 @@ describe("a server", () => {
   test.each(["TLSv1.2", "TLSv1.3"] as const)(
     "verifies every handshake anew: %s sessions are not resumed",
     async (version) => {
-      const target = await serve(server.serverCredentials(), whoCalls(server));
+      const target = await serve(server.serverCredentials(), describeCaller(server));
       const options = { minVersion: version, maxVersion: version, ALPNProtocols: ["h2"] };
       const first = await handshake(target, options);
       // In TLS 1.3 what a session is resumed by comes after the handshake.
@@ -291,7 +291,7 @@ describe("a client", () => {
     const target = await serve(ServerCredentials.createSsl(Buffer.from(org.ca), [pair], true), () => "");
     const calling = spiffeIdentity(sourceOf(clientSvid, { "example.net": net.ca }));
     let learned = false;
-    const refused = asker(
+    const refused = testClient(
       target,
       calling.channelCredentials(() => (learned = true)),
     )();
@@ -302,8 +302,8 @@ describe("a client", () => {
 
   test("refuses a server of an authority it does not trust", async () => {
     const foreign = spiffeIdentity(sourceOf(await net.issue({ path: "/server" }), { "example.org": org.ca }));
-    const target = await serve(foreign.serverCredentials(), whoCalls(foreign));
-    const refused = asker(target, client.channelCredentials())();
+    const target = await serve(foreign.serverCredentials(), describeCaller(foreign));
+    const refused = testClient(target, client.channelCredentials())();
     await expect(refused).rejects.toMatchObject({ code: status.UNAVAILABLE });
     await expect(refused).rejects.toThrow(
       'spiffe://example.net/server is in trust domain "example.net"; trusted: example.org',
@@ -311,19 +311,19 @@ describe("a client", () => {
   });
 
   test("does not check the host name that it dialed", async () => {
-    const target = await serve(server.serverCredentials(), whoCalls(server));
+    const target = await serve(server.serverCredentials(), describeCaller(server));
     const port = target.split(":")[1];
-    expect(await asker(`dns:localhost:${port}`, client.channelCredentials())()).toBe(
+    expect(await testClient(`dns:localhost:${port}`, client.channelCredentials())()).toBe(
       "spiffe://example.org/client",
     );
   });
 
   test("shows the error of its owner's onPeer as the reason of the failed connection", async () => {
-    const target = await serve(server.serverCredentials(), whoCalls(server));
+    const target = await serve(server.serverCredentials(), describeCaller(server));
     const creds = client.channelCredentials(() => {
       throw new Error("not that one");
     });
-    await expect(asker(target, creds)()).rejects.toThrow("the server was refused: not that one");
+    await expect(testClient(target, creds)()).rejects.toThrow("the server was refused: not that one");
   });
 });
 
@@ -343,7 +343,7 @@ describe("rotation", () => {
     const target = await serve(serving.serverCredentials(), tokenFor(serving));
     const seen: X509Certificate[] = [];
     const dial = () =>
-      asker(
+      testClient(
         target,
         client.channelCredentials((certificate) => seen.push(certificate)),
       );
@@ -366,7 +366,7 @@ describe("rotation", () => {
   test("of a server between a connection and its first call signs with what the connection showed", async () => {
     const target = await serve(server.serverCredentials(), tokenFor(server));
     let learned: X509Certificate | undefined;
-    const call = asker(
+    const call = testClient(
       target,
       client.channelCredentials((certificate) => (learned = certificate)),
     );
@@ -383,17 +383,17 @@ describe("rotation", () => {
     const target = await serve(server.serverCredentials(), check);
     const dial = async (): Promise<() => Promise<string>> => {
       let learned: X509Certificate | undefined;
-      const call = asker(
+      const call = testClient(
         target,
         client.channelCredentials((certificate) => (learned = certificate)),
       );
-      const ask = (): Promise<string> => {
+      const callWithToken = (): Promise<string> => {
         const metadata = new Metadata();
         metadata.set("token", client.tokens({ address: "", local: true, certificate: learned }).token);
         return call(metadata);
       };
-      await ask();
-      return ask;
+      await callWithToken();
+      return callWithToken;
     };
     const pooled = await dial();
     const renewed = await org.issue({ path: "/client" });
@@ -404,26 +404,26 @@ describe("rotation", () => {
   });
 
   test("of the authority is done by trusting both for a while", async () => {
-    const target = await serve(server.serverCredentials(), whoCalls(server));
+    const target = await serve(server.serverCredentials(), describeCaller(server));
     const next = await authority({ trustDomain: "example.org" });
-    const newcomer = await next.issue({ path: "/new" });
+    const reissued = await next.issue({ path: "/new" });
     const both = `${org.ca}\n${next.ca}`;
-    const calling = spiffeIdentity(sourceOf({ ...newcomer, ca: both }));
-    await expect(asker(target, calling.channelCredentials())()).rejects.toMatchObject({
+    const calling = spiffeIdentity(sourceOf({ ...reissued, ca: both }));
+    await expect(testClient(target, calling.channelCredentials())()).rejects.toMatchObject({
       code: status.UNAVAILABLE,
     });
     serverSource.update(contextOf({ ...serverSvid, ca: both }));
-    expect(await asker(target, calling.channelCredentials())()).toBe("spiffe://example.org/new");
-    expect(await asker(target, client.channelCredentials())()).toBe("spiffe://example.org/client");
+    expect(await testClient(target, calling.channelCredentials())()).toBe("spiffe://example.org/new");
+    expect(await testClient(target, client.channelCredentials())()).toBe("spiffe://example.org/client");
   });
 
   test("of the authority ends the trust in callers that were known", async () => {
     // OpenSSL goes on trusting the authority for the ids of another domain.
-    const target = await serve(server.serverCredentials(), whoCalls(server));
-    expect(await asker(target, client.channelCredentials())()).toBe("spiffe://example.org/client");
+    const target = await serve(server.serverCredentials(), describeCaller(server));
+    expect(await testClient(target, client.channelCredentials())()).toBe("spiffe://example.org/client");
     const next = await authority({ trustDomain: "example.org" });
     serverSource.update(contextOf({ ...serverSvid, ca: next.ca }, { "example.net": org.ca }));
-    const refused = asker(target, client.channelCredentials())();
+    const refused = testClient(target, client.channelCredentials())();
     await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
     await expect(refused).rejects.toThrow("does not chain to the bundle");
   });
@@ -442,8 +442,8 @@ describe("rotation", () => {
 describe("an insecure identity", () => {
   test("has neither TLS nor peers, but tokens", async () => {
     const nobody = insecureIdentity();
-    const target = await serve(nobody.serverCredentials(), whoCalls(nobody));
-    expect(await asker(target, nobody.channelCredentials())()).toBe("undefined");
+    const target = await serve(nobody.serverCredentials(), describeCaller(nobody));
+    expect(await testClient(target, nobody.channelCredentials())()).toBe("undefined");
     expect(nobody.id).toBeUndefined();
     expect(parseToken(nobody.tokens(undefined).token)).toMatchObject({ alg: "HS256", sub: "", aud: [] });
     let ended = false;
@@ -465,8 +465,8 @@ describe("peerOfCall", () => {
   });
 
   test("refuses a call that came without TLS", async () => {
-    const target = await serve(ServerCredentials.createInsecure(), whoCalls(server));
-    const refused = asker(target, credentials.createInsecure())();
+    const target = await serve(ServerCredentials.createInsecure(), describeCaller(server));
+    const refused = testClient(target, credentials.createInsecure())();
     await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
     await expect(refused).rejects.toThrow("it did not use TLS");
   });

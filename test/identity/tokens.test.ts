@@ -62,18 +62,18 @@ describe("svidTokens", () => {
   });
 
   test("expires with its maker's certificate at the latest", async () => {
-    const brief = await org.issue({ path: "/nsc", lifetimeMs: 60_000 });
-    source.update(contextOf(brief));
+    const shortLived = await org.issue({ path: "/nsc", lifetimeMs: 60_000 });
+    source.update(contextOf(shortLived));
     const { token, expires } = svidTokens({ source, clock })(undefined);
-    expect(fromTimestamp(expires)).toBe(validUntil(leafOf(brief)));
-    expect(parseToken(token).exp).toBe(validUntil(leafOf(brief)) / 1000);
+    expect(fromTimestamp(expires)).toBe(validUntil(leafOf(shortLived)));
+    expect(parseToken(token).exp).toBe(validUntil(leafOf(shortLived)) / 1000);
   });
 
   test("returns an expiry within the peer's certificate, and leaves the claim unchanged", async () => {
-    const brief = await org.issue({ path: "/nsmgr", lifetimeMs: 60_000 });
+    const shortLived = await org.issue({ path: "/nsmgr", lifetimeMs: 60_000 });
     const tokens = svidTokens({ source, clock });
-    const limited = tokens(peerOf(brief));
-    expect(fromTimestamp(limited.expires)).toBe(validUntil(leafOf(brief)));
+    const limited = tokens(peerOf(shortLived));
+    expect(fromTimestamp(limited.expires)).toBe(validUntil(leafOf(shortLived)));
     expect(parseToken(limited.token).exp).toBe(Math.floor((START + LIFETIME_MS) / 1000));
     // The same audience with a longer certificate: the same token, its own expiry.
     const unlimited = tokens(peerOf(nsmgr));

@@ -137,17 +137,17 @@ describe("listening", () => {
   });
 
   test("services are made when the real addresses are known; if that fails, nothing stays open", async () => {
-    let told: readonly string[] = [];
+    let passedAddresses: readonly string[] = [];
     const server = await grpcServer({
       identity,
       listenOn: ["tcp://127.0.0.1:0"],
       services: (listenOn) => {
-        told = listenOn;
+        passedAddresses = listenOn;
         return {};
       },
     });
     servers.push(server);
-    expect(told).toEqual(server.listenOn);
+    expect(passedAddresses).toEqual(server.listenOn);
 
     const failing = grpcServer({
       identity,

@@ -14,11 +14,11 @@ import { grpcRemotes, serverPeer, type ServerPeerHolder } from "../../src/outbou
 import { renewable, type Renewable } from "../outbound/tls-identities.js";
 import { openSockets, socketsDownTo } from "../outbound/grpc-kit.js";
 
-const elsewhere = vi.hoisted(() => ({ loopback: false }));
+const override = vi.hoisted(() => ({ loopback: false }));
 // One machine has no other: its loopback network plays the part.
 vi.mock(import("../../src/wire/locality.js"), async (original) => {
   const real = await original();
-  return { ...real, isLocalHost: (host) => !elsewhere.loopback && real.isLocalHost(host) };
+  return { ...real, isLocalHost: (host) => !override.loopback && real.isLocalHost(host) };
 });
 
 const ROUNDS = 200;
@@ -36,7 +36,7 @@ describe("whether a caller is local", () => {
     folder = await mkdtemp(join(tmpdir(), "nsm-local-"));
   });
   afterEach(async () => {
-    elsewhere.loopback = false;
+    override.loopback = false;
     seen.length = 0;
     for (const close of closers.splice(0)) close();
     await server?.close();
@@ -62,7 +62,7 @@ describe("whether a caller is local", () => {
     });
     return server.listenOn;
   };
-  const ask = async (url: string, identity: Identity): Promise<ServerPeerHolder> => {
+  const callFrom = async (url: string, identity: Identity): Promise<ServerPeerHolder> => {
     const remotes = grpcRemotes({ identity });
     closers.push(() => remotes.close());
     const holder: ServerPeerHolder = {};
@@ -96,11 +96,11 @@ describe("whether a caller is local", () => {
       "a caller of another machine is never, although it hangs up at once",
       { timeout: 60_000 },
       async () => {
-        elsewhere.loopback = true;
+        override.loopback = true;
         const [tcp] = await serve(identity);
         await hangUp(Number(new URL(tcp!).port), caller);
         // One that stays shows that those before it have had their turn.
-        await ask(tcp!, caller?.identity ?? identity);
+        await callFrom(tcp!, caller?.identity ?? identity);
         expect(seen.length).toBeGreaterThan(1);
         expect(seen.filter((one) => one?.local !== false)).toEqual([]);
       },
@@ -112,7 +112,7 @@ describe("whether a caller is local", () => {
       async () => {
         const [tcp] = await serve(identity);
         await hangUp(Number(new URL(tcp!).port), caller);
-        await ask(tcp!, caller?.identity ?? identity);
+        await callFrom(tcp!, caller?.identity ?? identity);
         expect(seen.length).toBeGreaterThan(1);
         for (const one of seen) {
           expect(one).toMatchObject({ local: true, connection: { kind: "tcp", local: true } });
@@ -123,9 +123,9 @@ describe("whether a caller is local", () => {
     );
 
     test("a unix socket's caller is, and so is its server, wherever the loopback network is", async () => {
-      elsewhere.loopback = true;
+      override.loopback = true;
       const urls = await serve(identity);
-      const holders = await Promise.all(urls.map((url) => ask(url, caller?.identity ?? identity)));
+      const holders = await Promise.all(urls.map((url) => callFrom(url, caller?.identity ?? identity)));
       expect(seen.map((one) => [one?.connection?.kind, one?.local]).sort()).toEqual([
         ["tcp", false],
         ["unix", true],

@@ -118,9 +118,9 @@ describe("what waits for a reader", () => {
         expect(taken.length).toBeLessThanOrEqual(2 * 3);
         for (const name of ["a", "b", "c"]) {
           const about = given.filter((one) => one.name === name);
-          const said = taken.filter((one) => one.name === name);
-          expect(said.at(-1)).toEqual(about.at(-1));
-          expect(said.some((one) => one.gone)).toBe(about.some((one) => one.gone));
+          const delivered = taken.filter((one) => one.name === name);
+          expect(delivered.at(-1)).toEqual(about.at(-1));
+          expect(delivered.some((one) => one.gone)).toBe(about.some((one) => one.gone));
         }
       }),
       { numRuns: 1_000 },
@@ -148,11 +148,11 @@ describe("connection events that wait for a reader", () => {
 
   test("keep the latest of each connection", () => {
     const queue = new ReaderQueue(connectionEvents);
-    const told = (state: State): ConnectionEvent =>
+    const eventWith = (state: State): ConnectionEvent =>
       ConnectionEvent.create({ type: UPDATE, connections: { a: Connection.create({ id: "a", state }) } });
-    queue.push(told(State.DOWN));
+    queue.push(eventWith(State.DOWN));
     queue.push(event(UPDATE, "b"));
-    queue.push(told(State.UP));
+    queue.push(eventWith(State.UP));
     const [only, ...more] = drain(queue);
     expect(more).toEqual([]);
     expect(only?.connections["a"]?.state).toBe(State.UP);

@@ -105,8 +105,8 @@ describe("a server that refuses a client", () => {
   test("notifies one of another trust domain, and logs it", async () => {
     await serve(secureIdentity(nsmgr));
     const reason = 'spiffe://example.net/nsc is in trust domain "example.net"; trusted: example.org';
-    const stranger = secureIdentity(await net.issue({ path: "/nsc" }), { "example.org": org.ca });
-    expect(await answerTo(stranger)).toEqual({
+    const foreign = secureIdentity(await net.issue({ path: "/nsc" }), { "example.org": org.ca });
+    expect(await answerTo(foreign)).toEqual({
       code: Code.Unauthenticated,
       text: `the caller was refused: ${reason}`,
     });

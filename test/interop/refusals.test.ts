@@ -50,12 +50,12 @@ for (const maker of makers) {
     });
 
     test("does not talk to a client of another authority", async () => {
-      const strangers = await mutualTls(["nsc"]);
+      const otherMesh = await mutualTls(["nsc"]);
       try {
-        const nsc = await client(...strangers.args("nsc"));
+        const nsc = await client(...otherMesh.args("nsc"));
         expect(await refusal(nsc)).toContain("Unavailable");
       } finally {
-        await strangers.remove();
+        await otherMesh.remove();
       }
     });
 
@@ -80,8 +80,8 @@ describeMesh("go", (mesh, client) => {
       ...["--name", `nse-1.${service}`, "--connect-to", mesh().url("nsmgr"), "--service", service],
       ...["--cidr", "172.16.9.0/24", "--request-timeout", "2s"],
     ];
-    const thief = goPeer("nse", [...args, ...mesh().security.args("nse-2")]);
-    await expect(thief.then((one) => one.kill("SIGKILL"))).rejects.toThrow("PermissionDenied");
+    const impostor = goPeer("nse", [...args, ...mesh().security.args("nse-2")]);
+    await expect(impostor.then((one) => one.kill("SIGKILL"))).rejects.toThrow("PermissionDenied");
     await expect(mesh().find("nsmgr", service)).resolves.toEqual({
       [`nse-1.${service}`]: expect.any(String),
     });

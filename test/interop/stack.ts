@@ -74,10 +74,10 @@ export class Stack {
   /** The URL of each endpoint of the service, by name, as the registry or the manager reports it. */
   async find(at: "registry" | "nsmgr", service: string): Promise<Record<string, string>> {
     const args = ["--connect-to", this.url(at), "--service", service, ...this.security.args("forwarder")];
-    const asked = await goPeer("find", args);
-    const { code } = await asked.exited;
-    if (code !== 0) throw new Error(`go find failed: ${asked.stderr}`);
-    const endpoints = asked.events.all.map(({ endpoint }) => endpoint as { name: string; url: string });
+    const finder = await goPeer("find", args);
+    const { code } = await finder.exited;
+    if (code !== 0) throw new Error(`go find failed: ${finder.stderr}`);
+    const endpoints = finder.events.all.map(({ endpoint }) => endpoint as { name: string; url: string });
     return Object.fromEntries(endpoints.map(({ name, url }) => [name, url]));
   }
 

@@ -73,10 +73,10 @@ describe("an acknowledgement", () => {
 
   test("gives the errno, and the kernel's words whether or not it repeats the request", () => {
     const words = text(1, "File exists");
-    const said = { errno: 17, text: "File exists", near: undefined };
-    expect(end(0x300, errno, sent.subarray(0, 16), words)).toEqual(said);
-    expect(end(0x200, errno, sent, words)).toEqual(said);
-    expect(end(0x100, errno, sent.subarray(0, 16))).toEqual({ ...said, text: undefined });
+    const parsed = { errno: 17, text: "File exists", near: undefined };
+    expect(end(0x300, errno, sent.subarray(0, 16), words)).toEqual(parsed);
+    expect(end(0x200, errno, sent, words)).toEqual(parsed);
+    expect(end(0x100, errno, sent.subarray(0, 16))).toEqual({ ...parsed, text: undefined });
   });
 
   test("names what the kernel stumbled over, also inside a list, but not a number", () => {

@@ -61,21 +61,21 @@ describe("a network in memory", () => {
 
   const remote = (url = URL_A, name = "nsc"): Remote => network.remotes({ name }).to(url);
   const outcome = (call: Promise<unknown>): Promise<unknown> => call.then(() => "OK", codeOf);
-  const ask = (url?: string, name?: string): Promise<unknown> =>
+  const sendRequest = (url?: string, name?: string): Promise<unknown> =>
     outcome(remote(url, name).networkService.request(ctx, request));
 
   test("a dropped response leaves the work done and the caller with UNAVAILABLE", async () => {
     network.faults.dropResponses({ times: 1 });
-    expect(await ask()).toBe(Code.Unavailable);
+    expect(await sendRequest()).toBe(Code.Unavailable);
     expect(handled).toEqual([URL_A]);
-    expect(await ask()).toBe("OK");
+    expect(await sendRequest()).toBe("OK");
   });
 
   test("a fault strikes only the calls that match its filter", async () => {
     network.faults.dropResponses({ to: URL_A, from: "nsc", method: "Request" });
-    expect(await ask(URL_A, "nsc")).toBe(Code.Unavailable);
-    expect(await ask(URL_B, "nsc")).toBe("OK");
-    expect(await ask(URL_A, "other")).toBe("OK");
+    expect(await sendRequest(URL_A, "nsc")).toBe(Code.Unavailable);
+    expect(await sendRequest(URL_B, "nsc")).toBe("OK");
+    expect(await sendRequest(URL_A, "other")).toBe("OK");
     expect(await outcome(remote().networkService.close(ctx, request.connection!))).toBe("OK");
   });
 
@@ -83,19 +83,19 @@ describe("a network in memory", () => {
     const undo = network.faults.dropResponses();
     network.faults.cut({ to: URL_B });
     undo();
-    expect(await ask(URL_A)).toBe("OK");
+    expect(await sendRequest(URL_A)).toBe("OK");
     network.faults.clear();
-    expect(await ask(URL_B)).toBe("OK");
+    expect(await sendRequest(URL_B)).toBe("OK");
   });
 
   test("a fault with a chance follows the random numbers", async () => {
     const numbers = [0.1, 0.9, 0.1];
-    const chancy = memoryNetwork({ clock, random: () => numbers.shift()! });
-    const server = chancy.listen(URL_A, {
+    const randomNetwork = memoryNetwork({ clock, random: () => numbers.shift()! });
+    const server = randomNetwork.listen(URL_A, {
       networkService: { request: async (_c, { connection }) => connection!, close: async () => {} },
     });
-    chancy.faults.dropResponses({ chance: 0.5 });
-    const { networkService } = chancy.remotes({ name: "nsc" }).to(URL_A);
+    randomNetwork.faults.dropResponses({ chance: 0.5 });
+    const { networkService } = randomNetwork.remotes({ name: "nsc" }).to(URL_A);
     const outcomes: unknown[] = [];
     for (let i = 0; i < 3; i++) outcomes.push(await outcome(networkService.request(ctx, request)));
     expect(outcomes).toEqual([Code.Unavailable, "OK", Code.Unavailable]);
@@ -105,42 +105,42 @@ describe("a network in memory", () => {
   test("a canceled call is CANCELLED on both sides, while the server works", async () => {
     gate = new Promise(() => {});
     network.faults.cancelCalls({ times: 1 });
-    expect(await ask()).toBe(Code.Cancelled);
+    expect(await sendRequest()).toBe(Code.Cancelled);
     expect(signals[0]?.aborted).toBe(true);
     expect(codeOf(signals[0]?.reason)).toBe(Code.Cancelled);
   });
 
   test("a cut breaks calls in progress on both sides, and rejects new ones until it is removed", async () => {
     gate = new Promise(() => {});
-    const call = ask();
-    const told: unknown[] = [];
+    const call = sendRequest();
+    const received: unknown[] = [];
     remote()
       .monitor.monitorConnections(ctx, MonitorScopeSelector.create())
-      .subscribe({ next: () => told.push("event"), error: (error) => told.push(codeOf(error)) });
+      .subscribe({ next: () => received.push("event"), error: (error) => received.push(codeOf(error)) });
     await clock.settle();
-    expect(told).toEqual(["event"]);
+    expect(received).toEqual(["event"]);
 
-    const mend = network.faults.cut({ to: URL_A });
+    const restore = network.faults.cut({ to: URL_A });
     expect(await call).toBe(Code.Unavailable);
-    expect(told).toEqual(["event", Code.Unavailable]);
+    expect(received).toEqual(["event", Code.Unavailable]);
     expect(signals[0]?.aborted).toBe(true);
     expect(source.observed).toBe(false);
 
     gate = Promise.resolve();
-    expect(await ask()).toBe(Code.Unavailable);
-    expect(await ask(URL_B)).toBe("OK");
-    mend();
-    expect(await ask()).toBe("OK");
+    expect(await sendRequest()).toBe(Code.Unavailable);
+    expect(await sendRequest(URL_B)).toBe("OK");
+    restore();
+    expect(await sendRequest()).toBe("OK");
   });
 
   test("a dying server breaks its calls and streams, not those of others", async () => {
     gate = new Promise(() => {});
-    const calls = [ask(URL_A), ask(URL_B)];
+    const calls = [sendRequest(URL_A), sendRequest(URL_B)];
     await clock.settle();
     servers[0]!.close();
     expect(await calls[0]).toBe(Code.Unavailable);
     expect(await Promise.race([calls[1], clock.settle()])).toBeUndefined();
-    expect(await ask(URL_A)).toBe(Code.Unavailable);
+    expect(await sendRequest(URL_A)).toBe(Code.Unavailable);
   });
 
   test("an address is free again when its server died, and taken before", async () => {
@@ -151,16 +151,16 @@ describe("a network in memory", () => {
     servers[0]!.close();
     servers.push(listen());
     servers[0]!.close();
-    expect(await ask(URL_A)).toBe(Code.Unimplemented);
+    expect(await sendRequest(URL_A)).toBe(Code.Unimplemented);
   });
 
   test("a dying caller cancels its calls at the servers, and only its own", async () => {
     gate = new Promise(() => {});
-    const dying = network.remotes({ name: "nsc" });
-    const call = outcome(dying.to(URL_A).networkService.request(ctx, request));
-    const other = ask(URL_A, "other");
+    const closing = network.remotes({ name: "nsc" });
+    const call = outcome(closing.to(URL_A).networkService.request(ctx, request));
+    const other = sendRequest(URL_A, "other");
     await clock.settle();
-    dying.close();
+    closing.close();
     expect(await call).toBe(Code.Cancelled);
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
     servers[0]!.close();
@@ -170,7 +170,7 @@ describe("a network in memory", () => {
   test("delayed messages take their time, there and back", async () => {
     network.faults.delay({ ms: 100 });
     let done = false;
-    const call = ask().then(() => (done = true));
+    const call = sendRequest().then(() => (done = true));
     await clock.advance(99);
     expect(handled).toEqual([]);
     await clock.advance(1);
@@ -183,7 +183,7 @@ describe("a network in memory", () => {
 
   test("a delay of one direction leaves the other alone", async () => {
     network.faults.delay({ ms: 100, direction: "back" });
-    const call = ask();
+    const call = sendRequest();
     await clock.settle();
     expect(handled).toEqual([URL_A]);
     await clock.advance(100);
@@ -222,21 +222,21 @@ describe("a network in memory", () => {
 
   test("messages of a stream never overtake each other, and a slow reader gets the latest", async () => {
     let random = 0.99;
-    const jittery = memoryNetwork({ clock, random: () => (random = 0.99 - random) });
-    const server = jittery.listen(URL_A, { monitor: { monitorConnections: () => source } });
-    jittery.faults.delay({ ms: 10, jitterMs: 100, direction: "back" });
-    const told: string[] = [];
-    const subscription = jittery
+    const jitterNetwork = memoryNetwork({ clock, random: () => (random = 0.99 - random) });
+    const server = jitterNetwork.listen(URL_A, { monitor: { monitorConnections: () => source } });
+    jitterNetwork.faults.delay({ ms: 10, jitterMs: 100, direction: "back" });
+    const received: string[] = [];
+    const subscription = jitterNetwork
       .remotes({ name: "nsc" })
       .to(URL_A)
       .monitor.monitorConnections(ctx, MonitorScopeSelector.create())
       .subscribe(({ connections }) =>
-        told.push(...Object.values(connections).map(({ labels }) => labels["n"]!)),
+        received.push(...Object.values(connections).map(({ labels }) => labels["n"]!)),
       );
     await clock.settle();
     for (let n = 0; n < 10; n++) source.next(update(String(n)));
     await clock.advance(1_000);
-    expect(told).toEqual(["0", "9"]);
+    expect(received).toEqual(["0", "9"]);
     subscription.unsubscribe();
     server.close();
     await clock.settle();
@@ -259,17 +259,17 @@ describe("a network in memory", () => {
         { spiffeId: "spiffe://example.org/c" },
       ),
     );
-    let shownTo: Peer | undefined;
+    let seenPeer: Peer | undefined;
     const remotes = network.remotes({
       name: "nsc",
       spiffeId: "spiffe://example.org/nsc",
       tokens: (to) => {
-        shownTo = to;
+        seenPeer = to;
         return { token: "a.b.c", expires: { seconds: 1, nanos: 0 } };
       },
     });
     await remotes.to("tcp://c:1").networkService.request(ctx, request);
-    expect(shownTo).toMatchObject({ address: "tcp://c:1", spiffeId: "spiffe://example.org/c" });
+    expect(seenPeer).toMatchObject({ address: "tcp://c:1", spiffeId: "spiffe://example.org/c" });
     expect(caller).toMatchObject({
       address: "nsc",
       spiffeId: "spiffe://example.org/nsc",

@@ -92,7 +92,7 @@ describe("calls with attachments", () => {
     );
     return { remotes, url: "unix:///nsm.sock" };
   };
-  const ask = async ({ remotes, url }: { remotes: HealthRemotes; url: string }, fd: number) => {
+  const sendDescriptor = async ({ remotes, url }: { remotes: HealthRemotes; url: string }, fd: number) => {
     const holder: ServerPeerHolder = {};
     const ctx = Context.background().with(serverPeer, holder).with(attachments, [fd]);
     const request = NetworkServiceRequest.create({ connection: withUrl(inodeUrlOf(fd)) });
@@ -111,10 +111,10 @@ describe("calls with attachments", () => {
     "bring descriptors to the server and back, again and again, %s",
     { timeout: 60_000 },
     async (_how, connect) => {
-      const way = await connect();
+      const connection = await connect();
       const sent = files.many(ROUNDS);
       for (const [i, fd] of sent.entries()) {
-        const { answered, server } = await ask(way, fd);
+        const { answered, server } = await sendDescriptor(connection, fd);
         expect(answered.labels).toEqual({ text: String(i) });
         const received = await server.connection!.attachments!.receive(urlOf(answered), never);
         expect(readFileSync(`/proc/self/fd/${received}`, "utf8")).toBe("from the server");
@@ -126,9 +126,9 @@ describe("calls with attachments", () => {
   );
 
   test("deliver them at once when many calls are in progress", { timeout: 30_000 }, async () => {
-    const way = await overGrpc((await renewable("a")).identity, `unix://${join(files.folder, "s")}`);
+    const connection = await overGrpc((await renewable("a")).identity, `unix://${join(files.folder, "s")}`);
     const sent = files.many(100);
-    const answers = await Promise.all(sent.map((fd) => ask(way, fd)));
+    const answers = await Promise.all(sent.map((fd) => sendDescriptor(connection, fd)));
     expect(answers.map(({ answered }) => answered.labels["text"])).toEqual(sent.map((_, i) => String(i)));
   });
 
@@ -136,19 +136,21 @@ describe("calls with attachments", () => {
     ["over TCP", "tcp", "tcp://127.0.0.1:0", true],
     ["to a server that does not ask for them", "unix", undefined, false],
   ])("go without them %s", async (_where, kind, url, passes) => {
-    const way = await overGrpc(insecureIdentity(), url ?? `unix://${join(files.folder, "s")}`, passes);
-    const { answered } = await ask(way, answer);
+    const connection = await overGrpc(insecureIdentity(), url ?? `unix://${join(files.folder, "s")}`, passes);
+    const { answered } = await sendDescriptor(connection, answer);
     expect(urlOf(answered)).toBe(inodeUrlOf(answer));
     expect(seen[0]!.connection?.kind).toBe(kind);
     expect(seen[0]!.connection?.attachments).toBeUndefined();
   });
 
   test("fail when the descriptor to send is not open, and leave the remote usable", async () => {
-    const way = await overGrpc(insecureIdentity(), `unix://${join(files.folder, "s")}`);
+    const connection = await overGrpc(insecureIdentity(), `unix://${join(files.folder, "s")}`);
     const fd = files.add("sent");
     const ctx = Context.background().with(attachments, [1_000_000]);
     const request = NetworkServiceRequest.create({ connection: withUrl(inodeUrlOf(fd)) });
-    await expect(way.remotes.to(way.url).networkService.request(ctx, request)).rejects.toThrow();
-    expect((await ask(way, fd)).answered.labels).toEqual({ text: "sent" });
+    await expect(
+      connection.remotes.to(connection.url).networkService.request(ctx, request),
+    ).rejects.toThrow();
+    expect((await sendDescriptor(connection, fd)).answered.labels).toEqual({ text: "sent" });
   });
 });

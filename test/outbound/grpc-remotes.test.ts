@@ -214,8 +214,8 @@ describe("remotes over gRPC", () => {
     expect(codeOf(error)).toBe(Code.DeadlineExceeded);
     expect(explain(error)).toContain(url);
 
-    const impatient = grpcRemotes({ identity, handshakeTimeoutMs: 50 });
-    const late: unknown = await impatient
+    const withShortTimeout = grpcRemotes({ identity, handshakeTimeoutMs: 50 });
+    const late: unknown = await withShortTimeout
       .to(url)
       .networkService.request(ctx, request)
       .catch((caught: unknown) => caught);
@@ -223,7 +223,7 @@ describe("remotes over gRPC", () => {
     expect(explain(late)).toContain("it accepted the connection but did not complete the handshake");
 
     remotes.close();
-    impatient.close();
+    withShortTimeout.close();
     await new Promise((resolve) => mute.close(resolve));
   });
 

@@ -31,7 +31,7 @@ describe("remotes with mutual TLS", () => {
   let callers: Peer[];
   let ctx: Context;
   /** What the server publishes to its monitors, after a first event. */
-  let news: Subject<ConnectionEvent>;
+  let events: Subject<ConnectionEvent>;
 
   const start = async (lifetimes: { server?: number } = {}): Promise<void> => {
     nsc = await renewable("nsc");
@@ -49,7 +49,7 @@ describe("remotes with mutual TLS", () => {
           },
           close: async () => {},
         },
-        monitor: { monitorConnections: () => concat(of(ConnectionEvent.create()), news) },
+        monitor: { monitorConnections: () => concat(of(ConnectionEvent.create()), events) },
       },
     });
   };
@@ -58,7 +58,7 @@ describe("remotes with mutual TLS", () => {
     before = openSockets();
     clock = virtualClock(Date.now());
     callers = [];
-    news = new Subject();
+    events = new Subject();
     ctx = Context.background();
   });
 
@@ -81,14 +81,14 @@ describe("remotes with mutual TLS", () => {
   /** A monitor stream that has published an event, and how it ended. */
   const stream = async (
     c = ctx,
-    told: () => void = () => {},
+    onEvent: () => void = () => {},
   ): Promise<{ subscription: Subscription; outcome: () => string }> => {
     let outcome = "open";
     const { monitor } = remotes.to(server.listenOn[0]!);
     const subscription = await new Promise<Subscription>((resolve) => {
       const opened: Subscription = monitor.monitorConnections(c, MonitorScopeSelector.create()).subscribe({
         next: () => {
-          told();
+          onEvent();
           queueMicrotask(() => resolve(opened));
         },
         error: (error: unknown) => (outcome = explain(error)),
@@ -130,8 +130,8 @@ describe("remotes with mutual TLS", () => {
     await start();
     const before = nsmgr.source.current().svid.certificates[0]!;
     const holder: ServerPeerHolder = {};
-    let told = (): void => {};
-    const { subscription } = await stream(ctx.with(serverPeer, holder), () => told());
+    let onEvent = (): void => {};
+    const { subscription } = await stream(ctx.with(serverPeer, holder), () => onEvent());
     const first = holder.current!;
     expect(first.certificate?.raw).toEqual(before.raw);
 
@@ -141,8 +141,8 @@ describe("remotes with mutual TLS", () => {
     while (called.connection!.id === first.connection!.id) called = (await call()).called;
     expect(called.certificate?.raw).toEqual(nsmgr.source.current().svid.certificates[0]!.raw);
 
-    const heard = new Promise<void>((resolve) => (told = resolve));
-    news.next(ConnectionEvent.create());
+    const heard = new Promise<void>((resolve) => (onEvent = resolve));
+    events.next(ConnectionEvent.create());
     await heard;
     expect(holder.current?.certificate?.raw).toEqual(before.raw);
     expect(holder.current?.connection?.id).toBe(first.connection!.id);

@@ -11,29 +11,29 @@ import {
 } from "../../src/core/index.js";
 
 /** Exposes the events of the last Register to the test. */
-export interface EventsGrabber extends ChainElement<EndpointRegistry> {
+export interface EventsCapture extends ChainElement<EndpointRegistry> {
   readonly events: RegistrationEvents;
 }
 
-export function grabEvents(): EventsGrabber {
+export function captureEvents(): EventsCapture {
   let events: RegistrationEvents | undefined;
   const element: ChainElement<EndpointRegistry> = {
-    name: "grab-events",
+    name: "capture-events",
     register(ctx, endpoint, next) {
       events = ctx.get(registrationEvents);
       return next.register(ctx, endpoint);
     },
   };
-  return Object.defineProperty(element as EventsGrabber, "events", { get: () => events });
+  return Object.defineProperty(element as EventsCapture, "events", { get: () => events });
 }
 
 /** Fails Register and Unregister while `on`. */
-export function breaker(code: Code = Code.Unavailable): ChainElement<EndpointRegistry> & { on: boolean } {
+export function failSwitch(code: Code = Code.Unavailable): ChainElement<EndpointRegistry> & { on: boolean } {
   const check = (): void => {
-    if (element.on) throw new NsmError(code, "the breaker is on");
+    if (element.on) throw new NsmError(code, "the fail switch is on");
   };
   const element: ChainElement<EndpointRegistry> & { on: boolean } = {
-    name: "breaker",
+    name: "fail-switch",
     on: false,
     async register(ctx, endpoint, next) {
       check();
@@ -49,13 +49,13 @@ export function breaker(code: Code = Code.Unavailable): ChainElement<EndpointReg
 
 /** An element that changes a Register on the way in and its answer on the way back. */
 export function changing(change: {
-  readonly asked?: (endpoint: NetworkServiceEndpoint) => NetworkServiceEndpoint;
+  readonly request?: (endpoint: NetworkServiceEndpoint) => NetworkServiceEndpoint;
   readonly answer?: (endpoint: NetworkServiceEndpoint) => NetworkServiceEndpoint;
 }): ChainElement<EndpointRegistry> {
-  const { asked = (e) => e, answer = (e) => e } = change;
+  const { request = (e) => e, answer = (e) => e } = change;
   return {
     name: "changing",
-    register: async (ctx, endpoint, next) => answer(await next.register(ctx, asked(endpoint))),
+    register: async (ctx, endpoint, next) => answer(await next.register(ctx, request(endpoint))),
   };
 }
 
@@ -84,7 +84,7 @@ export function listen<F>(stream: Observable<F>): Listener<F> {
 }
 
 /** A registry that is called like another process: without the caller's context values. */
-export function elsewhere(registry: EndpointRegistry): EndpointRegistry {
+export function withoutContextValues(registry: EndpointRegistry): EndpointRegistry {
   const fresh = ({ signal, clock }: Context): Context => Context.background({ signal, clock });
   return {
     register: (ctx, endpoint) => registry.register(fresh(ctx), endpoint),

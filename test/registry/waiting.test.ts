@@ -3,7 +3,7 @@ import { Code, NsmError, silent } from "../../src/core/index.js";
 import { Waiting } from "../../src/registry/waiting.js";
 import { virtualClock } from "../../src/testing/index.js";
 
-function begun() {
+function setUp() {
   const clock = virtualClock();
   const lines: string[] = [];
   const logger = {
@@ -18,7 +18,7 @@ const unavailable = (why: string): NsmError => new NsmError(Code.Unavailable, wh
 
 describe("the wait of a program", () => {
   test("is logged within one second when no answer arrives", async () => {
-    const { clock, lines, waiting } = begun();
+    const { clock, lines, waiting } = setUp();
     await clock.advance(1_000);
     expect(lines).toEqual(["waiting for the manager: no answer yet"]);
     await clock.advance(60_000);
@@ -29,7 +29,7 @@ describe("the wait of a program", () => {
   });
 
   test("is logged with its reason at once, and again only when the reason changes", () => {
-    const { clock, lines, waiting } = begun();
+    const { clock, lines, waiting } = setUp();
     for (const why of ["refused", "refused", "no such file", "refused"]) waiting.failed(unavailable(why));
     expect(lines).toEqual([
       "waiting for the manager: refused",
@@ -40,7 +40,7 @@ describe("the wait of a program", () => {
   });
 
   test("is not logged when the answer comes soon, nor after the end", async () => {
-    const { clock, lines, waiting } = begun();
+    const { clock, lines, waiting } = setUp();
     waiting.answered();
     waiting.failed(unavailable("refused"));
     await clock.advance(2_000);
@@ -48,7 +48,7 @@ describe("the wait of a program", () => {
   });
 
   test("does not report the end of the program itself", () => {
-    const { lines, waiting } = begun();
+    const { lines, waiting } = setUp();
     waiting.failed(new NsmError(Code.Cancelled, "the program is stopping"));
     waiting.stop();
     expect(lines).toEqual([]);

@@ -11,10 +11,10 @@ const sentences = errorSentences(join(root, "src"));
  * Folders whose messages are not listed: kernel errors are documented by code, and the demo and the test kit
  * report observations.
  */
-const toldElsewhere = ["linux/", "cli/demo/", "testing/"];
+const documentedElsewhere = ["linux/", "cli/demo/", "testing/"];
 
 /** Whether a sentence has words of its own. Sentences that only forward other messages have nothing to look up. */
-const says = ({ text }: Sentence): boolean => (text.match(/[a-z]{2,}/gi) ?? []).length > 1;
+const hasWords = ({ text }: Sentence): boolean => (text.match(/[a-z]{2,}/gi) ?? []).length > 1;
 
 /** Spells `NotFound` like the protocol and the documents. */
 const spelled = (code: string | undefined): string | undefined =>
@@ -34,17 +34,18 @@ describe("docs/errors.md", () => {
   test("has every error message", () => {
     const known = new Set(rows.map(({ text }) => text));
     const missing = sentences
-      .filter(says)
+      .filter(hasWords)
       .filter(
-        ({ file, text }) => !known.has(text) && !toldElsewhere.some((folder) => file.startsWith(folder)),
+        ({ file, text }) =>
+          !known.has(text) && !documentedElsewhere.some((folder) => file.startsWith(folder)),
       )
       .map(({ file, code, text }) => `${file}: ${spelled(code) ?? "?"}: ${text}`);
     expect(missing).toEqual([]);
   });
 
   test("has no message that no error has, and none twice", () => {
-    const said = new Set(sentences.map(({ text }) => text));
-    expect(rows.filter(({ text }) => !said.has(text))).toEqual([]);
+    const texts = new Set(sentences.map(({ text }) => text));
+    expect(rows.filter(({ text }) => !texts.has(text))).toEqual([]);
     expect(rows.filter(({ text }, i) => rows.findIndex((row) => row.text === text) !== i)).toEqual([]);
   });
 

@@ -13,7 +13,7 @@ async function broken(checks: readonly Check[]): Promise<string[]> {
   return failed;
 }
 
-const brokenBy = (methods: Partial<NetworkServiceElement>): Promise<string[]> =>
+const problemsOf = (methods: Partial<NetworkServiceElement>): Promise<string[]> =>
   broken(elementChecks("bad", () => ({ name: "bad", ...methods })));
 
 const refusedOutside = [
@@ -32,7 +32,7 @@ describe("the element contract", () => {
   });
 
   test("is broken by an element that hides what failed", async () => {
-    const sentences = await brokenBy({
+    const sentences = await problemsOf({
       request: (ctx, request, next) =>
         next
           .request(ctx, request)
@@ -44,13 +44,13 @@ describe("the element contract", () => {
 
   test("is broken by an element that swallows a failing Close", async () => {
     expect(
-      await brokenBy({ close: (ctx, connection, next) => next.close(ctx, connection).catch(() => {}) }),
+      await problemsOf({ close: (ctx, connection, next) => next.close(ctx, connection).catch(() => {}) }),
     ).toEqual(["passes on what a downstream Close failed with, and holds nothing"]);
   });
 
   test("is broken by an element that leaves a timer behind when its first Request fails", async () => {
     const timer = new Slot<CancelTimer>("timer");
-    const sentences = await brokenBy({
+    const sentences = await problemsOf({
       async request(ctx, request, next) {
         timer.take(ctx)?.();
         timer.set(
@@ -75,7 +75,7 @@ describe("the element contract", () => {
   });
 
   test("is broken by an element that calls on twice", async () => {
-    const sentences = await brokenBy({
+    const sentences = await problemsOf({
       async request(ctx, request, next) {
         await next.request(ctx, request);
         return next.request(ctx, request);
@@ -86,7 +86,7 @@ describe("the element contract", () => {
 
   test("is broken by an element that answers every Request differently", async () => {
     let calls = 0;
-    const sentences = await brokenBy({
+    const sentences = await problemsOf({
       async request(ctx, request, next) {
         return { ...(await next.request(ctx, request)), networkServiceEndpointName: `nse-${calls++}` };
       },
@@ -95,7 +95,7 @@ describe("the element contract", () => {
   });
 
   test("is broken by an element that writes to what it was given", async () => {
-    const sentences = await brokenBy({
+    const sentences = await problemsOf({
       request(ctx, request, next) {
         (request.connection as { payload: Connection["payload"] }).payload = "IP";
         return next.request(ctx, request);
@@ -106,7 +106,7 @@ describe("the element contract", () => {
 
   test("is broken by an element that keeps one value for all connections", async () => {
     let only: string | undefined;
-    const sentences = await brokenBy({
+    const sentences = await problemsOf({
       async request(ctx, request, next) {
         const response = await next.request(ctx, request);
         only ??= response.id;
@@ -122,7 +122,7 @@ describe("the element contract", () => {
 });
 
 /** What the guide shows first: it counts, and gives nothing back. */
-function quotaThatGivesNothingBack({ perClient }: { perClient: number }): NetworkServiceElement {
+function quotaWithoutRelease({ perClient }: { perClient: number }): NetworkServiceElement {
   let used = 0;
   return {
     name: "quota",
@@ -163,7 +163,7 @@ function quotaWithCatch({ perClient }: { perClient: number }): NetworkServiceEle
 // Without debugState(): only the second round can show what the first one has kept.
 describe("the element contract, of elements that do not report what they hold,", () => {
   test("is broken by a quota that gives nothing back", async () => {
-    const sentences = await broken(elementChecks("quota", () => quotaThatGivesNothingBack({ perClient: 2 })));
+    const sentences = await broken(elementChecks("quota", () => quotaWithoutRelease({ perClient: 2 })));
     expect(sentences).toContain("answers a refresh like the Request before it");
     expect(sentences).toContain("passes on what a downstream Request failed with, and holds nothing");
     expect(sentences).toContain("keeps connections apart");

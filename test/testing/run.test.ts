@@ -80,11 +80,11 @@ describe("run", () => {
 });
 
 /** An element that writes to what it was given, and one that writes to what it was answered. */
-const scribbling: readonly [string, NetworkServiceElement][] = [
+const mutating: readonly [string, NetworkServiceElement][] = [
   [
     "the request",
     {
-      name: "scribbling",
+      name: "mutating",
       request(ctx, request, next) {
         (connectionOf(request).labels as Record<string, string>)["app"] = "mine";
         return next.request(ctx, request);
@@ -94,7 +94,7 @@ const scribbling: readonly [string, NetworkServiceElement][] = [
   [
     "the answer",
     {
-      name: "scribbling",
+      name: "mutating",
       async request(ctx, request, next) {
         const response = await next.request(ctx, request);
         (pathOf(response).pathSegments as unknown[]).pop();
@@ -104,7 +104,7 @@ const scribbling: readonly [string, NetworkServiceElement][] = [
   ],
 ];
 
-describe.each(scribbling)("an element that writes to %s", (_what, element) => {
+describe.each(mutating)("an element that writes to %s", (_what, element) => {
   test("fails in a chain under test", async () => {
     const { request } = run([element, passing]);
     await expect(request()).rejects.toThrow(TypeError);
@@ -136,13 +136,13 @@ describe("runRegistry", () => {
   });
 
   test("registers the sample endpoint, patched, and unregisters what the last call returned", async () => {
-    const gone: string[] = [];
+    const unregistered: string[] = [];
     const { register, unregister, leftovers } = runRegistry([
       registrationState(),
       {
         name: "renaming",
         register: async (ctx, entry, next) => next.register(ctx, { ...entry, name: `${entry.name}-1` }),
-        unregister: async (_ctx, entry) => void gone.push(entry.name),
+        unregister: async (_ctx, entry) => void unregistered.push(entry.name),
       },
     ]);
     expect(await register({ url: "tcp://127.0.0.1:7000" })).toMatchObject({
@@ -151,7 +151,7 @@ describe("runRegistry", () => {
     });
     await unregister();
     await unregister(sampleEndpoint(0, { name: "other" }));
-    expect(gone).toEqual(["nse-1", "other"]);
+    expect(unregistered).toEqual(["nse-1", "other"]);
     expect(leftovers()).toEqual({ "registration-state": { registrations: 1 } });
   });
 

@@ -63,12 +63,12 @@ describe.each(Object.entries(transports))("the tracing header over %s", (_name, 
     const { service, ctx } = await transport((next) => [
       last,
       {
-        request: (c: CallContext, asked) => next(urls[0]!).request(c, asked),
+        request: (c: CallContext, received) => next(urls[0]!).request(c, received),
         close: async () => {},
       },
     ]);
-    for (const wish of [undefined, 0, 1, 2] as const)
-      await service.request(ctx.with(grpcTracing, wish), request);
+    for (const tracing of [undefined, 0, 1, 2] as const)
+      await service.request(ctx.with(grpcTracing, tracing), request);
     expect(seen).toEqual([undefined, 0, 1, 2]);
   });
 });

@@ -22,7 +22,7 @@ import type { MemoryNetwork } from "../../memory/index.js";
 import { freezing } from "../frozen.js";
 import type { VirtualClock } from "../virtual-clock.js";
 import { grpcTransport, memoryTransport, memoryParts } from "./transport.js";
-import { beginLife, type Life, type Process } from "./process.js";
+import { createProcess, type KillableProcess, type Process } from "./process.js";
 
 /** Transport and tokens of a mesh. */
 export interface MeshOptions {
@@ -141,20 +141,20 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
 
   /** A process that loses its state at each restart. */
   async function node(name: string, run: (process: Process) => Promise<Holding>): Promise<MeshNode> {
-    let life: Life | undefined;
+    let process: KillableProcess | undefined;
     let running: Holding | undefined;
     const self = {
       name,
       url: transport.address(name),
       debugState: () => running?.debugState() ?? {},
       async start() {
-        life = beginLife(name, transport);
+        process = createProcess(name, transport);
         started.add(self);
-        running = await run(life);
+        running = await run(process);
       },
       async kill() {
         started.delete(self);
-        life?.end();
+        process?.end();
         const ended = running;
         running = undefined;
         await ended?.close();
@@ -198,7 +198,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
   ): Promise<MeshEndpoint> {
     let served: ServedEndpoint | undefined;
     const made = await node(own.name, async (process) => {
-      let die!: () => Promise<void>;
+      let closeServer!: () => Promise<void>;
       served = await serveEndpoint({
         ...own,
         connectTo: manager.url,
@@ -211,12 +211,12 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
           remotes: process.remotes,
           async serve([url], services) {
             const server = await transport.serve(process, url!, services);
-            die = server.close;
+            closeServer = server.close;
             return { listenOn: [url!], debugState: () => ({}), close: server.close };
           },
         },
       });
-      return { debugState: served.debugState, close: die };
+      return { debugState: served.debugState, close: closeServer };
     });
     return {
       ...made,
@@ -254,9 +254,9 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
         ],
       })),
     client({ name = "nsc", ...more } = {}) {
-      const life = beginLife(name, transport);
-      const { until, remotes } = life;
-      const ctx = Context.background({ signal: until, clock: life.clock });
+      const process = createProcess(name, transport);
+      const { until, remotes } = process;
+      const ctx = Context.background({ signal: until, clock: process.clock });
       const nsc = client({ ...more, name, url: manager.url, remotes, until, trace });
       const self: MeshClient = {
         name,
@@ -268,7 +268,7 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
         debugState: nsc.debugState,
         kill() {
           started.delete(self);
-          life.end();
+          process.end();
         },
       };
       started.add(self);

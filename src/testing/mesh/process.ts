@@ -9,17 +9,17 @@ export interface Process {
 }
 
 /** A process together with the function that kills it. */
-export interface Life extends Process {
+export interface KillableProcess extends Process {
   end(): void;
 }
 
 /** Starts a run of a process. */
-export function beginLife(
+export function createProcess(
   name: string,
   transport: { readonly clock: Clock; remotes(name: string): Remotes },
-): Life {
+): KillableProcess {
   const controller = new AbortController();
-  const { clock, cancelAll } = mortalClock(transport.clock);
+  const { clock, cancelAll } = cancelableClock(transport.clock);
   const remotes = transport.remotes(name);
   return {
     name,
@@ -35,7 +35,7 @@ export function beginLife(
 }
 
 /** A process's view of the clock. Its timers end with the process. */
-function mortalClock(clock: Clock): { readonly clock: Clock; cancelAll(): void } {
+function cancelableClock(clock: Clock): { readonly clock: Clock; cancelAll(): void } {
   const armed = new Set<CancelTimer>();
   let dead = false;
   return {

@@ -60,7 +60,7 @@ describe("the screen", () => {
     return text;
   }
 
-  const story = (shown: ReturnType<typeof screen>): void => {
+  const drawSteps = (shown: ReturnType<typeof screen>): void => {
     shown.heading("First packets");
     shown.began("ICMP gets through");
     shown.ended({ name: "ICMP gets through", ok: true, ms: 2, detail: "4 of 4" });
@@ -70,7 +70,7 @@ describe("the screen", () => {
   };
 
   test("is plain without a terminal, one line per check", () => {
-    expect(written(false, story).split("\n")).toEqual([
+    expect(written(false, drawSteps).split("\n")).toEqual([
       "",
       "First packets",
       "  ✓ ICMP gets through                     2.0 ms   4 of 4",
@@ -87,12 +87,12 @@ describe("the screen", () => {
 
   test("has no colors when they are disabled", () => {
     vi.stubEnv("NO_COLOR", "1");
-    expect(written(true, story)).not.toContain("\x1b[31m");
+    expect(written(true, drawSteps)).not.toContain("\x1b[31m");
   });
 
   test("shows on a terminal what is going on, in colors, until it is done", () => {
     vi.stubEnv("NO_COLOR", "");
-    const text = written(true, story);
+    const text = written(true, drawSteps);
     expect(text).toContain("… ICMP gets through");
     expect(text).toContain("\r\x1b[K  \x1b[32m✓\x1b[39m ICMP gets through");
     expect(text).toContain("\x1b[31mleft behind\x1b[39m");

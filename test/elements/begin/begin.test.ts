@@ -12,7 +12,7 @@ import { connectionState } from "../../../src/elements/connection-state/index.js
 import { beginClient, beginServer } from "../../../src/elements/begin/index.js";
 import { updatePath } from "../../../src/elements/update-path/index.js";
 import { checkContext, failAfter, failOnce, hold, recorder, run } from "../../../src/testing/index.js";
-import { grabEvents } from "./kit.js";
+import { captureEvents } from "./kit.js";
 
 /** Fails every call while switched on. */
 function failing(): NetworkServiceElement & { on: boolean } {
@@ -127,16 +127,16 @@ describe.each([
   });
 
   test("skips an event whose signal aborted before its turn", async () => {
-    const grab = grabEvents();
+    const captured = captureEvents();
     const seen = recorder();
-    const { request } = run([updatePath({ name: "a" }), begin(), grab, seen]);
+    const { request } = run([updatePath({ name: "a" }), begin(), captured, seen]);
     await request();
-    await expect(grab.events.request({ signal: AbortSignal.abort() })).resolves.toBe("skipped");
+    await expect(captured.events.request({ signal: AbortSignal.abort() })).resolves.toBe("skipped");
     expect(seen.requests).toHaveLength(1);
   });
 
   test("repeats the last successful request as an event, each time with the full time limit of the outer Request", async () => {
-    const grab = grabEvents();
+    const captured = captureEvents();
     const budgets: (number | undefined)[] = [];
     const measure: NetworkServiceElement = {
       name: "measure",
@@ -148,35 +148,35 @@ describe.each([
     const { request, clock, ctx, close, leftovers } = run([
       updatePath({ name: "a" }),
       begin(),
-      grab,
+      captured,
       measure,
     ]);
     const connection = await ctx.withTimeout(7_000, (c) => request({}, c));
     await clock.advance(60_000);
-    await expect(grab.events.request()).resolves.toBe("done");
-    await expect(grab.events.request()).resolves.toBe("done");
+    await expect(captured.events.request()).resolves.toBe("done");
+    await expect(captured.events.request()).resolves.toBe("done");
     expect(budgets).toEqual([7_000, 7_000, 7_000]);
     await close(connection);
     expect(leftovers()).toEqual({});
   });
 
   test("gives events the longest time limit of all Requests from outside", async () => {
-    const grab = grabEvents();
+    const captured = captureEvents();
     const budgets: (number | undefined)[] = [];
     const { request, ctx } = run([
       updatePath({ name: "a" }),
       begin(),
-      grab,
+      captured,
       checkContext((c) => void budgets.push(c.remainingMs)),
     ]);
     await ctx.withTimeout(7_000, (c) => request({}, c));
     await ctx.withTimeout(10, (c) => request({}, c));
-    await grab.events.request();
+    await captured.events.request();
     expect(budgets).toEqual([7_000, 10, 7_000]);
   });
 
   test("aborts a running event when the user closes", async () => {
-    const grab = grabEvents();
+    const captured = captureEvents();
     const aborted: unknown[] = [];
     let calls = 0;
     const stuck: NetworkServiceElement = {
@@ -191,26 +191,26 @@ describe.each([
               }),
             ),
     };
-    const { request, close, leftovers } = run([updatePath({ name: "a" }), begin(), grab, stuck]);
+    const { request, close, leftovers } = run([updatePath({ name: "a" }), begin(), captured, stuck]);
     const connection = await request();
-    const event = grab.events.request();
+    const event = captured.events.request();
     const outcome = expect(event).rejects.toMatchObject({ code: Code.Cancelled });
     await Promise.resolve();
     await close(connection);
     await outcome;
     expect(aborted).toHaveLength(1);
-    expect(grab.events.closed.aborted).toBe(true);
+    expect(captured.events.closed.aborted).toBe(true);
     expect(leftovers()).toEqual({});
   });
 
   test("skips events that are queued after a Close", async () => {
-    const grab = grabEvents();
+    const captured = captureEvents();
     const seen = recorder();
-    const { request, close } = run([updatePath({ name: "a" }), begin(), grab, seen]);
+    const { request, close } = run([updatePath({ name: "a" }), begin(), captured, seen]);
     const connection = await request();
     const closing = close(connection);
-    await expect(grab.events.request()).resolves.toBe("skipped");
-    await expect(grab.events.close()).resolves.toBe("skipped");
+    await expect(captured.events.request()).resolves.toBe("skipped");
+    await expect(captured.events.close()).resolves.toBe("skipped");
     await closing;
     expect(seen.closes).toHaveLength(1);
   });
@@ -338,12 +338,12 @@ describe.each([
   test.each(["close", "reselect"])(
     "leaves nothing in connection-state when an earlier element rejects the Close of a %s",
     async (why) => {
-      const grab = grabEvents();
+      const captured = captureEvents();
       const { request, close, debugState, leftovers } = run([
         updatePath({ name: "a" }),
         begin(),
         failOnce(Code.PermissionDenied, "close"),
-        grab,
+        captured,
         connectionState(),
         failAfter(1, Code.Unavailable),
       ]);
@@ -353,7 +353,7 @@ describe.each([
       } else {
         const reselect =
           begin === beginClient
-            ? grab.events.request({ reselect: true })
+            ? captured.events.request({ reselect: true })
             : request({ state: State.RESELECT_REQUESTED });
         await expect(reselect).rejects.toMatchObject({ code: Code.Unavailable });
         expect(debugState()).not.toHaveProperty("connection-state");
@@ -364,29 +364,29 @@ describe.each([
   );
 
   test("sets the cause of a call", async () => {
-    const grab = grabEvents();
+    const captured = captureEvents();
     const causes: (EventCause | undefined)[] = [];
     const { request } = run([
       updatePath({ name: "a" }),
       begin(),
-      grab,
+      captured,
       checkContext((c) => void causes.push(c.get(eventCause))),
     ]);
     await request();
-    await grab.events.request({ cause: "refresh" });
-    await grab.events.request();
-    await grab.events.close({ cause: "timeout" });
+    await captured.events.request({ cause: "refresh" });
+    await captured.events.request();
+    await captured.events.close({ cause: "timeout" });
     expect(causes).toEqual(["user", "refresh", "upstream", "timeout"]);
   });
 
   test("requests the connection with the patch of the event", async () => {
-    const grab = grabEvents();
+    const captured = captureEvents();
     const seen = recorder();
-    const { request } = run([updatePath({ name: "a" }), begin(), grab, seen]);
+    const { request } = run([updatePath({ name: "a" }), begin(), captured, seen]);
     await request({ labels: { app: "one" } });
     const patch = (connection: Connection): Connection => ({ ...connection, labels: { app: "two" } });
-    await grab.events.request({ patch });
-    await grab.events.request();
+    await captured.events.request({ patch });
+    await captured.events.request();
     expect(seen.requests.map(({ connection }) => connection!.labels["app"])).toEqual(["one", "two", "two"]);
   });
 

@@ -5,14 +5,14 @@ import {
 } from "../../../src/core/index.js";
 
 /** Exposes the events of the last call to the test. */
-export function grabEvents(): NetworkServiceElement & { events: ConnectionEvents } {
-  const grabbed = {
-    name: "grab-events",
+export function captureEvents(): NetworkServiceElement & { events: ConnectionEvents } {
+  const element = {
+    name: "capture-events",
     events: undefined as unknown as ConnectionEvents,
     request: async (ctx, request, next) => {
-      grabbed.events = ctx.get(connectionEvents)!;
+      element.events = ctx.get(connectionEvents)!;
       return next.request(ctx, request);
     },
   } as NetworkServiceElement & { events: ConnectionEvents };
-  return grabbed;
+  return element;
 }

@@ -31,7 +31,7 @@ function via(...segments: string[]): Connection {
 }
 
 /** A call from a peer with a token of that subject. */
-const shownBy = (ctx: Context, subject: string): Context =>
+const withToken = (ctx: Context, subject: string): Context =>
   ctx.with(peer, {
     address: "10.0.0.1:1",
     local: false,
@@ -43,7 +43,7 @@ const secret = new Uint8Array(32);
 /** A hop. Any process that knows the id of its segment can write it into a path. */
 async function hop(
   ...behind: NetworkServiceElement[]
-): Promise<Run & { own: string; ask(c: Connection, ctx?: Context): Promise<Connection> }> {
+): Promise<Run & { own: string; sendRequest(c: Connection, ctx?: Context): Promise<Connection> }> {
   const chain = run([
     updatePath({ name: "hop", secret }),
     beginServer(),
@@ -57,7 +57,7 @@ async function hop(
   return {
     ...chain,
     own: probe.path!.pathSegments[1]!.id,
-    ask: (connection, ctx) => chain.send({ connection, mechanismPreferences: [] }, ctx),
+    sendRequest: (connection, ctx) => chain.send({ connection, mechanismPreferences: [] }, ctx),
   };
 }
 
@@ -74,64 +74,64 @@ const DENIED = { code: Code.PermissionDenied };
 
 describe("begin/server and the owner of a connection", () => {
   test("lets the owner refresh and close it with new tokens", async () => {
-    const { ask, close, ctx, leftovers } = await hop();
-    const first = await ask(via("client/c"), shownBy(ctx, "spiffe://test/client"));
-    await ask(first, shownBy(ctx, "spiffe://test/client"));
-    await close(first, shownBy(ctx, "spiffe://test/client"));
+    const { sendRequest, close, ctx, leftovers } = await hop();
+    const first = await sendRequest(via("client/c"), withToken(ctx, "spiffe://test/client"));
+    await sendRequest(first, withToken(ctx, "spiffe://test/client"));
+    await close(first, withToken(ctx, "spiffe://test/client"));
     expect(leftovers()).toEqual({});
   });
 
   test("lets it heal through other hops", async () => {
-    const { ask, close, leftovers } = await hop();
-    const first = await ask(via("client/c/spiffe://test/client", "old/o"));
+    const { sendRequest, close, leftovers } = await hop();
+    const first = await sendRequest(via("client/c/spiffe://test/client", "old/o"));
     const own = first.path!.pathSegments[2]!.id;
     const healed = withOwn(via("client/c/spiffe://test/client", "new/n"), own);
-    expect((await ask(healed)).path!.pathSegments[2]!.id).toBe(own);
+    expect((await sendRequest(healed)).path!.pathSegments[2]!.id).toBe(own);
     await close(healed);
     expect(leftovers()).toEqual({});
   });
 
   test("rejects the Request and the Close of a caller that only knows its id", async () => {
-    const { ask, close, own, clock, leftovers } = await hop();
-    const first = await ask(via("client/c/spiffe://test/client"));
-    const stranger = withOwn(via("stranger/s/spiffe://test/client"), own);
-    await expect(ask(stranger)).rejects.toMatchObject({
+    const { sendRequest, close, own, clock, leftovers } = await hop();
+    const first = await sendRequest(via("client/c/spiffe://test/client"));
+    const foreign = withOwn(via("stranger/s/spiffe://test/client"), own);
+    await expect(sendRequest(foreign)).rejects.toMatchObject({
       ...DENIED,
       message: `connection ${own} belongs to "client", not to this caller`,
     });
-    await expect(close(stranger)).rejects.toMatchObject(DENIED);
+    await expect(close(foreign)).rejects.toMatchObject(DENIED);
     await close(first);
     await clock.settle();
     expect(leftovers()).toEqual({});
   });
 
   test("rejects another identity that knows the whole path", async () => {
-    const { ask, close, ctx, own } = await hop();
-    await ask(via("client/c"), shownBy(ctx, "spiffe://test/client"));
+    const { sendRequest, close, ctx, own } = await hop();
+    await sendRequest(via("client/c"), withToken(ctx, "spiffe://test/client"));
     const stolen = withOwn(via("client/c"), own);
-    await expect(ask(stolen, shownBy(ctx, "spiffe://test/thief"))).rejects.toMatchObject(DENIED);
-    await expect(close(stolen, shownBy(ctx, "spiffe://test/thief"))).rejects.toMatchObject(DENIED);
-    await close(stolen, shownBy(ctx, "spiffe://test/client"));
+    await expect(sendRequest(stolen, withToken(ctx, "spiffe://test/thief"))).rejects.toMatchObject(DENIED);
+    await expect(close(stolen, withToken(ctx, "spiffe://test/thief"))).rejects.toMatchObject(DENIED);
+    await close(stolen, withToken(ctx, "spiffe://test/client"));
   });
 
   test("uses the identity that TLS verified, not the token of the caller", async () => {
-    const { ask, close, ctx } = await hop();
-    const proved = (id: string, token: string): Context =>
-      ctx.with(peer, { ...shownBy(ctx, token).get(peer)!, spiffeId: id });
-    const client = proved("spiffe://test/client", "spiffe://test/client");
-    const first = await ask(via("client/c"), client);
+    const { sendRequest, close, ctx } = await hop();
+    const verified = (id: string, token: string): Context =>
+      ctx.with(peer, { ...withToken(ctx, token).get(peer)!, spiffeId: id });
+    const client = verified("spiffe://test/client", "spiffe://test/client");
+    const first = await sendRequest(via("client/c"), client);
     const stolen = withOwn(via("client/c/spiffe://test/client"), first.path!.pathSegments[1]!.id);
-    const thief = proved("spiffe://test/thief", "spiffe://test/client");
-    await expect(ask(stolen, thief)).rejects.toMatchObject(DENIED);
+    const thief = verified("spiffe://test/thief", "spiffe://test/client");
+    await expect(sendRequest(stolen, thief)).rejects.toMatchObject(DENIED);
     await expect(close(stolen, thief)).rejects.toMatchObject(DENIED);
     await close(stolen, client);
   });
 
   test("rejects a caller without a path, and a caller that uses this process's name", async () => {
-    const { ask, close, own } = await hop();
-    const first = await ask(via("client/c"));
+    const { sendRequest, close, own } = await hop();
+    const first = await sendRequest(via("client/c"));
     const bare = { ...sampleConnection(0, { id: own }), path: undefined };
-    await expect(ask(bare)).rejects.toMatchObject(DENIED);
+    await expect(sendRequest(bare)).rejects.toMatchObject(DENIED);
     await expect(close(bare)).rejects.toMatchObject(DENIED);
     await expect(close(via(`hop/${own}`))).rejects.toMatchObject(DENIED);
     await close(first);
@@ -139,14 +139,14 @@ describe("begin/server and the owner of a connection", () => {
 
   test("rejects another caller at once, before the connection is established", async () => {
     const gate = hold();
-    const { ask, close, own, clock } = await hop(gate);
-    const first = ask(via("client/c"));
+    const { sendRequest, close, own, clock } = await hop(gate);
+    const first = sendRequest(via("client/c"));
     await clock.settle();
-    const stranger = withOwn(via("stranger/s"), own);
-    const asked = ask(stranger);
-    const closed = close(stranger);
+    const foreign = withOwn(via("stranger/s"), own);
+    const request = sendRequest(foreign);
+    const closed = close(foreign);
     const refusals = [
-      expect(asked).rejects.toMatchObject(DENIED),
+      expect(request).rejects.toMatchObject(DENIED),
       expect(closed).rejects.toMatchObject(DENIED),
     ];
     gate.release();
@@ -157,12 +157,12 @@ describe("begin/server and the owner of a connection", () => {
   test("continues to heal a connection whose Close was rejected while it was being established", async () => {
     const gate = hold();
     let events!: ConnectionEvents;
-    const grab: NetworkServiceElement = {
+    const capture: NetworkServiceElement = {
       name: "grab",
       request: (c, request, next) => ((events = c.get(connectionEvents)!), next.request(c, request)),
     };
-    const { ask, close, own, clock } = await hop(grab, gate);
-    const first = ask(via("client/c"));
+    const { sendRequest, close, own, clock } = await hop(capture, gate);
+    const first = sendRequest(via("client/c"));
     await clock.settle();
     const refused = expect(close(withOwn(via("stranger/s"), own))).rejects.toMatchObject(DENIED);
     gate.release();
@@ -182,14 +182,14 @@ describe("begin/server and the owner of a connection", () => {
       name: "grab",
       request: (c, request, next) => ((events = c.get(connectionEvents)!), next.request(c, request)),
     };
-    const { ask, close, clock, leftovers } = await hop(grab, gate);
+    const { sendRequest, close, clock, leftovers } = await hop(grab, gate);
     // The client marks each of its Requests.
     const marked = (connection: Connection, mark: string): Connection =>
       patchSegment(connection, 0, { metrics: { nsm_request: mark } });
-    const first = await ask(marked(via("client/c", "old/o"), "r-1"));
+    const first = await sendRequest(marked(via("client/c", "old/o"), "r-1"));
     const own = first.path!.pathSegments[2]!.id;
     gate.hold();
-    const healed = ask(marked(withOwn(via("client/c", "new/n"), own), "r-2"));
+    const healed = sendRequest(marked(withOwn(via("client/c", "new/n"), own), "r-2"));
     await clock.settle();
     const closing = close(first);
     await clock.settle();

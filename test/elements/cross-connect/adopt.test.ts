@@ -11,7 +11,7 @@ import {
 } from "../../../src/testing/index.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeKernel } from "../support/fake-kernel.js";
-import { mortalKernel } from "../support/mortal-kernel.js";
+import { crashingKernel } from "../support/crashing-kernel.js";
 import { forwarder as realForwarder, ipContext } from "../support/forwarder.js";
 import { CLIENT, ENDPOINT, ID, forwarder } from "./kit.js";
 
@@ -22,13 +22,13 @@ describe("a forwarder after a restart", () => {
 
   const logs = (): Logger & { lines: string[] } => {
     const lines: string[] = [];
-    const say = (fields: object, message: string): void =>
+    const append = (fields: object, message: string): void =>
       void lines.push(`${message} ${JSON.stringify(fields)}`);
-    return { lines, debug() {}, info: say, warn: say, error: say };
+    return { lines, debug() {}, info: append, warn: append, error: append };
   };
 
   /** A first forwarder that dies after it has established its connection. */
-  async function died(kernel = new FakeKernel(CLIENT, ENDPOINT)) {
+  async function afterCrash(kernel = new FakeKernel(CLIENT, ENDPOINT)) {
     const clock = virtualClock();
     const first = forwarder({ kernel, clock, stateDir });
     const connection = await first.ask();
@@ -37,7 +37,7 @@ describe("a forwarder after a restart", () => {
   }
 
   test("adopts the vWire of a refreshed connection without changes", async () => {
-    const { kernel, clock, connection } = await died();
+    const { kernel, clock, connection } = await afterCrash();
     const [done, index] = [kernel.operations.length, kernel.indexOf(CLIENT, "nsm-1")];
     const { send, close, debugState, leftovers } = forwarder({ kernel, clock, stateDir });
     expect(debugState()).toEqual({ "cross-connect": { journal: 1, timers: 1 } });
@@ -54,7 +54,7 @@ describe("a forwarder after a restart", () => {
   });
 
   test("adopts it without a journal too", async () => {
-    const { kernel, clock, connection } = await died();
+    const { kernel, clock, connection } = await afterCrash();
     const index = kernel.indexOf(CLIENT, "nsm-1");
     const { send } = forwarder({ kernel, clock });
     await send({ ...sampleRequest(clock.now()), connection });
@@ -74,7 +74,7 @@ describe("a forwarder after a restart", () => {
   });
 
   test("removes a vWire that is not requested again when it expires", async () => {
-    const { kernel, clock } = await died();
+    const { kernel, clock } = await afterCrash();
     const { leftovers } = forwarder({ kernel, clock, stateDir });
     await clock.advance(TOKEN_LIFETIME_MS - 1);
     expect(kernel.show(CLIENT)).toHaveLength(1);
@@ -85,7 +85,7 @@ describe("a forwarder after a restart", () => {
   });
 
   test("removes a vWire that has expired before its start", async () => {
-    const { kernel, clock } = await died();
+    const { kernel, clock } = await afterCrash();
     await clock.advance(TOKEN_LIFETIME_MS);
     forwarder({ kernel, clock, stateDir });
     await clock.advance(0);
@@ -93,7 +93,7 @@ describe("a forwarder after a restart", () => {
   });
 
   test("removes it by another path when the processes are gone but their namespaces exist", async () => {
-    const { kernel, clock } = await died();
+    const { kernel, clock } = await afterCrash();
     kernel.move(CLIENT, "/run/netns/c");
     kernel.move(ENDPOINT, "/run/netns/e");
     forwarder({ kernel, clock, stateDir });
@@ -102,7 +102,7 @@ describe("a forwarder after a restart", () => {
   });
 
   test("leaves unknown vWires when it ends", async () => {
-    const { kernel, clock } = await died();
+    const { kernel, clock } = await afterCrash();
     const { program } = forwarder({ kernel, clock, stateDir });
     program.abort();
     expect(clock.timers).toBe(0);
@@ -125,7 +125,7 @@ describe("a forwarder after a restart", () => {
   });
 
   test("keeps a vWire that expires while it is being adopted", async () => {
-    const { kernel, clock, connection } = await died();
+    const { kernel, clock, connection } = await afterCrash();
     const { send, answer, debugState } = forwarder({ kernel, clock, stateDir });
     answer.ip = ipContext({ srcIpAddrs: ["10.0.0.7/32"] });
     const release = kernel.holdNext("addAddress");
@@ -155,7 +155,7 @@ describe("a forwarder after a restart", () => {
     ["whose interfaces it knows", () => {}],
     ["whose interfaces it does not know", forgetIndexes],
   ])("does not confuse another forwarder's new vWire with an old one %s", async (_what, spoil) => {
-    const { kernel, clock } = await died();
+    const { kernel, clock } = await afterCrash();
     spoil();
     // The client healed through another forwarder, which replaced the vWire by its own.
     await kernel.open(CLIENT).deleteLink("nsm-1");
@@ -169,7 +169,7 @@ describe("a forwarder after a restart", () => {
     ["before either end had its alias", [CLIENT, ENDPOINT]],
     ["before the endpoint's end had its alias", [ENDPOINT]],
   ])("creates a vWire again that was left %s", async (_when, unfinished) => {
-    const { kernel, clock, connection } = await died();
+    const { kernel, clock, connection } = await afterCrash();
     for (const path of unfinished)
       kernel.change(path, path === CLIENT ? "nsm-1" : "fw-1", { alias: undefined });
     const { send, close, leftovers } = forwarder({ kernel, clock });
@@ -182,7 +182,7 @@ describe("a forwarder after a restart", () => {
   });
 
   test("removes a vWire whose creation was not completed", async () => {
-    const { kernel, clock } = await died();
+    const { kernel, clock } = await afterCrash();
     forgetIndexes();
     kernel.change(CLIENT, "nsm-1", { alias: undefined });
     kernel.change(ENDPOINT, "fw-1", { alias: undefined });
@@ -192,7 +192,7 @@ describe("a forwarder after a restart", () => {
   });
 
   test("removes an adopted vWire that cannot be configured as requested", async () => {
-    const { kernel, clock, connection } = await died();
+    const { kernel, clock, connection } = await afterCrash();
     const { send, answer, downstream, leftovers } = forwarder({ kernel, clock, stateDir });
     answer.ip = ipContext({ srcIpAddrs: ["10.0.0.7/32"] });
     kernel.failNext("addAddress", Code.ResourceExhausted);
@@ -209,7 +209,7 @@ describe("a forwarder after a restart", () => {
     ["something missing", (text: string) => text.replace('"expires"', '"expired"')],
     ["another wire's", (text: string) => text.replaceAll("server-", "server-x")],
   ])("renames a journal file that contains %s, and continues", async (_what, spoil) => {
-    const { kernel, clock } = await died();
+    const { kernel, clock } = await afterCrash();
     const [name] = readdirSync(stateDir);
     const file = join(stateDir, name!);
     const good = readFileSync(file, "utf8");
@@ -280,16 +280,16 @@ describe("a forwarder after a restart", () => {
     for (let steps = 0; ; steps++) {
       const [kernel, clock] = [new FakeKernel(CLIENT, ENDPOINT), virtualClock()];
       const directory = join(stateDir, `${steps}`);
-      const mortal = mortalKernel(kernel, steps);
+      const crashing = crashingKernel(kernel, steps);
       const first = realForwarder({
         client: CLIENT,
         endpoint: ENDPOINT,
         clock,
-        kernel: mortal.kernel,
+        kernel: crashing.kernel,
         stateDir: directory,
       });
       first.answer.payload = Payload.Ip;
-      const done = await Promise.race([work(first).then(() => true), mortal.death.then(() => false)]);
+      const done = await Promise.race([work(first).then(() => true), crashing.crashed.then(() => false)]);
       first.program.abort();
       expect(kernel.opened).toBe(0);
       await check({ kernel, clock, stateDir: directory });

@@ -147,7 +147,7 @@ describe("what cross-connect rejects in the endpoint's answer", () => {
 
   test("anything, if the client has ended in the meantime", async () => {
     const { ask, answer, kernel, downstream, leftovers } = forwarder();
-    answer.asked = () => kernel.destroy(CLIENT);
+    answer.onRequest = () => kernel.destroy(CLIENT);
     await expect(ask()).rejects.toMatchObject({ code: Code.NotFound });
     expect([downstream.calls, kernel.show(ENDPOINT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });
@@ -155,7 +155,7 @@ describe("what cross-connect rejects in the endpoint's answer", () => {
   test("anything, if the caller canceled in the meantime", async () => {
     const { ask, answer, ctx, kernel, downstream, leftovers } = forwarder();
     const caller = new AbortController();
-    answer.asked = () => caller.abort();
+    answer.onRequest = () => caller.abort();
     await expect(ctx.withSignal(caller.signal, (c) => ask({}, c))).rejects.toThrow();
     expect([downstream.calls, kernel.show(CLIENT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });

@@ -19,14 +19,14 @@ describe("discover", () => {
     const found: { url: string | undefined; names: string[] | undefined }[] = [];
     /** URLs that do not answer. */
     const dead = new Set<string>();
-    const look = checkContext((ctx) => {
+    const recordUrl = checkContext((ctx) => {
       const url = ctx.get(remoteUrl);
       found.push({ url, names: ctx.get(candidates)?.map(({ name }) => name) });
       if (url !== undefined && dead.has(url)) throw new NsmError(Code.Unavailable, `nobody at ${url}`);
     });
     const seen = recorder();
     const before = [updatePath({ name: "forwarder" }), beginServer(), connectionState()];
-    return { found, seen, dead, ...run([before, discover(known), look, seen]) };
+    return { found, seen, dead, ...run([before, discover(known), recordUrl, seen]) };
   }
   const urls = (found: readonly { url: string | undefined }[]) => found.map(({ url }) => url);
   const icmp = { networkService: "icmp", payload: "" };

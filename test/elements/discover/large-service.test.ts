@@ -26,7 +26,7 @@ afterEach(() => {
  * A forwarder's discovery with a filled cache of this many endpoints, each labeled with its number and its
  * color.
  */
-async function world(count: number, selector: Record<string, string>) {
+async function largeService(count: number, selector: Record<string, string>) {
   const until = program.signal;
   let examined = 0;
   const all = Array.from({ length: count }, (_, i) => {
@@ -84,17 +84,13 @@ async function world(count: number, selector: Record<string, string>) {
   await networkServices.register(ctx, NetworkServiceEntry.create({ name: "icmp", payload: "IP", matches }));
   let ids = 0;
   const connect = async (labels: Record<string, string> = {}): Promise<string> => {
-    const { connection } = sampleRequest(clock.now(), {
-      id: `c${ids++}`,
-      labels,
-    });
-    const asked = {
-      ...connection!,
+    const connection = {
+      ...sampleRequest(clock.now(), { id: `c${ids++}`, labels }).connection!,
       networkService: "icmp",
       payload: "",
       networkServiceEndpointName: "",
     };
-    await send({ ...sampleRequest(clock.now()), connection: asked });
+    await send({ ...sampleRequest(clock.now()), connection });
     return seen.requests.at(-1)!.connection!.networkServiceEndpointName;
   };
   await connect({ wanted: "1" });
@@ -104,23 +100,23 @@ async function world(count: number, selector: Record<string, string>) {
     refusing,
     /** Number of reads of endpoint labels since the last call. */
     examined(): number {
-      const looks = examined;
+      const count = examined;
       examined = 0;
-      return looks;
+      return count;
     },
   };
 }
 
 describe("discover in a service with many endpoints", () => {
   test("checks only a few of them for each new connection", async () => {
-    const { connect, examined } = await world(10_000, { colour: "odd" });
+    const { connect, examined } = await largeService(10_000, { colour: "odd" });
     examined();
     await connect();
     expect(examined()).toBeLessThan(100);
   });
 
   test("rotates through all matching endpoints", async () => {
-    const { connect } = await world(200, { colour: "odd" });
+    const { connect } = await largeService(200, { colour: "odd" });
     const names = new Set<string>();
     for (let i = 0; i < 100; i++) names.add(await connect());
     expect(names.size).toBe(100);
@@ -128,7 +124,7 @@ describe("discover in a service with many endpoints", () => {
   });
 
   test("finds the only matching endpoint, also by a template", async () => {
-    const { connect, examined } = await world(10_000, {
+    const { connect, examined } = await largeService(10_000, {
       number: "{{.wanted}}",
     });
     examined();
@@ -140,7 +136,7 @@ describe("discover in a service with many endpoints", () => {
   });
 
   test("continues with the next candidate when one rejects", async () => {
-    const { connect, refusing } = await world(100, {});
+    const { connect, refusing } = await largeService(100, {});
     const next = await connect();
     const after = `nse-${(Number(next.slice(4)) + 1) % 100}`;
     refusing.add(after);

@@ -96,11 +96,14 @@ describe("firewall", () => {
   function endpoint(options: Partial<FirewallOptions> = {}, ...behind: Parameters<typeof run>[0][]) {
     const kernelSide = fakeFilter();
     const clock = virtualClock();
-    const wall = firewall({ name: "fw", rules, filter: kernelSide.filter, clock, ...options });
-    const chain = run([updatePath({ name: "nse" }), beginServer(), connectionState(), wall, ...behind], {
-      clock,
-    });
-    return { ...kernelSide, ...chain, wall };
+    const firewallElement = firewall({ name: "fw", rules, filter: kernelSide.filter, clock, ...options });
+    const chain = run(
+      [updatePath({ name: "nse" }), beginServer(), connectionState(), firewallElement, ...behind],
+      {
+        clock,
+      },
+    );
+    return { ...kernelSide, ...chain, firewallElement };
   }
 
   test("filters the interface before it answers, and not after its Close", async () => {
@@ -243,7 +246,7 @@ describe("firewall", () => {
     const { generation } = memory(first.tables);
 
     const second = endpoint({ filter: first.filter });
-    await second.wall.prepare();
+    await second.firewallElement.prepare();
     expect(memory(first.tables)).toEqual({
       generation: generation + 1,
       links: [{ name: "fw-2", id: 2, sources: ["10.0.0.2"] }],
@@ -268,39 +271,39 @@ describe("firewall", () => {
   });
 
   test("keeps its table if an interface remains when it stops, and removes it otherwise", async () => {
-    const { wall, request, tables } = endpoint();
+    const { firewallElement, request, tables } = endpoint();
     await request(kernel("fw-1"));
-    await wall.stop(); // the forwarder may be about to create the interface
+    await firewallElement.stop(); // the forwarder may be about to create the interface
     expect(wiresOf(tables)).toEqual(["fw-1"]);
 
     const idle = endpoint();
-    await idle.wall.prepare();
+    await idle.firewallElement.prepare();
     expect(idle.tables.size).toBe(1);
-    await idle.wall.stop();
+    await idle.firewallElement.stop();
     expect(idle.tables.size).toBe(0);
   });
 
   test("does not change the table of another process if the takeover failed", async () => {
     const first = endpoint();
-    await first.wall.prepare();
+    await first.firewallElement.prepare();
     const second = endpoint({ filter: first.filter });
     first.fake.failure = new NsmError(Code.AlreadyExists, "another process owns it");
-    await expect(second.wall.prepare()).rejects.toBe(first.fake.failure);
+    await expect(second.firewallElement.prepare()).rejects.toBe(first.fake.failure);
     first.fake.failure = undefined;
-    await second.wall.stop();
+    await second.firewallElement.stop();
     expect(first.tables.size).toBe(1);
   });
 
   test("counts by rule", async () => {
-    const { wall, request } = endpoint();
-    expect(await wall.counters()).toEqual({
+    const { firewallElement, request } = endpoint();
+    expect(await firewallElement.counters()).toEqual({
       rules: [{ name: "web", action: "allow", packets: 0, bytes: 0 }],
       established: { packets: 0, bytes: 0 },
       denied: { packets: 0, bytes: 0 },
       foreign: { packets: 0, bytes: 0 },
     });
     await request(kernel("fw-1"));
-    expect(await wall.counters()).toMatchObject({
+    expect(await firewallElement.counters()).toMatchObject({
       rules: [{ name: "web", action: "allow", packets: 1, bytes: 100 }],
       established: { packets: 2 },
       denied: { packets: 3 },
@@ -312,7 +315,7 @@ describe("firewall", () => {
     const events: FirewallEvent[] = [];
     let closes = 0;
     const source = { current: () => rules, changes, refusals: NEVER, close: () => void closes++ };
-    const { wall, request, fake, tables, clock } = endpoint({
+    const { firewallElement, request, fake, tables, clock } = endpoint({
       rules: source,
       onEvent: (event) => events.push(event),
     });
@@ -321,7 +324,7 @@ describe("firewall", () => {
     changes.next(checkRules([{ name: "other", action: "deny" }]));
     await clock.settle();
     expect(events).toEqual([{ event: "rules-refused", error: "no such thing in this kernel" }]);
-    expect((await wall.counters()).rules.map(({ name }) => name)).toEqual(["web"]);
+    expect((await firewallElement.counters()).rules.map(({ name }) => name)).toEqual(["web"]);
 
     fake.failure = undefined;
     await request({ ...kernel("fw-2"), id: "two" });
@@ -331,16 +334,16 @@ describe("firewall", () => {
     expect(events[1]).toEqual({ event: "rules", rules: 1 });
     expect([...tables.values()][0]!.counters).toContain("deny.other");
 
-    await wall.stop();
+    await firewallElement.stop();
     expect([closes, fake.closed, changes.observed]).toEqual([1, 1, false]);
   });
 
   test("closes its namespace even if the table cannot be removed", async () => {
-    const { wall, request, close, fake } = endpoint();
+    const { firewallElement, request, close, fake } = endpoint();
     await request(kernel("fw-1"));
     await close();
     fake.failure = new NsmError(Code.PermissionDenied, "no privilege any more");
-    await expect(wall.stop()).rejects.toBe(fake.failure);
+    await expect(firewallElement.stop()).rejects.toBe(fake.failure);
     expect(fake.closed).toBe(1);
   });
 

@@ -123,14 +123,14 @@ describe("heal", () => {
   });
 
   test("reports what was lost, and which hop detected it", async () => {
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     const { request, close, hub, clock } = setUp({
-      onHealing: ({ id }, loss, cause) => told.push([id, loss, cause]),
+      onHealing: ({ id }, loss, cause) => reported.push([id, loss, cause]),
     });
     const connection = await request();
     hub.lose(lost.endpoint);
     await clock.settle();
-    expect(told).toEqual([[pathOf(connection).pathSegments[1]!.id, "control plane", lost.endpoint]]);
+    expect(reported).toEqual([[pathOf(connection).pathSegments[1]!.id, "control plane", lost.endpoint]]);
     await close(connection);
   });
 
@@ -185,10 +185,10 @@ describe("heal", () => {
     }
     expect(seen.requests.length).toBeLessThan(45);
     await clock.advance(20_000);
-    const asked = seen.requests.length;
+    const requestsBefore = seen.requests.length;
     hub.lose();
     await clock.settle();
-    expect(seen.requests).toHaveLength(asked + 1);
+    expect(seen.requests).toHaveLength(requestsBefore + 1);
     await close(connection);
     expect(leftovers()).toEqual({});
   });
@@ -410,10 +410,10 @@ describe("heal", () => {
     hub.lose();
     await clock.advance(30_000);
     hop.code = undefined;
-    const asked = seen.requests.length;
+    const requestsBefore = seen.requests.length;
     await request();
     await clock.advance(60_000);
-    expect(seen.requests).toHaveLength(asked + 1);
+    expect(seen.requests).toHaveLength(requestsBefore + 1);
     await close(connection);
     expect(leftovers()).toEqual({});
   });

@@ -7,17 +7,17 @@ import { run, sampleRequest } from "../../../src/testing/index.js";
 describe("ipam/group", () => {
   function endpoint(...args: Parameters<typeof groupIpam>) {
     const bench = run([connectionState(), groupIpam(...args)]);
-    const ask = async (id: string) => {
+    const sendRequest = async (id: string) => {
       const { context } = await bench.send(sampleRequest(bench.clock.now(), { id }));
       return `${context!.ipContext!.srcIpAddrs.join()} ${context!.ipContext!.dstIpAddrs.join()}`;
     };
-    return { ...bench, ask };
+    return { ...bench, sendRequest };
   }
 
   test("every group allocates a pair, from its first prefix with free addresses", async () => {
-    const { ask, close, leftovers } = endpoint([["172.92.3.4/31", "173.92.0.0/16"], ["fd00::/116"]]);
-    expect(await ask("a")).toBe("172.92.3.5/32,fd00::1/128 172.92.3.4/32,fd00::/128");
-    expect(await ask("b")).toBe("173.92.0.1/32,fd00::3/128 173.92.0.0/32,fd00::2/128");
+    const { sendRequest, close, leftovers } = endpoint([["172.92.3.4/31", "173.92.0.0/16"], ["fd00::/116"]]);
+    expect(await sendRequest("a")).toBe("172.92.3.5/32,fd00::1/128 172.92.3.4/32,fd00::/128");
+    expect(await sendRequest("b")).toBe("173.92.0.1/32,fd00::3/128 173.92.0.0/32,fd00::2/128");
     await close();
     expect(leftovers()).toEqual({
       "connection-state": { connections: 1 },
@@ -27,8 +27,8 @@ describe("ipam/group", () => {
 
   test("the groups keep each other's addresses, and remove those of another endpoint", async () => {
     const dual = [["172.92.0.0/16"], ["fd00::/116"]];
-    const { send, clock, ask } = endpoint([["10.0.0.0/8"], ["fd11::/116"]]);
-    expect(await ask("a")).toBe("10.0.0.1/32,fd11::1/128 10.0.0.0/32,fd11::/128");
+    const { send, clock, sendRequest } = endpoint([["10.0.0.0/8"], ["fd11::/116"]]);
+    expect(await sendRequest("a")).toBe("10.0.0.1/32,fd11::1/128 10.0.0.0/32,fd11::/128");
     const healed = endpoint(dual);
     const earlier = await send(sampleRequest(clock.now(), { id: "a" }));
     const { context } = await healed.send(sampleRequest(clock.now(), { id: "a", context: earlier.context }));
@@ -42,8 +42,8 @@ describe("ipam/group", () => {
   });
 
   test("when a later group is exhausted, the earlier ones release their addresses", async () => {
-    const { ask, leftovers } = endpoint([["172.16.0.0/24"], ["fd00::/128"]]);
-    await expect(ask("a")).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    const { sendRequest, leftovers } = endpoint([["172.16.0.0/24"], ["fd00::/128"]]);
+    await expect(sendRequest("a")).rejects.toMatchObject({ code: Code.ResourceExhausted });
     expect(leftovers()).toEqual({});
   });
 

@@ -22,11 +22,11 @@ describeElement("ipam/point-to-point", () => pointToPointIpam({ prefixes }));
 /** An endpoint's chain up to the IPAM, and later elements. */
 function endpoint(...elements: Parameters<typeof run>[0]) {
   const bench = run([updatePath({ name: "nse" }), beginServer(), connectionState(), ...elements]);
-  const ask = (id: string, ip: Partial<IPContext> = {}): Promise<Connection> => {
+  const sendRequest = (id: string, ip: Partial<IPContext> = {}): Promise<Connection> => {
     const request = sampleRequest(bench.clock.now(), { id, context: withIp(ip) });
     return bench.send(request);
   };
-  return { ...bench, ask };
+  return { ...bench, sendRequest };
 }
 
 function withIp(ip: Partial<IPContext>): Connection["context"] {
@@ -50,8 +50,8 @@ const routed = (routes: readonly Route[]): string[] => routes.map(({ prefix, nex
 
 describe("ipam/point-to-point", () => {
   test("the endpoint has the lower address, the client the next, each with a route to the other", async () => {
-    const { ask, close, leftovers } = endpoint(pointToPointIpam({ prefixes: ["172.16.1.100/31"] }));
-    const { context } = await ask("a");
+    const { sendRequest, close, leftovers } = endpoint(pointToPointIpam({ prefixes: ["172.16.1.100/31"] }));
+    const { context } = await sendRequest("a");
     expect(context!.ipContext).toMatchObject({
       srcIpAddrs: ["172.16.1.101/32"],
       dstIpAddrs: ["172.16.1.100/32"],
@@ -66,25 +66,25 @@ describe("ipam/point-to-point", () => {
     ["IPv4", "172.16.0.0/24", (n: number) => `172.16.0.${n}/32`],
     ["IPv6", "fe80::/64", (n: number) => `fe80::${n || ""}/128`],
   ])("%s pairs are allocated in order, and released ones first", async (_family, prefix, host) => {
-    const { ask, close } = endpoint(pointToPointIpam({ prefixes: [prefix] }));
+    const { sendRequest, close } = endpoint(pointToPointIpam({ prefixes: [prefix] }));
     const pair = (n: number) => `${host(n + 1)} ${host(n)}`;
-    const first = await ask("a");
-    expect([ends(first), ends(await ask("b"))]).toEqual([pair(0), pair(2)]);
+    const first = await sendRequest("a");
+    expect([ends(first), ends(await sendRequest("b"))]).toEqual([pair(0), pair(2)]);
     await close(first);
-    expect([ends(await ask("c")), ends(await ask("d"))]).toEqual([pair(0), pair(4)]);
+    expect([ends(await sendRequest("c")), ends(await sendRequest("d"))]).toEqual([pair(0), pair(4)]);
   });
 
   test("skips excluded addresses before, between and after others", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes: ["192.168.0.0/28"] }));
+    const { sendRequest } = endpoint(pointToPointIpam({ prefixes: ["192.168.0.0/28"] }));
     const excludedPrefixes = ["192.168.0.0/32", "192.168.0.2/32", "192.168.0.4/30", "10.0.0.0/8", "fd00::/8"];
-    expect(ends(await ask("a", { excludedPrefixes }))).toBe("192.168.0.3/32 192.168.0.1/32");
-    expect(ends(await ask("b", { excludedPrefixes }))).toBe("192.168.0.9/32 192.168.0.8/32");
-    expect(ends(await ask("c"))).toBe("192.168.0.2/32 192.168.0.0/32");
+    expect(ends(await sendRequest("a", { excludedPrefixes }))).toBe("192.168.0.3/32 192.168.0.1/32");
+    expect(ends(await sendRequest("b", { excludedPrefixes }))).toBe("192.168.0.9/32 192.168.0.8/32");
+    expect(ends(await sendRequest("c"))).toBe("192.168.0.2/32 192.168.0.0/32");
   });
 
   test("keeps addresses that other elements of the chain add to the context", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes, others: ["10.0.0.0/24"] }));
-    const { context } = await ask("a", {
+    const { sendRequest } = endpoint(pointToPointIpam({ prefixes, others: ["10.0.0.0/24"] }));
+    const { context } = await sendRequest("a", {
       srcIpAddrs: ["10.0.0.1/24"],
       srcRoutes: [{ prefix: "10.1.0.0/16", nextHop: "10.0.0.9" }],
       excludedPrefixes: ["10.0.0.0/8"],
@@ -97,8 +97,8 @@ describe("ipam/point-to-point", () => {
   });
 
   test("removes the addresses of an earlier endpoint, with the routes to and through them, and keeps the rest", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes }));
-    const { context } = await ask("a", {
+    const { sendRequest } = endpoint(pointToPointIpam({ prefixes }));
+    const { context } = await sendRequest("a", {
       srcIpAddrs: ["10.0.0.1/32", "fd00::1/128"],
       dstIpAddrs: ["10.0.0.0/32", "fd00::/128"],
       srcRoutes: [
@@ -124,9 +124,9 @@ describe("ipam/point-to-point", () => {
     ["172.16.0.0/31", "172.16.0.0/31"],
     ["fe80::/127", "fe80::/127"],
   ])("%s has one pair, and is then exhausted", async (prefix, named) => {
-    const { ask, leftovers, close } = endpoint(pointToPointIpam({ prefixes: [prefix] }));
-    const only = await ask("a");
-    await expect(ask("b")).rejects.toMatchObject({
+    const { sendRequest, leftovers, close } = endpoint(pointToPointIpam({ prefixes: [prefix] }));
+    const only = await sendRequest("a");
+    await expect(sendRequest("b")).rejects.toMatchObject({
       code: Code.ResourceExhausted,
       message: `no free pair of addresses in ${named}`,
     });
@@ -135,8 +135,12 @@ describe("ipam/point-to-point", () => {
   });
 
   test("a fully excluded prefix is exhausted, and the error names the excluded prefixes", async () => {
-    const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/24", "172.17.0.0/24"] }));
-    await expect(ask("a", { excludedPrefixes: ["172.16.0.0/16", "172.17.0.0/16"] })).rejects.toMatchObject({
+    const { sendRequest, leftovers } = endpoint(
+      pointToPointIpam({ prefixes: ["172.16.0.0/24", "172.17.0.0/24"] }),
+    );
+    await expect(
+      sendRequest("a", { excludedPrefixes: ["172.16.0.0/16", "172.17.0.0/16"] }),
+    ).rejects.toMatchObject({
       code: Code.ResourceExhausted,
       message: "no free pair of addresses in 172.16.0.0/24, 172.17.0.0/24 without the excluded 172.16.0.0/15",
     });
@@ -144,32 +148,34 @@ describe("ipam/point-to-point", () => {
   });
 
   test("a request that needs two addresses does not leak a single remaining one", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31"] }));
+    const { sendRequest } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31"] }));
     const excludedPrefixes = ["172.16.0.1/32"];
-    await expect(ask("a", { excludedPrefixes })).rejects.toMatchObject({ code: Code.ResourceExhausted });
-    expect(ends(await ask("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
+    await expect(sendRequest("a", { excludedPrefixes })).rejects.toMatchObject({
+      code: Code.ResourceExhausted,
+    });
+    expect(ends(await sendRequest("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
   });
 
   test("uses the next prefix when the first is exhausted, and never allocates an address twice", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31", "172.16.0.0/30"] }));
-    expect(ends(await ask("a"))).toBe("172.16.0.1/32 172.16.0.0/32");
-    expect(ends(await ask("b"))).toBe("172.16.0.3/32 172.16.0.2/32");
-    await expect(ask("c")).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    const { sendRequest } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31", "172.16.0.0/30"] }));
+    expect(ends(await sendRequest("a"))).toBe("172.16.0.1/32 172.16.0.0/32");
+    expect(ends(await sendRequest("b"))).toBe("172.16.0.3/32 172.16.0.2/32");
+    await expect(sendRequest("c")).rejects.toMatchObject({ code: Code.ResourceExhausted });
   });
 
   test("a refresh keeps the pair, whatever other connections do", async () => {
-    const { ask, close, send, clock } = endpoint(pointToPointIpam({ prefixes }));
-    const other = await ask("other");
-    const first = await ask("a");
+    const { sendRequest, close, send, clock } = endpoint(pointToPointIpam({ prefixes }));
+    const other = await sendRequest("other");
+    const first = await sendRequest("a");
     await close(other);
     const again = await send({ ...sampleRequest(clock.now()), connection: first });
     expect(again).toEqual(first);
-    expect(ends(await ask("a"))).toBe(ends(first));
+    expect(ends(await sendRequest("a"))).toBe(ends(first));
   });
 
   test("a refresh that excludes an address of the pair gets another pair, and nothing of the old one stays", async () => {
-    const { ask, send, clock } = endpoint(pointToPointIpam({ prefixes }));
-    const { path, context } = await ask("a");
+    const { sendRequest, send, clock } = endpoint(pointToPointIpam({ prefixes }));
+    const { path, context } = await sendRequest("a");
     const ip = { ...context!.ipContext!, excludedPrefixes: ["172.16.0.1/32"] };
     const again = await send(
       sampleRequest(clock.now(), { id: "a", path, context: { ...context!, ipContext: ip } }),
@@ -180,77 +186,85 @@ describe("ipam/point-to-point", () => {
       srcRoutes: [route("172.16.0.2/32")],
       dstRoutes: [route("172.16.0.3/32")],
     });
-    expect(ends(await ask("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
+    expect(ends(await sendRequest("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
   });
 
   test("a failed first request releases its addresses", async () => {
-    const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes }), failOnce(Code.Unavailable));
-    await expect(ask("a")).rejects.toMatchObject({ code: Code.Unavailable });
+    const { sendRequest, leftovers } = endpoint(pointToPointIpam({ prefixes }), failOnce(Code.Unavailable));
+    await expect(sendRequest("a")).rejects.toMatchObject({ code: Code.Unavailable });
     expect(leftovers()).toEqual({});
-    expect(ends(await ask("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
-    expect(ends(await ask("a"))).toBe("172.16.0.3/32 172.16.0.2/32");
+    expect(ends(await sendRequest("b"))).toBe("172.16.0.1/32 172.16.0.0/32");
+    expect(ends(await sendRequest("a"))).toBe("172.16.0.3/32 172.16.0.2/32");
   });
 
   test("a failed refresh keeps them, even if it requested others", async () => {
-    const { ask, debugState } = endpoint(pointToPointIpam({ prefixes }), failAfter(2, Code.Unavailable));
-    await ask("a");
-    await ask("b");
-    await expect(ask("a", { excludedPrefixes: ["172.16.0.0/31"] })).rejects.toMatchObject({
+    const { sendRequest, debugState } = endpoint(
+      pointToPointIpam({ prefixes }),
+      failAfter(2, Code.Unavailable),
+    );
+    await sendRequest("a");
+    await sendRequest("b");
+    await expect(sendRequest("a", { excludedPrefixes: ["172.16.0.0/31"] })).rejects.toMatchObject({
       code: Code.Unavailable,
     });
     expect(debugState()).toMatchObject({ "ipam/point-to-point": { pairs: 2 } });
   });
 
   test("a refresh without another free pair keeps the current one", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31"] }));
-    const first = ends(await ask("a"));
-    await expect(ask("a", { excludedPrefixes: ["172.16.0.0/31"] })).rejects.toMatchObject({
+    const { sendRequest } = endpoint(pointToPointIpam({ prefixes: ["172.16.0.0/31"] }));
+    const first = ends(await sendRequest("a"));
+    await expect(sendRequest("a", { excludedPrefixes: ["172.16.0.0/31"] })).rejects.toMatchObject({
       code: Code.ResourceExhausted,
     });
-    await expect(ask("b")).rejects.toMatchObject({ code: Code.ResourceExhausted });
-    expect(ends(await ask("a"))).toBe(first);
+    await expect(sendRequest("b")).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(ends(await sendRequest("a"))).toBe(first);
   });
 
   test("a Close releases them even if it fails in a later element", async () => {
-    const { ask, close, leftovers } = endpoint(
+    const { sendRequest, close, leftovers } = endpoint(
       pointToPointIpam({ prefixes }),
       failOnce(Code.Internal, "close"),
     );
-    await ask("a");
+    await sendRequest("a");
     await expect(close()).rejects.toMatchObject({ code: Code.Internal });
     expect(leftovers()).toEqual({});
   });
 
   test("the pair of an unknown connection is recovered if both addresses are free", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes }));
-    const brought = { srcIpAddrs: ["172.16.0.1/32"], dstIpAddrs: ["172.16.0.0/32"] };
-    expect(ends(await ask("a", brought))).toBe("172.16.0.1/32 172.16.0.0/32");
-    expect(ends(await ask("b"))).toBe("172.16.0.3/32 172.16.0.2/32");
-    const { context } = await ask("c", { srcIpAddrs: ["172.16.0.77/32"], dstIpAddrs: ["172.16.0.9/32"] });
+    const { sendRequest } = endpoint(pointToPointIpam({ prefixes }));
+    const requested = { srcIpAddrs: ["172.16.0.1/32"], dstIpAddrs: ["172.16.0.0/32"] };
+    expect(ends(await sendRequest("a", requested))).toBe("172.16.0.1/32 172.16.0.0/32");
+    expect(ends(await sendRequest("b"))).toBe("172.16.0.3/32 172.16.0.2/32");
+    const { context } = await sendRequest("c", {
+      srcIpAddrs: ["172.16.0.77/32"],
+      dstIpAddrs: ["172.16.0.9/32"],
+    });
     expect(routed(context!.ipContext!.srcRoutes)).toEqual(["172.16.0.9/32"]);
     expect(routed(context!.ipContext!.dstRoutes)).toEqual(["172.16.0.77/32"]);
   });
 
   test("a pair is not recovered if it is excluded or incomplete", async () => {
-    const { ask } = endpoint(pointToPointIpam({ prefixes }));
-    const brought = { srcIpAddrs: ["172.16.0.9/32"], dstIpAddrs: ["172.16.0.8/32"] };
-    const fresh = await ask("a", { ...brought, excludedPrefixes: ["172.16.0.9/32"] });
+    const { sendRequest } = endpoint(pointToPointIpam({ prefixes }));
+    const requested = { srcIpAddrs: ["172.16.0.9/32"], dstIpAddrs: ["172.16.0.8/32"] };
+    const fresh = await sendRequest("a", { ...requested, excludedPrefixes: ["172.16.0.9/32"] });
     expect(ends(fresh)).toBe("172.16.0.1/32 172.16.0.0/32");
-    expect(ends(await ask("b", { srcIpAddrs: ["172.16.0.9/32"] }))).toBe("172.16.0.3/32 172.16.0.2/32");
+    expect(ends(await sendRequest("b", { srcIpAddrs: ["172.16.0.9/32"] }))).toBe(
+      "172.16.0.3/32 172.16.0.2/32",
+    );
     const twice = { srcIpAddrs: ["172.16.0.9/32"], dstIpAddrs: ["172.16.0.9/32"] };
-    expect(ends(await ask("c", twice))).toBe("172.16.0.5/32 172.16.0.4/32");
+    expect(ends(await sendRequest("c", twice))).toBe("172.16.0.5/32 172.16.0.4/32");
   });
 
   test("addresses of another connection are removed from the context and replaced", async () => {
-    const { ask, close } = endpoint(pointToPointIpam({ prefixes, others: ["10.0.0.0/24"] }));
-    const owner = await ask("a");
-    const brought = {
+    const { sendRequest, close } = endpoint(pointToPointIpam({ prefixes, others: ["10.0.0.0/24"] }));
+    const owner = await sendRequest("a");
+    const requested = {
       srcIpAddrs: ["172.16.0.1/32", "10.0.0.1/32"],
       dstIpAddrs: ["172.16.0.0/32"],
       srcRoutes: [route("172.16.0.0/32"), route("10.0.0.0/8")],
       dstRoutes: [route("172.16.0.1/32")],
     };
-    const { context } = await ask("b", brought);
+    const { context } = await sendRequest("b", requested);
     expect(context!.ipContext).toMatchObject({
       srcIpAddrs: ["10.0.0.1/32", "172.16.0.3/32"],
       dstIpAddrs: ["172.16.0.2/32"],
@@ -258,9 +272,9 @@ describe("ipam/point-to-point", () => {
       dstRoutes: [route("172.16.0.3/32")],
     });
     await close(owner);
-    expect(ends(await ask("c", { srcIpAddrs: ["172.16.0.1/32"], dstIpAddrs: ["172.16.0.0/32"] }))).toBe(
-      "172.16.0.1/32 172.16.0.0/32",
-    );
+    expect(
+      ends(await sendRequest("c", { srcIpAddrs: ["172.16.0.1/32"], dstIpAddrs: ["172.16.0.0/32"] })),
+    ).toBe("172.16.0.1/32 172.16.0.0/32");
   });
 
   test("two in a chain make a dual stack, and both recover their pairs", async () => {
@@ -269,15 +283,19 @@ describe("ipam/point-to-point", () => {
       pointToPointIpam({ prefixes: ["fe80::/64"], others: ["192.168.0.0/24"] }),
     ];
     const before = endpoint(...dual());
-    await before.ask("a");
-    const second = await before.ask("b");
+    await before.sendRequest("a");
+    const second = await before.sendRequest("b");
     expect(ends(second)).toBe("192.168.0.3/32,fe80::3/128 192.168.0.2/32,fe80::2/128");
 
     const restarted = endpoint(...dual());
-    const recovered = await restarted.ask("b", second.context!.ipContext!);
+    const recovered = await restarted.sendRequest("b", second.context!.ipContext!);
     expect(recovered.context).toEqual(second.context);
-    expect(ends(await restarted.ask("c"))).toBe("192.168.0.1/32,fe80::1/128 192.168.0.0/32,fe80::/128");
-    expect(ends(await restarted.ask("d"))).toBe("192.168.0.5/32,fe80::5/128 192.168.0.4/32,fe80::4/128");
+    expect(ends(await restarted.sendRequest("c"))).toBe(
+      "192.168.0.1/32,fe80::1/128 192.168.0.0/32,fe80::/128",
+    );
+    expect(ends(await restarted.sendRequest("d"))).toBe(
+      "192.168.0.5/32,fe80::5/128 192.168.0.4/32,fe80::4/128",
+    );
   });
 
   test("a canceled request releases its addresses", async () => {
@@ -300,8 +318,8 @@ describe("ipam/point-to-point", () => {
   test.each([{ excludedPrefixes: ["all"] }, { srcIpAddrs: ["all"] }, { dstRoutes: [route("all")] }])(
     "rejects a request with %j, and holds nothing",
     async (ip) => {
-      const { ask, leftovers } = endpoint(pointToPointIpam({ prefixes }));
-      await expect(ask("a", ip)).rejects.toMatchObject({
+      const { sendRequest, leftovers } = endpoint(pointToPointIpam({ prefixes }));
+      await expect(sendRequest("a", ip)).rejects.toMatchObject({
         code: Code.InvalidArgument,
         message: expect.stringContaining('"all"') as string,
       });
@@ -320,7 +338,7 @@ describe("ipam/point-to-point", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
         let failing = false;
-        const { ask, close, leftovers, debugState } = endpoint(
+        const { sendRequest, close, leftovers, debugState } = endpoint(
           pointToPointIpam({ prefixes: ["10.0.0.0/29"] }),
           {
             name: "sometimes",
@@ -345,7 +363,7 @@ describe("ipam/point-to-point", () => {
               : {}),
             ...(excludes === null ? {} : { excludedPrefixes: [`10.0.0.${excludes}/32`] }),
           };
-          const answer = await ask(id, ip).catch(() => undefined);
+          const answer = await sendRequest(id, ip).catch(() => undefined);
           if (answer) live.set(id, answer);
           const held = [...live.values()].flatMap(({ context }) =>
             [...context!.ipContext!.srcIpAddrs, ...context!.ipContext!.dstIpAddrs].filter((text) =>

@@ -10,7 +10,7 @@ const kernel = (inodeURL: string): Mechanism => ({
   parameters: inodeURL ? { inodeURL } : {},
 });
 
-const ask = (caller: Peer | undefined, mechanism: Mechanism) => {
+const sendRequest = (caller: Peer | undefined, mechanism: Mechanism) => {
   const clock = virtualClock();
   const ctx = Context.background({ clock }).with(peer, caller);
   const request = { ...sampleRequest(clock.now()), mechanismPreferences: [mechanism] };
@@ -24,14 +24,14 @@ describeElement("mechanisms/kernel/local-namespaces", localNamespaces);
 
 describe("mechanisms/kernel/local-namespaces", () => {
   test("rejects a caller on another machine that names a namespace by path", async () => {
-    await expect(ask(far, kernel("file:///proc/1/ns/net"))).rejects.toMatchObject({
+    await expect(sendRequest(far, kernel("file:///proc/1/ns/net"))).rejects.toMatchObject({
       code: Code.PermissionDenied,
       message: expect.stringContaining("file:///proc/1/ns/net"),
     });
   });
 
   test("rejects an unknown caller like one on another machine", async () => {
-    await expect(ask(undefined, kernel("file:///proc/1/ns/net"))).rejects.toMatchObject({
+    await expect(sendRequest(undefined, kernel("file:///proc/1/ns/net"))).rejects.toMatchObject({
       code: Code.PermissionDenied,
     });
   });
@@ -41,6 +41,6 @@ describe("mechanisms/kernel/local-namespaces", () => {
     ["a far caller that names none", far, kernel("")],
     ["a far caller that passes a descriptor's number", far, kernel("inode://4/4026531840")],
   ])("lets %s pass", async (_who, caller, mechanism) => {
-    await expect(ask(caller, mechanism)).resolves.toBeDefined();
+    await expect(sendRequest(caller, mechanism)).resolves.toBeDefined();
   });
 });

@@ -28,14 +28,14 @@ const failWith = (code: Code, message: string) =>
   });
 
 /** A request with these preferences. */
-function asking(elements: Parameters<typeof run>[0]) {
+function server(elements: Parameters<typeof run>[0]) {
   const bench = run(elements);
-  const ask = (types: readonly string[], chosen?: Mechanism) =>
+  const sendRequest = (types: readonly string[], chosen?: Mechanism) =>
     bench.send({
       ...sampleRequest(bench.clock.now(), chosen ? { mechanism: chosen } : {}),
       mechanismPreferences: types.map((type) => mechanism(type, { name: `${type.toLowerCase()}-0` })),
     });
-  return { ...bench, ask };
+  return { ...bench, sendRequest };
 }
 
 describe("mechanisms/server", () => {
@@ -53,9 +53,9 @@ describe("mechanisms/server", () => {
       fc.asyncProperty(offers, async (types) => {
         const { seen } = watched();
         const behind = recorder();
-        const { ask } = asking([mechanismsServer(seen), behind]);
+        const { sendRequest } = server([mechanismsServer(seen), behind]);
         const wins = types.find((type) => supported.includes(type))!;
-        const response = await ask(types);
+        const response = await sendRequest(types);
         expect(response.mechanism?.type).toBe(wins);
         expect(seen[wins]!.requests[0]!.connection!.mechanism).toEqual(
           mechanism(wins, { name: `${wins.toLowerCase()}-0` }),
@@ -68,8 +68,8 @@ describe("mechanisms/server", () => {
 
   test("a selected mechanism stays, whatever the preferences", async () => {
     const { seen, counts } = watched();
-    const { ask, close, leftovers } = asking([mechanismsServer(seen)]);
-    await ask(["MEMIF"], mechanism("KERNEL"));
+    const { sendRequest, close, leftovers } = server([mechanismsServer(seen)]);
+    await sendRequest(["MEMIF"], mechanism("KERNEL"));
     await close();
     expect(counts()).toEqual([0, 1, 0]);
     expect(seen["KERNEL"]!.closes).toHaveLength(1);
@@ -78,15 +78,17 @@ describe("mechanisms/server", () => {
 
   test("an unsupported mechanism is INVALID_ARGUMENT, with the requested and the supported types", async () => {
     const { seen, counts } = watched();
-    const { ask, request, close } = asking([mechanismsServer(seen)]);
+    const { sendRequest, request, close } = server([mechanismsServer(seen)]);
     const refused = (message: string) => ({ code: Code.InvalidArgument, message });
     const supported = "supported: MEMIF, KERNEL, VXLAN";
-    await expect(ask(["VFIO", "IPSEC"])).rejects.toMatchObject(
+    await expect(sendRequest(["VFIO", "IPSEC"])).rejects.toMatchObject(
       refused(`none of the mechanisms "VFIO", "IPSEC" is supported; ${supported}`),
     );
-    await expect(ask([])).rejects.toMatchObject(refused(`the request offers no mechanism; ${supported}`));
+    await expect(sendRequest([])).rejects.toMatchObject(
+      refused(`the request offers no mechanism; ${supported}`),
+    );
     const notSupported = refused(`mechanism "toString" is not supported; ${supported}`);
-    await expect(ask(["KERNEL"], mechanism("toString"))).rejects.toMatchObject(notSupported);
+    await expect(sendRequest(["KERNEL"], mechanism("toString"))).rejects.toMatchObject(notSupported);
     const connection = { ...(await request()), mechanism: mechanism("toString") };
     await expect(close(connection)).rejects.toMatchObject(notSupported);
     expect(counts()).toEqual([0, 1, 0]);
@@ -94,25 +96,25 @@ describe("mechanisms/server", () => {
 
   test("failing mechanisms are skipped until one works", async () => {
     const working = recorder();
-    const { ask } = asking([
+    const { sendRequest } = server([
       mechanismsServer({
         MEMIF: failWith(Code.Internal, "no memif"),
         KERNEL: [failWith(Code.Internal, "no veth")],
         VXLAN: working,
       }),
     ]);
-    expect((await ask(["MEMIF", "KERNEL", "VXLAN"])).mechanism?.type).toBe("VXLAN");
+    expect((await sendRequest(["MEMIF", "KERNEL", "VXLAN"])).mechanism?.type).toBe("VXLAN");
     expect(working.requests).toHaveLength(1);
   });
 
   test("if all fail with one code, the error has it, with every failure as cause", async () => {
-    const { ask } = asking([
+    const { sendRequest } = server([
       mechanismsServer({
         MEMIF: failWith(Code.Internal, "no memif"),
         KERNEL: failWith(Code.Internal, "no veth"),
       }),
     ]);
-    const error = await ask(["MEMIF", "KERNEL"]).catch((reason: unknown) => reason);
+    const error = await sendRequest(["MEMIF", "KERNEL"]).catch((reason: unknown) => reason);
     expect(error).toMatchObject({
       code: Code.Internal,
       message: "none of 2 mechanisms worked: MEMIF, KERNEL",
@@ -129,7 +131,7 @@ describe("mechanisms/server", () => {
       send,
       request: _request,
       leftovers,
-    } = asking([mechanismsServer({ ...seen, MEMIF: hold() })]);
+    } = server([mechanismsServer({ ...seen, MEMIF: hold() })]);
     const caller = new AbortController();
     const request = {
       ...sampleRequest(clock.now()),
@@ -147,7 +149,7 @@ describe("mechanisms/server", () => {
   test("a Close without a mechanism skips all of them", async () => {
     const { seen, counts } = watched();
     const behind = recorder();
-    const { close } = asking([mechanismsServer(seen), behind]);
+    const { close } = server([mechanismsServer(seen), behind]);
     await close();
     expect(behind.closes).toHaveLength(1);
     expect(counts()).toEqual([0, 0, 0]);
@@ -167,24 +169,24 @@ describe("mechanisms/server", () => {
         return next.close(ctx, connection);
       },
     };
-    const { ask, close, debugState, leftovers } = asking([mechanismsServer({ KERNEL: [[holder]] })]);
-    await ask(["KERNEL"]);
+    const { sendRequest, close, debugState, leftovers } = server([mechanismsServer({ KERNEL: [[holder]] })]);
+    await sendRequest(["KERNEL"]);
     expect(debugState()).toEqual({ "mechanisms/server": { holder: { things: 1 } } });
     await close();
     expect(leftovers()).toEqual({});
   });
 
   test("records the interface in the metrics of the own segment, once", async () => {
-    const { ask, refresh } = asking([mechanismsServer({ KERNEL: [] })]);
-    const first = await ask(["KERNEL"]);
+    const { sendRequest, refresh } = server([mechanismsServer({ KERNEL: [] })]);
+    const first = await sendRequest(["KERNEL"]);
     expect(currentSegment(first)?.metrics).toEqual({ server_interface: "KERNEL/kernel-0" });
     const second = await refresh({ mechanism: mechanism("KERNEL", { name: "renamed" }) });
     expect(currentSegment(second)?.metrics).toEqual({ server_interface: "KERNEL/kernel-0" });
   });
 
   test("an interface without a name is unknown in the metrics", async () => {
-    const { ask } = asking([mechanismsServer({ KERNEL: [] })]);
-    const response = await ask([], mechanism("KERNEL"));
+    const { sendRequest } = server([mechanismsServer({ KERNEL: [] })]);
+    const response = await sendRequest([], mechanism("KERNEL"));
     expect(currentSegment(response)?.metrics).toEqual({ server_interface: "KERNEL/unknown" });
   });
 });
@@ -203,8 +205,8 @@ describe("mechanisms/client", () => {
   test("offers one after the other until the next hop accepts one", async () => {
     const memif = recorder();
     const kernel = recorder();
-    const { ask } = asking([mechanismsClient({ MEMIF: memif, KERNEL: kernel }), takes("KERNEL")]);
-    const response = await ask(["MEMIF", "KERNEL"]);
+    const { sendRequest } = server([mechanismsClient({ MEMIF: memif, KERNEL: kernel }), takes("KERNEL")]);
+    const response = await sendRequest(["MEMIF", "KERNEL"]);
     expect(response.mechanism?.type).toBe("KERNEL");
     const offered = [memif, kernel].map(({ requests }) =>
       requests[0]!.mechanismPreferences.map(({ type }) => type),
@@ -224,7 +226,7 @@ describe("mechanisms/client", () => {
         return next.request(ctx, request);
       },
     };
-    const { request, refresh } = asking([connectionState(), mechanismsClient({ KERNEL: counter })]);
+    const { request, refresh } = server([connectionState(), mechanismsClient({ KERNEL: counter })]);
     await request();
     await refresh();
     expect(counts).toEqual([1, 2]);
@@ -234,9 +236,9 @@ describe("mechanisms/client", () => {
 describe("mechanisms/offer", () => {
   test("adds its mechanism after the others, unless it is present", async () => {
     const seen = recorder();
-    const { ask } = asking([offerMechanism(mechanism("KERNEL", { a: "1" })), seen]);
-    await ask(["MEMIF"]);
-    await ask(["KERNEL", "MEMIF"]);
+    const { sendRequest } = server([offerMechanism(mechanism("KERNEL", { a: "1" })), seen]);
+    await sendRequest(["MEMIF"]);
+    await sendRequest(["KERNEL", "MEMIF"]);
     expect(seen.requests.map((request) => request.mechanismPreferences.map(({ type }) => type))).toEqual([
       ["MEMIF", "KERNEL"],
       ["KERNEL", "MEMIF"],

@@ -8,7 +8,7 @@ import {
   unavailable,
   unknown,
   unreachable,
-  theirs,
+  peerConnection,
   clock,
   ctx,
   peer,
@@ -18,24 +18,24 @@ import {
 } from "./hub-kit.js";
 
 describe("a stream that breaks", () => {
-  const many = Array.from({ length: MAX_CONNECTIONS }, (_, i) => theirs(`id-${i}`));
+  const many = Array.from({ length: MAX_CONNECTIONS }, (_, i) => peerConnection(`id-${i}`));
 
   test("is reopened at once, and connections that it still shows are not lost", () => {
     const one = follow(hubOf("segment"), "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     peer.streams[0]!.events.error(unavailable);
     expect(peer.streams).toHaveLength(2);
     expect(peer.open).toBe(1);
     expect(one.states).toEqual([State.UP]);
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     expect(one.states).toEqual([State.UP, State.UP]);
   });
 
   test("is reopened when the peer ends it without an error", () => {
     const one = follow(hubOf("segment"), "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     peer.streams[0]!.events.complete();
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     expect(one.states).toEqual([State.UP, State.UP]);
   });
 
@@ -43,9 +43,9 @@ describe("a stream that breaks", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"), peerConnection("two"));
     peer.streams[0]!.events.error(unavailable);
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("two"));
     expect(one.seen.at(-1)).toEqual({ connection: undefined, state: State.DOWN, cause: unknown });
     expect(two.states).toEqual([State.UP, State.UP]);
   });
@@ -54,7 +54,7 @@ describe("a stream that breaks", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     peer.refusals = [unavailable];
     peer.streams[0]!.events.error(unavailable);
     expect(peer.streams).toHaveLength(2);
@@ -71,9 +71,9 @@ describe("a stream that breaks", () => {
 
   test("is not reopened repeatedly when it breaks immediately", async () => {
     const one = follow(hubOf("segment"), "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     peer.streams.at(-1)!.events.error(unavailable);
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     await clock.advance(999);
     peer.streams.at(-1)!.events.error(unavailable);
     expect(one.states).toEqual([State.UP, State.UP, State.DOWN]);
@@ -83,11 +83,11 @@ describe("a stream that breaks", () => {
   test("is reopened each time it breaks after a while", async () => {
     const one = follow(hubOf("segment"), "one");
     for (let i = 0; i < 5; i++) {
-      peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+      peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
       await clock.advance(1_000);
       peer.streams.at(-1)!.events.error(unavailable);
     }
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     expect(one.states).toEqual(Array(6).fill(State.UP));
   });
 
@@ -96,22 +96,22 @@ describe("a stream that breaks", () => {
     follow(hub, "one");
     const late = follow(hub, "late");
     // The peer collected this before it answered the Request of the late connection.
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
-    peer.tell(UPDATE, theirs("late"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
+    peer.publish(UPDATE, peerConnection("late"));
     expect(late.states).toEqual([State.UP]);
   });
 
   test("loses none of 10,000 connections while a large initial set continues", async () => {
     const hub = hubOf("segment");
     const followed = Array.from({ length: 10_000 }, (_, i) => follow(hub, `id-${i}`));
-    const all = followed.map((_, i) => theirs(`id-${i}`));
-    peer.tell(INITIAL_STATE_TRANSFER, ...all);
+    const all = followed.map((_, i) => peerConnection(`id-${i}`));
+    peer.publish(INITIAL_STATE_TRANSFER, ...all);
     peer.streams[0]!.events.error(unavailable);
     for (let i = 0; i < all.length; i += MAX_CONNECTIONS) {
-      peer.tell(i === 0 ? INITIAL_STATE_TRANSFER : UPDATE, ...all.slice(i, i + MAX_CONNECTIONS));
+      peer.publish(i === 0 ? INITIAL_STATE_TRANSFER : UPDATE, ...all.slice(i, i + MAX_CONNECTIONS));
       await clock.advance(400);
     }
-    peer.tell(UPDATE);
+    peer.publish(UPDATE);
     expect(followed.filter(({ states }) => states.includes(State.DOWN))).toEqual([]);
   });
 
@@ -119,12 +119,12 @@ describe("a stream that breaks", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"), peerConnection("two"));
     peer.streams[0]!.events.error(unavailable);
-    peer.tell(INITIAL_STATE_TRANSFER, ...many);
-    peer.tell(UPDATE, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, ...many);
+    peer.publish(UPDATE, peerConnection("one"));
     expect(two.states).toEqual([State.UP]);
-    peer.tell(UPDATE);
+    peer.publish(UPDATE);
     expect(one.states).toEqual([State.UP, State.UP]);
     expect(two.states).toEqual([State.UP, State.DOWN]);
   });
@@ -133,15 +133,15 @@ describe("a stream that breaks", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"), peerConnection("two"));
     peer.streams[0]!.events.error(unavailable);
-    peer.tell(INITIAL_STATE_TRANSFER, ...many);
+    peer.publish(INITIAL_STATE_TRANSFER, ...many);
     await clock.advance(4_000);
-    peer.tell(UPDATE, theirs("one"));
+    peer.publish(UPDATE, peerConnection("one"));
     // Events about other connections do not count.
     for (let i = 0; i < 4; i++) {
       await clock.advance(1_000);
-      peer.tell(UPDATE, theirs("id-1"));
+      peer.publish(UPDATE, peerConnection("id-1"));
     }
     expect(two.states).toEqual([State.UP]);
     await clock.advance(1_000);
@@ -160,7 +160,7 @@ describe("a stream that breaks", () => {
     two.subscription = hub
       .follow(ctx, peer.remote, { index: 1, name: "hop", id: "two" })
       .subscribe(({ state }) => two.states.push(state));
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"), peerConnection("two"));
     peer.refusals = [unavailable];
     peer.streams[0]!.events.error(unavailable);
     expect(two.states).toEqual([State.UP]);
@@ -176,11 +176,11 @@ describe("a stream that breaks", () => {
         subscriptions.push(next.subscribe((observation) => again.push(observation.state)));
       }),
     );
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     peer.refusals = [unavailable];
     peer.streams[0]!.events.error(unavailable);
     expect(peer.open).toBe(1);
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     expect(again).toEqual([State.UP]);
   });
 });

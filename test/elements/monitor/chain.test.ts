@@ -248,7 +248,7 @@ test("show the established connections after any sequence of calls and faults, a
   const { networkService, monitor: monitoring } = network.remotes({ name: "client" }).to(urlOf(0));
   const known = new Map<number, Connection>();
 
-  const ask = (id: number): Promise<void> =>
+  const sendRequest = (id: number): Promise<void> =>
     ctx.withTimeout(1_000, async (c) => {
       const fresh = sampleRequest(clock.now(), { id: `id-${id}` });
       const request = { ...fresh, connection: known.get(id) ?? fresh.connection };
@@ -271,7 +271,7 @@ test("show the established connections after any sequence of calls and faults, a
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const calls: Promise<unknown>[] = [];
       for (const { what, id, hop: struck, ms } of steps) {
-        if (what === "request") calls.push(ask(id).catch(() => {}));
+        if (what === "request") calls.push(sendRequest(id).catch(() => {}));
         else if (what === "close") calls.push(close(id).catch(() => {}));
         else strike(what, urlOf(struck), ms);
         await clock.advance(ms);
@@ -280,7 +280,7 @@ test("show the established connections after any sequence of calls and faults, a
       await clock.advance(2_000);
       await Promise.all(calls);
 
-      for (const id of known.keys()) await ask(id);
+      for (const id of known.keys()) await sendRequest(id);
       await clock.advance(1_000);
       const shown = new Map<string, State>();
       const subscription = monitoring

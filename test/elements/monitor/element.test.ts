@@ -12,12 +12,12 @@ describe("monitor", () => {
   test("publishes the established connections to a new subscriber at once, even if there are none", async () => {
     const { request, close, service, leftovers } = monitored();
     const early = watch(service);
-    expect(early.told).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
+    expect(early.summary).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
     const one = await request({ id: "one" });
     const two = await request({ id: "two" });
     const late = watch(service);
     const ids = [one, two].map(({ path }) => path!.pathSegments[1]!.id);
-    expect(late.told).toEqual([
+    expect(late.summary).toEqual([
       [INITIAL_STATE_TRANSFER, Object.fromEntries(ids.map((id) => [id, State.UP]))],
     ]);
     early.stop();
@@ -34,7 +34,7 @@ describe("monitor", () => {
     await refresh();
     await close();
     const { id } = connection.path!.pathSegments[1]!;
-    expect(watched.told).toEqual([
+    expect(watched.summary).toEqual([
       [INITIAL_STATE_TRANSFER, {}],
       [UPDATE, { [id]: State.UP }],
       [UPDATE, { [id]: State.UP }],
@@ -83,24 +83,24 @@ describe("monitor", () => {
 
   test("checks only subscribers whose selector may match, however many there are", async () => {
     const { request, close, service, debugState } = monitored();
-    let asked = 0;
+    let calls = 0;
     const watched = Array.from({ length: 1_000 }, (_, i) => {
       const { pathSegments } = bySegment({ name: "client", id: `id-${i}` });
       return watch(service, {
         selector: {
           pathSegments,
           get networkServices() {
-            asked++;
+            calls++;
             return [];
           },
         },
       });
     });
     expect(debugState()).toMatchObject({ monitor: { subscribers: 1_000 } });
-    asked = 0;
+    calls = 0;
     await request({ id: "id-500" });
     await close();
-    expect(asked).toBeLessThan(10);
+    expect(calls).toBeLessThan(10);
     expect(watched.filter(({ events }) => events.length > 1)).toHaveLength(1);
     for (const { stop } of watched) stop();
     expect(debugState()).toEqual({});
@@ -131,7 +131,7 @@ describe("monitor", () => {
     await request();
     await close();
     const { id } = path!.pathSegments[1]!;
-    expect(watched.told.slice(1)).toEqual([
+    expect(watched.summary.slice(1)).toEqual([
       [UPDATE, { [id]: State.UP }],
       [UPDATE, { [id]: State.DOWN }],
       [UPDATE, { [id]: State.UP }],
@@ -179,7 +179,7 @@ describe("monitor", () => {
     const { request, service } = monitored([failOnce(Code.Unavailable)]);
     const watched = watch(service);
     await expect(request()).rejects.toThrow();
-    expect(watched.told).toHaveLength(1);
+    expect(watched.summary).toHaveLength(1);
   });
 
   test("publishes the deletion of a connection even if its Close fails", async () => {
@@ -225,7 +225,7 @@ describe("connectionUpdate", () => {
     await close();
     update!({ state: State.REFRESH_REQUESTED });
     const { id } = path!.pathSegments[1]!;
-    expect(watched.told.slice(1)).toEqual([
+    expect(watched.summary.slice(1)).toEqual([
       [UPDATE, { [id]: State.UP }],
       [UPDATE, { [id]: State.REFRESH_REQUESTED }],
       [DELETE, { [id]: State.REFRESH_REQUESTED }],

@@ -45,7 +45,7 @@ export class FakePeer {
   } as unknown as Remote;
 
   /** Publishes to the newest stream. */
-  tell(type: ConnectionEventType, ...connections: Connection[]): void {
+  publish(type: ConnectionEventType, ...connections: Connection[]): void {
     const byId = Object.fromEntries(connections.map((connection) => [connection.id, connection]));
     this.streams.at(-1)!.events.next(ConnectionEvent.create({ type, connections: byId }));
   }
@@ -65,7 +65,7 @@ export const [unknown, unreachable, closed] = (["unknown", "unreachable", "close
 );
 
 /** The peer's connection with the own segment `id`. */
-export function theirs(id: string, state = State.UP): Connection {
+export function peerConnection(id: string, state = State.UP): Connection {
   return Connection.create({
     id: `peer-of-${id}`,
     state,
@@ -80,7 +80,7 @@ export function theirs(id: string, state = State.UP): Connection {
   });
 }
 
-// A fresh world for each test of the file that imports this one.
+// Fresh fixtures for each test of the file that imports this one.
 export let clock: VirtualClock;
 export let program: AbortController;
 export let ctx: Context;

@@ -21,7 +21,7 @@ import {
   FakePeer,
   unknown,
   closed,
-  theirs,
+  peerConnection,
   program,
   ctx,
   peer,
@@ -36,10 +36,10 @@ describe("a hub with one stream per peer", () => {
     const one = follow(hub, "one");
     const two = follow(hub, "two");
     expect(peer.selectors).toEqual([[{ name: "hop", id: "" }]]);
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
-    peer.tell(UPDATE, theirs("two"), theirs("three"));
-    expect(one.seen).toEqual([{ connection: theirs("one"), state: State.UP }]);
-    expect(two.seen).toEqual([{ connection: theirs("two"), state: State.UP }]);
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
+    peer.publish(UPDATE, peerConnection("two"), peerConnection("three"));
+    expect(one.seen).toEqual([{ connection: peerConnection("one"), state: State.UP }]);
+    expect(two.seen).toEqual([{ connection: peerConnection("two"), state: State.UP }]);
     expect(hub.debugState()).toMatchObject({ peers: 1, streams: 1, following: 2 });
   });
 
@@ -56,46 +56,46 @@ describe("a hub with one stream per peer", () => {
 
   test("publishes the end of a connection, and requests of the peer", () => {
     const one = follow(hubOf("segment"), "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
-    peer.tell(UPDATE, theirs("one", State.REFRESH_REQUESTED));
-    peer.tell(UPDATE, theirs("one", State.DOWN));
-    peer.tell(DELETE, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
+    peer.publish(UPDATE, peerConnection("one", State.REFRESH_REQUESTED));
+    peer.publish(UPDATE, peerConnection("one", State.DOWN));
+    peer.publish(DELETE, peerConnection("one"));
     expect(one.states).toEqual([State.UP, State.REFRESH_REQUESTED, State.DOWN, State.DOWN]);
   });
 
   test("publishes why a connection is down, and which hop detected it", () => {
     const one = follow(hubOf("segment"), "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
-    peer.tell(UPDATE, withDownReason(theirs("one", State.DOWN), "unreachable"));
-    peer.tell(UPDATE, theirs("one", State.DOWN));
-    peer.tell(DELETE, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
+    peer.publish(UPDATE, withDownReason(peerConnection("one", State.DOWN), "unreachable"));
+    peer.publish(UPDATE, peerConnection("one", State.DOWN));
+    peer.publish(DELETE, peerConnection("one"));
     const causes = one.seen.map(({ cause }) => cause);
     expect(causes).toEqual([undefined, { reason: "unreachable", hop: "peer", index: 2 }, undefined, closed]);
   });
 
   test("publishes which Request an event belongs to", () => {
     const one = follow(hubOf("segment"), "one");
-    const shown = theirs("one");
-    const asked = markRequest({ ...shown, path: { ...shown.path!, index: 1 } });
-    peer.tell(INITIAL_STATE_TRANSFER, shown);
-    peer.tell(UPDATE, { ...shown, path: { ...asked.path!, index: 2 } });
-    expect(one.seen.map(({ mark }) => mark)).toEqual([undefined, requestMark(asked.path!.pathSegments[1])]);
+    const shown = peerConnection("one");
+    const marked = markRequest({ ...shown, path: { ...shown.path!, index: 1 } });
+    peer.publish(INITIAL_STATE_TRANSFER, shown);
+    peer.publish(UPDATE, { ...shown, path: { ...marked.path!, index: 2 } });
+    expect(one.seen.map(({ mark }) => mark)).toEqual([undefined, requestMark(marked.path!.pathSegments[1])]);
   });
 
   test("publishes RESELECT_REQUESTED as UP", () => {
     const one = follow(hubOf("segment"), "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one", State.RESELECT_REQUESTED));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one", State.RESELECT_REQUESTED));
     expect(one.states).toEqual([State.UP]);
   });
 
   test("does not confuse a segment at another index with the own one", () => {
     const one = follow(hubOf("segment"), "one");
-    const shifted = theirs("one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
-    peer.tell(UPDATE, { ...shifted, path: { ...shifted.path!, index: 0 } });
-    peer.tell(UPDATE, { ...shifted, path: undefined });
+    const shifted = peerConnection("one");
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
+    peer.publish(UPDATE, { ...shifted, path: { ...shifted.path!, index: 0 } });
+    peer.publish(UPDATE, { ...shifted, path: undefined });
     const longer = [PathSegment.create({ name: "a", id: "a" }), ...shifted.path!.pathSegments];
-    peer.tell(UPDATE, { ...shifted, path: { index: 3, pathSegments: longer } });
+    peer.publish(UPDATE, { ...shifted, path: { index: 3, pathSegments: longer } });
     expect(one.seen).toHaveLength(1);
   });
 
@@ -116,11 +116,11 @@ describe("an event that arrives before the answer to its Request", () => {
   test("is published to the next follower, the last one of each connection", () => {
     const hub = hubOf("segment");
     follow(hub, "other");
-    peer.tell(INITIAL_STATE_TRANSFER);
-    peer.tell(UPDATE, theirs("one"));
-    peer.tell(UPDATE, theirs("one", State.DOWN));
-    peer.tell(UPDATE, theirs("two"));
-    peer.tell(DELETE, theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER);
+    peer.publish(UPDATE, peerConnection("one"));
+    peer.publish(UPDATE, peerConnection("one", State.DOWN));
+    peer.publish(UPDATE, peerConnection("two"));
+    peer.publish(DELETE, peerConnection("two"));
     expect(follow(hub, "one").states).toEqual([State.DOWN]);
     expect(follow(hub, "two").states).toEqual([State.DOWN]);
     expect(hub.debugState()).toMatchObject({ early: 0 });
@@ -129,8 +129,8 @@ describe("an event that arrives before the answer to its Request", () => {
   test("is published to a second follower too", () => {
     const hub = hubOf("segment");
     follow(hub, "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
-    peer.tell(UPDATE, theirs("one", State.REFRESH_REQUESTED));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
+    peer.publish(UPDATE, peerConnection("one", State.REFRESH_REQUESTED));
     expect(follow(hub, "one").states).toEqual([State.REFRESH_REQUESTED]);
   });
 
@@ -138,18 +138,18 @@ describe("an event that arrives before the answer to its Request", () => {
     const hub = hubOf("segment");
     follow(hub, "other");
     const one = follow(hub, "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("other"));
-    peer.tell(UPDATE, theirs("one", State.DOWN));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"), peerConnection("other"));
+    peer.publish(UPDATE, peerConnection("one", State.DOWN));
     one.stop();
-    peer.tell(DELETE, theirs("one"));
+    peer.publish(DELETE, peerConnection("one"));
     expect(follow(hub, "one").seen).toEqual([]);
   });
 
   test("is discarded when there are too many", () => {
     const hub = hubOf("segment");
     follow(hub, "other");
-    peer.tell(INITIAL_STATE_TRANSFER);
-    for (let i = 0; i < 1_100; i++) peer.tell(UPDATE, theirs(`id-${i}`));
+    peer.publish(INITIAL_STATE_TRANSFER);
+    for (let i = 0; i < 1_100; i++) peer.publish(UPDATE, peerConnection(`id-${i}`));
     expect(hub.debugState()).toMatchObject({ early: 1_024 });
     expect(follow(hub, "id-0").seen).toEqual([]);
     expect(follow(hub, "id-1099").states).toEqual([State.UP]);
@@ -167,7 +167,7 @@ describe("a peer that does not show everything", () => {
       [{ name: "hop", id: "one" }],
       [{ name: "hop", id: "two" }],
     ]);
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("two"));
     expect([one.states, two.states]).toEqual([[], [State.UP]]);
     two.stop();
     expect(peer.open).toBe(1);
@@ -177,7 +177,7 @@ describe("a peer that does not show everything", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
     const two = follow(hub, "two");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"), theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"), peerConnection("two"));
     peer.refusals = [denied, denied];
     peer.streams[0]!.events.error(unavailable);
     expect(peer.selectors.slice(1)).toEqual([
@@ -185,7 +185,7 @@ describe("a peer that does not show everything", () => {
       [{ name: "hop", id: "one" }],
       [{ name: "hop", id: "two" }],
     ]);
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("two"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("two"));
     expect(one.states).toEqual([State.UP, State.DOWN]);
     expect(two.states).toEqual([State.UP, State.UP]);
   });
@@ -195,10 +195,10 @@ describe("a peer that does not show everything", () => {
     ["has no monitor", [new NsmError(Code.Unimplemented, "no such method")]],
   ])("and %s cannot be monitored: this is logged, its connections stay up", (_, refusals) => {
     const warnings: string[] = [];
-    const noting: Logger = { ...silent, warn: (_fields, message) => void warnings.push(message) };
+    const recording: Logger = { ...silent, warn: (_fields, message) => void warnings.push(message) };
     peer.refusals = refusals;
     const hub = hubOf("segment");
-    expect(follow(hub, "one", peer.remote, ctx.with(logger, noting)).seen).toEqual([]);
+    expect(follow(hub, "one", peer.remote, ctx.with(logger, recording)).seen).toEqual([]);
     expect(warnings).toEqual(["cannot monitor the connections at this peer"]);
     expect(hub.debugState()).toMatchObject({ streams: 0, following: 0 });
   });
@@ -210,13 +210,13 @@ describe("a hub with one stream per connection", () => {
     const one = follow(hub, "one");
     follow(hub, "two");
     expect(peer.selectors).toEqual([[{ name: "hop", id: "one" }], [{ name: "hop", id: "two" }]]);
-    peer.streams[0]!.events.next({ type: UPDATE, connections: { a: theirs("one", State.DOWN) } });
+    peer.streams[0]!.events.next({ type: UPDATE, connections: { a: peerConnection("one", State.DOWN) } });
     expect(one.states).toEqual([State.DOWN]);
   });
 
   test("reports a connection that the peer does not know as lost", () => {
     const one = follow(hubOf("connection"), "one");
-    peer.tell(INITIAL_STATE_TRANSFER);
+    peer.publish(INITIAL_STATE_TRANSFER);
     expect(one.seen).toEqual([{ connection: undefined, state: State.DOWN, cause: unknown }]);
   });
 
@@ -226,7 +226,7 @@ describe("a hub with one stream per connection", () => {
     const second = follow(hub, "one");
     expect(peer.streams).toHaveLength(1);
     first.stop();
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     expect(first.seen).toEqual([]);
     expect(second.states).toEqual([State.UP]);
   });
@@ -236,7 +236,7 @@ describe("the end of the program", () => {
   test("ends all streams without a loss, and starts none after it", () => {
     const hub = hubOf("segment");
     const one = follow(hub, "one");
-    peer.tell(INITIAL_STATE_TRANSFER, theirs("one"));
+    peer.publish(INITIAL_STATE_TRANSFER, peerConnection("one"));
     program.abort();
     expect(peer.open).toBe(0);
     expect(hub.debugState()).toEqual({ peers: 0, streams: 0, following: 0, early: 0 });

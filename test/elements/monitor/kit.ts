@@ -31,7 +31,7 @@ export const bySegment = (patch: Partial<PathSegment>): MonitorScopeSelector =>
 export function watch(
   service: MonitorConnection,
   { selector = MonitorScopeSelector.create(), ctx = Context.background() } = {},
-): { events: readonly ConnectionEvent[]; told: unknown[]; ended: boolean; stop(): void } {
+): { events: readonly ConnectionEvent[]; summary: unknown[]; ended: boolean; stop(): void } {
   const events: ConnectionEvent[] = [];
   let ended = false;
   const subscription = service.monitorConnections(ctx, selector).subscribe({
@@ -44,7 +44,7 @@ export function watch(
       return ended;
     },
     /** Type, and the states of the connections by id. */
-    get told() {
+    get summary() {
       return events.map(({ type, connections }) => [
         type,
         Object.fromEntries(Object.entries(connections).map(([id, { state }]) => [id, state])),

@@ -27,20 +27,20 @@ describe("monitor and the next hop", () => {
 
   /** A hub whose events the test controls. */
   function fakeHub(): MonitorHub & {
-    followed: { remote: Remote; segment: OwnSegment; says: Subject<Observation> }[];
+    followed: { remote: Remote; segment: OwnSegment; observations: Subject<Observation> }[];
     following: number;
-    say(s: Observation): void;
+    emit(s: Observation): void;
   } {
     const hub = {
-      followed: [] as { remote: Remote; segment: OwnSegment; says: Subject<Observation> }[],
+      followed: [] as { remote: Remote; segment: OwnSegment; observations: Subject<Observation> }[],
       follow(_ctx: Context, remote: Remote, segment: OwnSegment) {
-        const says = new Subject<Observation>();
-        hub.followed.push({ remote, segment, says });
-        return says;
+        const observations = new Subject<Observation>();
+        hub.followed.push({ remote, segment, observations });
+        return observations;
       },
-      say: (observation: Observation) => hub.followed.at(-1)!.says.next(observation),
+      emit: (observation: Observation) => hub.followed.at(-1)!.observations.next(observation),
       get following() {
-        return hub.followed.filter(({ says }) => says.observed).length;
+        return hub.followed.filter(({ observations }) => observations.observed).length;
       },
       debugState: () => ({}),
     };
@@ -68,10 +68,10 @@ describe("monitor and the next hop", () => {
   }
 
   /** The connection as the next hop has it. */
-  const theirs = (own: Connection, patch: Partial<Connection> = {}): Connection => ({
+  const peerConnection = (own: Connection, patch: Partial<Connection> = {}): Connection => ({
     ...own,
     id: "next",
-    labels: { theirs: "yes" },
+    labels: { peerConnection: "yes" },
     path: { ...own.path!, index: 2 },
     ...patch,
   });
@@ -105,12 +105,12 @@ describe("monitor and the next hop", () => {
     const { request, close, hub, seen } = relaying();
     await request();
     const own = seen()[0]!;
-    hub.say({ connection: theirs(own, { context: mtu(1_400) }), state: State.REFRESH_REQUESTED });
+    hub.emit({ connection: peerConnection(own, { context: mtu(1_400) }), state: State.REFRESH_REQUESTED });
     expect(seen()[1]).toEqual({ ...own, context: mtu(1_400), state: State.REFRESH_REQUESTED });
-    hub.say({ connection: theirs(own), state: State.DOWN });
+    hub.emit({ connection: peerConnection(own), state: State.DOWN });
     expect(seen()[2]).toEqual({ ...own, state: State.DOWN });
-    hub.say({ connection: undefined, state: State.DOWN });
-    hub.say({ connection: theirs(own), state: State.DOWN });
+    hub.emit({ connection: undefined, state: State.DOWN });
+    hub.emit({ connection: peerConnection(own), state: State.DOWN });
     expect(seen()).toHaveLength(3);
     await close();
     expect(seen()).toHaveLength(4);
@@ -124,9 +124,9 @@ describe("monitor and the next hop", () => {
     const [first, , next] = own.path!.pathSegments;
     const forged = ["foreign", "foreign"].map((id) => PathSegment.create({ name: first!.name, id }));
     const path = { ...own.path!, index: 2, pathSegments: [...forged, next!] };
-    hub.say({ connection: theirs(own, { path }), state: State.DOWN });
+    hub.emit({ connection: peerConnection(own, { path }), state: State.DOWN });
     expect(seen()[1]).toEqual({ ...own, state: State.DOWN });
-    expect(foreign.told).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
+    expect(foreign.summary).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
     foreign.stop();
     await close();
   });
@@ -134,7 +134,7 @@ describe("monitor and the next hop", () => {
   test("is not forwarded without changes", async () => {
     const { request, close, hub, seen } = relaying();
     await request();
-    hub.say({ connection: theirs(seen()[0]!), state: State.UP });
+    hub.emit({ connection: peerConnection(seen()[0]!), state: State.UP });
     expect(seen()).toHaveLength(1);
     await close();
   });
@@ -146,11 +146,11 @@ describe("monitor and the next hop", () => {
     const selector = bySegment({ name: "next" });
     const before = watch(service, { selector });
     expect(Object.keys(before.events[0]!.connections)).toEqual([ours!.id]);
-    const moved = theirs(seen()[0]!);
+    const moved = peerConnection(seen()[0]!);
     const elsewhere = moved.path!.pathSegments.with(2, PathSegment.create({ name: "other", id: "other" }));
-    hub.say({ connection: { ...moved, path: { index: 2, pathSegments: elsewhere } }, state: State.UP });
+    hub.emit({ connection: { ...moved, path: { index: 2, pathSegments: elsewhere } }, state: State.UP });
     const after = watch(service, { selector });
-    expect(after.told).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
+    expect(after.summary).toEqual([[INITIAL_STATE_TRANSFER, {}]]);
     expect(
       Object.keys(watch(service, { selector: bySegment({ name: "other" }) }).events[0]!.connections),
     ).toEqual([ours!.id]);
@@ -167,23 +167,23 @@ describe("monitor and the next hop", () => {
   });
 
   test("publishes an event during a refresh that applies after it", async () => {
-    const spoken: ((own: Connection) => void)[] = [];
+    const duringRequest: ((own: Connection) => void)[] = [];
     const { request, refresh, close, hub, seen } = relaying({
       name: "meanwhile",
       async request(ctx, r, next) {
-        spoken.shift()?.(r.connection!);
+        duringRequest.shift()?.(r.connection!);
         return next.request(ctx, r);
       },
     });
     await request();
-    spoken.push((own) => {
-      hub.say({ connection: theirs(own), state: State.DOWN });
-      hub.say({ connection: theirs(own), state: State.UP });
+    duringRequest.push((own) => {
+      hub.emit({ connection: peerConnection(own), state: State.DOWN });
+      hub.emit({ connection: peerConnection(own), state: State.UP });
     });
     await refresh();
     expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP]);
     // An event may arrive before the answer.
-    spoken.push((own) => hub.say({ connection: theirs(own), state: State.DOWN }));
+    duringRequest.push((own) => hub.emit({ connection: peerConnection(own), state: State.DOWN }));
     await refresh();
     expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP, State.UP, State.DOWN]);
     await close();
@@ -192,13 +192,13 @@ describe("monitor and the next hop", () => {
   test("is ignored if its event is about the earlier connection", async () => {
     const { request, refresh, close, hub, seen } = relaying();
     await request();
-    const before = theirs(seen()[0]!);
+    const before = peerConnection(seen()[0]!);
     const mark = requestMark(before.path!.pathSegments[1]);
     await refresh();
-    hub.say({ connection: before, state: State.DOWN, mark });
+    hub.emit({ connection: before, state: State.DOWN, mark });
     expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP]);
-    const now = theirs(seen()[1]!);
-    hub.say({ connection: now, state: State.DOWN, mark: requestMark(now.path!.pathSegments[1]) });
+    const now = peerConnection(seen()[1]!);
+    hub.emit({ connection: now, state: State.DOWN, mark: requestMark(now.path!.pathSegments[1]) });
     expect(seen().map(({ state }) => state)).toEqual([State.UP, State.UP, State.DOWN]);
     await close();
   });
@@ -207,12 +207,12 @@ describe("monitor and the next hop", () => {
     const { request, refresh, close, hub, seen } = relaying();
     await request();
     const cause = { reason: "unreachable", hop: "hop", index: 1 } as const;
-    hub.say({ connection: undefined, state: State.DOWN, cause, lost: true });
+    hub.emit({ connection: undefined, state: State.DOWN, cause, lost: true });
     expect(downCauseOf(seen().at(-1)!)).toEqual(cause);
     await refresh();
     expect(downCauseOf(seen().at(-1)!)).toBeUndefined();
-    const further = withDownReason(theirs(seen()[0]!), "closed");
-    hub.say({ connection: further, state: State.DOWN, cause: downCauseOf(further) });
+    const withReason = withDownReason(peerConnection(seen()[0]!), "closed");
+    hub.emit({ connection: withReason, state: State.DOWN, cause: downCauseOf(withReason) });
     expect(downCauseOf(seen().at(-1)!)).toEqual({ reason: "closed", hop: "next", index: 2 });
     await close();
   });
@@ -220,7 +220,7 @@ describe("monitor and the next hop", () => {
   test("is followed again after a loss, and when the route of the connection changes", async () => {
     const { request, refresh, close, hub, hop } = relaying();
     await request();
-    hub.say({ connection: undefined, state: State.DOWN, lost: true });
+    hub.emit({ connection: undefined, state: State.DOWN, lost: true });
     await refresh();
     expect(hub.followed).toHaveLength(2);
     hop.remote = { url: "tcp://other:1" } as Remote;
@@ -240,9 +240,9 @@ describe("monitor and the next hop", () => {
     await request();
     await expect(request()).rejects.toThrow();
     expect(hub.following).toBe(1);
-    hub.say({ connection: theirs(seen()[0]!), state: State.UP });
+    hub.emit({ connection: peerConnection(seen()[0]!), state: State.UP });
     expect(seen().map(({ state }) => state)).toEqual([State.UP]);
-    hub.say({ connection: theirs(seen()[0]!), state: State.DOWN });
+    hub.emit({ connection: peerConnection(seen()[0]!), state: State.DOWN });
     expect(seen().map(({ state }) => state)).toEqual([State.UP, State.DOWN]);
     await close();
   });

@@ -11,7 +11,7 @@ describe("monitor and authorization", () => {
   const as = (ctx: Context, spiffeId?: string): Context =>
     ctx.with(peer, { address: "", local: true, spiffeId });
 
-  async function shownTo(
+  async function idsVisibleTo(
     spiffeId: string | undefined,
     options: Partial<MonitorOptions> = {},
   ): Promise<unknown> {
@@ -34,16 +34,16 @@ describe("monitor and authorization", () => {
       events.flatMap((event) =>
         Object.values(event.connections).map(({ path: p }) => p!.pathSegments[0]!.id),
       );
-    const shown = names(after);
-    expect(names(before)).toEqual(shown);
+    const visible = names(after);
+    expect(names(before)).toEqual(visible);
     for (const connection of connections) await close(connection);
-    return shown;
+    return visible;
   }
 
   test("a caller with an identity sees the connections that it requested, by certificate or token", async () => {
-    expect(await shownTo("spiffe://test/a")).toEqual(["of-a", "by-token"]);
-    expect(await shownTo("spiffe://test/b")).toEqual(["of-b"]);
-    expect(await shownTo("spiffe://test/c")).toEqual([]);
+    expect(await idsVisibleTo("spiffe://test/a")).toEqual(["of-a", "by-token"]);
+    expect(await idsVisibleTo("spiffe://test/b")).toEqual(["of-b"]);
+    expect(await idsVisibleTo("spiffe://test/c")).toEqual([]);
   });
 
   test("a connection keeps its owner through all events", async () => {
@@ -51,10 +51,10 @@ describe("monitor and authorization", () => {
     const watched = watch(service, { ctx: as(ctx, "spiffe://test/a") });
     const { path } = sampleConnection(clock.now());
     const pathSegments = [{ ...path!.pathSegments[0]!, token: tokenOf("spiffe://test/a") }];
-    const ask = (): Promise<Connection> =>
+    const sendRequest = (): Promise<Connection> =>
       request({ path: { ...path!, pathSegments } }, as(ctx, "spiffe://test/a"));
-    await ask();
-    await expect(ask()).rejects.toMatchObject({ code: Code.Internal });
+    await sendRequest();
+    await expect(sendRequest()).rejects.toMatchObject({ code: Code.Internal });
     await close();
     expect(watched.events.map(({ type }) => type)).toEqual([INITIAL_STATE_TRANSFER, UPDATE, UPDATE, DELETE]);
     watched.stop();
@@ -62,7 +62,7 @@ describe("monitor and authorization", () => {
 
   test("a caller without identity sees all connections, and every caller does with showAll", async () => {
     const all = ["of-a", "of-b", "by-token", "of-nobody"];
-    expect(await shownTo(undefined)).toEqual(all);
-    expect(await shownTo("spiffe://test/c", { showAll: true })).toEqual(all);
+    expect(await idsVisibleTo(undefined)).toEqual(all);
+    expect(await idsVisibleTo("spiffe://test/c", { showAll: true })).toEqual(all);
   });
 });

@@ -10,7 +10,7 @@ const connection = (networkService: string, ...pathSegments: PathSegment[]): Con
   Connection.create({ networkService, path: Path.create({ index: 0, pathSegments }) });
 
 describe("a selector", () => {
-  const road = connection(
+  const connectionWithPath = connection(
     "icmp",
     segment("nsc", "1", "t1"),
     segment("nsmgr", "2", "t2"),
@@ -25,7 +25,7 @@ describe("a selector", () => {
     ["a segment by token", selector([segment("", "", "t2")])],
     ["a run of segments", selector([segment("nsc"), segment("", "2"), segment("nse", "3")])],
     ["a run with anything in it", selector([segment("nsmgr"), segment("")], ["icmp"])],
-  ])("that names %s matches", (_, wanted) => expect(matchesSelector(wanted, road)).toBe(true));
+  ])("that names %s matches", (_, wanted) => expect(matchesSelector(wanted, connectionWithPath)).toBe(true));
 
   test.each([
     ["another service", selector([], ["icm"])],
@@ -35,7 +35,9 @@ describe("a selector", () => {
     ["segments that do not follow each other", selector([segment("nsc"), segment("nse")])],
     ["segments in another order", selector([segment("nse"), segment("nsmgr")])],
     ["more segments than there are", selector([segment("nse"), segment("")])],
-  ])("that names %s does not match", (_, wanted) => expect(matchesSelector(wanted, road)).toBe(false));
+  ])("that names %s does not match", (_, wanted) =>
+    expect(matchesSelector(wanted, connectionWithPath)).toBe(false),
+  );
 
   test("matches a connection without a path only if it names no segments", () => {
     const bare = Connection.create({ networkService: "icmp" });
@@ -57,13 +59,13 @@ test("an index of selectors finds every match for a connection, and forgets dele
       fc.array(wanted, { maxLength: 6 }),
       segments,
       fc.constantFrom("icmp", "vpn", ""),
-      (things, path, service) => {
-        const index = new SelectorIndex<(typeof things)[number]>();
-        for (const thing of things) index.add(thing);
+      (entries, path, service) => {
+        const index = new SelectorIndex<(typeof entries)[number]>();
+        for (const entry of entries) index.add(entry);
         const one = connection(service, ...path);
         const found = index.find(one);
-        for (const thing of things) if (matchesSelector(thing.selector, one)) expect(found).toContain(thing);
-        for (const thing of things) index.delete(thing);
+        for (const entry of entries) if (matchesSelector(entry.selector, one)) expect(found).toContain(entry);
+        for (const entry of entries) index.delete(entry);
         expect(index.size).toBe(0);
         expect(index.find(one).size).toBe(0);
       },

@@ -23,7 +23,7 @@ function hostAddress(address: string, linkIndex: number): Address {
 }
 
 /** The state of an interface in the fake kernel. */
-export interface Shown {
+export interface InterfaceState {
   readonly name: string;
   readonly alias: string | undefined;
   readonly mtu: number;
@@ -91,7 +91,7 @@ export class FakeKernel implements Kernel {
     this.patch(this.at(path), this.indexOf(path, name)!, change);
   }
 
-  show(path: string): readonly Shown[] {
+  show(path: string): readonly InterfaceState[] {
     return [...this.at(path).links.values()].map((link) => ({
       name: link.name,
       alias: link.alias,

@@ -59,7 +59,7 @@ export interface Answer {
   mtu: number | undefined;
   payload: string;
   /** Called when the endpoint is called. */
-  asked: () => void | Promise<void>;
+  onRequest: () => void | Promise<void>;
 }
 
 /** The sides to connect, and the kernel. */
@@ -88,7 +88,7 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
     ip: ipContext(),
     mtu: undefined,
     payload: Payload.Ethernet,
-    asked: () => {},
+    onRequest: () => {},
   };
   const downstream = recorder();
   const { stateDir, logger } = options;
@@ -99,12 +99,12 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
     ...(stateDir !== undefined && { stateDir }),
     ...(logger && { logger }),
   });
-  const onward = chain([
+  const clientSide = chain([
     downstream,
     {
       name: "endpoint",
       async request(ctx, request, next) {
-        await answer.asked();
+        await answer.onRequest();
         if (answer.mechanism) endpointMechanism.set(ctx, answer.mechanism);
         nextRemote.set(ctx, { url: answer.url } as Remote);
         const connection = await next.request(ctx, request);
@@ -125,7 +125,7 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
       beginServer(),
       connectionState(),
       wiring,
-      connectServer(onward),
+      connectServer(clientSide),
     ],
     { clock, ctx: Context.background({ clock }).with(peer, { address: "unix", local: true }) },
   );

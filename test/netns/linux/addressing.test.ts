@@ -259,7 +259,8 @@ describe("neighbors", () => {
     withNamespaces(2, async ([client, endpoint]) => {
       const { a, b } = await wire(client, endpoint);
       const netlink = netlinkIn(client);
-      const of = async () => (await netlink.neighbors("nsm-1")).filter(({ state }) => state !== "noarp");
+      const listNeighbors = async () =>
+        (await netlink.neighbors("nsm-1")).filter(({ state }) => state !== "noarp");
       await netlink.replaceNeighbor({ link: "nsm-1", address: "172.16.1.100", mac: "02:00:00:00:00:01" });
       await netlink.replaceNeighbor({ link: "nsm-1", address: "172.16.1.100", mac: b.mac! });
       await netlink.replaceNeighbor({
@@ -269,12 +270,12 @@ describe("neighbors", () => {
         state: "reachable",
       });
       const entry = { linkIndex: a.index, mac: b.mac };
-      expect(await of()).toEqual([
+      expect(await listNeighbors()).toEqual([
         { ...entry, address: "172.16.1.100", state: "permanent" },
         { ...entry, address: "2001:db8::100", state: "reachable" },
       ]);
       await netlink.deleteNeighbor({ link: "nsm-1", address: "172.16.1.100" });
-      expect((await of()).map(({ address }) => address)).not.toContain("172.16.1.100");
+      expect((await listNeighbors()).map(({ address }) => address)).not.toContain("172.16.1.100");
       await expect(netlink.deleteNeighbor({ link: "nsm-1", address: "172.16.1.99" })).rejects.toMatchObject({
         code: Code.NotFound,
       });

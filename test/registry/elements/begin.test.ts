@@ -24,7 +24,7 @@ import {
   sampleEndpoint,
   virtualClock,
 } from "../../../src/testing/index.js";
-import { breaker, changing, grabEvents } from "../support.js";
+import { failSwitch, changing, captureEvents } from "../support.js";
 
 describeRegistryElement("begin", () => begin(), { before: [] });
 
@@ -95,7 +95,7 @@ describe("begin", () => {
   test("unregisters the remembered entry, including the changes of later elements", async () => {
     const labels = { icmp: NetworkServiceLabels.create({ labels: { added: "yes" } }) };
     const seen = recorder();
-    const add = changing({ asked: (endpoint) => ({ ...endpoint, networkServiceLabels: labels }) });
+    const add = changing({ request: (endpoint) => ({ ...endpoint, networkServiceLabels: labels }) });
     const { register, unregister } = runRegistry([begin(), add, seen]);
     await register();
     await unregister(sampleEndpoint(0));
@@ -105,19 +105,19 @@ describe("begin", () => {
   test("forwards an Unregister of an unknown name unchanged", async () => {
     const seen = recorder();
     const { unregister, leftovers } = runRegistry([begin(), seen]);
-    const stranger = sampleEndpoint(0, { name: "stranger" });
-    await unregister(stranger);
-    expect(seen.args("unregister")).toEqual([stranger]);
+    const unknown = sampleEndpoint(0, { name: "stranger" });
+    await unregister(unknown);
+    expect(seen.args("unregister")).toEqual([unknown]);
     expect(leftovers()).toEqual({});
   });
 
   test("repeats a Register with the caller's name, without its lifetime", async () => {
     const seen = recorder();
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const elsewhere = changing({ answer: (endpoint) => ({ ...endpoint, name: "other", url: "tcp://b:1" }) });
-    const { register, unregister, leftovers } = runRegistry([begin(), grabbed, seen, elsewhere]);
+    const { register, unregister, leftovers } = runRegistry([begin(), captured, seen, elsewhere]);
     await register({ name: "mine" });
-    expect(await grabbed.events.register()).toBe("done");
+    expect(await captured.events.register()).toBe("done");
     expect(seen.args("register")[1]).toMatchObject({
       name: "mine",
       url: "tcp://b:1",
@@ -128,27 +128,27 @@ describe("begin", () => {
   });
 
   test("forgets the registration after an Unregister event, even if it fails", async () => {
-    const grabbed = grabEvents();
-    const broken = breaker();
-    const { register, leftovers } = runRegistry([begin(), grabbed, broken]);
+    const captured = captureEvents();
+    const broken = failSwitch();
+    const { register, leftovers } = runRegistry([begin(), captured, broken]);
     await register();
     broken.on = true;
-    await expect(grabbed.events.unregister()).rejects.toMatchObject({ code: Code.Unavailable });
-    expect(await grabbed.events.register()).toBe("skipped");
+    await expect(captured.events.unregister()).rejects.toMatchObject({ code: Code.Unavailable });
+    expect(await captured.events.register()).toBe("skipped");
     expect(leftovers()).toEqual({});
   });
 
   test("skips an event whose signal has aborted when its turn comes", async () => {
     const gate = hold();
     gate.release();
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const seen = recorder();
-    const { register, unregister, clock } = runRegistry([begin(), grabbed, seen, gate]);
+    const { register, unregister, clock } = runRegistry([begin(), captured, seen, gate]);
     await register();
     gate.hold();
     const refresh = register();
     const unwanted = new AbortController();
-    const event = grabbed.events.register({ signal: unwanted.signal });
+    const event = captured.events.register({ signal: unwanted.signal });
     await clock.settle();
     unwanted.abort();
     gate.release();
@@ -159,71 +159,71 @@ describe("begin", () => {
   });
 
   test("skips events of a registration that another one has replaced", async () => {
-    const grabbed = grabEvents();
-    const { register, unregister } = runRegistry([begin(), grabbed]);
+    const captured = captureEvents();
+    const { register, unregister } = runRegistry([begin(), captured]);
     await register();
-    const former = grabbed.events;
+    const firstEvents = captured.events;
     await unregister();
     await register();
-    expect(await former.unregister()).toBe("skipped");
-    expect(await grabbed.events.register()).toBe("done");
+    expect(await firstEvents.unregister()).toBe("skipped");
+    expect(await captured.events.register()).toBe("done");
     await unregister();
-    expect(await grabbed.events.register()).toBe("skipped");
+    expect(await captured.events.register()).toBe("skipped");
   });
 
   test("keeps the new registration when a Register follows an Unregister event", async () => {
     const gate = hold();
     gate.release();
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const seen = recorder();
-    const { register, unregister, clock, leftovers } = runRegistry([begin(), grabbed, seen, gate]);
+    const { register, unregister, clock, leftovers } = runRegistry([begin(), captured, seen, gate]);
     await register();
     gate.hold();
-    const event = grabbed.events.unregister();
+    const event = captured.events.unregister();
     const again = register();
     await clock.settle();
     gate.release();
     expect(await event).toBe("done");
     await again;
     expect(seen.calls).toEqual(["register", "unregister", "register"]);
-    expect(await grabbed.events.register()).toBe("done");
+    expect(await captured.events.register()).toBe("done");
     await unregister();
     expect(leftovers()).toEqual({});
   });
 
   test("gives events the values of the last successful Register", async () => {
     const colours: (string | undefined)[] = [];
-    const grabbed = grabEvents();
-    const broken = breaker();
-    const look = checkContext((ctx) => void colours.push(ctx.get(colour)));
-    const { register, unregister, ctx } = runRegistry([begin(), grabbed, look, broken]);
+    const captured = captureEvents();
+    const broken = failSwitch();
+    const recordValue = checkContext((ctx) => void colours.push(ctx.get(colour)));
+    const { register, unregister, ctx } = runRegistry([begin(), captured, recordValue, broken]);
     await register({}, ctx.with(colour, "red"));
     broken.on = true;
     await expect(register({}, ctx.with(colour, "green"))).rejects.toThrow();
     broken.on = false;
-    await grabbed.events.register();
+    await captured.events.register();
     await register({}, ctx.with(colour, "blue"));
-    await grabbed.events.register();
+    await captured.events.register();
     expect(colours).toEqual(["red", "green", "red", "blue", "blue"]);
     await unregister();
   });
 
   test("gives events the time limit of the Register, starting again for each", async () => {
     const remaining: (number | undefined)[] = [];
-    const grabbed = grabEvents();
-    const look = checkContext((ctx) => void remaining.push(ctx.remainingMs));
-    const { register, ctx, clock, leftovers } = runRegistry([begin(), grabbed, look]);
+    const captured = captureEvents();
+    const recordValue = checkContext((ctx) => void remaining.push(ctx.remainingMs));
+    const { register, ctx, clock, leftovers } = runRegistry([begin(), captured, recordValue]);
     await ctx.withTimeout(3_000, (c) => register({}, c));
     await clock.advance(60_000);
-    await grabbed.events.register();
+    await captured.events.register();
     await clock.advance(60_000);
-    await grabbed.events.unregister();
+    await captured.events.unregister();
     expect(remaining).toEqual([3_000, 3_000, 3_000]);
     expect(leftovers()).toEqual({});
   });
 
   test("gives each event its own path, at the index of this hop", async () => {
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const holders: unknown[] = [];
     const onward: ChainElement<EndpointRegistry> = {
       name: "onward",
@@ -234,10 +234,10 @@ describe("begin", () => {
         return endpoint;
       },
     };
-    const { register, unregister, ctx } = runRegistry([begin(), grabbed, onward]);
+    const { register, unregister, ctx } = runRegistry([begin(), captured, onward]);
     const own = { current: { index: 1, segments: [{ token: "a" }, { token: "b" }] } };
     await register({}, ctx.with(registrationPath, own));
-    await grabbed.events.register();
+    await captured.events.register();
     expect(holders[2]).not.toBe(own);
     expect(holders[3]).toEqual({
       index: 1,
@@ -249,13 +249,13 @@ describe("begin", () => {
   test("aborts a Register event for an Unregister from outside, and prevents new ones", async () => {
     const gate = hold();
     gate.release();
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const seen = recorder();
-    const { register, unregister, clock, leftovers } = runRegistry([begin(), grabbed, seen, gate]);
+    const { register, unregister, clock, leftovers } = runRegistry([begin(), captured, seen, gate]);
     await register();
     gate.hold();
-    const running = grabbed.events.register().catch((error: unknown) => error);
-    const queued = grabbed.events.register().catch((error: unknown) => error);
+    const running = captured.events.register().catch((error: unknown) => error);
+    const queued = captured.events.register().catch((error: unknown) => error);
     await clock.settle();
     const leaving = unregister();
     await clock.settle();
@@ -268,11 +268,11 @@ describe("begin", () => {
   });
 
   test("keeps the registration when a refresh fails", async () => {
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const seen = recorder();
     const { register, unregister } = runRegistry([
       begin(),
-      grabbed,
+      captured,
       seen,
       failAfter(1, Code.Unavailable, "register"),
     ]);
@@ -306,19 +306,19 @@ describe("begin", () => {
   });
 
   test("does not abort an event for an Unregister of another registration", async () => {
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const gate = hold();
     const seen = recorder();
-    const { register, unregister, clock } = runRegistry([begin(), grabbed, seen, gate]);
+    const { register, unregister, clock } = runRegistry([begin(), captured, seen, gate]);
     gate.release();
     await register({ url: "tcp://second:1" });
     gate.hold();
-    const renewal = grabbed.events.register();
-    const belated = unregister(sampleEndpoint(0, { url: "tcp://first:1" }));
+    const renewal = captured.events.register();
+    const lateUnregister = unregister(sampleEndpoint(0, { url: "tcp://first:1" }));
     await clock.settle();
     gate.release();
     expect(await renewal).toBe("done");
-    await belated;
+    await lateUnregister;
     expect(seen.args("unregister")).toEqual([]);
     await unregister();
   });
@@ -344,19 +344,19 @@ describe("begin", () => {
     const program = new AbortController();
     const gate = hold();
     gate.release();
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const clock = virtualClock();
-    const { register } = runRegistry([begin({ until: program.signal }), grabbed, gate], {
+    const { register } = runRegistry([begin({ until: program.signal }), captured, gate], {
       clock,
       ctx: Context.background({ clock }),
     });
     await register();
     gate.hold();
-    const running = grabbed.events.register().catch((error: unknown) => error);
+    const running = captured.events.register().catch((error: unknown) => error);
     await clock.settle();
     program.abort(new Error("over"));
     expect(await running).toMatchObject({ message: "over" });
-    expect(await grabbed.events.register()).toBe("skipped");
+    expect(await captured.events.register()).toBe("skipped");
     expect(clock.timers).toBe(0);
   });
 

@@ -57,8 +57,8 @@ export function behindCache(maxWatches?: number) {
   let arrival: Observable<void> | undefined;
   let refusing = false;
   let held: Promise<void> | undefined;
-  const way: ChainElement<EndpointRegistry> = {
-    name: "way",
+  const connection: ChainElement<EndpointRegistry> = {
+    name: "connection",
     async register(c, entry, next) {
       const response = await next.register(c, entry);
       await held;
@@ -74,16 +74,16 @@ export function behindCache(maxWatches?: number) {
       if (down) return throwError(() => new NsmError(Code.Unavailable, "down"));
       if (!query.watch) return next.find(c, query);
       const arrived = arrival;
-      const told = defer(() => next.find(c, query)).pipe(
+      const found = defer(() => next.find(c, query)).pipe(
         filter(() => !muted),
         tap(() => messages++),
       );
-      return merge(arrived ? arrived.pipe(mergeMap(() => told)) : told, lost);
+      return merge(arrived ? arrived.pipe(mergeMap(() => found)) : found, lost);
     },
   };
   const seen = recorder();
   const element = cache({ kind: endpointKind, until: program.signal, maxWatches });
-  const chain = endpointRegistryChain([element, seen, way], { tail: origin });
+  const chain = endpointRegistryChain([element, seen, connection], { tail: origin });
   return {
     origin,
     chain,
@@ -104,13 +104,13 @@ export function behindCache(maxWatches?: number) {
       refusing = value;
     },
     /** Delays answers until the returned function is called. */
-    slow(): () => void {
+    delayAnswers(): () => void {
       const gate = new Subject<void>();
       held = lastValueFrom(gate, { defaultValue: undefined });
       return () => gate.complete();
     },
     /** Delays watches on their way to the registry until the returned function is called. */
-    late(): () => void {
+    delayWatches(): () => void {
       const gate = new Subject<void>();
       arrival = gate.pipe(take(1));
       return () => {
@@ -119,7 +119,7 @@ export function behindCache(maxWatches?: number) {
       };
     },
     /** Number of messages that watches have delivered since the last call. */
-    told(): number {
+    takeMessageCount(): number {
       const count = messages;
       messages = 0;
       return count;
@@ -132,7 +132,7 @@ export function behindCache(maxWatches?: number) {
       return all.map(({ networkServiceEndpoint: found }) => found!.url).sort();
     },
     /** Number of calls that reached the registry since the last call. */
-    asked(): number {
+    takeCallCount(): number {
       const now = seen.calls.length;
       const count = now - before;
       before = now;

@@ -23,11 +23,11 @@ describeRegistryElement("cache", ({ until }) => cache({ kind: endpointKind, unti
 
 describe("cache", () => {
   test("queries a service once, and then answers from its watch", async () => {
-    const { origin, find, asked, clear } = behindCache();
+    const { origin, find, takeCallCount, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     expect(await find(icmp)).toEqual(["tcp://a:1"]);
     // The Find, then the watch and its concurrent Find.
-    expect(asked()).toBe(3);
+    expect(takeCallCount()).toBe(3);
     await clock.settle();
     await origin.register(ctx, nse("b"));
     expect(await find(icmp)).toEqual(["tcp://a:1", "tcp://b:1"]);
@@ -35,26 +35,26 @@ describe("cache", () => {
     expect(await find({ name: "a" })).toEqual(["tcp://a:2"]);
     await origin.unregister(ctx, nse("b"));
     expect(await find(icmp)).toEqual(["tcp://a:2"]);
-    expect(asked()).toBe(0);
+    expect(takeCallCount()).toBe(0);
     await clear();
   });
 
   test("queries the registry before it returns no entry", async () => {
-    const { origin, find, asked, clear } = behindCache();
+    const { origin, find, takeCallCount, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await find(icmp);
-    asked();
+    takeCallCount();
     expect(await find({ ...icmp, url: "tcp://other" })).toEqual([]);
-    expect(asked()).toBe(1);
+    expect(takeCallCount()).toBe(1);
     expect(await find({ name: "b" })).toEqual([]);
-    expect(asked()).toBe(1);
+    expect(takeCallCount()).toBe(1);
     expect(await find({ networkServiceNames: ["dns"] })).toEqual([]);
-    expect(asked()).toBe(1);
+    expect(takeCallCount()).toBe(1);
     await clear();
   });
 
   test("does not watch a service without endpoints", async () => {
-    const { origin, find, element, asked, chain } = behindCache();
+    const { origin, find, element, takeCallCount, chain } = behindCache();
     expect(await find(icmp)).toEqual([]);
     expect(element.debugState!()).toEqual({ watches: 0 });
     await origin.register(ctx, nse("a"));
@@ -68,60 +68,60 @@ describe("cache", () => {
     await clock.settle();
     await chain.unregister(ctx, nse("a"));
     expect(element.debugState!()).toEqual({ watches: 0 });
-    asked();
+    takeCallCount();
     expect(await find(icmp)).toEqual([]);
-    expect(asked()).toBe(1);
+    expect(takeCallCount()).toBe(1);
   });
 
   test("finds an endpoint by name once its service is watched", async () => {
-    const { origin, find, asked, clear } = behindCache();
+    const { origin, find, takeCallCount, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await origin.register(ctx, nse("b"));
     expect(await find({ name: "a" })).toEqual(["tcp://a:1"]);
     await clock.settle();
-    asked();
+    takeCallCount();
     expect(await find({ name: "b" })).toEqual(["tcp://b:1"]);
-    expect(asked()).toBe(0);
+    expect(takeCallCount()).toBe(0);
     await clear();
   });
 
   test("never treats a part of the entries as complete", async () => {
-    const { origin, find, asked, clear } = behindCache();
+    const { origin, find, takeCallCount, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await origin.register(ctx, nse("d", "dns"));
     await find(icmp);
     await clock.settle();
-    asked();
+    takeCallCount();
     expect(await find({})).toEqual(["tcp://a:1", "tcp://d:1"]);
     expect(await find({ url: "tcp://" })).toEqual(["tcp://a:1", "tcp://d:1"]);
-    expect(asked()).toBe(2);
+    expect(takeCallCount()).toBe(2);
     await clear();
   });
 
   test("applies a Register and an Unregister through it before they are answered", async () => {
     const cached = behindCache();
-    const { origin, chain, element, find, asked, clear } = cached;
+    const { origin, chain, element, find, takeCallCount, clear } = cached;
     await origin.register(ctx, nse("a"));
     await find(icmp);
     await clock.settle();
     cached.muted = true;
-    asked();
+    takeCallCount();
     await chain.register(ctx, nse("b"));
     expect(await find(icmp)).toEqual(["tcp://a:1", "tcp://b:1"]);
     await chain.unregister(ctx, nse("b"));
     expect(await find(icmp)).toEqual(["tcp://a:1"]);
     await chain.register(ctx, nse("a", "dns"));
     // The entry is no longer of icmp, so the Find goes to the registry.
-    asked();
+    takeCallCount();
     expect(element.debugState!()).toEqual({ watches: 0 });
     expect(await find(icmp)).toEqual([]);
-    expect(asked()).toBe(1);
+    expect(takeCallCount()).toBe(1);
     await clear();
   });
 
   test("queries the registry while its watch is down, and then watches again", async () => {
     const cached = behindCache();
-    const { origin, find, asked, cut, element, clear } = cached;
+    const { origin, find, takeCallCount, cut, element, clear } = cached;
     await origin.register(ctx, nse("a"));
     await find(icmp);
     await clock.settle();
@@ -135,9 +135,9 @@ describe("cache", () => {
     cached.down = false;
     expect(await find(icmp)).toEqual(["tcp://b:1"]);
     await clock.settle();
-    asked();
+    takeCallCount();
     expect(await find(icmp)).toEqual(["tcp://b:1"]);
-    expect(asked()).toBe(0);
+    expect(takeCallCount()).toBe(0);
     await clear();
   });
 
@@ -172,52 +172,52 @@ describe("cache", () => {
 
   test("does not forward a Find that is marked cachedOnly", async () => {
     const cached = behindCache();
-    const { origin, find, asked, cut, clear } = cached;
+    const { origin, find, takeCallCount, cut, clear } = cached;
     const here = ctx.with(cachedOnly, true);
     await origin.register(ctx, nse("a"));
     expect(await find(icmp, here)).toEqual([]);
     await find(icmp);
     await clock.settle();
-    asked();
+    takeCallCount();
     expect(await find({ name: "a" }, here)).toEqual(["tcp://a:1"]);
     cached.down = true;
     cut();
     expect(await find({ name: "a" }, here)).toEqual(["tcp://a:1"]);
-    expect(asked()).toBe(0);
+    expect(takeCallCount()).toBe(0);
     cached.down = false;
     await clear();
   });
 
   test("queries the registry for a Find that is marked bypassCache", async () => {
-    const { origin, find, asked, clear } = behindCache();
+    const { origin, find, takeCallCount, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await find(icmp);
     await clock.settle();
-    asked();
+    takeCallCount();
     expect(await find(icmp, ctx.with(bypassCache, true))).toEqual(["tcp://a:1"]);
-    expect(asked()).toBe(1);
+    expect(takeCallCount()).toBe(1);
     await clear();
   });
 
   test("does not show an expired entry, even without a deletion event", async () => {
-    const { origin, find, asked, clear } = behindCache();
+    const { origin, find, takeCallCount, clear } = behindCache();
     await origin.register(ctx, { ...nse("a"), expirationTime: toTimestamp(clock.now() + 60_000) });
     await find(icmp);
     await clock.settle();
     await clock.advance(60_000);
-    asked();
+    takeCallCount();
     await find(icmp);
-    expect(asked()).toBe(1);
+    expect(takeCallCount()).toBe(1);
     await clear();
   });
 
   test("limits the number of watched services: one that is used again replaces the least recently used", async () => {
-    const { origin, find, asked, element, clear } = behindCache(2);
+    const { origin, find, takeCallCount, element, clear } = behindCache(2);
     for (const service of ["one", "two", "three"]) await origin.register(ctx, nse(`nse-${service}`, service));
     const use = async (service: string): Promise<number> => {
       await find({ networkServiceNames: [service] });
       await clock.settle();
-      return asked();
+      return takeCallCount();
     };
     expect([await use("one"), await use("two"), await use("one")]).toEqual([3, 3, 0]);
     expect([await use("three"), await use("two"), await use("one")]).toEqual([1, 0, 0]);
@@ -232,11 +232,11 @@ describe("cache", () => {
     [257, 1],
     [300, 44],
   ])("used for %i services in turn, queries the registry %i times per round", async (services, calls) => {
-    const { origin, find, asked, clear } = behindCache();
+    const { origin, find, takeCallCount, clear } = behindCache();
     for (let i = 0; i < services; i++) await origin.register(ctx, nse(`nse-${i}`, `service-${i}`));
     const round = async (): Promise<number> => {
       for (let i = 0; i < services; i++) await find({ networkServiceNames: [`service-${i}`] });
-      return asked();
+      return takeCallCount();
     };
     expect(await round()).toBe(3 * 256 + calls);
     expect([await round(), await round(), await round()]).toEqual([calls, calls, calls]);
@@ -244,11 +244,11 @@ describe("cache", () => {
   });
 
   test("follows the services in use when they change", async () => {
-    const { origin, find, asked, clear } = behindCache(4);
+    const { origin, find, takeCallCount, clear } = behindCache(4);
     for (let i = 0; i < 10; i++) await origin.register(ctx, nse(`nse-${i}`, `service-${i}`));
     const round = async (from: number): Promise<number> => {
       for (let i = from; i < from + 4; i++) await find({ networkServiceNames: [`service-${i}`] });
-      return asked();
+      return takeCallCount();
     };
     await round(0);
     expect(await round(0)).toBe(0);
@@ -259,33 +259,33 @@ describe("cache", () => {
   });
 
   test("watches only the queried part of a service: the endpoints under one URL", async () => {
-    const { origin, find, asked, told, clear } = behindCache();
+    const { origin, find, takeCallCount, takeMessageCount, clear } = behindCache();
     const near = { networkServiceNames: ["forwarder"], url: "tcp://nsmgr-0:5001" };
     for (let i = 0; i < 5; i++) {
       await origin.register(ctx, { ...nse(`forwarder-${i}`, "forwarder"), url: `tcp://nsmgr-${i}:5001` });
     }
     expect(await find(near)).toEqual(["tcp://nsmgr-0:5001"]);
-    asked();
-    told();
+    takeCallCount();
+    takeMessageCount();
     for (let i = 0; i < 5; i++) {
       await origin.register(ctx, { ...nse(`forwarder-${i}`, "forwarder"), url: `tcp://nsmgr-${i}:5001` });
     }
-    expect(told()).toBe(1);
+    expect(takeMessageCount()).toBe(1);
     expect(await find(near)).toEqual(["tcp://nsmgr-0:5001"]);
     expect(await find({ ...near, name: "forwarder-0" })).toEqual(["tcp://nsmgr-0:5001"]);
     expect(await find({ name: "forwarder-0" })).toEqual(["tcp://nsmgr-0:5001"]);
-    expect(asked()).toBe(0);
+    expect(takeCallCount()).toBe(0);
     // Some endpoints of a service are not the whole service.
     expect(await find({ networkServiceNames: ["forwarder"] })).toHaveLength(5);
-    expect(asked()).toBe(3);
+    expect(takeCallCount()).toBe(3);
     await clear();
   });
 
   test("does not replace an entry that its watch reported during the call by the answer of the call", async () => {
-    const { origin, chain, find, asked, slow, clear } = behindCache();
+    const { origin, chain, find, takeCallCount, delayAnswers, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await find(icmp);
-    const answer = slow();
+    const answer = delayAnswers();
     const registering = chain.register(ctx, nse("a", "icmp", 2));
     await clock.settle();
     // Another change arrives before the answer.
@@ -293,10 +293,10 @@ describe("cache", () => {
     answer();
     await registering;
     await clock.settle();
-    asked();
+    takeCallCount();
     expect(await find(icmp)).toEqual(["tcp://a:3"]);
-    expect(asked()).toBe(0);
-    const gone = slow();
+    expect(takeCallCount()).toBe(0);
+    const gone = delayAnswers();
     const unregistering = chain.unregister(ctx, nse("a", "icmp", 3));
     await clock.settle();
     await origin.register(ctx, nse("a", "icmp", 3));
@@ -308,17 +308,17 @@ describe("cache", () => {
   });
 
   test("does not query the registry again when its watch reports its own change", async () => {
-    const { origin, chain, find, asked, slow, clear } = behindCache();
+    const { origin, chain, find, takeCallCount, delayAnswers, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await find(icmp);
-    asked();
-    const answer = slow();
+    takeCallCount();
+    const answer = delayAnswers();
     const registering = chain.register(ctx, nse("a", "icmp", 2));
     await clock.settle();
     answer();
     await registering;
     expect(await find(icmp)).toEqual(["tcp://a:2"]);
-    expect(asked()).toBe(1);
+    expect(takeCallCount()).toBe(1);
     await clear();
   });
 
@@ -336,10 +336,10 @@ describe("cache", () => {
   });
 
   test("detects that an endpoint was unregistered while the watch was being opened", async () => {
-    const { origin, find, element, late, clear } = behindCache();
+    const { origin, find, element, delayWatches, clear } = behindCache();
     await origin.register(ctx, nse("a"));
     await origin.register(ctx, nse("b"));
-    const arrive = late();
+    const arrive = delayWatches();
     await find(icmp);
     await origin.unregister(ctx, nse("a"));
     arrive();

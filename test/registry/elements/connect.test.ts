@@ -7,10 +7,10 @@ import { memoryEndpoints } from "../../../src/registry/stores/memory/index.js";
 import { describeRegistryElement, failOnce, recorder, runRegistry } from "../../../src/testing/index.js";
 import { changing, listen } from "../support.js";
 
-const nowhere = (): EndpointRegistry => endpointRegistryChain([]);
+const emptyRegistry = (): EndpointRegistry => endpointRegistryChain([]);
 const watchAll = { networkServiceEndpoint: undefined, watch: true };
 
-describeRegistryElement("connect", () => connect(nowhere()));
+describeRegistryElement("connect", () => connect(emptyRegistry()));
 
 describe("connect", () => {
   test("forwards the client's answer to later elements, and an Unregister to both", async () => {
@@ -69,14 +69,14 @@ describe("connect", () => {
     const down: Observable<NetworkServiceEndpointResponse> = throwError(
       () => new NsmError(Code.Unavailable, "down"),
     );
-    const { find } = runRegistry([connect({ ...nowhere(), find: () => down })]);
+    const { find } = runRegistry([connect({ ...emptyRegistry(), find: () => down })]);
     await expect(find()).rejects.toMatchObject({ code: Code.Unavailable });
   });
 
   test("shows the entries of later elements during a watch of the client, and fails with that watch", async () => {
     const stream = new Subject<NetworkServiceEndpointResponse>();
     const store = memoryEndpoints();
-    const elements = [connect({ ...nowhere(), find: () => stream }), store];
+    const elements = [connect({ ...emptyRegistry(), find: () => stream }), store];
     const { ctx, register, unregister, leftovers } = runRegistry(elements);
     await register();
     const reader = listen(endpointRegistryChain(elements).find(ctx, watchAll));

@@ -15,7 +15,7 @@ import {
   sampleEndpoint,
   virtualClock,
 } from "../../../src/testing/index.js";
-import { breaker, changing, elsewhere, grabEvents } from "../support.js";
+import { failSwitch, changing, withoutContextValues, captureEvents } from "../support.js";
 
 describeRegistryElement("expire", ({ until }) => expire({ until }), {
   before: [begin(), registrationState()],
@@ -50,11 +50,11 @@ describe("expire", () => {
     ["the default", 90_000, 90_000, undefined, 60_000],
     ["what the caller asked for", 30_000, 30_000, 10_000, 10_000],
     ["not a later wish", 30_000, 30_000, 40_000, 30_000],
-  ])("uses the earliest time: %s", async (_what, own, theirs, asked, lifetime) => {
+  ])("uses the earliest time: %s", async (_what, own, theirs, requested, lifetime) => {
     const seen = recorder();
     const { register, unregister, ctx, clock, leftovers } = chain(expire(), seen);
     const start = clock.now();
-    const expirationTime = asked === undefined ? undefined : toTimestamp(start + asked);
+    const expirationTime = requested === undefined ? undefined : toTimestamp(start + requested);
     const answer = await register({ expirationTime }, withTokens(ctx, own, theirs));
     expect(fromTimestamp(answer.expirationTime!)).toBe(start + lifetime);
     expect(seen.args<NetworkServiceEndpoint>("register")[0]!.expirationTime).toEqual(answer.expirationTime);
@@ -128,7 +128,7 @@ describe("expire", () => {
   });
 
   test("removes a registration whose renewals fail", async () => {
-    const broken = breaker();
+    const broken = failSwitch();
     const { register, find, clock } = chain(
       expire(),
       memoryEndpoints(),
@@ -148,12 +148,12 @@ describe("expire", () => {
   });
 
   test("stops its timer for a failed Unregister, and a later hop still removes the entry", async () => {
-    const broken = breaker();
+    const broken = failSwitch();
     const further = endpointRegistryChain([begin(), registrationState(), expire(), memoryEndpoints()]);
     const { register, unregister, find, clock, leftovers } = chain(
       expire(),
       broken,
-      connect(elsewhere(further)),
+      connect(withoutContextValues(further)),
     );
     await register(unset);
     broken.on = true;
@@ -169,10 +169,10 @@ describe("expire", () => {
   test("unregisters with the values of the last Register", async () => {
     const colour = new ContextKey<string>("colour");
     const seen: (string | undefined)[] = [];
-    const look = checkContext((ctx, method) => {
+    const recordCall = checkContext((ctx, method) => {
       if (method === "unregister") seen.push(ctx.get(colour));
     });
-    const { register, ctx, clock } = chain(expire(), look);
+    const { register, ctx, clock } = chain(expire(), recordCall);
     await register(unset, ctx.with(colour, "red"));
     await register(unset, ctx.with(colour, "blue"));
     await clock.advance(60_000);
@@ -183,9 +183,9 @@ describe("expire", () => {
     const program = new AbortController();
     const seen = recorder();
     const clock = virtualClock();
-    const grabbed = grabEvents();
+    const captured = captureEvents();
     const { register } = runRegistry(
-      [begin(), registrationState(), expire({ until: program.signal }), grabbed, seen],
+      [begin(), registrationState(), expire({ until: program.signal }), captured, seen],
       { clock },
     );
     await register(unset);

@@ -21,7 +21,7 @@ import {
   sampleEndpoint,
   virtualClock,
 } from "../../../src/testing/index.js";
-import { breaker, elsewhere, listen } from "../support.js";
+import { failSwitch, withoutContextValues, listen } from "../support.js";
 
 const random = (): number => 0;
 
@@ -40,10 +40,10 @@ describeRegistryElement("heal", ({ until }) => heal({ kind: endpointKind, until 
 function losable() {
   const clock = virtualClock();
   const seen = recorder();
-  const broken = breaker();
+  const broken = failSwitch();
   let store = memoryEndpoints();
   const down = new Subject<void>();
-  const chain = (): EndpointRegistry => elsewhere(endpointRegistryChain([store]));
+  const chain = (): EndpointRegistry => withoutContextValues(endpointRegistryChain([store]));
   const connection: ChainElement<EndpointRegistry> = {
     name: "connection",
     register: (ctx, endpoint) => chain().register(ctx, endpoint),
@@ -181,7 +181,7 @@ describe("heal", () => {
     const registry = losable();
     const { register, unregister, ctx, clock, leftovers } = registry;
     await register();
-    const foe = registry
+    const otherSubscription = registry
       .direct()
       .find(ctx, watchAll)
       .subscribe(({ deleted, networkServiceEndpoint }) => {
@@ -190,7 +190,7 @@ describe("heal", () => {
     await clock.advance(60_000);
     // Detected one second later; then after 0.1, 0.2, … 6.4 s, then every 10 s.
     expect(registry.registers()).toBe(1 + 7 + 3);
-    foe.unsubscribe();
+    otherSubscription.unsubscribe();
     await unregister();
     expect(leftovers()).toEqual({});
   });
@@ -293,9 +293,9 @@ describe("a watching Find through heal", () => {
     await registry.direct().register(ctx, sampleEndpoint(0, { name: "both" }));
     await registry.direct().register(ctx, sampleEndpoint(0, { name: "new" }));
     await clock.advance(5_000);
-    expect(story(reader.seen)).toEqual(["+old", "+both", "+both", "+new", "-old"]);
+    expect(changesOf(reader.seen)).toEqual(["+old", "+both", "+both", "+new", "-old"]);
     await registry.direct().unregister(ctx, sampleEndpoint(0, { name: "new" }));
-    expect(story(reader.seen).at(-1)).toBe("-new");
+    expect(changesOf(reader.seen).at(-1)).toBe("-new");
     expect(reader.end).toBeUndefined();
     reader.stop();
     expect(leftovers()).toEqual({});
@@ -326,7 +326,7 @@ describe("a watching Find through heal", () => {
     await clock.advance(100);
     await origin.unregister(ctx, sampleEndpoint(0, { name: "goes" }));
     await clock.advance(5_000);
-    expect(story(reader.seen)).toEqual(["+stays", "+goes", "+stays", "-goes"]);
+    expect(changesOf(reader.seen)).toEqual(["+stays", "+goes", "+stays", "-goes"]);
     reader.stop();
     expect(clock.timers).toBe(0);
   });
@@ -343,7 +343,7 @@ describe("a watching Find through heal", () => {
       registry.restart();
       await clock.advance(50);
       await registry.direct().register(ctx, sampleEndpoint(0, { name: `nse-${i}` }));
-      expect(story(reader.seen)).toContain(`+nse-${i}`);
+      expect(changesOf(reader.seen)).toContain(`+nse-${i}`);
       await clock.advance(60_000);
     }
     reader.stop();
@@ -388,7 +388,7 @@ function finds({ find }: ChainElement<EndpointRegistry>): ChainElement<EndpointR
   return { name: "heal", find: find! };
 }
 
-function story(seen: readonly NetworkServiceEndpointResponse[]): string[] {
+function changesOf(seen: readonly NetworkServiceEndpointResponse[]): string[] {
   return seen.map(
     ({ deleted, networkServiceEndpoint }) => `${deleted ? "-" : "+"}${networkServiceEndpoint!.name}`,
   );

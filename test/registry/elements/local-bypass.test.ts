@@ -11,7 +11,7 @@ import {
   runRegistry,
   sampleEndpoint,
 } from "../../../src/testing/index.js";
-import { breaker, changing, listen } from "../support.js";
+import { failSwitch, changing, listen } from "../support.js";
 
 const MANAGER = "tcp://10.0.0.1:5001";
 const REAL = "tcp://127.0.0.1:6001";
@@ -110,7 +110,7 @@ describe("local-bypass", () => {
   });
 
   test("keeps the current URL when the move fails", async () => {
-    const broken = breaker();
+    const broken = failSwitch();
     const { register, find, unregister, leftovers } = runRegistry([
       localBypass({ url: MANAGER }),
       memoryEndpoints(),

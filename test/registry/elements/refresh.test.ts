@@ -9,17 +9,17 @@ import {
   runRegistry,
   sampleEndpoint,
 } from "../../../src/testing/index.js";
-import { breaker, changing } from "../support.js";
+import { failSwitch, changing } from "../support.js";
 
 describeRegistryElement("refresh", ({ until }) => refresh({ until }), {
   before: [begin(), registrationState()],
 });
 
 /** A registry that grants every Register this lifetime. */
-function granting(lifetimeMs: () => number | undefined) {
+function grantLifetime(lifetimeMs: () => number | undefined) {
   const seen = recorder();
   const at: number[] = [];
-  const broken = breaker();
+  const broken = failSwitch();
   const bench = runRegistry([
     begin(),
     registrationState(),
@@ -42,7 +42,7 @@ function granting(lifetimeMs: () => number | undefined) {
 describe("refresh", () => {
   test("renews at two thirds of the remaining time, repeatedly", async () => {
     let lifetime = 60_000;
-    const { register, unregister, clock, at, leftovers } = granting(() => lifetime);
+    const { register, unregister, clock, at, leftovers } = grantLifetime(() => lifetime);
     await register();
     await clock.advance(80_000);
     expect(at).toEqual([0, 40_000, 80_000]);
@@ -56,7 +56,7 @@ describe("refresh", () => {
   });
 
   test("requests a new lifetime with the full name, and keeps the first registration time", async () => {
-    const { register, unregister, clock, seen } = granting(() => 60_000);
+    const { register, unregister, clock, seen } = grantLifetime(() => 60_000);
     await register({ name: "nse@domain", initialRegistrationTime: toTimestamp(5_000) });
     await clock.advance(40_000);
     expect(seen.args("register")[1]).toMatchObject({
@@ -68,7 +68,7 @@ describe("refresh", () => {
   });
 
   test("restarts its timer with every Register of the user", async () => {
-    const { register, unregister, clock, at } = granting(() => 60_000);
+    const { register, unregister, clock, at } = grantLifetime(() => 60_000);
     await register();
     await clock.advance(39_000);
     await register();
@@ -80,7 +80,7 @@ describe("refresh", () => {
   });
 
   test("does not renew a registration without an expiry", async () => {
-    const { register, unregister, clock, leftovers } = granting(() => undefined);
+    const { register, unregister, clock, leftovers } = grantLifetime(() => undefined);
     await register({ expirationTime: undefined });
     expect(clock.timers).toBe(0);
     await unregister();
@@ -88,7 +88,7 @@ describe("refresh", () => {
   });
 
   test("retries a failed renewal with growing delays until it succeeds", async () => {
-    const { register, unregister, clock, broken, seen, at, leftovers } = granting(() => 60_000);
+    const { register, unregister, clock, broken, seen, at, leftovers } = grantLifetime(() => 60_000);
     await register();
     broken.on = true;
     await clock.advance(40_000 + 7_000);
@@ -104,7 +104,7 @@ describe("refresh", () => {
   });
 
   test("does not enter a hot loop for a lifetime that has expired on arrival", async () => {
-    const { register, unregister, clock, at } = granting(() => -60_000);
+    const { register, unregister, clock, at } = grantLifetime(() => -60_000);
     await register();
     await clock.advance(5_000);
     expect(at).toEqual([0, 1_000, 2_000, 3_000, 4_000, 5_000]);
@@ -112,7 +112,7 @@ describe("refresh", () => {
   });
 
   test("stops for each of a hundred endpoints when it is unregistered", async () => {
-    const { register, unregister, clock, seen, leftovers } = granting(() => 60_000);
+    const { register, unregister, clock, seen, leftovers } = grantLifetime(() => 60_000);
     const names = Array.from({ length: 100 }, (_, i) => `nse-${i}`);
     for (const name of names) await register({ name });
     await clock.advance(40_000);

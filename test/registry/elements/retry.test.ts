@@ -38,9 +38,9 @@ describe("retry", () => {
     await clock.advance(1_500);
     expect(await found).toHaveLength(1);
     expect(seen.calls.filter((method) => method === "find")).toHaveLength(6);
-    const gone = unregister();
+    const unregistered = unregister();
     await clock.advance(1_500);
-    await gone;
+    await unregistered;
     expect(seen.calls.filter((method) => method === "unregister")).toHaveLength(6);
     expect(clock.now() - start).toBe(4_500);
     expect(leftovers()).toEqual({});
@@ -73,10 +73,10 @@ describe("retry", () => {
   test("gives each try its own time limit, within the caller's", async () => {
     const remaining: (number | undefined)[] = [];
     const gate = hold();
-    const look = checkContext((ctx) => void remaining.push(ctx.remainingMs));
+    const recordRemaining = checkContext((ctx) => void remaining.push(ctx.remainingMs));
     const { register, ctx, clock, leftovers } = runRegistry([
       retry({ ...plainly, tryTimeoutMs: 1_000 }),
-      look,
+      recordRemaining,
       gate,
     ]);
     const call = ctx.withTimeout(2_500, (c) => register({}, c)).catch((error: unknown) => error);

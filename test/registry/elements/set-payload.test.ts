@@ -8,9 +8,9 @@ describe("set-payload", () => {
     ["gives a service without payload IP", undefined, "", "IP"],
     ["keeps a payload that is set", undefined, "ETHERNET", "ETHERNET"],
     ["gives a default of one's own", "ETHERNET", "", "ETHERNET"],
-  ])("%s", async (_title, payload, asked, expected) => {
+  ])("%s", async (_title, payload, requested, expected) => {
     const chain = networkServiceRegistryChain([setPayload({ payload })]);
-    const service = Object.freeze(NetworkServiceEntry.create({ name: "icmp", payload: asked }));
+    const service = Object.freeze(NetworkServiceEntry.create({ name: "icmp", payload: requested }));
     expect((await chain.register(Context.background(), service)).payload).toBe(expected);
   });
 });

@@ -23,8 +23,8 @@ describeRegistryElement("update-path", () => updatePath({ tokens: tokensOf("hop"
 });
 
 /** Records the path and the ids that arrive here. */
-function look(): ChainElement<EndpointRegistry> & { path?: RegistrationPath; ids?: readonly string[] } {
-  const element: ReturnType<typeof look> = {
+function recorder(): ChainElement<EndpointRegistry> & { path?: RegistrationPath; ids?: readonly string[] } {
+  const element: ReturnType<typeof recorder> = {
     name: "look",
     register(ctx, endpoint, next) {
       element.path = ctx.get(registrationPath)!.current;
@@ -45,7 +45,7 @@ const tokensIn = (path: RegistrationPath | undefined): string[] =>
 
 describe("update-path", () => {
   test("starts a path with the caller and itself", async () => {
-    const seen = look();
+    const seen = recorder();
     const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
     const holder = { current: { index: 0, segments: [] } };
     await register({}, calledBy(ctx, "client").with(registrationPath, holder));
@@ -56,7 +56,7 @@ describe("update-path", () => {
   });
 
   test("continues a path, and restores the index", async () => {
-    const seen = look();
+    const seen = recorder();
     const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("registry") }), seen]);
     const holder = {
       current: { index: 1, segments: [{ token: tokenOf("client") }, { token: tokenOf("placeholder") }] },
@@ -71,7 +71,7 @@ describe("update-path", () => {
   });
 
   test("overwrites the tokens and ids of the earlier call, and keeps the later segments", async () => {
-    const seen = look();
+    const seen = recorder();
     const { register, unregister, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
     const names = ["client", "old", "older", "far"];
     const holder = { current: { index: 1, segments: names.map((name) => ({ token: tokenOf(name) })) } };
@@ -109,7 +109,7 @@ describe("update-path", () => {
   });
 
   test("writes an empty id for a caller whose token cannot be read", async () => {
-    const seen = look();
+    const seen = recorder();
     const { register, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
     await register({}, calledBy(ctx, "client", "no token"));
     expect(seen.ids).toEqual(["", id("hop")]);
@@ -119,7 +119,7 @@ describe("update-path", () => {
   });
 
   test("uses the caller's certificate, and rejects the token of another identity", async () => {
-    const seen = look();
+    const seen = recorder();
     const { register, unregister, ctx } = runRegistry([updatePath({ tokens: tokensOf("hop") }), seen]);
     const overTls = (token: string | undefined): Context =>
       ctx.with(peer, {
@@ -155,10 +155,10 @@ describe("update-path", () => {
 
   test("creates its token for the caller, and provides its expiry", async () => {
     const expires = toTimestamp(1234);
-    const asked: unknown[] = [];
+    const addresses: unknown[] = [];
     const expiries: unknown[] = [];
     const tokens: TokenGenerator = (to) => {
-      asked.push(to?.address);
+      addresses.push(to?.address);
       return { token: tokenOf("hop"), expires };
     };
     const { register, ctx } = runRegistry([
@@ -166,7 +166,7 @@ describe("update-path", () => {
       checkContext((c) => void expiries.push(c.get(ownTokenExpiry))),
     ]);
     await register({}, calledBy(ctx, "client"));
-    expect(asked).toEqual(["client"]);
+    expect(addresses).toEqual(["client"]);
     expect(expiries).toEqual([expires]);
   });
 

@@ -48,15 +48,15 @@ describe("memory", () => {
     const { ctx, clock, leftovers } = runRegistry([store]);
     const chain = endpointRegistryChain([store]);
     const all = { networkServiceEndpoint: undefined, watch: true };
-    const heard: string[] = [];
-    const meddler = chain.find(ctx, all).subscribe(({ deleted, networkServiceEndpoint }) => {
+    const kinds: string[] = [];
+    const modifier = chain.find(ctx, all).subscribe(({ deleted, networkServiceEndpoint }) => {
       if (!deleted) void chain.unregister(ctx, networkServiceEndpoint!);
     });
-    const reader = chain.find(ctx, all).subscribe(({ deleted }) => heard.push(deleted ? "deleted" : "there"));
+    const reader = chain.find(ctx, all).subscribe(({ deleted }) => kinds.push(deleted ? "deleted" : "there"));
     await chain.register(ctx, sampleEndpoint(clock.now()));
     await clock.settle();
-    expect(heard).toEqual(["there", "deleted"]);
-    meddler.unsubscribe();
+    expect(kinds).toEqual(["there", "deleted"]);
+    modifier.unsubscribe();
     reader.unsubscribe();
     expect(leftovers()).toEqual({});
   });
@@ -110,9 +110,9 @@ describe("memory", () => {
       reader.stop();
       const leaving = listen(chain.find(ctx, { networkServiceEndpoint: undefined, watch: true }));
       leaving.stop();
-      const shown = leaving.seen.length;
+      const countBefore = leaving.seen.length;
       await others();
-      expect(leaving.seen).toHaveLength(shown);
+      expect(leaving.seen).toHaveLength(countBefore);
       expect(leftovers()).toEqual({ memory: { entries: MANY - 1 } });
     });
 
@@ -120,21 +120,21 @@ describe("memory", () => {
       const store = memoryEndpoints();
       const chain = endpointRegistryChain([store]);
       const { find, ctx } = runRegistry([store]);
-      let looks = 0;
+      let examined = 0;
       for (let i = 0; i < 100; i++) {
         const labels = labelled(i % 10 === 0 ? "dns" : "icmp").networkServiceLabels!;
         const endpoint = sampleEndpoint(0, { name: `nse-${i}`, networkServiceNames: [] });
-        const get = (): typeof labels => (looks++, labels);
+        const get = (): typeof labels => (examined++, labels);
         await chain.register(
           ctx,
           Object.defineProperty(endpoint, "networkServiceLabels", { enumerable: true, get }),
         );
       }
-      const before = looks;
+      const before = examined;
       const found = await find({ networkServiceNames: [], url: "", ...labelled("dns") });
       expect(found).toHaveLength(10);
       // One or two lookups for each of the ten.
-      expect(looks - before).toBeLessThan(50);
+      expect(examined - before).toBeLessThan(50);
     });
   });
 });

@@ -91,8 +91,8 @@ describe("rules of a file", () => {
   });
 
   test("stay the same when it becomes invalid, which is reported once", async () => {
-    const told: string[] = [];
-    source.refusals.subscribe((problem: NsmError) => told.push(explain(problem)));
+    const problems: string[] = [];
+    source.refusals.subscribe((problem: NsmError) => problems.push(explain(problem)));
     let next = refused();
     await writeFile(file, `${web}- { name: web, action: allow }\n`);
     expect(await next).toBe(`${file}:2: rule "web": name: rule 1 has the same name`);
@@ -103,7 +103,7 @@ describe("rules of a file", () => {
     next = refused();
     await rm(file);
     expect(await next).toBe(`cannot read the rules in ${file}: no such file or directory (ENOENT)`);
-    expect(told).toHaveLength(3);
+    expect(problems).toHaveLength(3);
     expect(names(source.current())).toEqual(["web"]);
   });
 

@@ -8,8 +8,8 @@ import { sampleRequest, TOKEN_LIFETIME_MS, virtualClock } from "../../../../src/
 import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ipContext, kernelMechanism } from "../../../elements/support/forwarder.js";
-import { mortalKernel } from "../../../elements/support/mortal-kernel.js";
-import { forwarder, linksOf, shown, reaches } from "./kit.js";
+import { crashingKernel } from "../../../elements/support/crashing-kernel.js";
+import { forwarder, linksOf, interfaceState, reaches } from "./kit.js";
 
 describe("a forwarder after another one, in the kernel", () => {
   let stateDir: string;
@@ -25,7 +25,7 @@ describe("a forwarder after another one, in the kernel", () => {
       first.answer.ip = ipContext({}, 1);
       await first.ask({ id: "unclaimed", mechanism: kernelMechanism(other.path, "nsm-1") });
       first.program.abort();
-      const before = [await shown(client, "nsm-1"), await shown(endpoint, "fw-1")];
+      const before = [await interfaceState(client, "nsm-1"), await interfaceState(endpoint, "fw-1")];
 
       const second = forwarder(client, endpoint, { clock, stateDir });
       await clock.advance(TOKEN_LIFETIME_MS / 2);
@@ -33,11 +33,11 @@ describe("a forwarder after another one, in the kernel", () => {
       const path = { ...kept.path!, pathSegments: [fresh, ...kept.path!.pathSegments.slice(1)] };
       await second.send({ ...sampleRequest(clock.now()), connection: { ...kept, path } });
       expect(second.debugState()["cross-connect"]).toEqual({ vWires: 1, journal: 2, timers: 1 });
-      expect([await shown(client, "nsm-1"), await shown(endpoint, "fw-1")]).toEqual(before);
+      expect([await interfaceState(client, "nsm-1"), await interfaceState(endpoint, "fw-1")]).toEqual(before);
 
       await clock.advance(TOKEN_LIFETIME_MS / 2);
       await expect.poll(() => linksOf(other)).toEqual([]);
-      expect([await shown(client, "nsm-1"), await shown(endpoint, "fw-1")]).toEqual(before);
+      expect([await interfaceState(client, "nsm-1"), await interfaceState(endpoint, "fw-1")]).toEqual(before);
       expect(await reaches(client, "10.0.0.0", "10.0.0.1")).toBe(true);
       await second.close();
       await expect.poll(() => second.leftovers()).toEqual({});
@@ -54,10 +54,10 @@ describe("a forwarder after another one, in the kernel", () => {
     withNamespaces(2, async ([client, endpoint]) => {
       for (let steps = 0, done = false; !done; steps++) {
         const clock = virtualClock();
-        const mortal = mortalKernel(linuxKernel(), steps);
-        const first = forwarder(client, endpoint, { clock, stateDir, kernel: mortal.kernel });
+        const crashing = crashingKernel(linuxKernel(), steps);
+        const first = forwarder(client, endpoint, { clock, stateDir, kernel: crashing.kernel });
         first.answer.payload = Payload.Ip;
-        done = await Promise.race([work(first).then(() => true), mortal.death.then(() => false)]);
+        done = await Promise.race([work(first).then(() => true), crashing.crashed.then(() => false)]);
         first.program.abort();
 
         const abandoned = clock.timers;

@@ -84,7 +84,7 @@ describe("a wire of cross-connect that cannot be made", () => {
         client: client.path,
         endpoint: endpoint.path,
       });
-      answer.asked = client.kill;
+      answer.onRequest = client.kill;
       await expect(ask()).rejects.toMatchObject({
         code: Code.NotFound,
         message: expect.stringContaining(client.path),

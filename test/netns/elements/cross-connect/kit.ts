@@ -26,7 +26,7 @@ export const linksOf = async (namespace: NetworkNamespace) =>
   (await netlinkIn(namespace).links()).map(({ name }) => name).filter((name) => name !== "lo");
 
 /** What is set on an interface, in comparable form, without the kernel's own link-local entries. */
-export async function shown(namespace: NetworkNamespace, name: string) {
+export async function interfaceState(namespace: NetworkNamespace, name: string) {
   const netlink = netlinkIn(namespace);
   const { index, mtu, up, alias } = await netlink.link(name);
   const addresses = (await netlink.addresses(index)).filter(({ scope }) => scope === "universe");

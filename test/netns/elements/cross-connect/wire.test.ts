@@ -8,7 +8,7 @@ import { run, sampleRequest } from "../../../../src/testing/index.js";
 import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
 import { ipContext, kernelMechanism } from "../../../elements/support/forwarder.js";
-import { forwarder, dualStack, linksOf, shown, reaches } from "./kit.js";
+import { forwarder, dualStack, linksOf, interfaceState, reaches } from "./kit.js";
 
 /** What an endpoint with that prefix makes of the context a connection brings. */
 async function addressed(prefix: string, brought = ipContext({})): Promise<IPContext> {
@@ -24,14 +24,14 @@ describe("a wire of cross-connect in the kernel", () => {
       const { ask, answer, close, leftovers } = forwarder(client, endpoint);
       answer.ip = ipContext(dualStack);
       await ask();
-      expect(await shown(client, "nsm-1")).toMatchObject({
+      expect(await interfaceState(client, "nsm-1")).toMatchObject({
         mtu: 9000,
         up: true,
         alias: expect.stringMatching(/^server-/),
         addresses: ["10.0.0.1/32", "fd00::1/128"],
         routes: expect.arrayContaining(["10.0.0.0/32 universe", "fd00::/128 universe"]),
       });
-      expect(await shown(endpoint, "fw-1")).toMatchObject({
+      expect(await interfaceState(endpoint, "fw-1")).toMatchObject({
         mtu: 9000,
         up: true,
         alias: expect.stringMatching(/^client-/),
@@ -64,7 +64,7 @@ describe("a wire of cross-connect in the kernel", () => {
       const server = await listenIn(endpoint, { host: "10.0.0.0", port: 0 }, (socket) => socket.pipe(socket));
       const { port } = server.address() as { port: number };
       const socket = await connectIn({ namespace: client, host: "10.0.0.0", port });
-      const before = [await shown(client, "nsm-1"), await shown(endpoint, "fw-1")];
+      const before = [await interfaceState(client, "nsm-1"), await interfaceState(endpoint, "fw-1")];
       const learnt = await netlinkIn(client).neighbors("nsm-1");
 
       for (const word of ["one", "two", "three"]) {
@@ -73,7 +73,7 @@ describe("a wire of cross-connect in the kernel", () => {
         const [echo] = (await once(socket, "data")) as [Buffer];
         expect(echo.toString()).toBe(word);
       }
-      expect([await shown(client, "nsm-1"), await shown(endpoint, "fw-1")]).toEqual(before);
+      expect([await interfaceState(client, "nsm-1"), await interfaceState(endpoint, "fw-1")]).toEqual(before);
       // An interface that goes down for a moment forgets its neighbors.
       const known = (await netlinkIn(client).neighbors("nsm-1")).map(({ address }) => address);
       expect(known).toEqual(expect.arrayContaining(learnt.map(({ address }) => address)));
@@ -98,7 +98,7 @@ describe("a wire of cross-connect in the kernel", () => {
         ipNeighbors: [{ ip: "10.0.0.77", hardwareAddress: "02:00:00:00:00:77" }],
       });
       await ask();
-      const first = await shown(client, "nsm-1");
+      const first = await interfaceState(client, "nsm-1");
       expect(first.routes).toEqual(
         expect.arrayContaining([
           "192.168.0.0/16 via 10.0.0.9 universe onlink",
@@ -116,7 +116,7 @@ describe("a wire of cross-connect in the kernel", () => {
       });
       answer.mtu = 1400;
       await refresh();
-      const second = await shown(client, "nsm-1");
+      const second = await interfaceState(client, "nsm-1");
       expect(second).toMatchObject({ index: first.index, mtu: 1400 });
       expect(second.addresses.sort()).toEqual(["10.0.0.2/24", "fd00::2/64"]);
       expect(second.routes.sort()).toEqual([
@@ -136,14 +136,14 @@ describe("a wire of cross-connect in the kernel", () => {
       const { ask, refresh, answer, close } = forwarder(client, endpoint);
       answer.ip = await addressed("10.0.0.0/24");
       await ask();
-      expect(await shown(client, "nsm-1")).toMatchObject({ addresses: ["10.0.0.1/32"] });
+      expect(await interfaceState(client, "nsm-1")).toMatchObject({ addresses: ["10.0.0.1/32"] });
       answer.ip = await addressed("10.9.0.0/24", answer.ip);
       await refresh();
-      expect(await shown(client, "nsm-1")).toMatchObject({
+      expect(await interfaceState(client, "nsm-1")).toMatchObject({
         addresses: ["10.9.0.1/32"],
         routes: [expect.stringMatching(/^10\.9\.0\.0\/32 /)],
       });
-      expect(await shown(endpoint, "fw-1")).toMatchObject({
+      expect(await interfaceState(endpoint, "fw-1")).toMatchObject({
         addresses: ["10.9.0.0/32"],
         routes: [expect.stringMatching(/^10\.9\.0\.1\/32 /)],
       });
@@ -184,7 +184,7 @@ describe("many wires of cross-connect", () => {
     withNamespaces(2, async ([client, endpoint]) => {
       const { ask, answer, close, leftovers } = forwarder(client, endpoint);
       const first = await ask();
-      answer.asked = () => {
+      answer.onRequest = () => {
         throw new NsmError(Code.ResourceExhausted, "no pair of addresses left");
       };
       await expect(

@@ -12,7 +12,17 @@ import {
 import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { describe, expect, test, vi } from "vitest";
 import { datagrams } from "./datagrams.js";
-import { addresses, asked, client4, client6, endpoint4, endpoint6, walled, wire, wireName } from "./kit.js";
+import {
+  addresses,
+  kernelConnection,
+  client4,
+  client6,
+  endpoint4,
+  endpoint6,
+  endpointWithFirewall,
+  wire,
+  wireName,
+} from "./kit.js";
 import { advertiseRouter } from "./rogue-router.js";
 
 const everything = checkRules([{ name: "everything", action: "allow", direction: "both" }]);
@@ -28,8 +38,8 @@ describe("a client behind a firewall", () => {
     ["a rule allows all packets", everything],
   ])("cannot become the endpoint's router, even where %s", (_rules, rules) =>
     withNamespaces(3, async ([client, endpoint, unfiltered]) => {
-      const { wall, request } = walled(endpoint, { rules });
-      await request(asked);
+      const { firewall, request } = endpointWithFirewall(endpoint, { rules });
+      await request(kernelConnection);
       await wire(client, endpoint);
       await createVeth({
         a: { namespace: client, name: "open", up: true },
@@ -40,11 +50,11 @@ describe("a client behind a firewall", () => {
       await vi.waitFor(async () => expect(await defaultRoutes(unfiltered)).toHaveLength(1), {
         timeout: 30_000,
       });
-      const before = (await wall.counters()).denied.packets;
+      const before = (await firewall.counters()).denied.packets;
       await vi.waitFor(() => advertiseRouter(client, "nsm-1"), { timeout: 30_000 });
       expect(await ping({ namespace: client, to: endpoint6, count: 1 })).toMatchObject({ received: 1 });
       expect(await defaultRoutes(endpoint)).toEqual([]);
-      expect((await wall.counters()).denied.packets).toBe(before + 1);
+      expect((await firewall.counters()).denied.packets).toBe(before + 1);
 
       // For a time without the table.
       await vi.waitFor(() => {
@@ -53,7 +63,7 @@ describe("a client behind a firewall", () => {
         }
         expect(readSysctl(endpoint, "ipv4/conf/fw-1/accept_redirects")).toBe("0");
       }, 30_000);
-      await wall.stop();
+      await firewall.stop();
     }),
   );
 
@@ -65,8 +75,11 @@ describe("a client behind a firewall", () => {
     (_version, host, own, foreign) =>
       withNamespaces(2, async ([client, endpoint]) => {
         for (const allowForeignSources of [false, true]) {
-          const { wall, request, close } = walled(endpoint, { rules: everything, allowForeignSources });
-          await request(asked);
+          const { firewall, request, close } = endpointWithFirewall(endpoint, {
+            rules: everything,
+            allowForeignSources,
+          });
+          await request(kernelConnection);
           await wire(client, endpoint);
           const length = host === endpoint4 ? 32 : 128;
           await netlinkIn(client).addAddress("nsm-1", `${foreign}/${length}`);
@@ -80,26 +93,26 @@ describe("a client behind a firewall", () => {
             allowForeignSources ? "answered" : "timeout",
           );
           expect(echo.received).toBe(allowForeignSources ? 2 : 1);
-          expect((await wall.counters()).foreign.packets).toBe(allowForeignSources ? 0 : 1);
+          expect((await firewall.counters()).foreign.packets).toBe(allowForeignSources ? 0 : 1);
 
           await echo.close();
           await netlinkIn(endpoint).deleteLink(wireName);
           await close();
-          await wall.stop();
+          await firewall.stop();
         }
       }),
   );
 
   test("does not inherit the flows of a client that had its address before", () =>
     withNamespaces(3, async ([first, second, endpoint]) => {
-      const { wall, request, close } = walled(endpoint, {
+      const { firewall, request, close } = endpointWithFirewall(endpoint, {
         rules: checkRules([{ name: "out", action: "allow", protocol: "udp", direction: "to-client" }]),
       });
       const [here, there] = [
         { host: endpoint4, port: 5_000 },
         { host: client4, port: 6_000 },
       ];
-      await request(asked);
+      await request(kernelConnection);
       await wire(first, endpoint);
       const endpointSide = datagrams(endpoint, here, there);
       const departed = datagrams(first, there, here);
@@ -111,7 +124,7 @@ describe("a client behind a firewall", () => {
       await netlinkIn(endpoint).deleteLink(wireName);
       await close();
 
-      await request({ ...asked, id: "second" });
+      await request({ ...kernelConnection, id: "second" });
       await wire(second, endpoint);
       const successor = datagrams(second, there, here);
       successor.send();
@@ -122,19 +135,19 @@ describe("a client behind a firewall", () => {
       successor.send();
       expect(await endpointSide.arrives()).toBe(true);
       for (const one of [successor, endpointSide]) one.close();
-      await wall.stop();
+      await firewall.stop();
     }));
 
   test("has its connections tracked in a zone of its own", (context) =>
     withNamespaces(3, async ([first, second, endpoint]) => {
       if (!existsSync(trackedConnections)) context.skip("this kernel does not list its connections as text");
-      const { wall, request } = walled(endpoint, { rules: everything });
-      await request(asked);
+      const { firewall, request } = endpointWithFirewall(endpoint, { rules: everything });
+      await request(kernelConnection);
       await request({
-        ...asked,
+        ...kernelConnection,
         id: "second",
         context: addresses("172.16.1.103"),
-        mechanism: { ...asked.mechanism!, parameters: { name: "fw-2" } },
+        mechanism: { ...kernelConnection.mechanism!, parameters: { name: "fw-2" } },
       });
       await wire(first, endpoint);
       await createVeth({
@@ -153,6 +166,6 @@ describe("a client behind a firewall", () => {
         [client4, "1"],
         ["172.16.1.103", "2"],
       ]);
-      await wall.stop();
+      await firewall.stop();
     }));
 });

@@ -14,33 +14,33 @@ export const endpoint4 = "172.16.1.100";
 export const client6 = "2001:db8::101";
 export const endpoint6 = "2001:db8::100";
 
-/** What the endpoint's interface is called. */
+/** Name of the endpoint's interface. */
 export const wireName = "fw-1";
 
 /** The chain of an endpoint with a firewall. */
-export interface Walled extends Run {
-  readonly wall: Firewall;
+export interface EndpointWithFirewall extends Run {
+  readonly firewall: Firewall;
 }
 
 /** An endpoint with a firewall whose interfaces are in the given namespace. */
-export function walled(
+export function endpointWithFirewall(
   namespace: NetworkNamespace,
   options: Partial<FirewallOptions> & Pick<FirewallOptions, "rules">,
-): Walled {
+): EndpointWithFirewall {
   const netns = namespace.path;
-  const wall = firewall({ name: "fw", netns, ...options });
+  const firewallElement = firewall({ name: "fw", netns, ...options });
   const chain = run([
     updatePath({ name: "nse" }),
     beginServer(),
     connectionState(),
-    wall,
+    firewallElement,
     mechanismsServer({ KERNEL: kernelServer({ inodeUrl: `file://${netns}`, interfaceName: wireName }) }),
   ]);
-  return { ...chain, wall };
+  return { ...chain, firewall: firewallElement };
 }
 
-/** Asks as a client does whose interface name the endpoint leaves alone. The addresses are what an IPAM would give. */
-export const asked: Partial<Connection> = {
+/** A connection without an interface name, with the addresses that an IPAM would allocate. */
+export const kernelConnection: Partial<Connection> = {
   mechanism: Mechanism.create({ cls: "LOCAL", type: "KERNEL" }),
   context: addresses(client4, client6),
 };
@@ -54,7 +54,7 @@ export function addresses(...client: readonly string[]): ConnectionContext {
   });
 }
 
-/** Does what a forwarder does after the endpoint has answered. */
+/** Creates the veth pair, as a forwarder does after the endpoint has answered. */
 export async function wire(
   client: NetworkNamespace,
   endpoint: NetworkNamespace,

@@ -28,7 +28,17 @@ import { nftablesIn } from "../../../../src/linux/nftables/index.js";
 import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { firstValueFrom, NEVER, ReplaySubject, Subject, take, toArray } from "rxjs";
 import { beforeAll, describe, expect, test } from "vitest";
-import { addresses, asked, client4, client6, endpoint4, endpoint6, walled, wire, wireName } from "./kit.js";
+import {
+  addresses,
+  kernelConnection,
+  client4,
+  client6,
+  endpoint4,
+  endpoint6,
+  endpointWithFirewall,
+  wire,
+  wireName,
+} from "./kit.js";
 
 const rules = `
 - { name: ping, action: allow, protocol: icmp, icmp: echo-request }
@@ -50,11 +60,11 @@ function counted({ rules, denied }: Counters): Record<string, number> {
 }
 
 /** A connection that stays open: what is sent to it comes back. */
-async function conversation(client: NetworkNamespace, host: string, port: number) {
+async function openEchoConnection(client: NetworkNamespace, host: string, port: number) {
   const socket = await connectIn({ namespace: client, host, port, timeoutMs });
   return {
     close: () => socket.destroy(),
-    async says(word: string, patienceMs = 2_000): Promise<string> {
+    async echo(word: string, patienceMs = 2_000): Promise<string> {
       const answer = once(socket, "data", { signal: AbortSignal.timeout(patienceMs) });
       socket.write(word);
       const [data] = (await answer) as [Buffer];
@@ -67,7 +77,7 @@ async function conversation(client: NetworkNamespace, host: string, port: number
 function changing(first: string) {
   const changes = new Subject<RuleSet>();
   const events: FirewallEvent[] = [];
-  const heard = new Subject<FirewallEvent>();
+  const observed = new Subject<FirewallEvent>();
   const source: RulesSource = {
     current: () => parseRules(first),
     changes,
@@ -79,10 +89,10 @@ function changing(first: string) {
     events,
     onEvent: (event: FirewallEvent) => {
       events.push(event);
-      heard.next(event);
+      observed.next(event);
     },
     async change(text: string): Promise<FirewallEvent> {
-      const next = firstValueFrom(heard);
+      const next = firstValueFrom(observed);
       changes.next(parseRules(text));
       return next;
     },
@@ -98,8 +108,10 @@ describe("a firewall", () => {
     ["IPv6", endpoint6],
   ])("lets through what a rule allows over %s, drops the rest, and counts every packet", (_version, host) =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { wall, request, close, leftovers } = walled(endpoint, { rules: parseRules(rules) });
-      await request(asked);
+      const { firewall, request, close, leftovers } = endpointWithFirewall(endpoint, {
+        rules: parseRules(rules),
+      });
+      await request(kernelConnection);
       await wire(client, endpoint);
       const listeners = await Promise.all(
         [80, 8010, 22, 8011].map((port) => tcpListen({ namespace: endpoint, host, port })),
@@ -109,14 +121,14 @@ describe("a firewall", () => {
 
       const namespace = client;
       expect(await ping({ namespace, to: host, count: 5 })).toMatchObject({ sent: 5, received: 5 });
-      expect(await wall.counters()).toMatchObject({ established: { packets: 5 } }); // the replies
+      expect(await firewall.counters()).toMatchObject({ established: { packets: 5 } }); // the replies
       expect(await udpProbe({ namespace, host, port: 53, timeoutMs: answerMs })).toBe("answered");
       expect(await udpProbe({ namespace, host, port: 54, timeoutMs: 100 })).toBe("timeout");
       expect(await tcpConnect({ namespace, host, port: 22, timeoutMs })).toBe("timeout");
       expect(await tcpConnect({ namespace, host, port: 8011, timeoutMs })).toBe("timeout");
       // An allowed port without a listener refuses.
       expect(await tcpConnect({ namespace, host, port: 8000, timeoutMs: answerMs })).toBe("refused");
-      const counters = await wall.counters();
+      const counters = await firewall.counters();
       expect(counted(counters)).toEqual({
         ping: 5,
         "not from there": 0,
@@ -129,14 +141,14 @@ describe("a firewall", () => {
       expect(counters.rules[0]!.bytes).toBe(5 * ((host === endpoint4 ? 20 : 40) + 8 + 16));
 
       expect(await tcpConnect({ namespace, host, port: 8010, timeoutMs: answerMs })).toBe("open");
-      expect(counted(await wall.counters()).web).toBeGreaterThanOrEqual(3);
+      expect(counted(await firewall.counters()).web).toBeGreaterThanOrEqual(3);
       expect(listeners.map(({ accepted }) => accepted)).toEqual([0, 1, 0, 0]);
       expect([echo.received, dark.received]).toEqual([1, 0]);
 
       for (const one of [...listeners, echo, dark]) await one.close();
       await netlinkIn(endpoint).deleteLink(wireName);
       await close();
-      await wall.stop();
+      await firewall.stop();
       expect(leftovers()).toEqual({});
       expect(await nftablesIn(endpoint).tables()).toEqual([]);
     }),
@@ -144,9 +156,9 @@ describe("a firewall", () => {
 
   test("distinguishes addresses, and applies the first rule that matches", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { wall, request } = walled(endpoint, { rules: parseRules(rules) });
+      const { firewall, request } = endpointWithFirewall(endpoint, { rules: parseRules(rules) });
       const [bad4, bad6] = ["192.0.2.9", "2001:db8:bad::9"];
-      await request({ ...asked, context: addresses(client4, client6, bad4, bad6) });
+      await request({ ...kernelConnection, context: addresses(client4, client6, bad4, bad6) });
       await wire(client, endpoint);
       for (const address of [bad4, bad6]) await netlinkIn(client).addAddress("nsm-1", address);
       for (const destination of [bad4, bad6]) {
@@ -164,42 +176,42 @@ describe("a firewall", () => {
         expect(await tcpConnect({ namespace: client, host, port: 80, timeoutMs: answerMs })).toBe("open");
         await web.close();
       }
-      expect(counted(await wall.counters())).toMatchObject({ "not from there": 2, denied: 0 });
-      await wall.stop();
+      expect(counted(await firewall.counters())).toMatchObject({ "not from there": 2, denied: 0 });
+      await firewall.stop();
     }));
 
   test("lets everything through both ways without rules, and judges the flows of that time by rules that come", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const { source, change, onEvent, events } = changing("[]");
-      const { wall, request } = walled(endpoint, { rules: source, onEvent });
-      await request(asked);
+      const { firewall, request } = endpointWithFirewall(endpoint, { rules: source, onEvent });
+      await request(kernelConnection);
       await wire(client, endpoint);
       const there = await tcpListen({ namespace: endpoint, host: endpoint4, port: 7 });
       const back = await tcpListen({ namespace: client, host: client4, port: 8 });
       expect(await ping({ namespace: endpoint, to: client4, count: 1 })).toMatchObject({ received: 1 });
-      const [talk, other] = [
-        await conversation(client, endpoint4, 7),
-        await conversation(endpoint, client4, 8),
+      const [connection, other] = [
+        await openEchoConnection(client, endpoint4, 7),
+        await openEchoConnection(endpoint, client4, 8),
       ];
-      expect(await talk.says("one")).toBe("one");
-      expect(await other.says("one")).toBe("one");
+      expect(await connection.echo("one")).toBe("one");
+      expect(await other.echo("one")).toBe("one");
 
       await change("- { name: out, action: allow, protocol: tcp, ports: 7 }");
-      expect(await talk.says("two")).toBe("two");
-      await expect(other.says("two", 300)).rejects.toThrow();
+      expect(await connection.echo("two")).toBe("two");
+      await expect(other.echo("two", 300)).rejects.toThrow();
       await change("- { name: nothing, action: deny, direction: both }");
-      await expect(talk.says("three", 300)).rejects.toThrow();
+      await expect(connection.echo("three", 300)).rejects.toThrow();
       expect(await tcpConnect({ namespace: client, host: endpoint4, port: 7, timeoutMs })).toBe("timeout");
       expect(events).toEqual([
         { event: "rules", rules: 1 },
         { event: "rules", rules: 1 },
       ]);
 
-      talk.close();
+      connection.close();
       other.close();
       await there.close();
       await back.close();
-      await wall.stop();
+      await firewall.stop();
     }));
 
   test("opens a port when its rules change, while connections live on and counters of rules that stay go on", () =>
@@ -207,13 +219,13 @@ describe("a firewall", () => {
       const ping1 = "- { name: ping, action: allow, protocol: icmp }";
       const web = "- { name: web, action: allow, protocol: tcp, ports: 80 }";
       const { source, change, onEvent } = changing(`${ping1}\n${web}`);
-      const { wall, request } = walled(endpoint, { rules: source, onEvent });
-      await request(asked);
+      const { firewall, request } = endpointWithFirewall(endpoint, { rules: source, onEvent });
+      await request(kernelConnection);
       await wire(client, endpoint);
       const listeners = await Promise.all(
         [80, 81].map((port) => tcpListen({ namespace: endpoint, host: endpoint4, port })),
       );
-      const talk = await conversation(client, endpoint4, 80);
+      const connection = await openEchoConnection(client, endpoint4, 80);
       await ping({ namespace: client, to: endpoint4, count: 3 });
       expect(await tcpConnect({ namespace: client, host: endpoint4, port: 81, timeoutMs })).toBe("timeout");
 
@@ -222,13 +234,13 @@ describe("a firewall", () => {
       expect(await tcpConnect({ namespace: client, host: endpoint4, port: 81, timeoutMs: answerMs })).toBe(
         "open",
       );
-      expect(await talk.says("still here")).toBe("still here");
+      expect(await connection.echo("still here")).toBe("still here");
       expect(listeners[0]!.accepted).toBe(1);
-      expect(counted(await wall.counters())).toMatchObject({ ping: 3, denied: 1 });
+      expect(counted(await firewall.counters())).toMatchObject({ ping: 3, denied: 1 });
 
-      talk.close();
+      connection.close();
       for (const one of listeners) await one.close();
-      await wall.stop();
+      await firewall.stop();
     }));
 
   test("keeps the rules of before when a file changes to bad ones, and takes it when it is good again", () =>
@@ -236,20 +248,20 @@ describe("a firewall", () => {
       const directory = await mkdtemp(join(tmpdir(), "firewall-"));
       const file = join(directory, "rules.yaml");
       await writeFile(file, "- { name: ping, action: allow, protocol: icmp }\n");
-      const heard = new ReplaySubject<FirewallEvent>();
-      const events = heard.pipe(take(2), toArray());
-      const { wall, request } = walled(endpoint, {
+      const observed = new ReplaySubject<FirewallEvent>();
+      const events = observed.pipe(take(2), toArray());
+      const { firewall, request } = endpointWithFirewall(endpoint, {
         rules: await watchedRules(file),
-        onEvent: (event) => heard.next(event),
+        onEvent: (event) => observed.next(event),
       });
       try {
-        await request(asked);
+        await request(kernelConnection);
         await wire(client, endpoint);
         await writeFile(
           file,
           "- { name: ping, action: allow, protocol: icmp }\n- { name: web, action: alow }\n",
         );
-        const refused = await firstValueFrom(heard);
+        const refused = await firstValueFrom(observed);
         expect(refused).toMatchObject({
           event: "rules-refused",
           error: expect.stringContaining(`${file}:2: rule "web": action: invalid value "alow":`),
@@ -263,7 +275,7 @@ describe("a firewall", () => {
           "refused",
         );
       } finally {
-        await wall.stop();
+        await firewall.stop();
         await rm(directory, { recursive: true });
       }
     }));
@@ -272,8 +284,8 @@ describe("a firewall", () => {
     withNamespaces(2, async ([client, endpoint]) => {
       const outward = "- { name: out, action: allow }";
       const { source, change, onEvent } = changing(outward);
-      const { wall, request } = walled(endpoint, { rules: source, onEvent });
-      await request(asked);
+      const { firewall, request } = endpointWithFirewall(endpoint, { rules: source, onEvent });
+      await request(kernelConnection);
       await wire(client, endpoint);
       const there = await tcpListen({ namespace: client, host: client6, port: 80 });
       const back = { namespace: endpoint, host: client6, port: 80, timeoutMs };
@@ -285,22 +297,22 @@ describe("a firewall", () => {
       );
       expect(await tcpConnect(back)).toBe("open");
       // What comes back from the client is no packet of "out".
-      expect(counted(await wall.counters())).toMatchObject({ out: 0 });
+      expect(counted(await firewall.counters())).toMatchObject({ out: 0 });
       await there.close();
-      await wall.stop();
+      await firewall.stop();
     }));
 
   test("keeps its clients apart from each other, and lets them through to what is behind it", () =>
     withNamespaces(4, async ([one, other, endpoint, behind]) => {
-      const { wall, request } = walled(endpoint, {
+      const { firewall, request } = endpointWithFirewall(endpoint, {
         rules: checkRules([{ name: "out", action: "allow" }]),
       });
       const second = {
-        ...asked,
+        ...kernelConnection,
         id: "two",
-        mechanism: { ...asked.mechanism!, parameters: { name: "fw-2" } },
+        mechanism: { ...kernelConnection.mechanism!, parameters: { name: "fw-2" } },
       };
-      await request({ ...asked, context: addresses("10.1.0.2") });
+      await request({ ...kernelConnection, context: addresses("10.1.0.2") });
       await request({ ...second, context: addresses("10.2.0.2") });
       await routed(endpoint, [
         { namespace: one, name: wireName, subnet: "10.1.0" },
@@ -317,8 +329,11 @@ describe("a firewall", () => {
       });
       // Interfaces that are no wires are left alone.
       expect(await ping({ namespace: behind, to: "10.3.0.1", count: 1 })).toMatchObject({ received: 1 });
-      expect(await wall.counters()).toMatchObject({ denied: { packets: 2 }, established: { packets: 3 } });
-      await wall.stop();
+      expect(await firewall.counters()).toMatchObject({
+        denied: { packets: 2 },
+        established: { packets: 3 },
+      });
+      await firewall.stop();
     }));
 
   test("reads the Go firewall's ACL map: permitted traffic passes, everything else does not", () =>
@@ -341,8 +356,8 @@ allow icmp:
     dstportoricmpcodelast: 65535
     ispermit: 1
 `;
-      const { wall, request } = walled(endpoint, { rules: parseRules(acl) });
-      await request(asked);
+      const { firewall, request } = endpointWithFirewall(endpoint, { rules: parseRules(acl) });
+      await request(kernelConnection);
       await wire(client, endpoint);
       const namespace = client;
       expect(await ping({ namespace, to: endpoint4, count: 2 })).toMatchObject({ received: 2 });
@@ -350,13 +365,13 @@ allow icmp:
       expect(await tcpConnect({ namespace, host: endpoint4, port: 8080, timeoutMs })).toBe("timeout");
       expect(await tcpConnect({ namespace, host: endpoint4, port: 81, timeoutMs })).toBe("timeout");
       expect(await ping({ namespace, to: endpoint6, count: 1, timeoutMs })).toMatchObject({ received: 0 });
-      expect(counted(await wall.counters())).toEqual({
+      expect(counted(await firewall.counters())).toEqual({
         "allow tcp80": 1,
         "forbid tcp8080": 1,
         "allow icmp": 2,
         denied: 2,
       });
-      await wall.stop();
+      await firewall.stop();
     }));
 });
 

@@ -5,7 +5,16 @@ import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { firstValueFrom, NEVER, Subject } from "rxjs";
 import { describe, expect, test } from "vitest";
 import { datagrams } from "./datagrams.js";
-import { asked, client4, client6, endpoint4, endpoint6, walled, wire, wireName } from "./kit.js";
+import {
+  kernelConnection,
+  client4,
+  client6,
+  endpoint4,
+  endpoint6,
+  endpointWithFirewall,
+  wire,
+  wireName,
+} from "./kit.js";
 
 /** Both ends of a flow. */
 function flow(client: NetworkNamespace, endpoint: NetworkNamespace, port: number, version: 4 | 6 = 4) {
@@ -50,8 +59,8 @@ describe("rules that change", () => {
     (version) =>
       withNamespaces(2, async ([client, endpoint]) => {
         const { change, ...options } = changing(allow(5001), allow(5002));
-        const { wall, request } = walled(endpoint, options);
-        await request(asked);
+        const { firewall, request } = endpointWithFirewall(endpoint, options);
+        await request(kernelConnection);
         await wire(client, endpoint);
         const [kept, cut] = [flow(client, endpoint, 5001, version), flow(client, endpoint, 5002, version)];
         for (const one of [kept, cut]) {
@@ -71,7 +80,7 @@ describe("rules that change", () => {
         expect(await kept.endpoint.arrives()).toBe(true);
         cut.client.send();
         expect(await cut.endpoint.arrives()).toBe(false);
-        expect((await wall.counters()).rules[1]).toMatchObject({ name: "no5002", packets: 2 });
+        expect((await firewall.counters()).rules[1]).toMatchObject({ name: "no5002", packets: 2 });
 
         await change(allow(5002));
         cut.endpoint.send();
@@ -79,7 +88,7 @@ describe("rules that change", () => {
         kept.endpoint.send();
         expect(await kept.client.arrives()).toBe(false);
         for (const one of [kept, cut]) one.close();
-        await wall.stop();
+        await firewall.stop();
       }),
   );
 
@@ -87,8 +96,8 @@ describe("rules that change", () => {
     withNamespaces(2, async ([client, endpoint]) => {
       const towards = "- { name: in, action: allow, protocol: udp, direction: to-client }";
       const { change, ...options } = changing(allow(5001), towards);
-      const { wall, request } = walled(endpoint, options);
-      await request(asked);
+      const { firewall, request } = endpointWithFirewall(endpoint, options);
+      await request(kernelConnection);
       await wire(client, endpoint);
       const inward = flow(client, endpoint, 6001);
       inward.endpoint.send();
@@ -101,14 +110,14 @@ describe("rules that change", () => {
       inward.endpoint.send();
       expect(await inward.client.arrives()).toBe(false);
       inward.close();
-      await wall.stop();
+      await firewall.stop();
     }));
 
   test("hold for every packet while one firewall follows another, and flows that stay allowed go on", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const rules = parseRules([deny(5001), allow(5002)].join("\n"));
-      const first = walled(endpoint, { rules });
-      await first.request(asked);
+      const first = endpointWithFirewall(endpoint, { rules });
+      await first.request(kernelConnection);
       await wire(client, endpoint);
       const [denied, allowed] = [flow(client, endpoint, 5001), flow(client, endpoint, 5002)];
       let sent = 0;
@@ -125,19 +134,21 @@ describe("rules that change", () => {
       };
       try {
         expect(await more()).toBeGreaterThan(0);
-        await first.wall.stop();
+        await first.firewall.stop();
         expect(await more()).toBeGreaterThan(10);
 
-        const second = walled(endpoint, { rules: parseRules([allow(5002), deny(5001)].join("\n")) });
-        await second.wall.prepare();
+        const second = endpointWithFirewall(endpoint, {
+          rules: parseRules([allow(5002), deny(5001)].join("\n")),
+        });
+        await second.firewall.prepare();
         expect(await more()).toBeGreaterThan(10);
-        await second.request(asked);
+        await second.request(kernelConnection);
         expect(await more()).toBeGreaterThan(10);
         expect(denied.endpoint.count()).toBe(0);
 
         await netlinkIn(endpoint).deleteLink(wireName);
         await second.close();
-        await second.wall.stop();
+        await second.firewall.stop();
         expect(await nftablesIn(endpoint).tables()).toEqual([]);
       } finally {
         clearInterval(traffic);

@@ -14,20 +14,20 @@ const changes = new Set([
 ]);
 
 /** The kernel of a process that is killed after `steps` changes. Later calls are never answered. */
-export function mortalKernel(kernel: Kernel, steps: number): { kernel: Kernel; death: Promise<void> } {
+export function crashingKernel(kernel: Kernel, steps: number): { kernel: Kernel; crashed: Promise<void> } {
   const held = new Set<Namespace>();
   let left = steps;
-  let dead = false;
-  let die!: () => void;
-  const death = new Promise<void>((resolve) => (die = resolve));
+  let hasCrashed = false;
+  let markCrashed!: () => void;
+  const crashed = new Promise<void>((resolve) => (markCrashed = resolve));
   const never = new Promise<never>(() => {});
 
   /** Whether the process is alive for a change. Its open namespaces close with it. */
-  const survives = (): boolean => {
-    if (!dead && left-- > 0) return true;
-    dead = true;
+  const survivesChange = (): boolean => {
+    if (!hasCrashed && left-- > 0) return true;
+    hasCrashed = true;
     held.forEach((namespace) => namespace.close());
-    die();
+    markCrashed();
     return false;
   };
   const watched = (namespace: Namespace): Namespace =>
@@ -36,7 +36,7 @@ export function mortalKernel(kernel: Kernel, steps: number): { kernel: Kernel; d
         const value: unknown = Reflect.get(target, property, receiver);
         if (typeof value !== "function" || property === "close") return value;
         return (...args: unknown[]): unknown => {
-          if (dead || (changes.has(String(property)) && !survives())) return never;
+          if (hasCrashed || (changes.has(String(property)) && !survivesChange())) return never;
           return Reflect.apply(value, target, args);
         };
       },
@@ -44,7 +44,7 @@ export function mortalKernel(kernel: Kernel, steps: number): { kernel: Kernel; d
   const originals = new WeakMap<Namespace, Namespace>();
 
   return {
-    death,
+    crashed,
     kernel: {
       open(path) {
         const namespace = kernel.open(path);
@@ -53,9 +53,9 @@ export function mortalKernel(kernel: Kernel, steps: number): { kernel: Kernel; d
         originals.set(seen, namespace);
         return seen;
       },
-      pathTo: (id) => (dead ? never : kernel.pathTo(id)),
+      pathTo: (id) => (hasCrashed ? never : kernel.pathTo(id)),
       createVeth: (a, b) =>
-        survives()
+        survivesChange()
           ? kernel.createVeth(
               { ...a, namespace: originals.get(a.namespace)! },
               { ...b, namespace: originals.get(b.namespace)! },

@@ -25,7 +25,7 @@ export const REGISTRY = "tcp://registry:5002";
 
 export const idOf = (name: string): string => `spiffe://example.org/${name}`;
 
-/** A program of the world. `kill` ends it like SIGKILL, without notifying other programs. */
+/** A process of the mesh. `kill` ends it like SIGKILL, without notifying other programs. */
 export interface Process {
   readonly name: string;
   debugState(): DebugState;
@@ -33,7 +33,7 @@ export interface Process {
 }
 
 /** Processes around a registry, in one network and with one clock. */
-export interface World {
+export interface RegistryMesh {
   readonly clock: VirtualClock;
   readonly ctx: Context;
   readonly network: MemoryNetwork;
@@ -51,11 +51,11 @@ export interface World {
   killAll(): void;
 }
 
-export function world(): World {
+export function registryMesh(): RegistryMesh {
   const clock = virtualClock();
   const ctx = Context.background({ clock });
   const network = memoryNetwork({ clock, random: seeded(7) });
-  const living = new Set<Process>();
+  const running = new Set<Process>();
 
   const process = <S extends { debugState(): DebugState }>(
     name: string,
@@ -73,13 +73,13 @@ export function world(): World {
       ...services,
       name,
       kill() {
-        living.delete(self);
+        running.delete(self);
         program.abort();
         close?.();
         remotes.close();
       },
     };
-    living.add(self);
+    running.add(self);
     return self;
   };
 
@@ -113,7 +113,7 @@ export function world(): World {
       return all.map((found) => found.networkServiceEndpoint!);
     },
     leftovers() {
-      const held = [...living].map((one) => [one.name, one.debugState()] as const);
+      const held = [...running].map((one) => [one.name, one.debugState()] as const);
       const { calls } = network.debugState();
       return Object.fromEntries([
         ...held.filter(([, state]) => Object.keys(state).length > 0),
@@ -121,7 +121,7 @@ export function world(): World {
         ...(clock.timers > 0 ? [["timers", clock.timers]] : []),
       ]) as DebugState;
     },
-    killAll: () => living.forEach((one) => one.kill()),
+    killAll: () => running.forEach((one) => one.kill()),
   };
 }
 
@@ -159,8 +159,16 @@ export async function services(
 }
 
 /** `+name url` and `-name url`. */
-export function story(seen: readonly NetworkServiceEndpointResponse[]): string[] {
+export function changesOf(seen: readonly NetworkServiceEndpointResponse[]): string[] {
   return seen.map(
     ({ deleted, networkServiceEndpoint: entry }) => `${deleted ? "-" : "+"}${entry!.name} ${entry!.url}`,
   );
 }
+
+/** A query that watches the endpoints like this one, or all endpoints. */
+export const watchQuery = (like?: Parameters<typeof nse>[1]) => ({
+  networkServiceEndpoint: like
+    ? nse("", { networkServiceNames: [], networkServiceLabels: {}, url: "", ...like })
+    : undefined,
+  watch: true,
+});
