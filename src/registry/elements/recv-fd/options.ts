@@ -1,0 +1,5 @@
+/** Options of recvFdServer() and recvFdClient(). */
+export interface RecvFdOptions {
+  /** The lifetime of the program. Its end closes all sockets. */
+  readonly until: AbortSignal;
+}

@@ -1,0 +1,112 @@
+import { closeSync, fstatSync } from "node:fs";
+import { resolve } from "node:path";
+import type { NetworkServiceEndpoint } from "../api/index.js";
+import { Code, codeOf, NsmError, type Context, type TransportConnection } from "../core/index.js";
+import { withFreshNumber } from "../linux/sockets/fresh-number.js";
+import { unixPath } from "../wire/address.js";
+
+/** How long to wait for a descriptor that a message names, in milliseconds. The two travel together. */
+const ARRIVES_WITHIN_MS = 5_000;
+
+/** How many sockets keep their URLs when they come back. */
+const MAX_REMEMBERED = 4_096;
+
+/** The unix socket of an endpoint, received as a descriptor. */
+export class PassedSocket {
+  /** Address under which this process reaches the socket. */
+  readonly url: string;
+  private open = true;
+
+  /** Takes ownership of the descriptor. */
+  constructor(
+    /** The name of the socket between peers: `inode://<device>/<inode>`. */
+    readonly inodeUrl: string,
+    readonly fd: number,
+  ) {
+    this.url = `unix:///proc/self/fd/${fd}`;
+  }
+
+  close(): void {
+    if (this.open) closeSync(this.fd);
+    this.open = false;
+  }
+}
+
+/** Whether a URL names a descriptor that travels on the connection of the message. */
+export function isInodeUrl(url: string): boolean {
+  return url.startsWith("inode:");
+}
+
+/** Receives the sockets of endpoints. A socket that comes back has the same URL as before. */
+export class SocketReceiver {
+  /** The numbers of the last sockets, by endpoint and inode, the oldest first. */
+  private readonly numbers = new Map<string, number>();
+
+  /**
+   * Receives the socket that an endpoint's URL names. The caller closes it.
+   *
+   * @throws NsmError FAILED_PRECONDITION if the connection carries no descriptors, UNAVAILABLE if none arrives in
+   * time, INVALID_ARGUMENT if it is not a socket
+   */
+  async receive(
+    ctx: Context,
+    connection: TransportConnection | undefined,
+    endpoint: NetworkServiceEndpoint,
+  ): Promise<PassedSocket> {
+    const { name, url } = endpoint;
+    const received = await descriptorOf(ctx, connection, endpoint);
+    if (!fstatSync(received).isSocket()) {
+      closeSync(received);
+      throw new NsmError(Code.InvalidArgument, `${url} of endpoint ${name} is not a socket`);
+    }
+    const key = `${url} ${name}`;
+    const fd = withFreshNumber(received, this.numbers.get(key));
+    this.numbers.delete(key);
+    this.numbers.set(key, fd);
+    for (const oldest of this.numbers.keys()) {
+      if (this.numbers.size <= MAX_REMEMBERED) break;
+      this.numbers.delete(oldest);
+    }
+    return new PassedSocket(url, fd);
+  }
+}
+
+async function descriptorOf(
+  ctx: Context,
+  connection: TransportConnection | undefined,
+  { name, url }: NetworkServiceEndpoint,
+): Promise<number> {
+  const attachments = connection?.attachments;
+  if (!attachments) {
+    throw new NsmError(
+      Code.FailedPrecondition,
+      `endpoint ${name} has the URL ${url}, but the connection (${connection?.kind ?? "unknown"}) carries no descriptors: use a unix socket whose server has attachments, or let the endpoint listen on TCP`,
+    );
+  }
+  try {
+    return await ctx.withTimeout(ARRIVES_WITHIN_MS, ({ signal }) => attachments.receive(url, signal));
+  } catch (cause) {
+    if (ctx.signal.aborted || codeOf(cause) !== Code.DeadlineExceeded) throw cause;
+    throw new NsmError(
+      Code.Unavailable,
+      `the socket ${url} of endpoint ${name} did not arrive within ${ARRIVES_WITHIN_MS / 1_000} s`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Rejects the path of a file that is another one in each process: under such a URL, a peer could make this process call
+ * one of its own descriptors.
+ *
+ * @throws NsmError INVALID_ARGUMENT
+ */
+export function assertNoProcessFile({ name, url }: NetworkServiceEndpoint): void {
+  if (!url.startsWith("unix:")) return;
+  const path = resolve(unixPath(url, "dial")!);
+  if (!/^\/(proc|dev\/(fd|std(in|out|err)))(\/|$)/.test(path)) return;
+  throw new NsmError(
+    Code.InvalidArgument,
+    `the URL "${url}" of endpoint ${name} leads to ${path}, which differs between processes: expected the path of a socket file`,
+  );
+}
