@@ -1,12 +1,12 @@
 import { Code, NsmError, type Elements } from "../core/index.js";
 
-/** Built-in elements by name, each made only if nothing replaces it. */
+/** Built-in elements by name. Each is created only if it is not replaced. */
 export type BuiltIn<Name extends string, S> = Readonly<Record<Name, () => Elements<S>>>;
 
 /**
- * The built-in elements, each of them or its replacement.
+ * Creates the built-in elements, with replacements in place of those that they name.
  *
- * @throws NsmError INVALID_ARGUMENT for a replacement of something that is not built in
+ * @throws NsmError INVALID_ARGUMENT for a replacement of an unknown element
  */
 export function replaced<Name extends string, S>(
   chain: string,

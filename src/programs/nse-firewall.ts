@@ -43,7 +43,7 @@ export const nseFirewallProgram: Program<NseFirewallConfig> = {
     }
     const logger = app.resolve(Tokens.logger);
     if (rules.current().rules.length === 0) logger.warn({}, "the list of rules is empty: all packets pass");
-    const wall = firewall({
+    const element = firewall({
       name: config.name,
       rules,
       ...(config.netns !== undefined && { netns: config.netns }),
@@ -52,41 +52,41 @@ export const nseFirewallProgram: Program<NseFirewallConfig> = {
       clock: app.resolve(Tokens.clock),
       logger,
     });
-    return runBehind(wall, app, withService(config), logger);
+    return startWithFirewall(element, app, withService(config), logger);
   },
 };
 
-/** Runs the endpoint behind its firewall, which starts before it and stops after it. */
-async function runBehind(
-  wall: Firewall,
+/** Starts the firewall, then the endpoint. Stops them in reverse order. */
+async function startWithFirewall(
+  element: Firewall,
   app: DependencyContainer,
   config: NseConfig,
   logger: Logger,
 ): Promise<Running> {
-  const tellCounters = (): void =>
-    void wall.counters().then(
+  const printCounters = (): void =>
+    void element.counters().then(
       (counters) => print({ event: "counters", ...counters }),
       (error: unknown) => logger.warn({ error: explain(error) }, "the counters cannot be read"),
     );
   let running: Running;
   try {
-    await wall.prepare();
-    running = await startEndpoint(app, config, [wall]);
+    await element.prepare();
+    running = await startEndpoint(app, config, [element]);
   } catch (error) {
-    await wall
+    await element
       .stop()
       .catch((second: unknown) => logger.debug({ error: explain(second) }, "no table could be removed"));
     throw error;
   }
-  process.on("SIGUSR2", tellCounters);
+  process.on("SIGUSR2", printCounters);
   return {
     ...running,
     async stop() {
-      process.off("SIGUSR2", tellCounters);
+      process.off("SIGUSR2", printCounters);
       try {
         await running.stop();
       } finally {
-        await wall.stop();
+        await element.stop();
       }
     },
   };

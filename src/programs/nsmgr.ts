@@ -4,7 +4,7 @@ import { commonOptions, type CommonConfig } from "./config/options.js";
 import { isSameSocket, publicUrl } from "../wire/index.js";
 import { badConfiguration, dialUrl } from "./config/values.js";
 import type { Program } from "./runtime/program.js";
-import { neighborAnswers } from "./runtime/neighbor.js";
+import { upstreamAnswers } from "./runtime/upstream.js";
 import { serve } from "./runtime/serve.js";
 import { Tokens } from "./runtime/tokens.js";
 
@@ -52,7 +52,7 @@ export const nsmgrProgram: Program<NsmgrConfig> = {
       }),
     );
     if (registryUrl === undefined) return running;
-    const registryAnswers = { what: "the registry", url: registryUrl, service: forwarderService };
-    return { ...running, able: neighborAnswers(app, registryAnswers) };
+    const upstream = { what: "the registry", url: registryUrl, service: forwarderService };
+    return { ...running, ready: upstreamAnswers(app, upstream) };
   },
 };

@@ -35,21 +35,21 @@ export interface ServeEndpointOptions {
   /** Addresses to listen on. The first one is registered. */
   readonly listenOn: readonly string[];
   readonly identity: Identity;
-  /** What makes it the endpoint it is. */
+  /** The elements that are specific to this endpoint. Default: none. */
   readonly elements?: Elements<NetworkService> | undefined;
-  /** A chain made before, by forwarder() for instance, in place of `elements` and `monitorElements`. */
+  /** A complete chain, such as that of forwarder(). It replaces `elements` and `monitorElements`. */
   readonly chain?: Endpoint | undefined;
-  /** In front of its monitor. Default: none. */
+  /** Elements before the monitor, for authorization and counting. Default: none. */
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
-  /** Labels it is chosen by, the same for each service. */
+  /** Labels by which matches select the endpoint, the same for each service. Default: none. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** Default: `ETHERNET`. */
+  /** Payload of the registered network services. Default: `ETHERNET`. */
   readonly payload?: string | undefined;
   /** Whether to register the network services too. Default: true. */
   readonly registerServices?: boolean | undefined;
-  /** Over what it calls and is called, when not over gRPC. */
+  /** The transport of its calls, in both directions. Default: gRPC with `identity`. */
   readonly transport?: Transport | undefined;
-  /** Cancels a start that still waits for its registration. Once the start has succeeded, use `close()`. */
+  /** Cancels a start that still waits for its registration. After the start, use `close()`. */
   readonly signal?: AbortSignal | undefined;
   /**
    * Time limit for the registration, in milliseconds, before the start fails. `Infinity` waits for the manager.
@@ -84,6 +84,7 @@ export interface ServedEndpoint {
   close(): Promise<void>;
 }
 
+/** Default time limit for the registration, in milliseconds. */
 const REGISTER_WITHIN_MS = 15_000;
 /** Time limit for the Unregister when the endpoint stops, in milliseconds. */
 const UNREGISTER_WITHIN_MS = 2_000;
@@ -108,20 +109,11 @@ const UNREGISTER_WITHIN_MS = 2_000;
  * });
  */
 export async function serveEndpoint(options: ServeEndpointOptions): Promise<ServedEndpoint> {
-  const { name, identity, connectTo, clock = systemClock, logger = silent } = options;
+  const { name, connectTo, clock = systemClock, logger = silent } = options;
   const life = new AbortController();
   const own = options.transport ? undefined : grpcTransport(options);
   const { remotes, serve } = options.transport ?? own!;
-  const chain =
-    options.chain ??
-    endpoint({
-      name,
-      tokens: identity.tokens,
-      until: life.signal,
-      elements: options.elements ?? [],
-      monitorElements: options.monitorElements,
-      trace: options.trace,
-    });
+  const chain = options.chain ?? ownChain(options, life.signal);
   const ctx = Context.background({ signal: life.signal, clock }).with(loggerKey, logger);
   const stopped = (): void => {
     life.abort();
@@ -151,8 +143,7 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   try {
     await ctx.withSignal(options.signal ?? life.signal, (c) =>
       within(options.registerWithinMs ?? REGISTER_WITHIN_MS, c, async (limited) => {
-        if (options.registerServices !== false)
-          await registerServices(limited, options, registry.networkServices, logger);
+        await registerServices(limited, options, registry.networkServices, logger);
         await registry.endpoints.register(limited, entry);
       }),
     );
@@ -176,6 +167,11 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
       stopped();
     },
   };
+}
+
+function ownChain(options: ServeEndpointOptions, until: AbortSignal): Endpoint {
+  const { name, identity, elements = [], monitorElements, trace } = options;
+  return endpoint({ name, tokens: identity.tokens, until, elements, monitorElements, trace });
 }
 
 function within<R>(ms: number, ctx: Context, work: (ctx: Context) => Promise<R>): Promise<R> {
@@ -204,10 +200,11 @@ function endpointEntry(options: ServeEndpointOptions, url: string): NetworkServi
 
 async function registerServices(
   ctx: Context,
-  { services, payload = Payload.Ethernet }: ServeEndpointOptions,
+  { services, payload = Payload.Ethernet, registerServices: enabled = true }: ServeEndpointOptions,
   registry: ReturnType<typeof registryClient>["networkServices"],
   logger: Logger,
 ): Promise<void> {
+  if (!enabled) return;
   for (const name of services) {
     try {
       await registry.register(ctx, NetworkServiceEntry.create({ name, payload }));

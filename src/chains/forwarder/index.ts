@@ -60,32 +60,33 @@ export interface ForwarderReplacements {
   readonly "mechanism-translation"?: Elements<NetworkService> | undefined;
 }
 
-/** What a forwarder is made of. */
+/** Options of forwarder(). */
 export interface ForwarderOptions {
-  /** The name of this process in the path. */
+  /** Name of this process in the path. */
   readonly name: string;
   readonly tokens: TokenGenerator;
-  /** Where services and endpoints are looked up: the manager's registries. */
+  /** The registry of network services to look up. Usually the manager's. */
   readonly networkServices: NetworkServiceRegistry;
+  /** The registry of endpoints to look up. Usually the manager's. */
   readonly endpoints: EndpointRegistry;
   readonly remotes: Remotes;
-  /** The program's life. */
+  /** The lifetime of the program. Ends the monitoring of next hops. */
   readonly until: AbortSignal;
-  /** Default: {@link controlPlaneMechanisms}. */
+  /** The mechanisms that it negotiates and the elements that create them. Default: {@link controlPlaneMechanisms}. */
   readonly mechanisms?: ForwarderMechanisms | undefined;
   /** Your own elements, by place. */
   readonly elements?: ForwarderPlaces | undefined;
   /** Your own elements in place of built-in ones. */
   readonly replace?: ForwarderReplacements | undefined;
-  /** In front of its monitor. Default: none. */
+  /** Elements before the monitor, for authorization and counting. Default: none. */
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
   readonly trace?: TraceHook | undefined;
 }
 
 /**
- * See the module's description.
+ * Creates the chain of a forwarder. See the module description.
  *
- * @throws NsmError INVALID_ARGUMENT for a place or a replacement that there is not
+ * @throws NsmError INVALID_ARGUMENT for an unknown place or replacement
  */
 export function forwarder(options: ForwarderOptions): Endpoint {
   const { name, tokens, networkServices, endpoints, remotes, until, monitorElements, trace } = options;
@@ -100,7 +101,7 @@ export function forwarder(options: ForwarderOptions): Endpoint {
     },
     options.replace,
   );
-  const onward = client({
+  const endpointClient = client({
     name,
     remotes,
     until,
@@ -121,7 +122,7 @@ export function forwarder(options: ForwarderOptions): Endpoint {
       builtIn["round-robin"],
       mechanisms.server,
       own.beforeConnect ?? [],
-      connectServer(onward.networkService, onward),
+      connectServer(endpointClient.networkService, endpointClient),
     ],
   });
 }

@@ -6,13 +6,13 @@ import type { ForwarderMechanisms } from "./mechanisms.js";
 
 /** The mechanisms of a forwarder that creates vWires in the kernel. */
 export interface KernelMechanisms extends ForwarderMechanisms {
-  /** Removes all vWires: for a forwarder that no other process succeeds. */
+  /** Removes all vWires. Call it when no other forwarder will take them over. */
   removeVWires(): Promise<void>;
 }
 
 /**
- * KERNEL on both sides: the endpoint is offered it and defines where its interface goes, and a veth pair joins the
- * two. Needs the privilege to enter the namespaces and to make interfaces in them.
+ * Negotiates KERNEL with the client and the endpoint, and joins their namespaces with a veth pair. Needs
+ * CAP_SYS_ADMIN to enter the namespaces and CAP_NET_ADMIN to create interfaces in them.
  *
  * @throws NsmError FAILED_PRECONDITION if the state directory cannot be created or read.
  *

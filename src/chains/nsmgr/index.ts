@@ -59,6 +59,7 @@ export interface NsmgrReplacements {
 
 /** Options of nsmgr(). */
 export interface NsmgrOptions {
+  /** Name of this process in the path. */
   readonly name: string;
   /** Public URL of the manager. It registers the endpoints of its node under this URL. */
   readonly url: string;
@@ -66,14 +67,15 @@ export interface NsmgrOptions {
   readonly registryUrl?: string | undefined;
   readonly remotes: Remotes;
   readonly tokens: TokenGenerator;
+  /** The lifetime of the program. Ends the monitoring of next hops, expiry and watches. */
   readonly until: AbortSignal;
   /** Network service that forwarders register. Default: `forwarder`. */
   readonly forwarderService?: string | undefined;
   /** Path of a YAML file of prefixes that endpoints must not allocate from. Default: none. */
   readonly excludedPrefixesFile?: string | undefined;
-  /** Elements before its monitor, for authorization and counting. Default: none. */
+  /** Elements before the monitor, for authorization and counting. Default: none. */
   readonly monitorElements?: Elements<MonitorConnection> | undefined;
-  /** The order in which forwarders are tried. Default: by turns. */
+  /** Selects the forwarders to try, in order. Default: round-robin. */
   readonly chooseForwarder?: ChooseForwarder | undefined;
   /** Your own elements, by place. */
   readonly elements?: NsmgrPlaces | undefined;
@@ -91,29 +93,33 @@ export interface Nsmgr extends Endpoint {
 }
 
 /**
- * See the module's description.
+ * Creates the chain and the registry of a manager. See the module description.
  *
- * @throws NsmError INVALID_ARGUMENT for a place or a replacement that there is not
+ * @throws NsmError INVALID_ARGUMENT for an unknown place or replacement
  */
 export function nsmgr(options: NsmgrOptions): Nsmgr {
   const { name, url, registryUrl, remotes, tokens, until, forwarderService = "forwarder", trace } = options;
   const { excludedPrefixesFile, elements: own = {} } = options;
   assertNames("a manager", "place", Object.keys(own), ["beforeDiscovery", "beforeConnect"]);
   const registries = nsmgrRegistry({ ...options.registry, url, registryUrl, remotes, tokens, until, trace });
-  const { chooseForwarder: choose } = options;
   const builtIn = replaced(
     "a manager",
     {
       "client-info": () => [clientInfo()],
       "discover-forwarder": () => [
-        discoverForwarder({ ...registries.discovery, service: forwarderService, url, choose }),
+        discoverForwarder({
+          ...registries.discovery,
+          service: forwarderService,
+          url,
+          choose: options.chooseForwarder,
+        }),
       ],
       "excluded-prefixes": () =>
         excludedPrefixesFile ? [excludedPrefixesServer({ file: excludedPrefixesFile })] : [],
     },
     options.replace,
   );
-  const onward = client({ name, remotes, until, refresh: false, heal: false, trace });
+  const forwarderClient = client({ name, remotes, until, refresh: false, heal: false, trace });
   const manager = endpoint({
     name,
     tokens,
@@ -127,7 +133,7 @@ export function nsmgr(options: NsmgrOptions): Nsmgr {
       builtIn["discover-forwarder"],
       builtIn["excluded-prefixes"],
       own.beforeConnect ?? [],
-      connectServer(onward.networkService, onward),
+      connectServer(forwarderClient.networkService, forwarderClient),
     ],
   });
   return {

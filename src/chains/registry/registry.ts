@@ -40,7 +40,7 @@ export interface RegistryReplacements {
   readonly expire?: Elements<EndpointRegistry> | undefined;
 }
 
-/** What a registry is made of. */
+/** Options of registry(). */
 export interface RegistryOptions {
   readonly tokens: TokenGenerator;
   /** The lifetime of the program. Ends the expiry of registrations. */

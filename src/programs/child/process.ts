@@ -79,42 +79,16 @@ const killAll = (): void => {
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
   const { command, args = [], readyTimeoutMs = 60_000 } = options;
   const name = options.name ?? [command, ...args.slice(0, 1)].join(" ");
-  const child = started(options);
+  const child = spawnChild(options);
   alive.add(child);
   if (child.pid !== undefined) options.onStart?.(child.pid);
   if (!process.listeners("exit").includes(killAll)) process.on("exit", killAll);
 
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  const described = () => (stderr === "" ? name : `${name} (stderr: ${stderr.trim().slice(-2_000)})`);
-  const events = new JsonEvents(described);
-
-  let timer: NodeJS.Timeout | undefined;
-  const ready = new Promise<readonly string[]>((resolve, reject) => {
-    timer = setTimeout(() => {
-      const text = `${described()} printed no ready line within ${readyTimeoutMs} ms${processorTime(child)}`;
-      child.kill("SIGKILL");
-      reject(new NsmError(Code.DeadlineExceeded, text));
-    }, readyTimeoutMs);
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const printed = parse(line);
-      if (printed?.ready === true) resolve(strings(printed.listenOn));
-      else if (typeof printed?.event === "string") {
-        events.push(printed as ProcessEvent);
-        resolve([]);
-      }
-    });
-    child.once("error", (cause) => {
-      alive.delete(child);
-      reject(new NsmError(Code.Unavailable, `${name} cannot be started`, { cause }));
-    });
-    // "close" follows "exit" after all output has been read.
-    child.once("close", (code, signal) => {
-      const how = `ended with ${signal ?? `code ${code}`}`;
-      events.end(how);
-      reject(new NsmError(Code.Unavailable, `${described()} ${how} before it was ready`));
-    });
-  });
+  const describe = () => (stderr === "" ? name : `${name} (stderr: ${stderr.trim().slice(-2_000)})`);
+  const events = new JsonEvents(describe);
+  const ready = readyLine(child, events, { name, describe, timeoutMs: readyTimeoutMs });
   const exited = new Promise<ProcessExit>((resolve) => {
     child.once("close", (code, signal) => {
       alive.delete(child);
@@ -122,7 +96,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     });
   });
 
-  const listenOn = await ready.finally(() => clearTimeout(timer));
+  const listenOn = await ready;
   return {
     name,
     listenOn,
@@ -147,12 +121,12 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
       if (ended !== "late") return ended;
       child.kill("SIGKILL");
       await exited;
-      throw new NsmError(Code.DeadlineExceeded, `${described()} did not end within ${graceMs} ms of SIGTERM`);
+      throw new NsmError(Code.DeadlineExceeded, `${describe()} did not end within ${graceMs} ms of SIGTERM`);
     },
   };
 }
 
-function started({ command, args = [], env, namespace, ownGroup = false }: ProcessOptions) {
+function spawnChild({ command, args = [], env, namespace, ownGroup = false }: ProcessOptions) {
   const options: SpawnOptionsWithStdioTuple<"ignore", "pipe", "pipe"> = {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -160,6 +134,41 @@ function started({ command, args = [], env, namespace, ownGroup = false }: Proce
   };
   const start = () => spawn(command, args, options);
   return namespace ? namespace.run(start) : start();
+}
+
+/** Reads the events of a process. Resolves with the URLs of its ready line, or at its first event with none. */
+function readyLine(
+  child: ReturnType<typeof spawnChild>,
+  events: JsonEvents,
+  { name, describe, timeoutMs }: { name: string; describe: () => string; timeoutMs: number },
+): Promise<readonly string[]> {
+  let timer: NodeJS.Timeout | undefined;
+  const ready = new Promise<readonly string[]>((resolve, reject) => {
+    timer = setTimeout(() => {
+      const text = `${describe()} printed no ready line within ${timeoutMs} ms${processorTime(child)}`;
+      child.kill("SIGKILL");
+      reject(new NsmError(Code.DeadlineExceeded, text));
+    }, timeoutMs);
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const printed = parse(line);
+      if (printed?.ready === true) resolve(strings(printed.listenOn));
+      else if (typeof printed?.event === "string") {
+        events.push(printed as ProcessEvent);
+        resolve([]);
+      }
+    });
+    child.once("error", (cause) => {
+      alive.delete(child);
+      reject(new NsmError(Code.Unavailable, `${name} cannot be started`, { cause }));
+    });
+    // "close" follows "exit" after all output has been read.
+    child.once("close", (code, signal) => {
+      const how = `ended with ${signal ?? `code ${code}`}`;
+      events.end(how);
+      reject(new NsmError(Code.Unavailable, `${describe()} ${how} before it was ready`));
+    });
+  });
+  return ready.finally(() => clearTimeout(timer));
 }
 
 /** The processor time of a process, as text. It distinguishes a waiting process from a starved one. */

@@ -29,7 +29,7 @@ export interface CommonConfig {
 /** Values of `--log-level`. */
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal";
 
-/** What `--log-format` takes. */
+/** Values of `--log-format`. */
 export type LogFormat = "auto" | "text" | "json";
 
 const formats: readonly LogFormat[] = ["auto", "text", "json"];

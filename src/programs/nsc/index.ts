@@ -1,6 +1,6 @@
 import { Option } from "commander";
 import { connectService } from "../../chains/client/index.js";
-import { HealBudget, kernelLiveness } from "../../elements/heal/index.js";
+import { HealBudget, kernelLiveness, type LivenessOptions } from "../../elements/heal/index.js";
 import {
   commonOptions,
   connectToOption,
@@ -13,9 +13,10 @@ import { badConfiguration, bool, checked, positiveDuration, repeatable } from ".
 import { sumDebugStates } from "../../core/element.js";
 import type { Program } from "../runtime/program.js";
 import { assertCapabilities, isOwnNamespace, openNetns } from "../runtime/checks.js";
-import { neighborAnswers } from "../runtime/neighbor.js";
+import { upstreamAnswers } from "../runtime/upstream.js";
 import { startServer } from "../runtime/serve.js";
 import { Tokens } from "../runtime/tokens.js";
+import type { NetworkNamespace } from "../../linux/index.js";
 import { eventLine } from "./event-line.js";
 
 interface NscConfig extends CommonConfig {
@@ -73,15 +74,7 @@ export const nscProgram: Program<NscConfig> = {
     const namespace = config.controlPlaneOnly ? undefined : openNetns(config.netns);
     if (namespace && config.livenessCheck && !isOwnNamespace(namespace))
       assertCapabilities(["CAP_SYS_ADMIN"], "to send its liveness checks from --netns");
-    const liveness =
-      namespace && config.livenessCheck
-        ? {
-            check: kernelLiveness({ namespace }),
-            intervalMs: config.livenessInterval,
-            timeoutMs: config.livenessTimeout,
-            onceAnswered: true,
-          }
-        : undefined;
+    const liveness = namespace && livenessOf(config, namespace);
     const health = config.listenOn ? await startServer(app, config.listenOn, {}) : undefined;
     const budget = new HealBudget();
     const connections = requests.map(({ networkService, labels, mechanism }, i) =>
@@ -109,7 +102,7 @@ export const nscProgram: Program<NscConfig> = {
     return {
       listenOn: health?.listenOn ?? [],
       debugState: () => connections.map((connection) => connection.debugState()).reduce(sumDebugStates, {}),
-      able: neighborAnswers(app, {
+      ready: upstreamAnswers(app, {
         what: "the manager",
         url: config.connectTo,
         service: requests[0]!.networkService,
@@ -124,3 +117,14 @@ export const nscProgram: Program<NscConfig> = {
     };
   },
 };
+
+/** The liveness check of the data plane. Undefined if it is disabled. */
+function livenessOf(config: NscConfig, namespace: NetworkNamespace): LivenessOptions | undefined {
+  if (!config.livenessCheck) return undefined;
+  return {
+    check: kernelLiveness({ namespace }),
+    intervalMs: config.livenessInterval,
+    timeoutMs: config.livenessTimeout,
+    onceAnswered: true,
+  };
+}

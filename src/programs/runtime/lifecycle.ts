@@ -85,7 +85,7 @@ async function serveUntil(
   over.catch(() => {});
   const metrics = address === undefined ? undefined : await metricsAt(address, running);
   try {
-    await Promise.race([over, running.able]);
+    await Promise.race([over, running.ready]);
     if (!stop.aborted)
       process.stdout.write(`${JSON.stringify({ ready: true, listenOn: running.listenOn })}\n`);
     await over;

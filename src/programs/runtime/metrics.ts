@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { Code, NsmError, type DebugState } from "../../core/index.js";
 
-/** Something that reports what it holds. */
+/** The source of the `nsm_held` values. */
 interface Observed {
   debugState?(): DebugState;
 }

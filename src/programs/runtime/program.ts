@@ -7,20 +7,22 @@ import type { CommonConfig } from "../config/options.js";
 export interface Running {
   /** The addresses it serves on, with actual ports. */
   readonly listenOn: readonly string[];
-  /** What its elements hold. */
+  /** Resources that its elements hold. */
   debugState(): DebugState;
   /** Closes its connections and stops serving. Resolves when everything is released. */
   stop(): Promise<void>;
-  /** Resolves when the processes it depends on have answered. Until then, the program is not ready. */
-  readonly able?: Promise<void>;
-  /** Rejects if the program cannot do its work. The program then exits with this error. */
+  /** Resolves when the processes that it depends on have answered. Default: ready at once. */
+  readonly ready?: Promise<void>;
+  /** Rejects if the program can no longer do its work. It then exits with this error. */
   readonly failed?: Promise<void>;
 }
 
 /** A program: its name, its flags, and its composition root. */
 export interface Program<C extends CommonConfig = CommonConfig> {
   readonly name: string;
+  /** One line for the help text. */
   readonly summary: string;
   options(): Option[];
+  /** Resolves when the program serves, with everything to stop it. */
   start(app: DependencyContainer, config: C): Promise<Running>;
 }

@@ -5,7 +5,7 @@ import { grpcServer, type GrpcServerOptions, type Server, type Services } from "
 import type { Running } from "./program.js";
 import { Tokens } from "./tokens.js";
 
-/** The services of a program, and what it holds. */
+/** The services of a program, and the resources that it holds. */
 export interface Served extends Services {
   debugState(): DebugState;
 }

@@ -8,7 +8,7 @@ export function token<T>(name: string): InjectionToken<T> {
   return Symbol(name) as InjectionToken<T>;
 }
 
-/** What the composition roots resolve. Register another value to change a program. */
+/** The injection tokens that programs resolve. Register another value to change a program. */
 export const Tokens = {
   clock: token<Clock>("clock"),
   logger: token<Logger>("logger"),

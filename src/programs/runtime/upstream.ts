@@ -5,9 +5,9 @@ import { backoff, Code, codeOf, Context, repeat } from "../../core/index.js";
 import { Waiting } from "../../registry/waiting.js";
 import { Tokens } from "./tokens.js";
 
-/** The process that a program depends on. */
-export interface Neighbor {
-  /** Its role, such as `the registry`. */
+/** The registry or manager that a program depends on. */
+export interface Upstream {
+  /** Its role in log lines, such as `the registry`. */
   readonly what: string;
   readonly url: string;
   /** A network service to look up there. It need not exist. */
@@ -21,9 +21,9 @@ const TRY_WITHIN_MS = 5_000;
  * Resolves when a registry, or a manager's registry, has answered a lookup, or when the program stops. Until
  * then, it logs why there is no answer.
  */
-export async function neighborAnswers(
+export async function upstreamAnswers(
   app: DependencyContainer,
-  { what, url, service }: Neighbor,
+  { what, url, service }: Upstream,
 ): Promise<void> {
   const clock = app.resolve(Tokens.clock);
   const until = app.resolve(Tokens.until);
