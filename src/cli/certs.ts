@@ -8,12 +8,11 @@ import {
   parseCertificates,
   readAuthority,
   SpiffeId,
-  spiffeIdOf,
-  validUntil,
   verifySvid,
   type IssuedSvid,
   type RootAuthority,
 } from "../identity/index.js";
+import { spiffeIdOf, validUntil } from "../identity/certificate.js";
 
 /** Options of {@link makeCertificates}. */
 export interface CertsOptions {

@@ -25,15 +25,6 @@ export type OnHandshakeFailure = (failure: NsmError) => void;
  * Credentials of the same generation share one SecureContext but no connection: channels from two calls never
  * share a subchannel. Set `grpc.ssl_target_name_override` (for example to `"localhost"`) for channels to IP
  * addresses. Otherwise grpc-js sends the address as server name, which RFC 6066 forbids and Node warns about.
- *
- * @example
- * import type { X509Certificate } from "node:crypto";
- * import { Client } from "@grpc/grpc-js";
- * import { channelCredentials } from "nsm-sdk/identity";
- *
- * let server: X509Certificate | undefined;
- * const creds = channelCredentials(source, (certificate) => (server = certificate));
- * const client = new Client("127.0.0.1:5001", creds);
  */
 export function channelCredentials(
   source: X509Source,

@@ -17,7 +17,11 @@ export interface Identity {
   readonly id: SpiffeId | undefined;
   /** Creates credentials with the current certificate. Create new ones after each event of `changes`. */
   channelCredentials(onPeer?: OnPeer, onFailure?: OnHandshakeFailure): ChannelCredentials;
-  /** Creates the TLS side of a server. It follows changes. Undefined without TLS. */
+  /**
+   * Creates the TLS side of a server of this SDK. It follows changes. Undefined without TLS.
+   *
+   * @internal
+   */
   tlsAcceptor(events: TlsAcceptorEvents): TlsAcceptor | undefined;
   /** Creates credentials for other gRPC servers. They follow changes. */
   serverCredentials(): ServerCredentials;

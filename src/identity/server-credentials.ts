@@ -31,14 +31,6 @@ export interface ServerTls {
  *
  * The handshake rejects clients without a certificate or without a trusted authority. `peerOfCall` checks the
  * remaining SPIFFE rules at the first call of a session. Every handler must call it.
- *
- * @example
- * import { Server } from "@grpc/grpc-js";
- * import { serverTls } from "nsm-sdk/identity";
- *
- * const tls = serverTls(source);
- * const server = new Server();
- * server.bindAsync("127.0.0.1:0", tls.credentials, (error, port) => console.log(error ?? port));
  */
 export function serverTls(source: X509Source): ServerTls {
   const verify = verifier(source);

@@ -15,14 +15,6 @@ export interface HeaderValues {
  * needed.
  *
  * @throws NsmError OUT_OF_RANGE if the year of the expiry is not from 0 to 9999
- *
- * @example
- * import { Metadata } from "@grpc/grpc-js";
- * import { tokenHeaders } from "nsm-sdk/identity";
- *
- * const metadata = new Metadata();
- * const headers = tokenHeaders(tokens(undefined));
- * for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
  */
 export function tokenHeaders(token: Token): Readonly<Record<string, string>> {
   return { [TOKEN_HEADER]: token.token, [TOKEN_EXPIRES_HEADER]: formatTime(token.expires) };

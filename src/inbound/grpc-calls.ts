@@ -1,7 +1,8 @@
 import { Metadata, type Server as GrpcServer } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { Code, explain, NsmError, type Clock, type Logger, type Peer } from "../core/index.js";
-import { tokenFromHeaders, type Identity } from "../identity/index.js";
+import { type Identity } from "../identity/index.js";
+import { tokenFromHeaders } from "../identity/token-headers.js";
 import type { CallConnections } from "./call-connections.js";
 import { holdAnswer } from "./admission.js";
 import { answerStream, answerUnary, type Answer, type StreamAnswer } from "./answer.js";

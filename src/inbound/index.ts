@@ -4,7 +4,5 @@
  * @packageDocumentation
  */
 export { grpcServer, type GrpcServerOptions, type Server } from "./grpc-server.js";
-export { assertListenUrl } from "./listener.js";
 export type { InboundLimits } from "./limits.js";
 export type { Services } from "./services.js";
-export { MAX_CONNECTIONS } from "./stream-rules.js";

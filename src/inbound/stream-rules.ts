@@ -5,13 +5,8 @@ import {
   type NetworkServiceEndpointResponse,
   type NetworkServiceResponse,
 } from "../api/index.js";
+import { MAX_CONNECTIONS } from "../wire/index.js";
 import type { QueueRules } from "./reader-queue.js";
-
-/**
- * Maximum number of connections in one monitor message, far below the 4 MiB limit of peers. A smaller initial
- * transfer is complete in one message.
- */
-export const MAX_CONNECTIONS = 100;
 
 /**
  * Connection events, by connection. A large initial set is sent as one INITIAL_STATE_TRANSFER followed by

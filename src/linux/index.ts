@@ -11,7 +11,6 @@ export { allowPing, enableIpv6, readSysctl, writeSysctl } from "./sysctl.js";
 // Links, addresses, routes, rules, neighbors
 export { netlinkIn, type Netlink } from "./rtnetlink/netlink.js";
 export { createVeth, type VethEnd, type VethPair } from "./rtnetlink/veth.js";
-export { assertLinkName } from "./rtnetlink/link-name.js";
 export type { Link, LinkProperties, LinkStatistics, TrafficCounters } from "./rtnetlink/link-codec.js";
 export type { LinkChange, LinkRef, Links, NewLink } from "./rtnetlink/links.js";
 export type { Address, Addresses } from "./rtnetlink/addresses.js";
@@ -22,14 +21,6 @@ export type { ListedNeighbor, Neighbor, Neighbors, NeighborState } from "./rtnet
 export type { Scope } from "./rtnetlink/scope.js";
 
 // Descriptors over unix sockets
-export {
-  attachable,
-  attachedPair,
-  canPassDescriptors,
-  type AttachableConnection,
-  type AttachedPair,
-} from "./sockets/attachments.js";
-export { AttachableSocket } from "./sockets/attachable-socket.js";
 export { inodeUrlOf } from "./sockets/received-descriptors.js";
 
 // Sockets and probes in a namespace
@@ -42,5 +33,4 @@ export type { WaitOptions } from "./sockets/until.js";
 
 export { preflight, type PreflightCheck } from "./preflight.js";
 
-// For additional system calls
-export { errnoName, errnoText, SystemCallError } from "./errno.js";
+export { SystemCallError } from "./errno.js";

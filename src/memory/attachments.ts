@@ -1,5 +1,5 @@
 import type { Attachments, Clock, Peer } from "../core/index.js";
-import { attachedPair, type AttachedPair } from "../linux/index.js";
+import { attachedPair, type AttachedPair } from "../linux/sockets/attachments.js";
 
 /** The descriptor channels between one caller and each server. Created by the first call with attachments. */
 export class MemoryAttachments<Server extends object> {

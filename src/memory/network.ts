@@ -1,14 +1,8 @@
 import type { X509Certificate } from "node:crypto";
-import {
-  Code,
-  NsmError,
-  transportConnection,
-  type Clock,
-  type DebugState,
-  type Logger,
-  type Peer,
-} from "../core/index.js";
-import { insecureTokens, spiffeIdOf, type TokenGenerator } from "../identity/index.js";
+import { Code, NsmError, type Clock, type DebugState, type Logger, type Peer } from "../core/index.js";
+import { transportConnection } from "../core/transport-connection.js";
+import { insecureTokens, type TokenGenerator } from "../identity/index.js";
+import { spiffeIdOf } from "../identity/certificate.js";
 import { type Services } from "../inbound/index.js";
 import { handlersOf } from "../inbound/handlers.js";
 import { HealthStates } from "../inbound/health.js";

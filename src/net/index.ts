@@ -7,7 +7,6 @@
 export {
   addressFromBytes,
   addressToBytes,
-  bitsOf,
   formatAddress,
   parseAddress,
   sameAddress,

@@ -1,9 +1,10 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { CallCredentials, ChannelCredentials, type Metadata } from "@grpc/grpc-js";
-import { transportConnection, type Peer, type TransportConnection } from "../core/index.js";
+import { type Peer, type TransportConnection } from "../core/index.js";
+import { transportConnection } from "../core/transport-connection.js";
 import type { OnPeer } from "../identity/index.js";
-import { attachable } from "../linux/index.js";
+import { attachable } from "../linux/sockets/attachments.js";
 import { type AttachableSocket } from "../linux/sockets/attachable-socket.js";
 import { isLocalHost } from "../wire/index.js";
 

@@ -1,6 +1,8 @@
 import { Client, connectivityState, Metadata, type ChannelOptions } from "@grpc/grpc-js";
 import type { Clock, NsmError, Token } from "../core/index.js";
-import { tokenHeaders, validUntil, type Identity } from "../identity/index.js";
+import { type Identity } from "../identity/index.js";
+import { tokenHeaders } from "../identity/token-headers.js";
+import { validUntil } from "../identity/certificate.js";
 import { AttachableSocket } from "../linux/sockets/attachable-socket.js";
 import {
   ChannelConnections,

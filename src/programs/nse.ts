@@ -4,7 +4,8 @@ import { serveEndpoint } from "../chains/endpoint/index.js";
 import type { Elements, NetworkService } from "../core/index.js";
 import { groupIpam } from "../elements/ipam/group/index.js";
 import { mechanismsServer } from "../elements/mechanisms/index.js";
-import { kernelServer, namespaceUrl } from "../elements/mechanisms/kernel/index.js";
+import { kernelServer } from "../elements/mechanisms/kernel/index.js";
+import { namespaceUrl } from "../elements/mechanisms/kernel/namespace-url.js";
 import {
   commonOptions,
   connectToOption,

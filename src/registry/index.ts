@@ -1,6 +1,6 @@
 /**
  * For authors of registry stores and elements: both kinds of registry, the matching of entries against queries
- * and clients, and indexes over many entries.
+ * and clients, indexes over many entries, and the path of a registration.
  *
  * @packageDocumentation
  */
@@ -8,7 +8,6 @@ export { endpointChoice, type EndpointChoice } from "./endpoint-choice.js";
 export { matchesEndpointQuery, matchesServiceQuery } from "./matching-query.js";
 export {
   labelsMatch,
-  fittingEndpoints,
   matchEndpoints,
   matchForwarders,
   type EndpointSource,
@@ -17,3 +16,9 @@ export {
 export { cachedOnly, bypassCache } from "./bypass-cache.js";
 export { EntryIndex } from "./entry-index.js";
 export * from "./kinds.js";
+export {
+  registrationPath,
+  type RegistrationPath,
+  type RegistrationPathHolder,
+  type RegistrationSegment,
+} from "../wire/index.js";

@@ -17,5 +17,6 @@ export { statusOf, type WireStatus } from "./status.js";
 export { targetOf } from "./target.js";
 export { grpcTracing, parseTracing, TRACING_HEADER, type GrpcTracing } from "./grpc-tracing.js";
 export { publicUrl } from "./public-url.js";
+export { MAX_CONNECTIONS } from "./monitor-message.js";
 export { assertFewValues } from "./message-values.js";
 export { callAborted, callFailed } from "./call-error.js";

@@ -16,11 +16,6 @@ export function isLocalHost(host: string): boolean {
 /**
  * Whether an address to dial is on this machine, judged by its text. True for a unix socket, a local host,
  * and an address without a host (which means this host). False for an address that cannot be parsed.
- *
- * @example
- * import { isLocalUrl } from "nsm-sdk/wire";
- *
- * isLocalUrl("tcp://127.0.0.1:5001") && isLocalUrl("tcp://:5001") && !isLocalUrl("tcp://nsmgr:5001");
  */
 export function isLocalUrl(url: string): boolean {
   if (url.startsWith("unix:")) return true;

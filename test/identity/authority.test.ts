@@ -3,7 +3,8 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Code } from "../../src/core/index.js";
-import { filesSource, validFrom, validUntil } from "../../src/identity/index.js";
+import { filesSource } from "../../src/identity/index.js";
+import { validFrom, validUntil } from "../../src/identity/certificate.js";
 import { authority } from "../../src/testing/authority.js";
 import { leafOf, temporaryDirectory } from "./support.js";
 

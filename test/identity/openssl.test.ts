@@ -3,7 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { authority, publicKeyOf, svidTokens } from "../../src/identity/index.js";
+import { authority, svidTokens } from "../../src/identity/index.js";
+import { publicKeyOf } from "../../src/identity/certificate.js";
 import { leafOf, sourceOf, temporaryDirectory } from "./support.js";
 
 // The command line of OpenSSL as a second opinion on what we make.

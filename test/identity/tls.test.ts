@@ -14,8 +14,6 @@ import {
   insecureIdentity,
   parseToken,
   spiffeIdentity,
-  tokenFromHeaders,
-  tokenHeaders,
   verifyToken,
   type Authority,
   type CallPeer,
@@ -24,6 +22,7 @@ import {
   type IssuedSvid,
   type IssueOptions,
 } from "../../src/identity/index.js";
+import { tokenFromHeaders, tokenHeaders } from "../../src/identity/token-headers.js";
 import {
   anyClient,
   testClient,

@@ -2,7 +2,7 @@ import { Metadata } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Code } from "../../src/core/index.js";
-import { tokenFromHeaders, tokenHeaders } from "../../src/identity/index.js";
+import { tokenFromHeaders, tokenHeaders } from "../../src/identity/token-headers.js";
 
 const headers = (token: readonly string[], expires: readonly string[]): Map<string, readonly string[]> =>
   new Map([

@@ -6,14 +6,13 @@ import {
   authority,
   insecureTokens,
   parseToken,
-  publicKeyOf,
   svidTokens,
-  validUntil,
   verifyToken,
   type Authority,
   type MutableSource,
   type IssuedSvid,
 } from "../../src/identity/index.js";
+import { publicKeyOf, validUntil } from "../../src/identity/certificate.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/virtual-clock.js";
 import { contextOf, leafOf, sourceOf } from "./support.js";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { transportConnection } from "../../src/core/index.js";
+import { transportConnection } from "../../src/core/transport-connection.js";
 import { PeerAccounts } from "../../src/inbound/peer-accounts.js";
 
 function peersOf(...addresses: readonly string[]): readonly string[] {

@@ -1,5 +1,5 @@
 import { Code } from "../../src/core/index.js";
-import { assertLinkName } from "../../src/linux/index.js";
+import { assertLinkName } from "../../src/linux/rtnetlink/link-name.js";
 import { describe, expect, test } from "vitest";
 import { attributes } from "../../src/linux/netlink/attributes.js";
 import { decodeRoute, encodeRoute } from "../../src/linux/rtnetlink/routes.js";

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock, type Clock, type Peer } from "../../src/core/index.js";
 import { O_PATH } from "../../src/linux/constants.js";
-import { attachedPair, inodeUrlOf, type AttachedPair } from "../../src/linux/index.js";
+import { inodeUrlOf } from "../../src/linux/index.js";
+import { attachedPair, type AttachedPair } from "../../src/linux/sockets/attachments.js";
 
 /** Listening sockets in a folder of their own. */
 export class Sockets {

@@ -3,7 +3,8 @@ import { ReplaySubject } from "rxjs";
 import { pathOf, type Connection, type PathSegment } from "../../api/index.js";
 import { asNsmError, explain, type NetworkServiceElement, type NsmError } from "../../core/index.js";
 import type { Loss } from "../../elements/heal/index.js";
-import { withoutMarks, type DownCause } from "../../elements/monitor/index.js";
+import { type DownCause } from "../../elements/monitor/index.js";
+import { withoutMarks } from "../../elements/monitor/marks.js";
 
 /** The connection is usable: for the first time (`established`), or healed or changed by a hop (`updated`). */
 export interface ServiceConnected {

@@ -1,7 +1,7 @@
 import { pathOf, previousSegment, type Connection } from "../../api/index.js";
 import { Code, NsmError, peer, type Context } from "../../core/index.js";
-import { subjectOf } from "../../identity/index.js";
-import { isStale, requestMark } from "../monitor/index.js";
+import { subjectOf } from "../../identity/token-subject.js";
+import { isStale, requestMark } from "../monitor/marks.js";
 
 /**
  * Rejects a call about a connection that another process created. A connection belongs to the first segment of

@@ -19,8 +19,6 @@ import { eventCause, log, Slot, type NetworkServiceElement } from "../../core/in
 import { FailureLog } from "../../core/failure-log.js";
 import { connectionFields, hops, routeOf } from "./fields.js";
 
-export { connectionFields, type ConnectionFields } from "./fields.js";
-
 /** The last logged state of a connection. */
 interface Logged {
   connection: Connection;

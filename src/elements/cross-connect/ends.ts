@@ -2,7 +2,7 @@ import { normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MechanismType, Parameter, type Mechanism } from "../../api/index.js";
 import { Code, NsmError } from "../../core/index.js";
-import { assertLinkName } from "../../linux/index.js";
+import { assertLinkName } from "../../linux/rtnetlink/link-name.js";
 
 /** The location of one side's interface, as requested by that side. */
 export interface End {

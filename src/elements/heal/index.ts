@@ -44,7 +44,8 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 import { atEnd } from "../../core/until.js";
-import { markRequest, requestMark, restoreMark, type DownCause, type MonitorHub } from "../monitor/index.js";
+import { type DownCause, type MonitorHub } from "../monitor/index.js";
+import { markRequest, requestMark, restoreMark } from "../monitor/marks.js";
 import { nextRemote } from "../dial/index.js";
 import { HealBudget } from "./budget.js";
 import { Recoveries } from "./recoveries.js";

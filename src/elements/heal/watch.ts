@@ -1,6 +1,7 @@
 import { currentSegment, pathOf, State, type Connection } from "../../api/index.js";
 import { log, type CancelTimer, type ConnectionEvents, type Context, type Remote } from "../../core/index.js";
-import { Following, type DownCause, type MonitorHub, type Observation } from "../monitor/index.js";
+import type { DownCause, MonitorHub, Observation } from "../monitor/index.js";
+import { Following } from "../monitor/following.js";
 
 /** Checks whether packets pass through a connection. Must end by the deadline of the Context. */
 export type LivenessCheck = (ctx: Context, connection: Connection) => Promise<boolean>;

@@ -48,12 +48,12 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 import { atEnd } from "../../core/until.js";
-import { subjectOf } from "../../identity/index.js";
+import { subjectOf } from "../../identity/token-subject.js";
 import { Following } from "./following.js";
 import { markRequest, requestMark, withDownReason } from "./marks.js";
 import { type MonitorHub } from "./hub.js";
 import { type Observation } from "./stream.js";
-import { connectionFields } from "../connection-log/index.js";
+import { connectionFields } from "../connection-log/fields.js";
 import { nextRemote } from "../dial/index.js";
 import { ConnectionTable } from "./connection-table.js";
 import { relayed } from "./relay.js";
@@ -187,17 +187,6 @@ function ownerOf(ctx: Context, connection: Connection): string | undefined {
   // Not a valid token: only callers without an identity may see the connection.
   return subjectOf(previousSegment(connection)?.token ?? "");
 }
-export { Following, type FollowingOptions } from "./following.js";
 export { monitorHub, type MonitorHub, type MonitorHubOptions } from "./hub.js";
-export {
-  downCauseOf,
-  isStale,
-  markRequest,
-  requestMark,
-  restoreMark,
-  withDownReason,
-  withoutMarks,
-  type DownCause,
-  type DownReason,
-} from "./marks.js";
+export { type DownCause, type DownReason } from "./marks.js";
 export type { OwnSegment, Observation } from "./stream.js";

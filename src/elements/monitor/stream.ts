@@ -9,7 +9,7 @@ import {
   type ConnectionEvent,
 } from "../../api/index.js";
 import { Code, codeOf, type CancelTimer, type Context, type Remote } from "../../core/index.js";
-import { MAX_CONNECTIONS } from "../../inbound/index.js";
+import { MAX_CONNECTIONS } from "../../wire/index.js";
 import { downCauseOf, requestMark, type DownCause, type DownReason } from "./marks.js";
 
 /** The state of one connection as a peer reports it. */

@@ -16,7 +16,8 @@
  */
 import { connectionOf, patchSegment, pathOf, previousSegment, type Connection } from "../../api/index.js";
 import { log, peer, type Context, type NetworkServiceElement } from "../../core/index.js";
-import { assertTokenOfPeer, type TokenGenerator } from "../../identity/index.js";
+import { type TokenGenerator } from "../../identity/index.js";
+import { assertTokenOfPeer } from "../../identity/token-subject.js";
 
 /** Options of updateToken(). */
 export interface UpdateTokenOptions {

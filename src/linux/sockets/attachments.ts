@@ -29,12 +29,6 @@ export interface AttachableConnection {
  * Takes over a connected unix socket, so that it can pass descriptors. Returns undefined where that is not
  * possible. Call it in the same turn in which the socket connects: Node drops descriptors that it reads
  * itself.
- *
- * @example
- * import { createServer } from "node:net";
- * import { attachable } from "nsm-sdk/linux";
- *
- * createServer((socket) => void attachable(socket)?.stream.end("hello")).listen("/run/nse.sock");
  */
 export function attachable(socket: Socket): AttachableConnection | undefined {
   if (!canPassDescriptors()) return undefined;

@@ -1,5 +1,5 @@
 import { Code, NsmError } from "../../core/index.js";
-import { assertLinkName } from "../../linux/index.js";
+import { assertLinkName } from "../../linux/rtnetlink/link-name.js";
 import { Mechanism, MechanismClass, Parameter } from "../../api/index.js";
 
 /** A requested service, as parsed from one URL. */

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import { Code, codeOf, NsmError } from "../../core/index.js";
-import { assertListenUrl } from "../../inbound/index.js";
+import { assertListenUrl } from "../../inbound/listener.js";
 import { parsePrefix } from "../../net/index.js";
 import { targetOf } from "../../wire/index.js";
 

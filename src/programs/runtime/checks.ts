@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Code, NsmError } from "../../core/index.js";
 import { makeDirectory } from "../../files/index.js";
-import { namespaceUrl } from "../../elements/mechanisms/kernel/index.js";
+import { namespaceUrl } from "../../elements/mechanisms/kernel/namespace-url.js";
 import { currentNamespace, openNamespace, type NetworkNamespace } from "../../linux/index.js";
 import { lockDirectory } from "../../linux/lock-directory.js";
 import { withFlag } from "../config/values.js";

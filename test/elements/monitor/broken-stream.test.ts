@@ -1,7 +1,7 @@
 import type { Subscription } from "rxjs";
 import { describe, expect, test } from "vitest";
 import { State } from "../../../src/api/index.js";
-import { MAX_CONNECTIONS } from "../../../src/inbound/index.js";
+import { MAX_CONNECTIONS } from "../../../src/wire/index.js";
 import {
   INITIAL_STATE_TRANSFER,
   UPDATE,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { MonitorScopeSelector, State, type Connection } from "../../../src/api/index.js";
 import { Code, Context, NsmError } from "../../../src/core/index.js";
 import { connectionUpdate, monitor, type ConnectionChange } from "../../../src/elements/monitor/index.js";
-import { downCauseOf } from "../../../src/elements/monitor/index.js";
+import { downCauseOf } from "../../../src/elements/monitor/marks.js";
 import { describeElement, failAfter, failOnce } from "../../../src/testing/index.js";
 import { INITIAL_STATE_TRANSFER, UPDATE, DELETE, monitored, bySegment, watch } from "./kit.js";
 

@@ -11,7 +11,7 @@ import {
   type Remote,
   type Logger,
 } from "../../../src/core/index.js";
-import { markRequest, requestMark, withDownReason } from "../../../src/elements/monitor/index.js";
+import { markRequest, requestMark, withDownReason } from "../../../src/elements/monitor/marks.js";
 import {
   INITIAL_STATE_TRANSFER,
   UPDATE,

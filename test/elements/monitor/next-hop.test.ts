@@ -10,14 +10,8 @@ import {
 } from "../../../src/api/index.js";
 import { Code, Context, type Remote, type NetworkServiceElement } from "../../../src/core/index.js";
 import { nextRemote } from "../../../src/elements/dial/index.js";
-import {
-  downCauseOf,
-  requestMark,
-  withDownReason,
-  type MonitorHub,
-  type OwnSegment,
-  type Observation,
-} from "../../../src/elements/monitor/index.js";
+import { type MonitorHub, type OwnSegment, type Observation } from "../../../src/elements/monitor/index.js";
+import { downCauseOf, requestMark, withDownReason } from "../../../src/elements/monitor/marks.js";
 import { failAfter } from "../../../src/testing/index.js";
 import { INITIAL_STATE_TRANSFER, type Monitored, monitored, bySegment, watch } from "./kit.js";
 

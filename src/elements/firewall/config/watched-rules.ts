@@ -1,7 +1,7 @@
 import type { Observable } from "rxjs";
 import { Code, explain, NsmError, type Clock } from "../../../core/index.js";
 import { readText, watchFiles, type Reading } from "../../../files/index.js";
-import { errnoText } from "../../../linux/index.js";
+import { errnoText } from "../../../linux/errno.js";
 import { parseRules } from "./parse-rules.js";
 import type { RuleSet } from "../rules/rule.js";
 

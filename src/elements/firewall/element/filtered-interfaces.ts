@@ -1,6 +1,6 @@
 import { Code, explain, NsmError, type Clock, type DebugState, type Logger } from "../../../core/index.js";
 import { SerialQueue } from "../../../core/serial-queue.js";
-import { assertLinkName } from "../../../linux/index.js";
+import { assertLinkName } from "../../../linux/rtnetlink/link-name.js";
 import { compile } from "../table/compile.js";
 import { LinkIds } from "./link-ids.js";
 import { LinkWatch } from "./link-watch.js";

@@ -16,6 +16,5 @@
  */
 export { kernelClient, type KernelClientOptions } from "./client.js";
 export { localNamespaces } from "./local-namespaces.js";
-export { namespaceUrl } from "./namespace-url.js";
 export type { KernelParameters } from "./parameters.js";
 export { kernelServer, type KernelServerOptions } from "./server.js";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { MAX_INTERFACE_NAME, Parameter, type Connection, type Mechanism } from "../../../api/index.js";
-import { assertLinkName } from "../../../linux/index.js";
+import { assertLinkName } from "../../../linux/rtnetlink/link-name.js";
 
 /** The network namespace of an interface, and its name. */
 export interface KernelParameters {

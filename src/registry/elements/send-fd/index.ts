@@ -30,7 +30,8 @@ import {
   type EndpointRegistry,
 } from "../../../core/index.js";
 import { O_PATH } from "../../../linux/constants.js";
-import { canPassDescriptors, inodeUrlOf } from "../../../linux/index.js";
+import { inodeUrlOf } from "../../../linux/index.js";
+import { canPassDescriptors } from "../../../linux/sockets/attachments.js";
 import { attachments } from "../../../outbound/index.js";
 import { unixPath } from "../../../wire/address.js";
 

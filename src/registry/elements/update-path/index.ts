@@ -32,7 +32,8 @@ import {
   type RegistryEntry,
 } from "../../../core/index.js";
 import { registrationPath, type RegistrationPath } from "../../../wire/index.js";
-import { assertTokenOfPeer, subjectOf, type TokenGenerator } from "../../../identity/index.js";
+import { type TokenGenerator } from "../../../identity/index.js";
+import { assertTokenOfPeer, subjectOf } from "../../../identity/token-subject.js";
 
 /** Expiry of the token that this hop created for the call. Set by update-path, read by expire. */
 export const ownTokenExpiry = new ContextKey<Timestamp>("own-token-expiry");
