@@ -36,8 +36,9 @@ import { kernelClient } from "../../elements/mechanisms/kernel/index.js";
 import { namespaceUrl } from "../../elements/mechanisms/kernel/namespace-url.js";
 import { retry } from "../../elements/retry/index.js";
 import type { Identity } from "../../identity/index.js";
-import { grpcRemotes } from "../../outbound/index.js";
+import { grpcRemotes, type GrpcRemotes } from "../../outbound/index.js";
 import { Waiting } from "../../registry/waiting.js";
+import { assertTexts, assertTimeLimits } from "../options.js";
 import { client } from "./client.js";
 import { endpointWatch } from "./endpoint-watch.js";
 import { backgroundClock, holdProcess } from "./process-life.js";
@@ -126,6 +127,9 @@ const CLOSE_WITHIN_MS = 5_000;
  *
  * An established connection does not keep the Node process alive. A pending Request and `close()` do.
  *
+ * @throws NsmError INVALID_ARGUMENT for an option with a value that is not allowed, FAILED_PRECONDITION for
+ * `elements` in an invalid order. What happens later is reported by `established` and `events`.
+ *
  * @example
  * import { connectService, explain, fileIdentity } from "nsm-sdk";
  *
@@ -146,12 +150,25 @@ const CLOSE_WITHIN_MS = 5_000;
  * process.once("SIGTERM", () => void firewall.close().finally(() => identity.close()));
  */
 export function connectService(options: ConnectServiceOptions): ServiceConnection {
-  const { name, service, connectTo, identity, clock = systemClock, logger = silent } = options;
+  const { name, service, connectTo, identity, clock, tryTimeoutMs } = options;
+  assertTexts("connectService()", { name, service, connectTo });
+  assertTimeLimits("connectService()", { tryTimeoutMs });
+  if (options.remotes) return connectOver(options.remotes, options);
+  const own = grpcRemotes({ identity, clock, background: true });
+  try {
+    return connectOver(own, options, own);
+  } catch (error) {
+    own.close();
+    throw error;
+  }
+}
+
+/** Connects over `remotes`. Closes its `own` ones at the end. */
+function connectOver(remotes: Remotes, options: ConnectServiceOptions, own?: GrpcRemotes): ServiceConnection {
+  const { name, service, connectTo, clock = systemClock, logger = silent } = options;
   const id = options.id ?? `${name}-${randomUUID()}`;
   const requested = Connection.create({ id, networkService: service, labels: { ...options.labels } });
   const life = new AbortController();
-  const own = options.remotes ? undefined : grpcRemotes({ identity, clock, background: true });
-  const remotes = options.remotes ?? own!;
   const ctx = Context.background({ signal: life.signal, clock: backgroundClock(clock) }).with(
     loggerKey,
     logger,
@@ -172,8 +189,8 @@ export function connectService(options: ConnectServiceOptions): ServiceConnectio
       wantsKernel(options) ? kernelClient({ inodeUrl: namespaceUrl(options.netns) }) : [],
     ],
     heal: options.heal !== false && {
-      wake: () => wake,
       ...options.heal,
+      wake: options.heal?.wake ?? (() => wake),
       onHealing(connection, loss, cause) {
         report.lost(connection, loss, cause);
         if (options.heal) options.heal.onHealing?.(connection, loss, cause);

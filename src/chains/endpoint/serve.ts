@@ -22,6 +22,7 @@ import { grpcServer } from "../../inbound/index.js";
 import { grpcRemotes } from "../../outbound/index.js";
 import { Waiting } from "../../registry/waiting.js";
 import { registryClient } from "../registry-client/index.js";
+import { assertLists, assertTexts, assertTimeLimits } from "../options.js";
 import { endpoint, type Endpoint } from "./endpoint.js";
 
 /** Options of serveEndpoint(). */
@@ -94,7 +95,8 @@ const UNREGISTER_WITHIN_MS = 2_000;
  * the registration. A network service that belongs to another owner is not changed. While the manager does not
  * answer, the reason is logged.
  *
- * @throws NsmError the failure of the server or the registration; everything is then released.
+ * @throws NsmError INVALID_ARGUMENT for an option with a value that is not allowed, or the failure of the server or the
+ * registration. Everything is then released.
  *
  * @example
  * import { kernelServer, mechanismsServer, pointToPointIpam, serveEndpoint } from "nsm-sdk";
@@ -109,27 +111,34 @@ const UNREGISTER_WITHIN_MS = 2_000;
  * });
  */
 export async function serveEndpoint(options: ServeEndpointOptions): Promise<ServedEndpoint> {
-  const { name, connectTo, clock = systemClock, logger = silent } = options;
+  const { name, services, listenOn, connectTo, clock = systemClock, logger = silent } = options;
+  const { registerWithinMs = REGISTER_WITHIN_MS } = options;
+  assertTexts("serveEndpoint()", { name, connectTo });
+  assertLists("serveEndpoint()", { services, listenOn });
+  assertTimeLimits("serveEndpoint()", { registerWithinMs });
   const life = new AbortController();
   const own = options.transport ? undefined : grpcTransport(options);
   const { remotes, serve } = options.transport ?? own!;
-  const chain = options.chain ?? ownChain(options, life.signal);
   const ctx = Context.background({ signal: life.signal, clock }).with(loggerKey, logger);
+  const waiting = new Waiting({ what: `the manager at ${connectTo}`, clock, logger });
   const stopped = (): void => {
     life.abort();
     own?.remotes.close();
   };
-  const server = await serve(options.listenOn, chain).catch((error: unknown) => {
+  const start = async () => {
+    const chain = options.chain ?? ownChain(options, life.signal);
+    const registry = registryClient({
+      remotes,
+      url: connectTo,
+      until: life.signal,
+      elements: { networkServices: [waiting.element()], endpoints: [waiting.element()] },
+      trace: options.trace,
+    });
+    return { chain, registry, server: await serve(listenOn, chain) };
+  };
+  const { chain, registry, server } = await start().catch((error: unknown) => {
     stopped();
     throw error;
-  });
-  const waiting = new Waiting({ what: `the manager at ${connectTo}`, clock, logger });
-  const registry = registryClient({
-    remotes,
-    url: connectTo,
-    until: life.signal,
-    elements: { networkServices: [waiting.element()], endpoints: [waiting.element()] },
-    trace: options.trace,
   });
   const entry = endpointEntry(options, server.listenOn[0]!);
   const unregister = async (withinMs: number): Promise<void> => {
@@ -142,13 +151,13 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
   };
   try {
     await ctx.withSignal(options.signal ?? life.signal, (c) =>
-      within(options.registerWithinMs ?? REGISTER_WITHIN_MS, c, async (limited) => {
+      within(registerWithinMs, c, async (limited) => {
         await registerServices(limited, options, registry.networkServices, logger);
         await registry.endpoints.register(limited, entry);
       }),
     );
     waiting.answered();
-    logger.info({ endpoint: name, services: options.services, url: entry.url }, "registered");
+    logger.info({ endpoint: name, services, url: entry.url }, "registered");
   } catch (error) {
     waiting.stop();
     // A canceled Register may still have succeeded, with a late answer.

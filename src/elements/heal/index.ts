@@ -97,7 +97,7 @@ export function heal(options: HealOptions): NetworkServiceElement {
   const startRecovery = (ctx: Context, lost: Answered, loss: Loss, cause?: DownCause): void => {
     const { connection, events } = lost;
     log(ctx).info({ connection: connection.id, loss, cause }, "healing");
-    options.onHealing?.(connection, loss, cause);
+    undisturbed(() => options.onHealing?.(connection, loss, cause));
     const { stop, ...waits } = recoveries.begin(connection.id, ctx.clock.now());
     const { keepEndpointMs = 3_000, wake } = options;
     const plan = {
@@ -109,7 +109,7 @@ export function heal(options: HealOptions): NetworkServiceElement {
       liveness,
       wake,
       keepEndpointMs,
-      onFailure: (error: unknown) => options.onFailure?.(connection, error),
+      onFailure: (error: unknown) => undisturbed(() => options.onFailure?.(connection, error)),
       stopped: stop.signal,
     };
     void recover(ctx, plan).finally(() => {
@@ -180,4 +180,15 @@ export function heal(options: HealOptions): NetworkServiceElement {
       await next.close(ctx, connection);
     },
   };
+}
+
+/** Runs a callback of the caller. What it throws becomes an uncaught exception and does not end the recovery. */
+function undisturbed(callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
+  }
 }

@@ -109,8 +109,11 @@ test("reports that it heals, and updated when it has healed", async () => {
   await finished(connected.close());
 });
 
-test("wakes a heal when an endpoint of the service is registered", async () => {
-  const { connected, types } = connect();
+test.each([
+  ["without options of heal", undefined],
+  ["with options of heal that are undefined", { wake: undefined, liveness: undefined, budget: undefined }],
+])("wakes a heal when an endpoint of the service is registered, %s", async (_, heal) => {
+  const { connected, types } = connect({ heal });
   await finished(connected.established);
   await nse.kill();
   await clock.advance(120_000);

@@ -14,6 +14,22 @@ describeElement("heal", ({ until }) => heal({ hub: fakeHub(), until }), {
   behind: [dialled(() => false)],
 });
 
+/** Collects uncaught exceptions in place of the test runner. */
+function uncaught(): { stop(): Promise<string[]> } {
+  const seen: string[] = [];
+  const others = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", ({ message }) => seen.push(message));
+  return {
+    async stop() {
+      await new Promise((resolve) => setImmediate(resolve));
+      process.removeAllListeners("uncaughtException");
+      for (const other of others) process.on("uncaughtException", other);
+      return seen;
+    },
+  };
+}
+
 describe("heal", () => {
   test("requests the same endpoint again before it closes anything", async () => {
     const { request, close, hub, seen, clock, leftovers } = setUp();
@@ -160,6 +176,28 @@ describe("heal", () => {
     await close(connection);
     await clock.advance(20_000);
     expect(reported).toHaveLength(before);
+  });
+
+  test("heals although its callbacks throw, and reports what they throw as uncaught", async () => {
+    const thrown = uncaught();
+    const { request, close, hub, hop, seen, clock, leftovers } = setUp({
+      onHealing() {
+        throw new Error("onHealing");
+      },
+      onFailure() {
+        throw new Error("onFailure");
+      },
+    });
+    const connection = await request();
+    hop.away = true;
+    hub.lose(lost.nsmgr);
+    await clock.advance(1);
+    hop.away = false;
+    await clock.advance(2_000);
+    expect(seen.requests).toHaveLength(2);
+    expect(await thrown.stop()).toEqual(["onHealing", "onFailure"]);
+    await close(connection);
+    expect(leftovers()).toEqual({});
   });
 
   test("watches again after it has healed", async () => {
