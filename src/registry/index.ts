@@ -15,6 +15,7 @@ export {
 } from "./matching.js";
 export { cachedOnly, bypassCache } from "./bypass-cache.js";
 export { EntryIndex } from "./entry-index.js";
+export { isAbout } from "./is-about.js";
 export * from "./kinds.js";
 export {
   registrationPath,
