@@ -66,7 +66,7 @@ export {
 export { attempt, Slot } from "./slot.js";
 export type { SlotOptions } from "./slot-values.js";
 export type { StateKeeper } from "./state-store.js";
-export { type Attachments, type TransportConnection, type TransportKind } from "./transport-connection.js";
+export type { Attachments, PeerProcess, TransportConnection, TransportKind } from "./transport-connection.js";
 export { TimerSlot } from "./timer-slot.js";
 export { unlessDone } from "./until.js";
 export { traceChanges, whenOver, type Ending } from "./trace.js";

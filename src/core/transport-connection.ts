@@ -19,6 +19,22 @@ export interface Attachments {
   receive(inodeUrl: string, signal: AbortSignal): Promise<number>;
 }
 
+/**
+ * The process that connected a unix socket, or that listens on it, as the kernel recorded it. It may have passed
+ * the socket on to another process since.
+ */
+export interface PeerProcess {
+  /** Its pid, as this process sees it. 0 if its PID namespace is not visible from here. */
+  readonly pid: number;
+  /**
+   * Opens the network namespace of the process, and returns a descriptor that the caller closes.
+   *
+   * @throws NsmError NOT_FOUND if the process has ended, PERMISSION_DENIED without the privilege to inspect it
+   * (ptrace(2)), UNIMPLEMENTED on a kernel before Linux 6.5, UNAVAILABLE if the connection has ended
+   */
+  openNetworkNamespace(): number;
+}
+
 /** The transport connection that carries a call, as seen by the end that accepted or opened it. */
 export interface TransportConnection {
   /** Unique among the connections of this process. */
@@ -30,6 +46,8 @@ export interface TransportConnection {
   readonly local: boolean;
   /** Absent if the transport cannot carry descriptors. */
   readonly attachments?: Attachments | undefined;
+  /** Absent unless the connection is a unix socket that carries descriptors. */
+  readonly process?: PeerProcess | undefined;
 }
 
 let lastId = 0;

@@ -28,8 +28,8 @@ export interface GrpcServerOptions {
   readonly limits?: InboundLimits | undefined;
   /**
    * Whether unix sockets pass descriptors. Handlers find the descriptors in `peer.connection`. Where the
-   * platform cannot pass descriptors, calls arrive without them. Calls over such a socket cost more: enable
-   * it only for services that need it. Default: false.
+   * platform cannot pass descriptors, calls arrive without them. Calls over such a socket cost more: disable
+   * it for services that need none, such as a registry of a domain. Default: true.
    */
   readonly attachments?: boolean | undefined;
 }

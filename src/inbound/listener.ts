@@ -25,7 +25,7 @@ export interface Listener {
 
 /** Options of the connections. */
 export interface ListenerOptions {
-  /** Whether unix sockets pass descriptors. Default: false. */
+  /** Whether unix sockets pass descriptors. Default: true. */
   readonly attachments?: boolean | undefined;
 }
 
@@ -45,7 +45,7 @@ export type OnConnection = (socket: Duplex, connection: TransportConnection) => 
 export async function listen(
   url: string,
   onConnection: OnConnection,
-  { attachments = false }: ListenerOptions = {},
+  { attachments = true }: ListenerOptions = {},
 ): Promise<Listener> {
   const path = unixPath(url, "listen on");
   const accept = path === undefined ? acceptTcp : attachments ? acceptAttachable : acceptUnix;
@@ -83,8 +83,8 @@ function acceptUnix(socket: Socket): Accepted {
 }
 
 function acceptAttachable(socket: Socket): Accepted {
-  const { stream, attachments } = attachable(socket) ?? { stream: socket };
-  return [stream, transportConnection({ kind: "unix", address: "unix", local: true, attachments })];
+  const { stream, ...channel } = attachable(socket) ?? { stream: socket };
+  return [stream, transportConnection({ kind: "unix", address: "unix", local: true, ...channel })];
 }
 
 function acceptTcp(socket: Socket): Accepted {

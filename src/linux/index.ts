@@ -10,6 +10,7 @@ export { allowPing, enableIpv6, readSysctl, writeSysctl } from "./sysctl.js";
 
 // Links, addresses, routes, rules, neighbors
 export { netlinkIn, type Netlink } from "./rtnetlink/netlink.js";
+export { namespaceById, namespaceId, type NamespaceById } from "./rtnetlink/nsid.js";
 export { createVeth, type VethEnd, type VethPair } from "./rtnetlink/veth.js";
 export type { Link, LinkProperties, LinkStatistics, TrafficCounters } from "./rtnetlink/link-codec.js";
 export type { LinkChange, LinkRef, Links, NewLink } from "./rtnetlink/links.js";
@@ -21,7 +22,7 @@ export type { ListedNeighbor, Neighbor, Neighbors, NeighborState } from "./rtnet
 export type { Scope } from "./rtnetlink/scope.js";
 
 // Descriptors over unix sockets
-export { inodeUrlOf } from "./sockets/received-descriptors.js";
+export { inodeUrlOf } from "./sockets/file-id.js";
 
 // Sockets and probes in a namespace
 export { ping, type PingOptions, type PingResult } from "./sockets/ping.js";

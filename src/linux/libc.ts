@@ -26,6 +26,8 @@ export interface Libc {
   shutdown(fd: number, how: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   flock(fd: number, operation: number): number;
+  /** `into` holds a `struct statx`, 256 bytes. */
+  statx(directory: number, path: string, flags: number, mask: number, into: Buffer): number;
   /**
    * The memory address of a buffer, for structures that point to it. Keep a reference to the buffer
    * meanwhile.
@@ -145,6 +147,9 @@ function load(): Libc {
     shutdown: func("int shutdown(int fd, int how)") as Libc["shutdown"],
     fcntl: func("int fcntl(int fd, int command, int argument)") as Libc["fcntl"],
     flock: func("int flock(int fd, int operation)") as Libc["flock"],
+    statx: func(
+      "int statx(int directory, const char *path, int flags, unsigned int mask, void *into)",
+    ) as Libc["statx"],
     address: (buffer) => koffi.address(buffer),
     exitNow: func("void _exit(int status)") as Libc["exitNow"],
     errno: () => koffi.errno(),

@@ -140,11 +140,8 @@ export class CredentialsOfCall extends CallCredentials {
 function transportOf(socket: Socket, passesDescriptors: boolean): [ChannelSocket, TransportConnection] {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined) {
-    const { stream, attachments } = (passesDescriptors && attachable(socket)) || {
-      stream: socket,
-      attachments: undefined,
-    };
-    return [stream, transportConnection({ kind: "unix", address: "unix", local: true, attachments })];
+    const { stream, ...channel } = (passesDescriptors && attachable(socket)) || { stream: socket };
+    return [stream, transportConnection({ kind: "unix", address: "unix", local: true, ...channel })];
   }
   socket.setKeepAlive(true, TCP_KEEPALIVE_MS);
   const address = `${remoteAddress}:${remotePort}`;

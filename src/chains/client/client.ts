@@ -16,6 +16,7 @@ import { connectClient } from "../../elements/connect/index.js";
 import { dial } from "../../elements/dial/index.js";
 import { heal, type HealOptions } from "../../elements/heal/index.js";
 import { refresh } from "../../elements/refresh/index.js";
+import { sendFdClient } from "../../elements/send-fd/index.js";
 import { trimPathClient } from "../../elements/trim-path/index.js";
 import { updatePath } from "../../elements/update-path/index.js";
 import { monitorHub } from "../../elements/monitor/index.js";
@@ -61,6 +62,7 @@ function clientElements(options: ClientOptions): Elements<NetworkService> {
     dial({ remotes }),
     compensate(),
     elements,
+    sendFdClient(),
     trimPathClient(),
     connectClient(),
   ];

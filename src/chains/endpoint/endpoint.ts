@@ -15,6 +15,7 @@ import { connectionState } from "../../elements/connection-state/index.js";
 import { beginServer } from "../../elements/begin/index.js";
 import { connectionLog, requestLog } from "../../elements/connection-log/index.js";
 import { monitor } from "../../elements/monitor/index.js";
+import { sendFdServer } from "../../elements/send-fd/index.js";
 import { timeout } from "../../elements/timeout/index.js";
 import { trimPathServer } from "../../elements/trim-path/index.js";
 import { updatePath } from "../../elements/update-path/index.js";
@@ -74,6 +75,7 @@ export function endpoint(options: EndpointOptions): Endpoint {
     timeout({ until }),
     connections.element,
     trimPathServer(),
+    sendFdServer(),
   ];
   const own = replaceable(elements, { state, around });
   return {

@@ -2,6 +2,7 @@ import { MechanismClass, MechanismType } from "../../api/index.js";
 import { crossConnect, type CrossConnectOptions } from "../../elements/cross-connect/index.js";
 import { mechanismsServer } from "../../elements/mechanisms/index.js";
 import { offerMechanism } from "../../elements/mechanisms/offer/index.js";
+import { recvFdClient, recvFdServer } from "../../elements/recv-fd/index.js";
 import type { ForwarderMechanisms } from "./mechanisms.js";
 
 /** The mechanisms of a forwarder that creates vWires in the kernel. */
@@ -25,8 +26,8 @@ export interface KernelMechanisms extends ForwarderMechanisms {
 export function kernelMechanisms(options: CrossConnectOptions): KernelMechanisms {
   const wiring = crossConnect(options);
   return {
-    server: [mechanismsServer({ [MechanismType.Kernel]: wiring })],
-    client: [offerMechanism({ cls: MechanismClass.Local, type: MechanismType.Kernel })],
+    server: [recvFdServer(), mechanismsServer({ [MechanismType.Kernel]: wiring })],
+    client: [offerMechanism({ cls: MechanismClass.Local, type: MechanismType.Kernel }), recvFdClient()],
     removeVWires: () => wiring.removeVWires(),
   };
 }

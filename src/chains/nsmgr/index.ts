@@ -32,7 +32,7 @@ import { clientInfo } from "../../elements/client-info/index.js";
 import { connectServer } from "../../elements/connect/index.js";
 import { discoverForwarder, type ChooseForwarder } from "../../elements/discover-forwarder/index.js";
 import { excludedPrefixesServer } from "../../elements/excluded-prefixes/index.js";
-import { localNamespaces } from "../../elements/mechanisms/kernel/index.js";
+import { callersNamespace, recvFdServer } from "../../elements/recv-fd/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { client } from "../client/index.js";
 import { endpoint, type Endpoint } from "../endpoint/index.js";
@@ -127,7 +127,8 @@ export function nsmgr(options: NsmgrOptions): Nsmgr {
     trace,
     monitorElements: options.monitorElements,
     elements: [
-      localNamespaces(),
+      callersNamespace(),
+      recvFdServer(),
       builtIn["client-info"],
       own.beforeDiscovery ?? [],
       builtIn["discover-forwarder"],

@@ -8,7 +8,6 @@ import {
 import {
   explain,
   log,
-  peer,
   silent,
   Slot,
   systemClock,
@@ -19,10 +18,9 @@ import {
   type NetworkService,
   type NetworkServiceElement,
 } from "../../core/index.js";
-import { isLocalUrl } from "../../wire/index.js";
-import { nextRemote } from "../dial/index.js";
 import { endpointMechanism } from "../mechanism-translation/index.js";
-import { endOf, type End } from "./ends.js";
+import { requestFiles } from "../request-files/index.js";
+import { openEnd, type End } from "./ends.js";
 import { journal, noJournal } from "./journal.js";
 import type { Kernel } from "./kernel.js";
 import type { LaidWire } from "./lay.js";
@@ -68,6 +66,46 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
     release: ({ wire }) => wires.disconnect(wire),
   });
 
+  const openClient = (ctx: Context, { mechanism }: Connection): End =>
+    openEnd(kernel, "client", mechanism, ctx.get(requestFiles));
+
+  const connect = async (ctx: Context, { response, client, next }: Answered): Promise<void> => {
+    const known = own.get(ctx);
+    try {
+      const endpoint = openEnd(kernel, "endpoint", endpointMechanism.get(ctx), ctx.get(requestFiles));
+      try {
+        const wire = await wires.connect(ctx, response, { client, endpoint }, known?.wire);
+        if (known) known.wire = wire;
+        else own.set(ctx, { wire });
+      } finally {
+        endpoint.namespace.close();
+      }
+    } catch (error) {
+      // A failed change leaves the connection as it was. If its vWire is gone, the rest is closed too.
+      if (known && !wires.stands(known.wire)) {
+        own.take(ctx);
+        await closeQuietly(ctx, response, next);
+      }
+      throw error;
+    }
+  };
+
+  /** Handles a Close of an unknown connection. An earlier process may have created its vWire. */
+  const disconnectUnknown = async (ctx: Context, connection: Connection): Promise<void> => {
+    let client: End | undefined;
+    try {
+      client = openClient(ctx, connection);
+      await wires.disconnectUnknown(connection, client);
+    } catch (error) {
+      log(ctx).debug(
+        { connection: connection.id, error: explain(error) },
+        "found no vWire of an unknown connection",
+      );
+    } finally {
+      client?.namespace.close();
+    }
+  };
+
   return {
     name: "cross-connect",
     inside: ["connection-state"],
@@ -79,31 +117,22 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
     async request(ctx, request, next) {
       const asked = connectionOf(request);
       if (asked.mechanism?.type !== MechanismType.Kernel) return next.request(ctx, request);
-      const client = clientEnd(ctx, asked);
-      await wires.check(asked, client);
-
-      const response = await next.request(ctx, patchConnection(request, withMtu(asked)));
-      ctx.throwIfDone();
-      const known = own.get(ctx);
+      // Held from the check to the end, so that the interface goes to the namespace that was checked.
+      const client = openClient(ctx, asked);
       try {
-        const ends = { client, endpoint: endpointEnd(ctx) };
-        const wire = await wires.connect(ctx, response, ends, known?.wire);
-        if (known) known.wire = wire;
-        else own.set(ctx, { wire });
-      } catch (error) {
-        // A failed change leaves the connection as it was. If its vWire is gone, the rest is closed too.
-        if (known && !wires.stands(known.wire)) {
-          own.take(ctx);
-          await closeQuietly(ctx, response, next);
-        }
-        throw error;
+        await wires.check(asked, client);
+        const response = await next.request(ctx, patchConnection(request, withMtu(asked)));
+        ctx.throwIfDone();
+        await connect(ctx, { response, client, next });
+        return response;
+      } finally {
+        client.namespace.close();
       }
-      return response;
     },
 
     async close(ctx, connection, next) {
       const wire = own.take(ctx)?.wire;
-      const gone = wire ? wires.disconnect(wire) : disconnectUnknown(ctx, connection, wires);
+      const gone = wire ? wires.disconnect(wire) : disconnectUnknown(ctx, connection);
       const ends = await Promise.allSettled([gone, next.close(ctx, connection)]);
       const failures = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as unknown] : []));
       throwFailures(failures, `Close of connection ${connection.id} failed here and at the next hop`);
@@ -111,34 +140,15 @@ export function crossConnect(options: CrossConnectOptions): CrossConnect {
   };
 }
 
-function clientEnd(ctx: Context, { mechanism }: Connection): End {
-  return endOf(mechanism, { whose: "client", local: ctx.get(peer)?.local ?? false });
-}
-
-function endpointEnd(ctx: Context): End {
-  const url = nextRemote.get(ctx)?.url;
-  return endOf(endpointMechanism.get(ctx), {
-    whose: "endpoint",
-    local: url === undefined || isLocalUrl(url),
-  });
+/** The answer of the endpoint, and what is needed to connect it. */
+interface Answered {
+  readonly response: Connection;
+  readonly client: End;
+  readonly next: NetworkService;
 }
 
 function withMtu({ context }: Connection): Partial<Connection> {
   return { context: { ...(context ?? ConnectionContext.create()), MTU: context?.MTU || DEFAULT_MTU } };
-}
-
-/** Handles a Close of an unknown connection. An earlier process may have created its vWire. */
-async function disconnectUnknown(ctx: Context, connection: Connection, wires: Wires): Promise<void> {
-  let client: End;
-  try {
-    client = clientEnd(ctx, connection);
-    await wires.disconnectUnknown(connection, client);
-  } catch (error) {
-    log(ctx).debug(
-      { connection: connection.id, error: explain(error) },
-      "found no vWire of an unknown connection",
-    );
-  }
 }
 
 async function closeQuietly(ctx: Context, connection: Connection, next: NetworkService): Promise<void> {

@@ -1,32 +1,33 @@
-import { normalize } from "node:path";
-import { fileURLToPath } from "node:url";
 import { MechanismType, Parameter, type Mechanism } from "../../api/index.js";
-import { Code, NsmError } from "../../core/index.js";
+import { Code, codeOf, explain, NsmError } from "../../core/index.js";
 import { assertLinkName } from "../../linux/rtnetlink/link-name.js";
+import type { RequestFiles } from "../request-files/index.js";
+import type { Kernel, Namespace } from "./kernel.js";
 
 /** The location of one side's interface, as requested by that side. */
 export interface End {
   readonly whose: "client" | "endpoint";
-  /** Path of the namespace file. */
-  readonly path: string;
   /** Name of the interface. */
   readonly name: string;
-}
-
-/** The side that named an end. */
-export interface NamedBy {
-  readonly whose: End["whose"];
-  /** Whether the side is on this machine. Only a local process may name a namespace file. */
-  readonly local: boolean;
+  /** The namespace, open until the end of the Request. */
+  readonly namespace: Namespace;
+  /** A path of the namespace that is valid for longer, if there is one. */
+  readonly path: string | undefined;
 }
 
 /**
- * Returns the end that a KERNEL mechanism describes.
+ * Opens the end that a KERNEL mechanism describes. The namespace must have come as a descriptor: a path or an
+ * inode number is only text, which any process can write.
  *
- * @throws NsmError INVALID_ARGUMENT for an invalid namespace or interface name, PERMISSION_DENIED if a process
- * on another machine named the namespace, UNIMPLEMENTED for a namespace passed as a descriptor.
+ * @throws NsmError INVALID_ARGUMENT for a missing namespace, a file that is not a network namespace, or an invalid
+ * interface name; PERMISSION_DENIED if no descriptor has come; UNIMPLEMENTED for another mechanism
  */
-export function endOf(mechanism: Mechanism | undefined, { whose, local }: NamedBy): End {
+export function openEnd(
+  kernel: Kernel,
+  whose: End["whose"],
+  mechanism: Mechanism | undefined,
+  files: Pick<RequestFiles, "received"> | undefined,
+): End {
   if (mechanism?.type !== MechanismType.Kernel) {
     const answer = mechanism ? `mechanism ${mechanism.type}` : "no mechanism";
     throw new NsmError(
@@ -34,38 +35,25 @@ export function endOf(mechanism: Mechanism | undefined, { whose, local }: NamedB
       `the ${whose} has ${answer}: this forwarder supports ${MechanismType.Kernel} only`,
     );
   }
+  const name = assertLinkName(mechanism.parameters[Parameter.name] ?? "");
   const url = mechanism.parameters[Parameter.inodeUrl] ?? "";
-  const path = namespacePath(url, whose);
-  if (!local) {
+  if (url === "") {
     throw new NsmError(
-      Code.PermissionDenied,
-      `the ${whose}'s network namespace ${url} was named from another machine: connect over a unix socket or the loopback network`,
+      Code.InvalidArgument,
+      `the ${whose} names no network namespace: expected inode://<device>/<inode> and a descriptor`,
     );
   }
-  return { whose, path, name: assertLinkName(mechanism.parameters[Parameter.name] ?? "") };
-}
-
-function namespacePath(url: string, whose: End["whose"]): string {
-  const allowed = "file:///proc/<pid>/ns/net and the path of a namespace file are allowed";
-  const refuse = (why: string, code: Code = Code.InvalidArgument, cause?: unknown): NsmError =>
-    new NsmError(code, `the ${whose}'s network namespace "${url}" ${why}: ${allowed}`, { cause });
-  if (url === "") {
-    throw new NsmError(Code.InvalidArgument, `the ${whose} names no network namespace: ${allowed}`);
+  const file = files?.received(url);
+  if (!file) {
+    throw new NsmError(
+      Code.PermissionDenied,
+      `no descriptor came for the ${whose}'s network namespace "${url}": every hop must use a unix socket, and the ${whose} must pass a descriptor`,
+    );
   }
-  if (url.startsWith("inode:")) {
-    throw refuse("is passed as a descriptor, which this forwarder does not support", Code.Unimplemented);
+  try {
+    return { whose, name, namespace: kernel.open(file.path), path: file.lastingPath };
+  } catch (cause) {
+    const text = `cannot open the ${whose}'s network namespace "${url}": ${explain(cause)}`;
+    throw new NsmError(codeOf(cause), text, { cause });
   }
-  let path = url;
-  if (url.startsWith("file:")) {
-    try {
-      path = fileURLToPath(url);
-    } catch (error) {
-      throw refuse("is not a path", Code.InvalidArgument, error);
-    }
-  }
-  if (!path.startsWith("/") || path.includes("\0")) throw refuse("is not a path");
-  path = normalize(path);
-  // In this process, the path refers to the forwarder itself.
-  if (/^\/proc\/(self|thread-self)(\/|$)/.test(path)) throw refuse("refers to the forwarder's own namespace");
-  return path;
 }

@@ -4,9 +4,9 @@
  * refresh changes only what differs. Close and a failed Request remove everything.
  *
  * Server side of a forwarder: after connectionState(), among the KERNEL elements of mechanismsServer(), before
- * connectServer(), whose client chain has mechanismTranslation() and dial(). Acts after the endpoint has
- * answered. Reads `peer` and the slots `endpointMechanism` and `nextRemote`. Only processes on this machine may
- * name a namespace.
+ * connectServer(), whose client chain has mechanismTranslation() and recvFdClient(). Acts after the endpoint has
+ * answered. Reads `requestFiles` and the slot `endpointMechanism`. Both namespaces must have come as descriptors:
+ * see recvFdServer().
  *
  * @example
  * import { mechanismsServer } from "nsm-sdk";

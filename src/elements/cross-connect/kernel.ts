@@ -1,4 +1,4 @@
-import type { Netlink, VethPair } from "../../linux/index.js";
+import type { NamespaceById, Netlink, VethPair } from "../../linux/index.js";
 
 /** An open network namespace. */
 export interface Namespace extends Pick<
@@ -23,6 +23,11 @@ export interface Namespace extends Pick<
   /** Enables unprivileged pings. */
   allowPing(): void;
   enableIpv6(link: string): void;
+  /**
+   * The id by which this process reaches the namespace once it is closed here. It does not keep the namespace
+   * alive. Undefined if the kernel assigns none.
+   */
+  reachableId(): Promise<number | undefined>;
   /** Closes the namespace. Further calls have no effect. */
   close(): void;
 }
@@ -49,6 +54,8 @@ export interface Kernel {
   open(path: string): Namespace;
   /** Finds another path to a namespace whose own path is gone. Returns undefined if there is none. */
   pathTo(id: string): Promise<string | undefined>;
+  /** Reaches a namespace by the number that `reachableId` has returned. */
+  reach(reachableId: number): NamespaceById;
   /** @throws NsmError ALREADY_EXISTS if a name is taken; then neither end exists. */
   createVeth(a: NewEnd, b: NewEnd): Promise<VethPair>;
 }

@@ -131,8 +131,9 @@ function wireOf(
   pair?: Pair,
   applied: Record<"client" | "endpoint", Applied> = { client: nothing, endpoint: nothing },
 ): Wire {
-  const end = ({ path, namespace, name, mark, whose }: Place): WireEnd => ({
+  const end = ({ path, reachableId, namespace, name, mark, whose }: Place): WireEnd => ({
     path,
+    reachableId,
     namespace: namespace.id,
     name,
     ...mark,

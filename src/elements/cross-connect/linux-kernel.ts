@@ -1,8 +1,11 @@
 import { readdir, stat } from "node:fs/promises";
+import { Code, codeOf } from "../../core/index.js";
 import {
   allowPing,
   createVeth,
   enableIpv6,
+  namespaceById,
+  namespaceId,
   netlinkIn,
   openNamespace,
   type NetworkNamespace,
@@ -56,6 +59,7 @@ export function linuxKernel(): Kernel {
           id,
           allowPing: () => allowPing(entry.namespace),
           enableIpv6: (link) => enableIpv6(entry.namespace, link),
+          reachableId: () => idIfAllowed(entry.namespace),
           close,
         };
         handles.set(handle, entry.namespace);
@@ -75,8 +79,20 @@ export function linuxKernel(): Kernel {
       return undefined;
     },
 
+    reach: namespaceById,
+
     createVeth: (a, b) => createVeth({ a: end(a), b: end(b) }),
   };
+}
+
+/** Undefined if this process may not assign an id. */
+async function idIfAllowed(namespace: NetworkNamespace): Promise<number | undefined> {
+  try {
+    return await namespaceId(namespace);
+  } catch (error) {
+    if (codeOf(error) === Code.PermissionDenied) return undefined;
+    throw error;
+  }
 }
 
 function idOf({ device, inode }: NetworkNamespace): string {

@@ -1,5 +1,5 @@
 import { Code, codeOf, NsmError } from "../../core/index.js";
-import type { Link } from "../../linux/index.js";
+import type { Link, NamespaceById } from "../../linux/index.js";
 import type { End } from "./ends.js";
 import type { Kernel, Namespace } from "./kernel.js";
 import { bears, type Mark, type Wire, type WireEnd } from "./wire.js";
@@ -12,8 +12,8 @@ export interface Pair {
 
 /** The location of an interface, existing or planned. */
 export interface Place extends End {
-  readonly namespace: Namespace;
   readonly mark: Mark;
+  readonly reachableId: number | undefined;
 }
 
 /**
@@ -59,22 +59,19 @@ export async function clear(client: Place, endpoint?: Place): Promise<void> {
 export async function removeWire(kernel: Kernel, { client, endpoint }: Wire): Promise<void> {
   // Endpoint first: many clients share an endpoint, and interfaces of one namespace are deleted in one batch.
   const ends = [endpoint, client];
-  let reached = false;
+  for (const end of ends) if (await removeEnd(openAt(kernel, end.path, end.namespace), end)) return;
   for (const end of ends) {
-    const namespace = openAt(kernel, end.path, end.namespace);
-    if (!namespace) continue;
-    reached = true;
-    if (await removeEnd(namespace, end)) return;
+    if (end.reachableId !== undefined && (await removeEnd(kernel.reach(end.reachableId), end))) return;
   }
-  if (reached) return;
   for (const end of ends) {
     const path = await kernel.pathTo(end.namespace);
-    const namespace = path === undefined ? undefined : openAt(kernel, path, end.namespace);
-    if (namespace && (await removeEnd(namespace, end))) return;
+    if (await removeEnd(openAt(kernel, path, end.namespace), end)) return;
   }
 }
 
-async function removeEnd(namespace: Namespace, end: WireEnd): Promise<boolean> {
+/** Whether it has deleted the interface. */
+async function removeEnd(namespace: NamespaceById | undefined, end: WireEnd): Promise<boolean> {
+  if (!namespace) return false;
   try {
     const link = await linkNamed(namespace, end.index ?? end.name);
     // Without a recorded index, an interface with this name and alias may belong to another forwarder. Its MAC
@@ -90,7 +87,8 @@ async function removeEnd(namespace: Namespace, end: WireEnd): Promise<boolean> {
 /** Codes of open() that mean that the namespace is not at this path. */
 const absent = new Set<Code>([Code.NotFound, Code.InvalidArgument, Code.PermissionDenied]);
 
-function openAt(kernel: Kernel, path: string, id: string): Namespace | undefined {
+function openAt(kernel: Kernel, path: string | undefined, id: string): Namespace | undefined {
+  if (path === undefined) return undefined;
   let namespace: Namespace;
   try {
     namespace = kernel.open(path);
@@ -103,7 +101,10 @@ function openAt(kernel: Kernel, path: string, id: string): Namespace | undefined
   return undefined;
 }
 
-async function linkNamed(namespace: Namespace, link: string | number): Promise<Link | undefined> {
+async function linkNamed(
+  namespace: Pick<Namespace, "link">,
+  link: string | number,
+): Promise<Link | undefined> {
   try {
     return await namespace.link(link);
   } catch (error) {
@@ -112,7 +113,7 @@ async function linkNamed(namespace: Namespace, link: string | number): Promise<L
   }
 }
 
-async function deleteLink(namespace: Namespace, index: number): Promise<void> {
+async function deleteLink(namespace: Pick<Namespace, "deleteLink">, index: number): Promise<void> {
   try {
     await namespace.deleteLink(index);
   } catch (error) {

@@ -4,8 +4,10 @@ import { currentSegment, pathOf, fromTimestamp, type Connection } from "../../ap
 import type { Link } from "../../linux/index.js";
 
 const wireEnd = z.object({
-  /** Path of the namespace file. The namespace can outlive the file. */
-  path: z.string(),
+  /** A path of the namespace, if this forwarder knows one. The namespace can outlive it. */
+  path: z.string().optional(),
+  /** The id by which the forwarder's own namespace knows it: see `namespaceId`. */
+  reachableId: z.int().optional(),
   /** Identifies the namespace: `device:inode`. */
   namespace: z.string(),
   name: z.string(),

@@ -10,7 +10,7 @@ import {
 import { SerialQueue } from "../../core/serial-queue.js";
 import type { End } from "./ends.js";
 import type { Journal } from "./journal.js";
-import type { Kernel, Namespace } from "./kernel.js";
+import type { Kernel } from "./kernel.js";
 import { keepWire, makeWire, type LaidWire, type Plan } from "./lay.js";
 import { assertNameIsFree, clear, removeWire, standingPair, type Place } from "./veth.js";
 import { keyOf, markOf, type Wire } from "./wire.js";
@@ -58,12 +58,7 @@ export class Wires {
 
   /** Checks the client's end before anything is changed. */
   async check(connection: Connection, client: End): Promise<void> {
-    const namespace = this.options.kernel.open(client.path);
-    try {
-      await assertNameIsFree(this.place(connection, client, namespace, namespace.id));
-    } finally {
-      namespace.close();
-    }
+    await assertNameIsFree(await this.place(connection, client, client.namespace.id));
   }
 
   /** Connects client and endpoint by the existing vWire between them or by a new one. */
@@ -73,24 +68,12 @@ export class Wires {
     ends: { readonly client: End; readonly endpoint: End },
     before: LaidWire | undefined,
   ): Promise<LaidWire> {
-    const { kernel } = this.options;
-    const atClient = kernel.open(ends.client.path);
-    try {
-      const client = this.place(connection, ends.client, atClient, atClient.id);
-      const key = keyOf({ client: { namespace: atClient.id, alias: client.mark.alias } });
-      if (before && keyOf(before.wire) !== key) await this.disconnect(before);
-      return await this.inTurn(key, async () => {
-        const atEndpoint = kernel.open(ends.endpoint.path);
-        try {
-          const endpoint = this.place(connection, ends.endpoint, atEndpoint, atClient.id);
-          return await this.lay(key, { ctx, connection, client, endpoint });
-        } finally {
-          atEndpoint.close();
-        }
-      });
-    } finally {
-      atClient.close();
-    }
+    const clientNamespace = ends.client.namespace.id;
+    const client = await this.place(connection, ends.client, clientNamespace);
+    const endpoint = await this.place(connection, ends.endpoint, clientNamespace);
+    const key = keyOf({ client: { namespace: clientNamespace, alias: client.mark.alias } });
+    if (before && keyOf(before.wire) !== key) await this.disconnect(before);
+    return this.inTurn(key, () => this.lay(key, { ctx, connection, client, endpoint }));
   }
 
   /** Removes a vWire, unless it belongs to another connection now. */
@@ -103,18 +86,13 @@ export class Wires {
 
   /** Removes the vWire that an earlier process may have created for a connection. */
   async disconnectUnknown(connection: Connection, client: End): Promise<void> {
-    const namespace = this.options.kernel.open(client.path);
-    try {
-      const place = this.place(connection, client, namespace, namespace.id);
-      const key = keyOf({ client: { namespace: namespace.id, alias: place.mark.alias } });
-      await this.inTurn(key, async () => {
-        const known = this.laid.get(key);
-        if (!known) await clear(place);
-        else if (this.expiring.has(key)) await this.remove(key, known.wire);
-      });
-    } finally {
-      namespace.close();
-    }
+    const place = await this.place(connection, client, client.namespace.id);
+    const key = keyOf({ client: { namespace: client.namespace.id, alias: place.mark.alias } });
+    await this.inTurn(key, async () => {
+      const known = this.laid.get(key);
+      if (!known) await clear(place);
+      else if (this.expiring.has(key)) await this.remove(key, known.wire);
+    });
   }
 
   /** Removes every vWire. */
@@ -216,8 +194,9 @@ export class Wires {
     }
   }
 
-  private place(connection: Connection, end: End, namespace: Namespace, clientNamespace: string): Place {
-    return { ...end, namespace, mark: markOf(connection, clientNamespace, end.whose) };
+  private async place(connection: Connection, end: End, clientNamespace: string): Promise<Place> {
+    const reachableId = await end.namespace.reachableId();
+    return { ...end, reachableId, mark: markOf(connection, clientNamespace, end.whose) };
   }
 
   /** Waits for work whose failure does not affect the caller, and logs a failure. */

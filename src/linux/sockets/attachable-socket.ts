@@ -2,9 +2,11 @@ import { closeSync } from "node:fs";
 import { constants } from "node:os";
 import { Duplex } from "node:stream";
 import type { Socket } from "node:net";
+import { Code, NsmError } from "../../core/index.js";
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../constants.js";
 import { SystemCallError } from "../errno.js";
 import { check, libc, type PollHandle } from "../libc.js";
+import { peerProcess } from "./peer-process.js";
 import { isNotNow, receiveMessage, sendDescriptor } from "./scm-rights.js";
 
 const F_DUPFD_CLOEXEC = 1030;
@@ -67,6 +69,12 @@ export class AttachableSocket extends Duplex {
     socket.destroy();
     return own;
   }
+
+  /** The process at the other end. */
+  readonly peerProcess = peerProcess(() => {
+    if (!this.destroyed) return this.fd;
+    throw new NsmError(Code.Unavailable, "the unix socket is closed");
+  });
 
   /** Sends a descriptor with the next bytes, then closes it. Closes it with the socket if it is not sent. */
   attach(descriptor: number): void {

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Attachments, Clock } from "../../core/index.js";
+import type { Attachments, Clock, PeerProcess } from "../../core/index.js";
 import { libc } from "../libc.js";
 import { AttachableSocket, duplicate } from "./attachable-socket.js";
 import { ReceivedDescriptors } from "./received-descriptors.js";
@@ -23,6 +23,7 @@ export function canPassDescriptors(): boolean {
 export interface AttachableConnection {
   readonly stream: AttachableSocket;
   readonly attachments: Attachments;
+  readonly process: PeerProcess;
 }
 
 /**
@@ -42,6 +43,7 @@ export function attachable(socket: Socket): AttachableConnection | undefined {
       send: (fd) => stream.attach(duplicate(fd)),
       receive: (url, signal) => received.take(url, signal),
     },
+    process: stream.peerProcess,
   };
 }
 

@@ -1,23 +1,23 @@
-import { closeSync, fstatSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { Code, NsmError, systemClock, type CancelTimer, type Clock } from "../../core/index.js";
 import { SOL_SOCKET } from "../constants.js";
 import { libc } from "../libc.js";
 import { duplicate } from "./attachable-socket.js";
+import { inodeUrlOf } from "./file-id.js";
 
 /** Maximum number of waiting descriptors per connection. When it is exceeded, the oldest is closed. */
 export const MAX_WAITING = 256;
 /** How long a descriptor waits. Its call arrives together with it, or within the call's own deadline. */
 const KEPT_MS = 60_000;
+/**
+ * How long a descriptor stays after it was taken, for other calls that came with it. An open descriptor keeps a
+ * network namespace alive, so it must not stay longer than needed.
+ */
+const KEPT_AFTER_TAKE_MS = 5_000;
 
 const SO_LINGER = 13;
 
 const INODE_URL = /^inode:\/\/\d+\/\d+$/;
-
-/** The name of an open file between peers: `inode://<device>/<inode>`. */
-export function inodeUrlOf(fd: number): string {
-  const { dev, ino } = fstatSync(fd, { bigint: true });
-  return `inode://${dev}/${ino}`;
-}
 
 interface Waiter {
   readonly resolve: (fd: number) => void;
@@ -40,16 +40,17 @@ export class ReceivedDescriptors {
   /** Takes ownership of a descriptor. */
   arrived(fd: number): void {
     const url = nameOf(fd);
-    if (url === undefined || this.over || this.held.has(url)) return discard(fd);
+    if (url === undefined || this.over) return discard(fd);
+    if (this.held.has(url)) {
+      this.keepFor(url, KEPT_MS);
+      return discard(fd);
+    }
     if (this.held.size >= MAX_WAITING) this.drop(this.held.keys().next().value!);
     this.held.set(url, fd);
-    this.timers.set(
-      url,
-      this.clock.after(KEPT_MS, () => this.drop(url)),
-    );
-    const waiting = this.waiters.get(url) ?? [];
+    const waiting = [...(this.waiters.get(url) ?? [])];
     this.waiters.delete(url);
-    for (const { resolve, reject } of [...waiting]) {
+    this.keepFor(url, waiting.length > 0 ? KEPT_AFTER_TAKE_MS : KEPT_MS);
+    for (const { resolve, reject } of waiting) {
       try {
         resolve(duplicate(fd));
       } catch (error) {
@@ -70,7 +71,10 @@ export class ReceivedDescriptors {
     }
     if (signal.aborted) throw signal.reason as Error;
     const held = this.held.get(url);
-    if (held !== undefined) return duplicate(held);
+    if (held !== undefined) {
+      this.keepFor(url, KEPT_AFTER_TAKE_MS);
+      return duplicate(held);
+    }
     if (this.over) throw gone(url);
     return new Promise((resolve, reject) => {
       const waiters = this.waiters.get(url) ?? new Set();
@@ -105,6 +109,14 @@ export class ReceivedDescriptors {
     }
   }
 
+  private keepFor(url: string, ms: number): void {
+    this.timers.get(url)?.();
+    this.timers.set(
+      url,
+      this.clock.after(ms, () => this.drop(url)),
+    );
+  }
+
   private drop(url: string): void {
     discard(this.held.get(url)!);
     this.held.delete(url);
@@ -113,7 +125,7 @@ export class ReceivedDescriptors {
   }
 }
 
-/** fstat can fail on a peer's file, for example if the server of its file system is gone. */
+/** Fails, for example, on a file of a removed device. */
 function nameOf(fd: number): string | undefined {
   try {
     return inodeUrlOf(fd);

@@ -5,13 +5,14 @@ import {
   Payload,
   type Connection,
 } from "../../../src/api/index.js";
-import { Code, peer, type NetworkServiceElement } from "../../../src/core/index.js";
+import { Code, type NetworkServiceElement } from "../../../src/core/index.js";
 import { crossConnect } from "../../../src/elements/cross-connect/index.js";
 import { endpointMechanism } from "../../../src/elements/mechanism-translation/index.js";
+import { requestFiles } from "../../../src/elements/request-files/index.js";
 import { describeElement } from "../../../src/testing/index.js";
 import { describe, expect, test } from "vitest";
 import { FakeKernel } from "../support/fake-kernel.js";
-import { ipContext, kernelMechanism } from "../support/forwarder.js";
+import { FilesByPath, ipContext, kernelMechanism } from "../support/forwarder.js";
 import { CLIENT, ENDPOINT, ID, forwarder } from "./kit.js";
 
 const kernel = new FakeKernel(CLIENT, ENDPOINT);
@@ -28,7 +29,7 @@ const endpointSide: NetworkServiceElement = {
 };
 
 describeElement("cross-connect", ({ clock, until }) => crossConnect({ kernel, clock, until }), {
-  ctx: (ctx) => ctx.with(peer, { address: "unix", local: true }),
+  ctx: (ctx) => ctx.with(requestFiles, new FilesByPath()),
   behind: [endpointSide],
   request: (sample) =>
     patchConnection(sample, { mechanism: kernelMechanism(CLIENT, `nsm-${shortOf(sample.connection)}`) }),

@@ -54,6 +54,7 @@ export function crashingKernel(kernel: Kernel, steps: number): { kernel: Kernel;
         return seen;
       },
       pathTo: (id) => (hasCrashed ? never : kernel.pathTo(id)),
+      reach: (id) => kernel.reach(id),
       createVeth: (a, b) =>
         survivesChange()
           ? kernel.createVeth(

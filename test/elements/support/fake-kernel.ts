@@ -1,6 +1,6 @@
 import { Code, NsmError } from "../../../src/core/index.js";
 import type { Kernel, Namespace, NewEnd } from "../../../src/elements/cross-connect/index.js";
-import type { Address, Link, ListedNeighbor, ListedRoute } from "../../../src/linux/index.js";
+import type { Address, Link, ListedNeighbor, ListedRoute, NamespaceById } from "../../../src/linux/index.js";
 
 interface FakeLink extends Link {
   readonly addresses: Map<string, Address>;
@@ -13,6 +13,8 @@ interface FakeNamespace {
   readonly id: string;
   readonly links: Map<number, FakeLink>;
 }
+
+const reachableIdOf = ({ id }: FakeNamespace): number => Number(id.slice(2)) - 4_026_532_000;
 
 /** The addresses that the kernel gives to every interface. */
 const linkLocal = "fe80::1/64";
@@ -117,6 +119,11 @@ export class FakeKernel implements Kernel {
     return [...this.paths].find(([, namespace]) => namespace.id === id)?.[0];
   }
 
+  reach(id: number): NamespaceById {
+    const found = [...this.paths.values()].find((namespace) => reachableIdOf(namespace) === id);
+    return this.handle(found ?? { id: "ended", links: new Map() });
+  }
+
   async createVeth(a: NewEnd, b: NewEnd) {
     this.did("createVeth", a.name, b.name);
     const [atA, atB] = [a, b].map(({ namespace }) =>
@@ -181,6 +188,7 @@ export class FakeKernel implements Kernel {
     };
     return {
       id: at.id,
+      reachableId: async () => reachableIdOf(at),
       allowPing: () => this.did("allowPing"),
       enableIpv6: (link) => this.did("enableIpv6", link),
       close: () => {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import {
   ConnectionContext,
   IPContext,
@@ -21,9 +22,19 @@ import { connectServer } from "../../../src/elements/connect/index.js";
 import { crossConnect, linuxKernel, type Kernel } from "../../../src/elements/cross-connect/index.js";
 import { nextRemote } from "../../../src/elements/dial/index.js";
 import { endpointMechanism } from "../../../src/elements/mechanism-translation/index.js";
+import { RequestFiles, requestFiles, type ReceivedFile } from "../../../src/elements/request-files/index.js";
 import { updatePath } from "../../../src/elements/update-path/index.js";
 import { recorder, run, virtualClock, type VirtualClock } from "../../../src/testing/index.js";
 import type { Logger } from "../../../src/core/index.js";
+
+/** Files that came as descriptors, in place of which the tests use their `file:` URLs. */
+export class FilesByPath extends RequestFiles {
+  override received(url: string): ReceivedFile | undefined {
+    if (!url.startsWith("file:")) return undefined;
+    const path = fileURLToPath(url);
+    return { fd: -1, path, lastingPath: path };
+  }
+}
 
 /** A mechanism with the namespace at `path`. */
 export function kernelMechanism(path: string, name: string): Mechanism {
@@ -127,7 +138,12 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
       wiring,
       connectServer(clientSide),
     ],
-    { clock, ctx: Context.background({ clock }).with(peer, { address: "unix", local: true }) },
+    {
+      clock,
+      ctx: Context.background({ clock })
+        .with(peer, { address: "unix", local: true })
+        .with(requestFiles, new FilesByPath()),
+    },
   );
   return {
     ...bench,

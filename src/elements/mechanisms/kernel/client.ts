@@ -1,5 +1,6 @@
 import { connectionOf, MechanismClass, MechanismType } from "../../../api/index.js";
 import type { NetworkServiceElement } from "../../../core/index.js";
+import { RequestFiles, requestFiles } from "../../request-files/index.js";
 import { withOffer } from "../offer/index.js";
 import { kernelParameters, type KernelParameters } from "./parameters.js";
 
@@ -27,10 +28,12 @@ export function kernelClient({ inodeUrl, interfaceName }: KernelClientOptions = 
     async request(ctx, request, next) {
       const offering = withOffer(request, { cls: MechanismClass.Local, type: MechanismType.Kernel });
       if (!fill) return next.request(ctx, offering);
+      const files = ctx.get(requestFiles) ?? new RequestFiles();
+      files.offer(inodeUrl!);
       const mechanismPreferences = offering.mechanismPreferences.map((mechanism) =>
         mechanism.type === MechanismType.Kernel ? fill(mechanism, connectionOf(request)) : mechanism,
       );
-      return next.request(ctx, { ...offering, mechanismPreferences });
+      return next.request(ctx.with(requestFiles, files), { ...offering, mechanismPreferences });
     },
   };
 }

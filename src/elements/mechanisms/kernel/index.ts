@@ -15,6 +15,5 @@
  * @packageDocumentation
  */
 export { kernelClient, type KernelClientOptions } from "./client.js";
-export { localNamespaces } from "./local-namespaces.js";
 export type { KernelParameters } from "./parameters.js";
 export { kernelServer, type KernelServerOptions } from "./server.js";

@@ -1,5 +1,6 @@
 import { connectionOf, MechanismType, patchConnection } from "../../../api/index.js";
 import type { NetworkServiceElement } from "../../../core/index.js";
+import { requestFiles } from "../../request-files/index.js";
 import { kernelParameters, type KernelParameters } from "./parameters.js";
 
 /** Options of kernelServer(). */
@@ -27,6 +28,7 @@ export function kernelServer({
       const connection = connectionOf(request);
       const { mechanism } = connection;
       if (mechanism?.type !== MechanismType.Kernel) return next.request(ctx, request);
+      ctx.get(requestFiles)?.offer(inodeUrl);
       return next.request(ctx, patchConnection(request, { mechanism: fill(mechanism, connection) }));
     },
   };

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { IPContext } from "../../../../src/api/index.js";
-import { Code } from "../../../../src/core/index.js";
+import { Code, NsmError } from "../../../../src/core/index.js";
+import { linuxKernel, type Kernel } from "../../../../src/elements/cross-connect/index.js";
 import { createVeth, netlinkIn, newNamespace, type NetworkNamespace } from "../../../../src/linux/index.js";
 import { withNamespaces } from "../../../../src/testing/netns/index.js";
 import { describe, expect, test } from "vitest";
@@ -26,6 +27,16 @@ async function standIn(home?: NetworkNamespace) {
       child.kill("SIGKILL");
       await exit;
     },
+  };
+}
+
+/** Opens each path once, like a descriptor that is closed after the Request. */
+function onceEach({ open }: Kernel): Kernel["open"] {
+  const opened = new Set<string>();
+  return (path) => {
+    if (opened.has(path)) throw new NsmError(Code.NotFound, `${path} is closed`);
+    opened.add(path);
+    return open(path);
   };
 }
 
@@ -77,25 +88,6 @@ describe("a wire of cross-connect that cannot be made", () => {
     }),
   );
 
-  test("because the client's process ended meanwhile", () =>
-    withNamespaces(1, async ([endpoint]) => {
-      const client = await standIn();
-      const { ask, answer, downstream, leftovers } = forwarderBetween({
-        client: client.path,
-        endpoint: endpoint.path,
-      });
-      answer.onRequest = client.kill;
-      await expect(ask()).rejects.toMatchObject({
-        code: Code.NotFound,
-        message: expect.stringContaining(client.path),
-      });
-      expect([await linksOf(endpoint), leftovers(), downstream.calls]).toEqual([
-        [],
-        {},
-        ["request", "close"],
-      ]);
-    }));
-
   test("names the missing privilege when the process may not enter the client's namespace", () =>
     withNamespaces(1, async ([client]) => {
       const { status, stdout } = await runChild("../../elements/children/cross-connect-without-privilege", {
@@ -125,6 +117,32 @@ describe("a wire of cross-connect, its surroundings gone", () => {
       expect(debugState()["cross-connect"]).toEqual({ vWires: 1 });
       await close();
       expect(leftovers()).toEqual({});
+    }));
+
+  test("goes with the client's namespace when the client ended during the Request", () =>
+    withNamespaces(1, async ([endpoint]) => {
+      const client = await standIn();
+      const { ask, answer, close, leftovers } = forwarderBetween({
+        client: client.path,
+        endpoint: endpoint.path,
+      });
+      answer.onRequest = client.kill;
+      await ask();
+      await expect.poll(() => linksOf(endpoint)).toEqual([]);
+      await close();
+      expect(leftovers()).toEqual({});
+    }));
+
+  test("is removed without a path to either namespace", () =>
+    withNamespaces(2, async ([client, endpoint]) => {
+      const kernel = linuxKernel();
+      const { ask, close, leftovers } = forwarder(client, endpoint, {
+        kernel: { ...kernel, open: onceEach(kernel), pathTo: async () => undefined },
+      });
+      await ask();
+      expect([await linksOf(client), await linksOf(endpoint)]).toEqual([["nsm-1"], ["fw-1"]]);
+      await close();
+      expect([await linksOf(client), await linksOf(endpoint), leftovers()]).toEqual([[], [], {}]);
     }));
 
   test("is replaced when its endpoint died with its namespace and came again", () =>

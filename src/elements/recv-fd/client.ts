@@ -1,0 +1,35 @@
+import type { Connection } from "../../api/index.js";
+import type { NetworkServiceElement } from "../../core/index.js";
+import { attachments, serverPeer, type ServerPeerHolder } from "../../outbound/index.js";
+import { requestFiles } from "../request-files/index.js";
+import { withNamespaceOf } from "./peer-namespace.js";
+import { inodeUrlsIn, receiveFiles, WITHIN_MS } from "./receive.js";
+
+/**
+ * Receives the file that the mechanism of the answer names. Client side; in a chain behind recvFdServer(), before
+ * sendFdClient().
+ *
+ * @throws NsmError like recvFdServer(). The connection is then established at the next hop: an element such as
+ * compensate() closes it.
+ */
+export function recvFdClient(): NetworkServiceElement {
+  return {
+    name: "recv-fd/client",
+
+    async request(ctx, request, next): Promise<Connection> {
+      const files = ctx.get(requestFiles);
+      if (!files) return next.request(ctx, request);
+      const server: ServerPeerHolder = {};
+      // With this key, the call uses a connection on which descriptors can arrive.
+      const passing = ctx.with(attachments, ctx.get(attachments) ?? []).with(serverPeer, server);
+      const answer = await next.request(passing, request);
+      const outer = ctx.get(serverPeer);
+      if (outer) outer.current = server.current;
+      const connection = server.current?.connection;
+      if (!connection || !answer.mechanism) return answer;
+      const mechanism = withNamespaceOf(connection.process, answer.mechanism);
+      await receiveFiles(ctx, connection, inodeUrlsIn([mechanism]), { files, withinMs: WITHIN_MS });
+      return { ...answer, mechanism };
+    },
+  };
+}
