@@ -21,16 +21,16 @@ const ctx = Context.background();
 const request = sampleRequest(0);
 
 /** Records when it is entered and left. */
-function recordCalls(notes: string[], name: string, inside: string[] = []): NetworkServiceElement {
+function recordCalls(calls: string[], name: string, inside: string[] = []): NetworkServiceElement {
   return {
     name,
     inside,
     async request(c, r, next) {
-      notes.push(`> ${name}`);
+      calls.push(`> ${name}`);
       try {
         return await next.request(c, r);
       } finally {
-        notes.push(`< ${name}`);
+        calls.push(`< ${name}`);
       }
     },
   };
@@ -38,8 +38,8 @@ function recordCalls(notes: string[], name: string, inside: string[] = []): Netw
 
 describe("a chain", () => {
   test("runs its elements from left to right and unwinds from right to left, at any nesting depth", async () => {
-    const notes: string[] = [];
-    const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((name) => recordCalls(notes, name)) as [
+    const calls: string[] = [];
+    const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((name) => recordCalls(calls, name)) as [
       NetworkServiceElement,
       NetworkServiceElement,
       NetworkServiceElement,
@@ -47,20 +47,20 @@ describe("a chain", () => {
       NetworkServiceElement,
     ];
     await chain([a, [], [b, [[[c]], d]], [[]], e]).request(ctx, request);
-    expect(notes).toEqual(["> a", "> b", "> c", "> d", "> e", "< e", "< d", "< c", "< b", "< a"]);
+    expect(calls).toEqual(["> a", "> b", "> c", "> d", "> e", "< e", "< d", "< c", "< b", "< a"]);
   });
 
   test("stops descending at an error but still unwinds", async () => {
-    const notes: string[] = [];
+    const calls: string[] = [];
     const failure = new NsmError(Code.Aborted, "no further");
     const elements = [
-      recordCalls(notes, "a"),
-      recordCalls(notes, "b"),
+      recordCalls(calls, "a"),
+      recordCalls(calls, "b"),
       { name: "stop", request: () => Promise.reject(failure) },
-      recordCalls(notes, "c"),
+      recordCalls(calls, "c"),
     ];
     await expect(chain(elements).request(ctx, request)).rejects.toBe(failure);
-    expect(notes).toEqual(["> a", "> b", "< b", "< a"]);
+    expect(calls).toEqual(["> a", "> b", "< b", "< a"]);
   });
 
   test("answers a Request with its own connection by default, and a Close with nothing", async () => {
@@ -148,26 +148,26 @@ describe("a chain", () => {
 
 describe("inside", () => {
   test("are checked when the chain is built", () => {
-    const notes: string[] = [];
-    expect(() => chain([recordCalls(notes, "refresh", ["begin"])])).toThrow(
+    const calls: string[] = [];
+    expect(() => chain([recordCalls(calls, "refresh", ["begin"])])).toThrow(
       new NsmError(
         Code.FailedPrecondition,
         "refresh must stand inside begin, which this chain lacks: put begin before refresh",
       ),
     );
-    expect(() => chain([recordCalls(notes, "refresh", ["begin"]), recordCalls(notes, "begin")])).toThrow(
+    expect(() => chain([recordCalls(calls, "refresh", ["begin"]), recordCalls(calls, "begin")])).toThrow(
       "refresh must stand inside begin: put begin before refresh",
     );
-    expect(() => chain([recordCalls(notes, "beginning"), recordCalls(notes, "refresh", ["begin"])])).toThrow(
+    expect(() => chain([recordCalls(calls, "beginning"), recordCalls(calls, "refresh", ["begin"])])).toThrow(
       "refresh must stand inside begin, which this chain lacks: put begin before refresh",
     );
   });
 
   test("are satisfied by an element of that name, or by one of its sides, at any depth", () => {
-    const notes: string[] = [];
+    const calls: string[] = [];
     expect(() => {
-      chain([[recordCalls(notes, "begin")], [[recordCalls(notes, "refresh", ["begin"])]]]);
-      chain([recordCalls(notes, "begin/server"), recordCalls(notes, "refresh", ["begin"])]);
+      chain([[recordCalls(calls, "begin")], [[recordCalls(calls, "refresh", ["begin"])]]]);
+      chain([recordCalls(calls, "begin/server"), recordCalls(calls, "refresh", ["begin"])]);
     }).not.toThrow();
   });
 });
@@ -249,14 +249,14 @@ describe("nested chains", () => {
 
 describe("nest", () => {
   test("runs its elements before next", async () => {
-    const notes: string[] = [];
-    const nested = chain.nest([recordCalls(notes, "inner"), [recordCalls(notes, "innermost")]]);
+    const calls: string[] = [];
+    const nested = chain.nest([recordCalls(calls, "inner"), [recordCalls(calls, "innermost")]]);
     const choosing: NetworkServiceElement = {
       name: "choosing",
       request: (c, r, next) => nested(next).request(c, r),
     };
-    await chain([choosing, recordCalls(notes, "behind")]).request(ctx, request);
-    expect(notes).toEqual(["> inner", "> innermost", "> behind", "< behind", "< innermost", "< inner"]);
+    await chain([choosing, recordCalls(calls, "behind")]).request(ctx, request);
+    expect(calls).toEqual(["> inner", "> innermost", "> behind", "< behind", "< innermost", "< inner"]);
   });
 
   test("links once for each next", () => {

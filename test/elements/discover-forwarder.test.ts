@@ -69,9 +69,9 @@ describe("discover-forwarder", () => {
     await wantsP2mp.request();
     expect(wantsP2mp.tried).toEqual(["p2mp"]);
 
-    const wantsNothing = manager(registries([service("icmp", { metadata: {} })], fwds));
-    await wantsNothing.request();
-    expect(wantsNothing.tried).toEqual(["p2p"]);
+    const withoutPreference = manager(registries([service("icmp", { metadata: {} })], fwds));
+    await withoutPreference.request();
+    expect(withoutPreference.tried).toEqual(["p2p"]);
   });
 
   test("accepts any forwarder for a service without matches", async () => {

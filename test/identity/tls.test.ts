@@ -226,10 +226,10 @@ describe("a server", () => {
     const target = await serve(server.serverCredentials(), () => `${++calls}`);
     const foreignClient = anyClient(await net.issue({ path: "/client" }), org.ca);
     await expect(testClient(target, foreignClient)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
-    const nobody = credentials.createSsl(Buffer.from(org.ca), null, null, {
+    const insecureClient = credentials.createSsl(Buffer.from(org.ca), null, null, {
       checkServerIdentity: () => undefined,
     });
-    await expect(testClient(target, nobody)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await expect(testClient(target, insecureClient)()).rejects.toMatchObject({ code: status.UNAVAILABLE });
     await expect(testClient(target, credentials.createInsecure())()).rejects.toMatchObject({
       code: status.UNAVAILABLE,
     });
@@ -440,14 +440,18 @@ describe("rotation", () => {
 
 describe("an insecure identity", () => {
   test("has neither TLS nor peers, but tokens", async () => {
-    const nobody = insecureIdentity();
-    const target = await serve(nobody.serverCredentials(), describeCaller(nobody));
-    expect(await testClient(target, nobody.channelCredentials())()).toBe("undefined");
-    expect(nobody.id).toBeUndefined();
-    expect(parseToken(nobody.tokens(undefined).token)).toMatchObject({ alg: "HS256", sub: "", aud: [] });
+    const insecureClient = insecureIdentity();
+    const target = await serve(insecureClient.serverCredentials(), describeCaller(insecureClient));
+    expect(await testClient(target, insecureClient.channelCredentials())()).toBe("undefined");
+    expect(insecureClient.id).toBeUndefined();
+    expect(parseToken(insecureClient.tokens(undefined).token)).toMatchObject({
+      alg: "HS256",
+      sub: "",
+      aud: [],
+    });
     let ended = false;
-    nobody.changes.subscribe({ complete: () => (ended = true) });
-    nobody.close();
+    insecureClient.changes.subscribe({ complete: () => (ended = true) });
+    insecureClient.close();
     expect(ended).toBe(true);
   });
 });

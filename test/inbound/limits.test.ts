@@ -31,8 +31,8 @@ const echo: NetworkService = {
   close: async () => {},
 };
 /** How long the tests wait where nothing must happen. */
-const A_WHILE_MS = 150;
-const aWhile = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, A_WHILE_MS));
+const PAUSE_MS = 150;
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 describe("the limits of a server", () => {
   let before: number;
@@ -115,7 +115,7 @@ describe("the limits of a server", () => {
   test("keep a connection that spoke in time", async () => {
     await serve({ handshakeMs: 50 });
     const session = await http2();
-    await aWhile();
+    await pause();
     expect(session.closed).toBe(false);
     session.destroy();
     expect(logged).toEqual([]);
@@ -232,7 +232,7 @@ describe("the limits of a server", () => {
       return stream;
     };
     const calls = Array.from({ length: 4 }, open);
-    await aWhile();
+    await pause();
     expect((await headersOf(open()))["grpc-status"]).toBe(String(Code.ResourceExhausted));
     for (const stream of calls) stream.close();
     expect(await call().then(() => "room")).toBe("room");
@@ -242,7 +242,7 @@ describe("the limits of a server", () => {
 
   /** "accepted" when the call is not refused for a while. */
   const headersOr = async (stream: ClientHttp2Stream): Promise<unknown> => {
-    const outcome = await Promise.race([headersOf(stream), aWhile().then(() => "accepted")]);
+    const outcome = await Promise.race([headersOf(stream), pause().then(() => "accepted")]);
     stream.close();
     return outcome;
   };
@@ -276,7 +276,7 @@ describe("the limits of a server", () => {
     const [first, second] = [await watch(), await watch()];
     let answered = false;
     const third = call().then(() => (answered = true));
-    await aWhile();
+    await pause();
     expect(answered).toBe(false);
     expect(server.debugState()).toEqual({ inbound: { calls: 0, streams: 2 } });
     first.unsubscribe();
@@ -296,7 +296,7 @@ describe("the limits of a server", () => {
     const neighbor = tcp("127.0.0.2");
     await once(neighbor, "connect");
     await expect(call(server.listenOn[1])).resolves.toEqual(request.connection);
-    await aWhile();
+    await pause();
     expect([first, second, neighbor].map((socket) => socket.closed)).toEqual([false, false, false]);
 
     first.destroy();
@@ -315,7 +315,7 @@ describe("the limits of a server", () => {
     });
     const stream = await opened;
     await once(idle, "close");
-    await aWhile();
+    await pause();
     expect(server.debugState()).toEqual({ inbound: { calls: 0, streams: 1 } });
     stream.unsubscribe();
     // A client whose connection was closed makes a new one.
@@ -336,7 +336,7 @@ describe("the limits of a server", () => {
     await serve({});
     const socket = tcp();
     await once(socket, "connect");
-    await aWhile();
+    await pause();
     await expect(Promise.all([server.close(), closed(socket)])).resolves.toBeDefined();
   });
 });

@@ -71,7 +71,7 @@ describe("whether a caller is local", () => {
   };
 
   /** Sends a Request and resets the connection as soon as it is on its way, again and again. */
-  const hangUp = async (port: number, secured?: Renewable): Promise<void> => {
+  const callAndDisconnect = async (port: number, secured?: Renewable): Promise<void> => {
     for (let round = 0; round < ROUNDS; round++) {
       const socket = connect(port, "127.0.0.1");
       socket.on("error", () => {});
@@ -98,7 +98,7 @@ describe("whether a caller is local", () => {
       async () => {
         override.loopback = true;
         const [tcp] = await serve(identity);
-        await hangUp(Number(new URL(tcp!).port), caller);
+        await callAndDisconnect(Number(new URL(tcp!).port), caller);
         // One that stays shows that those before it have had their turn.
         await callFrom(tcp!, caller?.identity ?? identity);
         expect(seen.length).toBeGreaterThan(1);
@@ -111,7 +111,7 @@ describe("whether a caller is local", () => {
       { timeout: 60_000 },
       async () => {
         const [tcp] = await serve(identity);
-        await hangUp(Number(new URL(tcp!).port), caller);
+        await callAndDisconnect(Number(new URL(tcp!).port), caller);
         await callFrom(tcp!, caller?.identity ?? identity);
         expect(seen.length).toBeGreaterThan(1);
         for (const one of seen) {

@@ -205,8 +205,8 @@ describe("remotes over gRPC", () => {
   });
 
   test("a peer that accepts connections but sends nothing times out: at the deadline, or after the handshake limit", async () => {
-    const mute = createServer((socket) => socket.resume());
-    await new Promise<void>((resolve) => mute.listen(join(folder, "mute.sock"), resolve));
+    const silentServer = createServer((socket) => socket.resume());
+    await new Promise<void>((resolve) => silentServer.listen(join(folder, "mute.sock"), resolve));
     const url = `unix://${folder}/mute.sock`;
     const error: unknown = await ctx
       .withTimeout(50, (c) => remotes.to(url).networkService.request(c, request))
@@ -224,7 +224,7 @@ describe("remotes over gRPC", () => {
 
     remotes.close();
     withShortTimeout.close();
-    await new Promise((resolve) => mute.close(resolve));
+    await new Promise((resolve) => silentServer.close(resolve));
   });
 
   test("a name that does not resolve is UNAVAILABLE and named", async () => {

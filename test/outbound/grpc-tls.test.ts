@@ -141,9 +141,9 @@ describe("remotes with mutual TLS", () => {
     while (called.connection!.id === first.connection!.id) called = (await call()).called;
     expect(called.certificate?.raw).toEqual(nsmgr.source.current().svid.certificates[0]!.raw);
 
-    const heard = new Promise<void>((resolve) => (onEvent = resolve));
+    const received = new Promise<void>((resolve) => (onEvent = resolve));
     events.next(ConnectionEvent.create());
-    await heard;
+    await received;
     expect(holder.current?.certificate?.raw).toEqual(before.raw);
     expect(holder.current?.connection?.id).toBe(first.connection!.id);
     subscription.unsubscribe();

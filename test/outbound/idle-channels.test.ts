@@ -79,7 +79,7 @@ describe("unused remotes", () => {
   });
 
   test("do not keep dialing an address that does not answer", async () => {
-    const dead = await deadListener();
+    const dead = await resettingListener();
     expect(await call(dead.url)).toBe(Code.Unavailable);
     await clock.advance(6_000);
     const { dials } = dead;
@@ -108,7 +108,7 @@ describe("unused remotes", () => {
 });
 
 /** Takes connections and breaks them at once. */
-async function deadListener(): Promise<{
+async function resettingListener(): Promise<{
   readonly url: string;
   readonly dials: number;
   close(): Promise<void>;

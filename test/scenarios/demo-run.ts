@@ -128,5 +128,5 @@ export function asOrdinaryUser(): readonly string[] {
   return ["unshare", "--map-user=65534", "--map-group=65534"];
 }
 
-/** Runs a command as a user that may create no namespaces: its own user has no name here. */
-export const asNobodyAtAll: readonly string[] = ["unshare", "-U"];
+/** Runs a command in a user namespace without a mapping for its user, which may not create further namespaces. */
+export const unmappedUser: readonly string[] = ["unshare", "-U"];

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { asNobodyAtAll, asOrdinaryUser, DemoGround, interfaces, reportOf } from "./demo-run.js";
+import { unmappedUser, asOrdinaryUser, DemoGround, interfaces, reportOf } from "./demo-run.js";
 
 const everything = [
   "preflight",
@@ -117,13 +117,13 @@ describe("a demo that cannot run", () => {
     /^nsmctl demo: no network namespaces: this process lacks CAP_SYS_ADMIN, and user namespaces .*; run it as root, or in a container with --cap-add SYS_ADMIN --cap-add NET_ADMIN.*\n$/;
 
   test("names the missing capability and the remedy in one line, and pretends nothing", async () => {
-    const run = await ground.start([], asNobodyAtAll);
+    const run = await ground.start([], unmappedUser);
     expect(await run.ended).toBe(2);
     expect([run.stdout(), run.stderr()]).toEqual(["", expect.stringMatching(missing)]);
   });
 
   test("prints its object all the same", async () => {
-    const run = await ground.start(["--json"], asNobodyAtAll);
+    const run = await ground.start(["--json"], unmappedUser);
     expect(await run.ended).toBe(2);
     expect(run.stderr()).toMatch(missing);
     const { ok, checks, path, leftovers } = reportOf(run);

@@ -19,8 +19,8 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Starts a registry, waits until it serves, and ends it. */
-async function servesUntilTold(
+/** Starts a registry, waits until it serves, and stops it. */
+async function serveUntilSigterm(
   stdio: StdioOptions,
 ): Promise<{ code: unknown; stdout: string; stderr: string }> {
   const socket = join(folder, "registry.sock");
@@ -61,13 +61,13 @@ function accepts(path: string): Promise<boolean> {
 
 describe("a program whose disk is full", () => {
   test("serves on when its log cannot be written", async () => {
-    const { code, stdout } = await servesUntilTold(["ignore", "pipe", full]);
+    const { code, stdout } = await serveUntilSigterm(["ignore", "pipe", full]);
     expect(stdout).toContain('"ready":true');
     expect(code).toBe(0);
   });
 
   test("serves on when its stdout cannot be written, and logs the reason", async () => {
-    const { code, stderr } = await servesUntilTold(["ignore", full, "pipe"]);
+    const { code, stderr } = await serveUntilSigterm(["ignore", full, "pipe"]);
     expect(stderr).toMatch(/"error":"ENOSPC.*"msg":"stdout cannot be written: a line was lost"/);
     expect(stderr).toContain('"reason":"SIGTERM"');
     expect(code).toBe(0);

@@ -158,7 +158,7 @@ describe("begin/server and the owner of a connection", () => {
     const gate = hold();
     let events!: ConnectionEvents;
     const capture: NetworkServiceElement = {
-      name: "grab",
+      name: "capture",
       request: (c, request, next) => ((events = c.get(connectionEvents)!), next.request(c, request)),
     };
     const { sendRequest, close, own, clock } = await hop(capture, gate);
@@ -178,11 +178,11 @@ describe("begin/server and the owner of a connection", () => {
     const gate = hold();
     gate.release();
     let events!: ConnectionEvents;
-    const grab: NetworkServiceElement = {
-      name: "grab",
+    const capture: NetworkServiceElement = {
+      name: "capture",
       request: (c, request, next) => ((events = c.get(connectionEvents)!), next.request(c, request)),
     };
-    const { sendRequest, close, clock, leftovers } = await hop(grab, gate);
+    const { sendRequest, close, clock, leftovers } = await hop(capture, gate);
     // The client marks each of its Requests.
     const marked = (connection: Connection, mark: string): Connection =>
       patchSegment(connection, 0, { metrics: { nsm_request: mark } });

@@ -31,7 +31,7 @@ describe("a forwarder after a restart", () => {
   async function afterCrash(kernel = new FakeKernel(CLIENT, ENDPOINT)) {
     const clock = virtualClock();
     const first = forwarder({ kernel, clock, stateDir });
-    const connection = await first.ask();
+    const connection = await first.sendRequest();
     first.program.abort();
     return { kernel, clock, connection };
   }
@@ -66,7 +66,7 @@ describe("a forwarder after a restart", () => {
     const clock = virtualClock();
     const first = forwarder({ kernel, clock, stateDir });
     first.answer.ip = ipContext({ srcRoutes: [{ prefix: "10.9.0.0/16", nextHop: "" }] });
-    const connection = await first.ask();
+    const connection = await first.sendRequest();
     first.program.abort();
     const second = forwarder({ kernel, clock, stateDir });
     await second.send({ ...sampleRequest(clock.now()), connection });
@@ -115,7 +115,7 @@ describe("a forwarder after a restart", () => {
     const first = forwarder({ kernel, clock, stateDir });
     const [segment] = sampleRequest(clock.now()).connection!.path!.pathSegments;
     const expires = toTimestamp(clock.now() + 5_000);
-    await first.ask({ path: { index: 0, pathSegments: [{ ...segment!, expires }] } });
+    await first.sendRequest({ path: { index: 0, pathSegments: [{ ...segment!, expires }] } });
     first.program.abort();
     forwarder({ kernel, clock, stateDir });
     await clock.advance(4_999);
@@ -159,7 +159,7 @@ describe("a forwarder after a restart", () => {
     spoil();
     // The client healed through another forwarder, which replaced the vWire by its own.
     await kernel.open(CLIENT).deleteLink("nsm-1");
-    await forwarder({ kernel, clock, name: "other" }).ask();
+    await forwarder({ kernel, clock, name: "other" }).sendRequest();
     forwarder({ kernel, clock, stateDir });
     await clock.advance(TOKEN_LIFETIME_MS);
     expect(kernel.show(CLIENT)).toHaveLength(1);
@@ -215,10 +215,10 @@ describe("a forwarder after a restart", () => {
     const good = readFileSync(file, "utf8");
     writeFileSync(file, spoil(good));
     const logger = logs();
-    const { leftovers, ask, close } = forwarder({ kernel, clock, stateDir, logger });
+    const { leftovers, sendRequest, close } = forwarder({ kernel, clock, stateDir, logger });
     expect(readdirSync(stateDir)).toEqual([`${name}.unreadable`]);
     expect(logger.lines).toEqual([expect.stringContaining(`${name}.unreadable`)]);
-    await ask();
+    await sendRequest();
     await close();
     expect(leftovers()).toEqual({});
   });
@@ -230,13 +230,13 @@ describe("a forwarder after a restart", () => {
   });
 
   test("leaves no incomplete file when it cannot record a vWire", async () => {
-    const { ask, close } = forwarder({ stateDir });
-    await ask();
+    const { sendRequest, close } = forwarder({ stateDir });
+    await sendRequest();
     const [name] = readdirSync(stateDir);
     await close();
     // No file can be renamed onto a directory.
     mkdirSync(join(stateDir, name!));
-    await expect(ask()).rejects.toMatchObject({ code: Code.Unavailable });
+    await expect(sendRequest()).rejects.toMatchObject({ code: Code.Unavailable });
     expect(readdirSync(stateDir)).toEqual([name]);
   });
 
@@ -250,9 +250,9 @@ describe("a forwarder after a restart", () => {
 
   test("creates no vWire that it cannot record", async () => {
     const gone = join(stateDir, "gone");
-    const { ask, kernel, downstream, leftovers } = forwarder({ stateDir: gone });
+    const { sendRequest, kernel, downstream, leftovers } = forwarder({ stateDir: gone });
     rmSync(gone, { recursive: true });
-    await expect(ask()).rejects.toMatchObject({
+    await expect(sendRequest()).rejects.toMatchObject({
       code: Code.Unavailable,
       message: expect.stringContaining(gone),
     });
@@ -262,8 +262,8 @@ describe("a forwarder after a restart", () => {
   test("keeps a vWire whose update it cannot record, and logs it", async () => {
     const gone = join(stateDir, "gone");
     const logger = logs();
-    const { ask, refresh, close, kernel, leftovers } = forwarder({ stateDir: gone, logger });
-    await ask();
+    const { sendRequest, refresh, close, kernel, leftovers } = forwarder({ stateDir: gone, logger });
+    await sendRequest();
     rmSync(gone, { recursive: true });
     await refresh();
     expect(logger.lines).toEqual([expect.stringContaining("could not record a vWire in the journal")]);
@@ -273,7 +273,7 @@ describe("a forwarder after a restart", () => {
   });
 
   /** Kills a forwarder after one, two, … changes of `work`, until `work` completes. */
-  async function killedEverywhere(
+  async function crashAtEachStep(
     work: (first: ReturnType<typeof realForwarder>) => Promise<unknown>,
     check: (after: { kernel: FakeKernel; clock: VirtualClock; stateDir: string }) => Promise<void>,
   ): Promise<number> {
@@ -296,14 +296,15 @@ describe("a forwarder after a restart", () => {
       if (done) return steps;
     }
   }
-  const setUp = (first: ReturnType<typeof realForwarder>) => first.ask();
-  const setUpAndClose = (first: ReturnType<typeof realForwarder>) => first.ask().then(() => first.close());
+  const setUp = (first: ReturnType<typeof realForwarder>) => first.sendRequest();
+  const setUpAndClose = (first: ReturnType<typeof realForwarder>) =>
+    first.sendRequest().then(() => first.close());
 
   test.each([
     ["setting up", setUp, 10],
     ["setting up and closing", setUpAndClose, 11],
   ])("killed at any step of %s, leaves nothing once the connection expires", async (_what, work, least) => {
-    const steps = await killedEverywhere(work, async ({ kernel, clock, stateDir }) => {
+    const steps = await crashAtEachStep(work, async ({ kernel, clock, stateDir }) => {
       const { leftovers } = forwarder({ kernel, clock, stateDir });
       await clock.advance(TOKEN_LIFETIME_MS);
       await expect.poll(leftovers).toEqual({});
@@ -316,13 +317,13 @@ describe("a forwarder after a restart", () => {
     ["setting up", setUp],
     ["setting up and closing", setUpAndClose],
   ])("killed at any step of %s, has a successor that establishes the connection", async (_what, work) => {
-    await killedEverywhere(work, async ({ kernel, clock, stateDir }) => {
+    await crashAtEachStep(work, async ({ kernel, clock, stateDir }) => {
       // The killed process shares the clock, and its timers never end.
       const abandoned = clock.timers > 0 ? { timers: clock.timers } : {};
       for (const memory of [{ stateDir }, {}]) {
-        const { ask, answer, close, leftovers } = forwarder({ kernel, clock, ...memory });
+        const { sendRequest, answer, close, leftovers } = forwarder({ kernel, clock, ...memory });
         answer.payload = Payload.Ip;
-        await ask();
+        await sendRequest();
         expect(kernel.show(CLIENT)).toMatchObject([
           {
             name: "nsm-1",

@@ -7,15 +7,17 @@ import { CLIENT, ENDPOINT, forwarder } from "./kit.js";
 
 describe("cross-connect closes", () => {
   test("even if the next hop is unreachable", async () => {
-    const { ask, close, kernel, leftovers } = forwarder({ probes: [failOnce(Code.Unavailable, "close")] });
-    await ask();
+    const { sendRequest, close, kernel, leftovers } = forwarder({
+      probes: [failOnce(Code.Unavailable, "close")],
+    });
+    await sendRequest();
     await expect(close()).rejects.toMatchObject({ code: Code.Unavailable });
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
   });
 
   test("and reports a failure on both sides", async () => {
-    const { ask, close, kernel } = forwarder({ probes: [failOnce(Code.Unavailable, "close")] });
-    await ask();
+    const { sendRequest, close, kernel } = forwarder({ probes: [failOnce(Code.Unavailable, "close")] });
+    await sendRequest();
     kernel.failNext("deleteLink", Code.ResourceExhausted);
     await expect(close()).rejects.toMatchObject({
       code: Code.Unavailable,
@@ -55,8 +57,8 @@ describe("cross-connect closes", () => {
       },
     ],
   ])("when %s", async (_what, happen) => {
-    const { ask, close, kernel, leftovers } = forwarder();
-    await ask();
+    const { sendRequest, close, kernel, leftovers } = forwarder();
+    await sendRequest();
     happen(kernel);
     await close();
     const gone = (path: string): boolean => {
@@ -72,21 +74,21 @@ describe("cross-connect closes", () => {
 
   test("the vWire of an earlier forwarder, by its mark", async () => {
     const kernel = new FakeKernel(CLIENT, ENDPOINT);
-    const connection = await forwarder({ kernel }).ask();
+    const connection = await forwarder({ kernel }).sendRequest();
     const { close, leftovers } = forwarder({ kernel });
     // With further segments in the path, begin() forwards the Close of an unknown connection.
     const path = connection.path!;
-    const beyond = { ...path.pathSegments[1]!, name: "nse", id: "nse-id" };
-    await close({ ...connection, path: { ...path, pathSegments: [...path.pathSegments, beyond] } });
+    const endpointSegment = { ...path.pathSegments[1]!, name: "nse", id: "nse-id" };
+    await close({ ...connection, path: { ...path, pathSegments: [...path.pathSegments, endpointSegment] } });
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT), leftovers()]).toEqual([[], [], {}]);
   });
 
   test("only its own vWire: one that another connection took over stays", async () => {
-    const { ask, kernel, close, leftovers } = forwarder();
-    const first = await ask();
+    const { sendRequest, kernel, close, leftovers } = forwarder();
+    const first = await sendRequest();
     // The same client on another path: the first segment is the same, the forwarder's is not.
     const segment = first.path!.pathSegments[0]!;
-    const second = await ask({
+    const second = await sendRequest({
       id: "other-hop",
       path: { index: 1, pathSegments: [segment, { ...segment, name: "nsmgr", id: "other-hop" }] },
     });
@@ -98,24 +100,24 @@ describe("cross-connect closes", () => {
   });
 
   test("nothing of an established connection when it closes another one of the same client", async () => {
-    const { ask, kernel, close, debugState } = forwarder();
-    const connection = await ask();
+    const { sendRequest, kernel, close, debugState } = forwarder();
+    const connection = await sendRequest();
     const path = connection.path!;
     const unknown = { ...path.pathSegments[1]!, id: "never-asked-for" };
-    const beyond = { ...unknown, name: "nse", id: "nse-id" };
+    const endpointSegment = { ...unknown, name: "nse", id: "nse-id" };
     await close({
       ...connection,
       id: unknown.id,
-      path: { index: 1, pathSegments: [path.pathSegments[0]!, unknown, beyond] },
+      path: { index: 1, pathSegments: [path.pathSegments[0]!, unknown, endpointSegment] },
     });
     expect([kernel.show(CLIENT).length, debugState()["cross-connect"]]).toEqual([1, { vWires: 1 }]);
   });
 
   test("all vWires for a forwarder that ends", async () => {
-    const { ask, answer, kernel, wiring, debugState } = forwarder();
-    await ask();
+    const { sendRequest, answer, kernel, wiring, debugState } = forwarder();
+    await sendRequest();
     answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
-    await ask({ id: "two", mechanism: kernelMechanism(CLIENT, "nsm-2") });
+    await sendRequest({ id: "two", mechanism: kernelMechanism(CLIENT, "nsm-2") });
     expect(debugState()["cross-connect"]).toEqual({ vWires: 2 });
     await wiring.removeVWires();
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT), debugState()["cross-connect"]]).toEqual([

@@ -8,22 +8,22 @@ describe("cross-connect, when the kernel rejects", () => {
   test.each(["createVeth", "addAddress", "replaceRoute", "replaceNeighbor", "enableIpv6", "addressesUsable"])(
     "%s, leaves nothing and closes at the next hop",
     async (operation) => {
-      const { ask, answer, kernel, downstream, leftovers } = forwarder();
+      const { sendRequest, answer, kernel, downstream, leftovers } = forwarder();
       answer.payload = Payload.Ip;
       answer.ip = ipContext({ srcIpAddrs: ["10.0.0.1/32", "fd00::1/128"] });
       kernel.failNext(operation, Code.ResourceExhausted);
-      await expect(ask()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+      await expect(sendRequest()).rejects.toMatchObject({ code: Code.ResourceExhausted });
       expect(downstream.calls).toEqual(["request", "close"]);
       expect([kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.opened]).toEqual([[], [], 0]);
       expect(leftovers()).toEqual({});
-      await ask();
+      await sendRequest();
     },
   );
 
   test.each(["allowPing", "enableIpv6"])("%s, continues without it if it is optional", async (operation) => {
-    const { ask, kernel } = forwarder();
+    const { sendRequest, kernel } = forwarder();
     kernel.failNext(operation, Code.PermissionDenied);
-    await ask();
+    await sendRequest();
     expect(kernel.show(CLIENT)).toHaveLength(1);
   });
 
@@ -36,9 +36,9 @@ describe("cross-connect, when the kernel rejects", () => {
     // This is at the endpoint, after the client side is complete.
     "replaceRoute 10.0.0.5/32",
   ])("%s during a refresh, restores the earlier settings and continues", async (operation) => {
-    const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
+    const { sendRequest, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
     const before = answer.ip;
-    await ask();
+    await sendRequest();
     const shown = [kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.indexOf(CLIENT, "nsm-1")];
     answer.ip = ipContext({
       srcIpAddrs: ["10.0.0.5/32"],
@@ -59,8 +59,8 @@ describe("cross-connect, when the kernel rejects", () => {
   });
 
   test("a new vWire in place of the old, removes both and closes at the next hop", async () => {
-    const { ask, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
-    await ask();
+    const { sendRequest, refresh, answer, kernel, downstream, close, leftovers } = forwarder();
+    await sendRequest();
     answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
     kernel.failNext("createVeth", Code.ResourceExhausted);
     await expect(refresh()).rejects.toMatchObject({ code: Code.ResourceExhausted });
@@ -74,8 +74,8 @@ describe("cross-connect, when the kernel rejects", () => {
   });
 
   test("to delete, reports it and retries later", async () => {
-    const { ask, close, kernel, clock, debugState, leftovers } = forwarder();
-    await ask();
+    const { sendRequest, close, kernel, clock, debugState, leftovers } = forwarder();
+    await sendRequest();
     kernel.failNext("deleteLink", Code.ResourceExhausted);
     await expect(close()).rejects.toMatchObject({ code: Code.ResourceExhausted });
     expect(debugState()).toEqual({ "cross-connect": { timers: 1 } });
@@ -85,8 +85,8 @@ describe("cross-connect, when the kernel rejects", () => {
 });
 
 test("cross-connect does not retry after the end of the program", async () => {
-  const { ask, close, kernel, clock, program } = forwarder();
-  await ask();
+  const { sendRequest, close, kernel, clock, program } = forwarder();
+  await sendRequest();
   program.abort();
   kernel.failNext("deleteLink", Code.ResourceExhausted);
   await expect(close()).rejects.toMatchObject({ code: Code.ResourceExhausted });

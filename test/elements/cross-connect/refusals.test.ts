@@ -23,9 +23,9 @@ describe("what cross-connect rejects before it calls the next hop", () => {
     [`file://${CLIENT}`, "a/b", InvalidArgument, /"a\/b"/],
     [`file://${CLIENT}`, "nsm-%d", InvalidArgument, /nsm-%d/],
   ])("%j as namespace with the interface %j", async (inodeURL, name, code, sentence) => {
-    const { ask, downstream, leftovers, kernel } = forwarder();
+    const { sendRequest, downstream, leftovers, kernel } = forwarder();
     const mechanism = Mechanism.create({ cls: "LOCAL", type: "KERNEL", parameters: { inodeURL, name } });
-    await expect(ask({ mechanism })).rejects.toMatchObject({
+    await expect(sendRequest({ mechanism })).rejects.toMatchObject({
       code,
       message: expect.stringMatching(sentence),
     });
@@ -35,15 +35,17 @@ describe("what cross-connect rejects before it calls the next hop", () => {
   test.each(["file:///proc/self/ns/net", `file://${CLIENT}`])(
     "the path %s that a peer has written, because a path proves nothing",
     async (inodeURL) => {
-      const { ask, ctx, downstream, leftovers } = forwarder();
+      const { sendRequest, ctx, downstream, leftovers } = forwarder();
       const mechanism = Mechanism.create({
         cls: "LOCAL",
         type: "KERNEL",
         parameters: { inodeURL, name: "nsm-1" },
       });
       const withoutFiles = ctx.with(requestFiles, new RequestFiles());
-      await expect(ask({ mechanism }, withoutFiles)).rejects.toMatchObject({ code: PermissionDenied });
-      await expect(ask({ mechanism }, ctx.with(requestFiles, undefined))).rejects.toMatchObject({
+      await expect(sendRequest({ mechanism }, withoutFiles)).rejects.toMatchObject({
+        code: PermissionDenied,
+      });
+      await expect(sendRequest({ mechanism }, ctx.with(requestFiles, undefined))).rejects.toMatchObject({
         code: PermissionDenied,
       });
       expect([downstream.calls, leftovers()]).toEqual([[], {}]);
@@ -51,9 +53,9 @@ describe("what cross-connect rejects before it calls the next hop", () => {
   );
 
   test("an interface name that is taken", async () => {
-    const { ask, kernel, downstream, leftovers } = forwarder();
+    const { sendRequest, kernel, downstream, leftovers } = forwarder();
     kernel.addLink(CLIENT, "nsm-1");
-    await expect(ask()).rejects.toMatchObject({
+    await expect(sendRequest()).rejects.toMatchObject({
       code: Code.AlreadyExists,
       message: expect.stringMatching(/"nsm-1" is taken in the client's network namespace/),
     });
@@ -107,18 +109,18 @@ describe("what cross-connect rejects in the endpoint's answer", () => {
       /"x"/,
     ],
   ])("%s, and leaves nothing", async (_what, change, code, sentence) => {
-    const { ask, answer, kernel, downstream, leftovers } = forwarder();
+    const { sendRequest, answer, kernel, downstream, leftovers } = forwarder();
     Object.assign(answer, change);
-    await expect(ask()).rejects.toMatchObject({ code, message: expect.stringMatching(sentence) });
+    await expect(sendRequest()).rejects.toMatchObject({ code, message: expect.stringMatching(sentence) });
     expect(downstream.calls).toEqual(["request", "close"]);
     expect([kernel.show(CLIENT), kernel.show(ENDPOINT), kernel.opened]).toEqual([[], [], 0]);
     expect(leftovers()).toEqual({});
   });
 
   test("a name that is taken in the endpoint's namespace", async () => {
-    const { ask, kernel, downstream, leftovers } = forwarder();
+    const { sendRequest, kernel, downstream, leftovers } = forwarder();
     kernel.addLink(ENDPOINT, "fw-1");
-    await expect(ask()).rejects.toMatchObject({
+    await expect(sendRequest()).rejects.toMatchObject({
       code: Code.AlreadyExists,
       message: expect.stringMatching(/"fw-1" is taken in the endpoint's network namespace/),
     });
@@ -126,10 +128,10 @@ describe("what cross-connect rejects in the endpoint's answer", () => {
   });
 
   test("anything, if the caller canceled in the meantime", async () => {
-    const { ask, answer, ctx, kernel, downstream, leftovers } = forwarder();
+    const { sendRequest, answer, ctx, kernel, downstream, leftovers } = forwarder();
     const caller = new AbortController();
     answer.onRequest = () => caller.abort();
-    await expect(ctx.withSignal(caller.signal, (c) => ask({}, c))).rejects.toThrow();
+    await expect(ctx.withSignal(caller.signal, (c) => sendRequest({}, c))).rejects.toThrow();
     expect([downstream.calls, kernel.show(CLIENT), leftovers()]).toEqual([["request", "close"], [], {}]);
   });
 });

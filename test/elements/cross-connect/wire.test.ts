@@ -18,12 +18,12 @@ import { CLIENT, ENDPOINT, ID, forwarder } from "./kit.js";
 const kernel = new FakeKernel(CLIENT, ENDPOINT);
 
 // The connections of the suite exist in parallel, so their interfaces need unique names.
-const shortOf = (connection: Connection | undefined): string => connection!.id.slice(0, 3);
+const shortId = (connection: Connection | undefined): string => connection!.id.slice(0, 3);
 
 const endpointSide: NetworkServiceElement = {
   name: "endpoint",
   request(ctx, request, next) {
-    endpointMechanism.set(ctx, kernelMechanism(ENDPOINT, `fw-${shortOf(request.connection)}`));
+    endpointMechanism.set(ctx, kernelMechanism(ENDPOINT, `fw-${shortId(request.connection)}`));
     return next.request(ctx, request);
   },
 };
@@ -32,13 +32,13 @@ describeElement("cross-connect", ({ clock, until }) => crossConnect({ kernel, cl
   ctx: (ctx) => ctx.with(requestFiles, new FilesByPath()),
   behind: [endpointSide],
   request: (sample) =>
-    patchConnection(sample, { mechanism: kernelMechanism(CLIENT, `nsm-${shortOf(sample.connection)}`) }),
+    patchConnection(sample, { mechanism: kernelMechanism(CLIENT, `nsm-${shortId(sample.connection)}`) }),
 });
 
 describe("the vWire of cross-connect", () => {
   test("connects client and endpoint, each with its name, alias, addresses, routes and MTU", async () => {
-    const { ask, kernel, leftovers, close } = forwarder();
-    const connection = await ask();
+    const { sendRequest, kernel, leftovers, close } = forwarder();
+    const connection = await sendRequest();
 
     expect(connection.context?.MTU).toBe(9000);
     expect(kernel.show(CLIENT)).toEqual([
@@ -74,9 +74,9 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("has the MTU that the endpoint side lowered, also after later changes", async () => {
-    const { ask, refresh, answer, kernel } = forwarder();
+    const { sendRequest, refresh, answer, kernel } = forwarder();
     answer.mtu = 1446;
-    await ask();
+    await sendRequest();
     expect([kernel.show(CLIENT)[0]!.mtu, kernel.show(ENDPOINT)[0]!.mtu]).toEqual([1446, 1446]);
     answer.mtu = 1400;
     await refresh();
@@ -84,10 +84,10 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("is not created when the context has routing policies, because they are not supported", async () => {
-    const { ask, answer, kernel, leftovers } = forwarder();
+    const { sendRequest, answer, kernel, leftovers } = forwarder();
     const policy = { from: "10.0.0.1/32", proto: "6", dstPort: "80", srcPort: "", routes: [] };
     answer.ip = { ...answer.ip!, policies: [policy] };
-    await expect(ask()).rejects.toMatchObject({
+    await expect(sendRequest()).rejects.toMatchObject({
       code: Code.Unimplemented,
       message: expect.stringContaining("1 routing policies"),
     });
@@ -95,15 +95,15 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("keeps an MTU that the client requested", async () => {
-    const { ask, kernel } = forwarder();
-    await ask({ context: { ...ConnectionContext.create(), MTU: 1500 } });
+    const { sendRequest, kernel } = forwarder();
+    await sendRequest({ context: { ...ConnectionContext.create(), MTU: 1500 } });
     expect(kernel.show(CLIENT)[0]!.mtu).toBe(1500);
   });
 
   test("routes destinations behind the endpoint through its address", async () => {
-    const { ask, answer, kernel } = forwarder();
+    const { sendRequest, answer, kernel } = forwarder();
     answer.ip = ipContext({ srcRoutes: [{ prefix: "192.168.7.9/16", nextHop: "" }] });
-    await ask();
+    await sendRequest();
     expect(kernel.show(CLIENT)[0]!.routes).toEqual([
       "10.0.0.0/32 link",
       "192.168.0.0/16 via 10.0.0.0 universe",
@@ -111,18 +111,18 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("has the far end's addresses as neighbors for payload IP", async () => {
-    const { ask, answer, kernel } = forwarder();
+    const { sendRequest, answer, kernel } = forwarder();
     answer.payload = Payload.Ip;
-    await ask();
+    await sendRequest();
     const [client, endpoint] = [kernel.show(CLIENT)[0]!.neighbors, kernel.show(ENDPOINT)[0]!.neighbors];
     expect(client).toEqual([expect.stringMatching(/^10\.0\.0\.0 (..:){5}.. permanent$/)]);
     expect(endpoint).toEqual([expect.stringMatching(/^10\.0\.0\.1 (..:){5}.. permanent$/)]);
   });
 
   test("has the neighbors of the context", async () => {
-    const { ask, refresh, answer, kernel } = forwarder();
+    const { sendRequest, refresh, answer, kernel } = forwarder();
     answer.ip = ipContext({ ipNeighbors: [{ ip: "10.0.0.9", hardwareAddress: "02:AA:00:00:00:01" }] });
-    await ask();
+    await sendRequest();
     expect(kernel.show(CLIENT)[0]!.neighbors).toEqual(["10.0.0.9 02:aa:00:00:00:01 reachable"]);
     answer.ip = ipContext();
     await refresh();
@@ -130,9 +130,9 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("is not changed by a refresh without changes", async () => {
-    const { ask, refresh, answer, kernel } = forwarder();
+    const { sendRequest, refresh, answer, kernel } = forwarder();
     answer.payload = Payload.Ip;
-    await ask();
+    await sendRequest();
     const [done, index] = [kernel.operations.length, kernel.indexOf(CLIENT, "nsm-1")];
     await refresh();
     expect(kernel.operations.slice(done)).toEqual([]);
@@ -140,9 +140,9 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("is changed by a refresh only where the context changes", async () => {
-    const { ask, refresh, answer, kernel } = forwarder();
+    const { sendRequest, refresh, answer, kernel } = forwarder();
     answer.ip = ipContext({ srcIpAddrs: ["10.0.0.1/32", "fd00::1/128"] });
-    await ask();
+    await sendRequest();
     const [done, index] = [kernel.operations.length, kernel.indexOf(CLIENT, "nsm-1")];
     answer.ip = ipContext({
       srcIpAddrs: ["fd00:0::0001/128", "10.0.0.3/32"],
@@ -159,8 +159,8 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("is replaced when the endpoint changes its end", async () => {
-    const { ask, refresh, answer, kernel, close, leftovers } = forwarder();
-    await ask();
+    const { sendRequest, refresh, answer, kernel, close, leftovers } = forwarder();
+    await sendRequest();
     kernel.add("/proc/300/ns/net");
     answer.mechanism = kernelMechanism("/proc/300/ns/net", "fw-2");
     await refresh();
@@ -176,8 +176,8 @@ describe("the vWire of cross-connect", () => {
     ["in another namespace", "/proc/101/ns/net", "nsm-1"],
   ])("is replaced when the client requests it %s", async (_how, path, name) => {
     const kernel = new FakeKernel(CLIENT, ENDPOINT, "/proc/101/ns/net");
-    const { ask, refresh, close, leftovers } = forwarder({ kernel });
-    await ask();
+    const { sendRequest, refresh, close, leftovers } = forwarder({ kernel });
+    await sendRequest();
     await refresh({ mechanism: kernelMechanism(path, name) });
     const clients = [...kernel.show(CLIENT), ...kernel.show("/proc/101/ns/net")];
     expect(clients).toMatchObject([{ name, addresses: ["10.0.0.1/32"] }]);
@@ -187,16 +187,16 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("is brought up again when another program took it down", async () => {
-    const { ask, refresh, kernel } = forwarder();
-    await ask();
+    const { sendRequest, refresh, kernel } = forwarder();
+    await sendRequest();
     kernel.change(CLIENT, "nsm-1", { up: false });
     await refresh();
     expect(kernel.show(CLIENT)).toMatchObject([{ up: true }]);
   });
 
   test("is created again when its ends lead elsewhere", async () => {
-    const { ask, refresh, kernel } = forwarder();
-    await ask();
+    const { sendRequest, refresh, kernel } = forwarder();
+    await sendRequest();
     const [client, endpoint] = [kernel.show(CLIENT)[0]!, kernel.show(ENDPOINT)[0]!];
     await kernel.open(CLIENT).deleteLink("nsm-1");
     kernel.add("/proc/300/ns/net");
@@ -214,8 +214,8 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("is created again when another program deleted it", async () => {
-    const { ask, refresh, kernel } = forwarder();
-    await ask();
+    const { sendRequest, refresh, kernel } = forwarder();
+    await sendRequest();
     const link = await kernel.open(CLIENT).link("nsm-1");
     await kernel.open(CLIENT).deleteLink(link.index);
     await refresh();
@@ -223,20 +223,20 @@ describe("the vWire of cross-connect", () => {
   });
 
   test("is not touched for another mechanism", async () => {
-    const { ask, kernel, downstream } = forwarder();
-    await ask({ mechanism: Mechanism.create({ cls: "LOCAL", type: "MEMIF" }) });
+    const { sendRequest, kernel, downstream } = forwarder();
+    await sendRequest({ mechanism: Mechanism.create({ cls: "LOCAL", type: "MEMIF" }) });
     expect([downstream.calls, kernel.operations]).toEqual([["request"], []]);
   });
 
   test("may pass the same namespace twice on one path", async () => {
-    const { ask, answer, kernel, close, leftovers } = forwarder();
-    const first = await ask();
+    const { sendRequest, answer, kernel, close, leftovers } = forwarder();
+    const first = await sendRequest();
     // A pass-through endpoint in the client's own namespace requests the rest of the path from the same
     // forwarder.
     const segments = first.path!.pathSegments;
     const through = { ...segments[0]!, name: "through", id: "through-id" };
     answer.mechanism = kernelMechanism(ENDPOINT, "fw-2");
-    const second = await ask({
+    const second = await sendRequest({
       id: "through-id",
       path: { index: 2, pathSegments: [...segments, through] },
       mechanism: kernelMechanism(CLIENT, "nsm-2"),
@@ -253,8 +253,8 @@ describe("the vWire of cross-connect", () => {
 });
 
 test("cross-connect does not touch an interface of another kind, whatever its name", async () => {
-  const { ask, kernel } = forwarder();
+  const { sendRequest, kernel } = forwarder();
   kernel.addLink(CLIENT, "nsm-1");
   kernel.change(CLIENT, "nsm-1", { alias: `server-${ID}` });
-  await expect(ask()).rejects.toMatchObject({ code: Code.AlreadyExists });
+  await expect(sendRequest()).rejects.toMatchObject({ code: Code.AlreadyExists });
 });

@@ -54,11 +54,11 @@ describe("mechanisms/server", () => {
         const { seen } = watched();
         const behind = recorder();
         const { sendRequest } = server([mechanismsServer(seen), behind]);
-        const wins = types.find((type) => supported.includes(type))!;
+        const expectedType = types.find((type) => supported.includes(type))!;
         const response = await sendRequest(types);
-        expect(response.mechanism?.type).toBe(wins);
-        expect(seen[wins]!.requests[0]!.connection!.mechanism).toEqual(
-          mechanism(wins, { name: `${wins.toLowerCase()}-0` }),
+        expect(response.mechanism?.type).toBe(expectedType);
+        expect(seen[expectedType]!.requests[0]!.connection!.mechanism).toEqual(
+          mechanism(expectedType, { name: `${expectedType.toLowerCase()}-0` }),
         );
         expect(Object.values(seen).flatMap(({ calls }) => calls)).toEqual(["request"]);
         expect(behind.calls).toEqual(["request"]);
@@ -159,7 +159,7 @@ describe("mechanisms/server", () => {
     let held = 0;
     const holder: NetworkServiceElement = {
       name: "holder",
-      debugState: () => ({ things: held }),
+      debugState: () => ({ values: held }),
       async request(ctx, request, next) {
         held++;
         return next.request(ctx, request);
@@ -171,7 +171,7 @@ describe("mechanisms/server", () => {
     };
     const { sendRequest, close, debugState, leftovers } = server([mechanismsServer({ KERNEL: [[holder]] })]);
     await sendRequest(["KERNEL"]);
-    expect(debugState()).toEqual({ "mechanisms/server": { holder: { things: 1 } } });
+    expect(debugState()).toEqual({ "mechanisms/server": { holder: { values: 1 } } });
     await close();
     expect(leftovers()).toEqual({});
   });

@@ -70,7 +70,7 @@ function hop(i: number): Hop {
     element,
     trimPathServer(),
     {
-      name: "grabbing",
+      name: "capturing",
       request(c, request, next) {
         update = c.get(connectionUpdate)!;
         return next.request(c, request);

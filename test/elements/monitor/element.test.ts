@@ -210,7 +210,7 @@ describe("connectionUpdate", () => {
     let update: ((change: ConnectionChange) => void) | undefined;
     const { request, close, service } = monitored([
       {
-        name: "grabbing",
+        name: "capturing",
         request(ctx, r, next) {
           update = ctx.get(connectionUpdate);
           // No connection is established yet.

@@ -16,8 +16,8 @@ describe("monitor and authorization", () => {
     options: Partial<MonitorOptions> = {},
   ): Promise<unknown> {
     const { request, service, ctx, close, clock } = monitored([], options);
-    const viewer = as(ctx, spiffeId);
-    const before = watch(service, { ctx: viewer });
+    const callerCtx = as(ctx, spiffeId);
+    const before = watch(service, { ctx: callerCtx });
     const { path } = sampleConnection(clock.now(), { id: "by-token" });
     const [segment] = path!.pathSegments;
     const connections = [
@@ -29,7 +29,7 @@ describe("monitor and authorization", () => {
       }),
       await request({ id: "of-nobody" }),
     ];
-    const after = watch(service, { ctx: viewer });
+    const after = watch(service, { ctx: callerCtx });
     const names = ({ events }: { events: readonly ConnectionEvent[] }): string[] =>
       events.flatMap((event) =>
         Object.values(event.connections).map(({ path: p }) => p!.pathSegments[0]!.id),

@@ -152,7 +152,7 @@ export function forwarder({ client, endpoint, ...options }: ForwarderOptions) {
     wiring,
     program,
     /** Requests the sample connection, patched, for the client's interface `nsm-1`. */
-    ask: (patch: Partial<Connection> = {}, ctx?: Context) =>
+    sendRequest: (patch: Partial<Connection> = {}, ctx?: Context) =>
       bench.request({ mechanism: kernelMechanism(client, "nsm-1"), ...patch }, ctx),
   };
 }

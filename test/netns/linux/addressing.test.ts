@@ -157,13 +157,14 @@ describe("routes", () => {
       const { a } = await wire(client, endpoint);
       const netlink = netlinkIn(client);
       await netlink.addAddress("nsm-1", "172.16.1.101/32");
-      const ours = async () => (await netlink.routes({ link: "nsm-1" })).filter(({ family }) => family === 4);
+      const ipv4Routes = async () =>
+        (await netlink.routes({ link: "nsm-1" })).filter(({ family }) => family === 4);
       const route = { destination: "172.16.1.100/32", link: "nsm-1" };
       await netlink.replaceRoute(route);
       await netlink.replaceRoute(route);
       await netlink.replaceRoute({ ...route, scope: "universe" });
       await netlink.replaceRoute({ destination: "10.1.2.3/8", link: a.index, gateway: "172.16.1.100" });
-      expect(await ours()).toMatchObject([
+      expect(await ipv4Routes()).toMatchObject([
         {
           destination: "10.0.0.0/8",
           gateway: "172.16.1.100",
@@ -175,7 +176,7 @@ describe("routes", () => {
       ]);
       await netlink.deleteRoute(route);
       await netlink.deleteRoute({ destination: "10.0.0.0/8", link: "nsm-1" });
-      expect(await ours()).toEqual([]);
+      expect(await ipv4Routes()).toEqual([]);
     }));
 
   test("have tables of their own, an IPv6 counterpart and a source", () =>

@@ -213,15 +213,15 @@ describe("links", () => {
       const prefix = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
       const { status, stdout, stderr } = await runChild("without-privilege", { prefix, inherit: lab.fd });
       expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-      const lacks = (capability: string) =>
+      const deniedWithout = (capability: string) =>
         expect.stringMatching(new RegExp(`^PermissionDenied: cannot .* lacks ${capability}.*unshare -Urn`));
       expect(JSON.parse(stdout)).toEqual({
         links: "lo",
-        newNamespace: lacks("CAP_SYS_ADMIN"),
+        newNamespace: deniedWithout("CAP_SYS_ADMIN"),
         open: expect.stringMatching(/^PermissionDenied: cannot open .*\/proc\/1\/ns\/net.*CAP_SYS_PTRACE/),
-        enter: lacks("CAP_SYS_ADMIN"),
-        createVeth: lacks("CAP_NET_ADMIN"),
-        setLink: lacks("CAP_NET_ADMIN"),
+        enter: deniedWithout("CAP_SYS_ADMIN"),
+        createVeth: deniedWithout("CAP_NET_ADMIN"),
+        setLink: deniedWithout("CAP_NET_ADMIN"),
       });
     }));
 });

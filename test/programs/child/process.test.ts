@@ -10,10 +10,10 @@ afterEach(async () => {
 
 /** A node process with this script, in which `say` prints a line of JSON. */
 async function node(script: string, readyTimeoutMs?: number): Promise<RunningProcess> {
-  const say = "const say = (value) => console.log(JSON.stringify(value)); ";
+  const printHelper = "const say = (value) => console.log(JSON.stringify(value)); ";
   const started = await startProcess({
     command: process.execPath,
-    args: ["-e", say + script],
+    args: ["-e", printHelper + script],
     name: "child",
     env: { GREETING: "hello" },
     ...(readyTimeoutMs === undefined ? {} : { readyTimeoutMs }),

@@ -114,8 +114,10 @@ describe("begin", () => {
   test("repeats a Register with the caller's name, without its lifetime", async () => {
     const seen = recorder();
     const captured = captureEvents();
-    const elsewhere = changing({ answer: (endpoint) => ({ ...endpoint, name: "other", url: "tcp://b:1" }) });
-    const { register, unregister, leftovers } = runRegistry([begin(), captured, seen, elsewhere]);
+    const movedByRegistry = changing({
+      answer: (endpoint) => ({ ...endpoint, name: "other", url: "tcp://b:1" }),
+    });
+    const { register, unregister, leftovers } = runRegistry([begin(), captured, seen, movedByRegistry]);
     await register({ name: "mine" });
     expect(await captured.events.register()).toBe("done");
     expect(seen.args("register")[1]).toMatchObject({

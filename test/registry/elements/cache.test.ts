@@ -296,11 +296,11 @@ describe("cache", () => {
     takeCallCount();
     expect(await find(icmp)).toEqual(["tcp://a:3"]);
     expect(takeCallCount()).toBe(0);
-    const gone = delayAnswers();
+    const releaseAnswers = delayAnswers();
     const unregistering = chain.unregister(ctx, nse("a", "icmp", 3));
     await clock.settle();
     await origin.register(ctx, nse("a", "icmp", 3));
-    gone();
+    releaseAnswers();
     await unregistering;
     await clock.settle();
     expect(await find(icmp)).toEqual(["tcp://a:3"]);

@@ -22,7 +22,7 @@ import {
 import { listen } from "../support.js";
 
 const kind = endpointKind;
-const of = (identity: string) => ({ pathIds: [identity] });
+const identityPath = (identity: string) => ({ pathIds: [identity] });
 
 describeRegistryElement(
   "limits",
@@ -37,15 +37,15 @@ describe("limits", () => {
       registrationState(),
       limits({ kind, namesPerIdentity: 2 }),
     ]);
-    await register({ name: "a", ...of("me") });
-    await register({ name: "b", ...of("me") });
-    await register({ name: "a", ...of("me") });
-    await expect(register({ name: "c", ...of("me") })).rejects.toMatchObject({
+    await register({ name: "a", ...identityPath("me") });
+    await register({ name: "b", ...identityPath("me") });
+    await register({ name: "a", ...identityPath("me") });
+    await expect(register({ name: "c", ...identityPath("me") })).rejects.toMatchObject({
       code: Code.ResourceExhausted,
     });
-    await register({ name: "c", ...of("you") });
+    await register({ name: "c", ...identityPath("you") });
     await unregister(sampleEndpoint(0, { name: "a" }));
-    await register({ name: "d", ...of("me") });
+    await register({ name: "d", ...identityPath("me") });
     for (const name of ["b", "c", "d"]) await unregister(sampleEndpoint(0, { name }));
     expect(leftovers()).toEqual({});
   });
@@ -61,7 +61,9 @@ describe("limits", () => {
     const element = limits({ kind, namesPerIdentity: 1 });
     const { register, leftovers } = runRegistry([begin(), registrationState(), strict, element]);
     for (const name of ["a", "b"]) {
-      await expect(register({ name, ...of("me") })).rejects.toMatchObject({ code: Code.FailedPrecondition });
+      await expect(register({ name, ...identityPath("me") })).rejects.toMatchObject({
+        code: Code.FailedPrecondition,
+      });
     }
     expect(leftovers()).toEqual({});
   });
@@ -72,10 +74,10 @@ describe("limits", () => {
       registrationState(),
       limits({ kind, namesPerIdentity: 1 }),
     ]);
-    await register({ name: "a", ...of("me") });
-    await register({ name: "a", ...of("you") });
-    await register({ name: "b", ...of("me") });
-    await expect(register({ name: "c", ...of("you") })).rejects.toMatchObject({
+    await register({ name: "a", ...identityPath("me") });
+    await register({ name: "a", ...identityPath("you") });
+    await register({ name: "b", ...identityPath("me") });
+    await expect(register({ name: "c", ...identityPath("you") })).rejects.toMatchObject({
       code: Code.ResourceExhausted,
     });
     for (const name of ["a", "b"]) await unregister(sampleEndpoint(0, { name }));
@@ -91,14 +93,14 @@ describe("limits", () => {
       gate,
       failOnce(Code.Unavailable, "register"),
     ]);
-    const first = register({ name: "a", ...of("me") });
-    await expect(register({ name: "b", ...of("me") })).rejects.toMatchObject({
+    const first = register({ name: "a", ...identityPath("me") });
+    await expect(register({ name: "b", ...identityPath("me") })).rejects.toMatchObject({
       code: Code.ResourceExhausted,
     });
     await clock.settle();
     gate.release();
     await expect(first).rejects.toMatchObject({ code: Code.Unavailable });
-    await register({ name: "b", ...of("me") });
+    await register({ name: "b", ...identityPath("me") });
     await unregister(sampleEndpoint(0, { name: "b" }));
     expect(leftovers()).toEqual({});
   });

@@ -2,12 +2,12 @@ import { asNsmError, codeName } from "../../../../src/core/index.js";
 import { forwarder } from "../../../elements/support/forwarder.js";
 
 // Descriptor 3 is a namespace that this process may name but not enter.
-const { ask, leftovers } = forwarder({
+const { sendRequest, leftovers } = forwarder({
   client: `/proc/${process.pid}/fd/3`,
   endpoint: `/proc/${process.pid}/ns/net`,
 });
 try {
-  await ask();
+  await sendRequest();
   console.log("went through");
 } catch (error) {
   const { code, message } = asNsmError(error);

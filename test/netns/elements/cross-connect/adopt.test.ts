@@ -20,10 +20,10 @@ describe("a forwarder after another one, in the kernel", () => {
     withNamespaces(3, async ([client, other, endpoint]) => {
       const clock = virtualClock();
       const first = forwarder(client, endpoint, { clock, stateDir });
-      const kept = await first.ask();
+      const kept = await first.sendRequest();
       first.answer.mechanism = kernelMechanism(endpoint.path, "fw-2");
       first.answer.ip = ipContext({}, 1);
-      await first.ask({ id: "unclaimed", mechanism: kernelMechanism(other.path, "nsm-1") });
+      await first.sendRequest({ id: "unclaimed", mechanism: kernelMechanism(other.path, "nsm-1") });
       first.program.abort();
       const before = [await interfaceState(client, "nsm-1"), await interfaceState(endpoint, "fw-1")];
 
@@ -45,10 +45,10 @@ describe("a forwarder after another one, in the kernel", () => {
     }));
 
   test.each([
-    ["setting up", (first: ReturnType<typeof forwarder>) => first.ask()],
+    ["setting up", (first: ReturnType<typeof forwarder>) => first.sendRequest()],
     [
       "setting up and closing",
-      (first: ReturnType<typeof forwarder>) => first.ask().then(() => first.close()),
+      (first: ReturnType<typeof forwarder>) => first.sendRequest().then(() => first.close()),
     ],
   ])("whose predecessor was killed at any step of %s, leaves nothing in the end", (_what, work) =>
     withNamespaces(2, async ([client, endpoint]) => {
@@ -65,7 +65,7 @@ describe("a forwarder after another one, in the kernel", () => {
         if (steps % 2 === 0) {
           await clock.advance(TOKEN_LIFETIME_MS);
         } else {
-          await second.ask();
+          await second.sendRequest();
           expect(await reaches(client, "10.0.0.0", "10.0.0.1")).toBe(true);
           await second.close();
         }
@@ -80,7 +80,7 @@ describe("a forwarder after another one, in the kernel", () => {
   test("makes a wire again of which only the interfaces had been made", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const first = forwarder(client, endpoint);
-      await first.ask();
+      await first.sendRequest();
       const [a, b] = [await netlinkIn(client).link("nsm-1"), await netlinkIn(endpoint).link("fw-1")];
       await first.close();
       // As the kernel has it between the request for the pair and those for the aliases.
@@ -89,7 +89,7 @@ describe("a forwarder after another one, in the kernel", () => {
         b: { namespace: endpoint, name: "fw-1", mac: b.mac! },
       });
       const second = forwarder(client, endpoint);
-      await second.ask();
+      await second.sendRequest();
       expect(await reaches(client, "10.0.0.0", "10.0.0.1")).toBe(true);
       await second.close();
       expect([await linksOf(client), await linksOf(endpoint)]).toEqual([[], []]);

@@ -14,8 +14,8 @@ import {
 import { runChild } from "../../linux/child.js";
 import { forwarder, dualStack, linksOf, reaches } from "./kit.js";
 
-/** A process that stands in a namespace, one of its own unless given: gone with it. */
-async function standIn(home?: NetworkNamespace) {
+/** Starts a process in a namespace. Default: a new one, which ends with the process. */
+async function processInNamespace(home?: NetworkNamespace) {
   const namespace = home ?? newNamespace();
   const child = namespace.run(() => spawn("sleep", ["600"], { stdio: "ignore" }));
   await once(child, "spawn");
@@ -49,8 +49,8 @@ describe("a wire of cross-connect that cannot be made", () => {
       const [spare, ofClient] = ["spare", whose === "the client's"];
       const at = ofClient ? client : endpoint;
       await createVeth({ a: { namespace: at, name }, b: { namespace: at, name: spare } });
-      const { ask, leftovers } = forwarder(client, endpoint);
-      await expect(ask()).rejects.toMatchObject({
+      const { sendRequest, leftovers } = forwarder(client, endpoint);
+      await expect(sendRequest()).rejects.toMatchObject({
         code: Code.AlreadyExists,
         message: expect.stringContaining(`"${name}"`),
       });
@@ -65,10 +65,10 @@ describe("a wire of cross-connect that cannot be made", () => {
     ["an MTU too small for IPv6", dualStack, 600],
   ])("because of %s leaves nothing", (_what, patch, mtu) =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { ask, answer, downstream, leftovers } = forwarder(client, endpoint);
+      const { sendRequest, answer, downstream, leftovers } = forwarder(client, endpoint);
       answer.ip = ipContext(patch);
       answer.mtu = mtu;
-      await expect(ask()).rejects.toMatchObject({ code: expect.any(Number) });
+      await expect(sendRequest()).rejects.toMatchObject({ code: expect.any(Number) });
       expect([await linksOf(client), await linksOf(endpoint), leftovers()]).toEqual([[], [], {}]);
       expect(downstream.calls).toEqual(["request", "close"]);
     }),
@@ -82,8 +82,8 @@ describe("a wire of cross-connect that cannot be made", () => {
     "/proc/4194305/ns/net",
   ])("because %s is no network namespace of a client", (path) =>
     withNamespaces(1, async ([endpoint]) => {
-      const { ask, downstream } = forwarderBetween({ client: path, endpoint: endpoint.path });
-      await expect(ask()).rejects.toMatchObject({ message: expect.stringContaining(path) });
+      const { sendRequest, downstream } = forwarderBetween({ client: path, endpoint: endpoint.path });
+      await expect(sendRequest()).rejects.toMatchObject({ message: expect.stringContaining(path) });
       expect(downstream.calls).toEqual([]);
     }),
   );
@@ -104,12 +104,12 @@ describe("a wire of cross-connect that cannot be made", () => {
 describe("a wire of cross-connect, its surroundings gone", () => {
   test("goes with the client's namespace, and Close finds nothing to do", () =>
     withNamespaces(1, async ([endpoint]) => {
-      const client = await standIn();
-      const { ask, refresh, close, leftovers, debugState } = forwarderBetween({
+      const client = await processInNamespace();
+      const { sendRequest, refresh, close, leftovers, debugState } = forwarderBetween({
         client: client.path,
         endpoint: endpoint.path,
       });
-      await ask();
+      await sendRequest();
       expect(await linksOf(endpoint)).toEqual(["fw-1"]);
       await client.kill();
       await expect.poll(() => linksOf(endpoint)).toEqual([]);
@@ -121,13 +121,13 @@ describe("a wire of cross-connect, its surroundings gone", () => {
 
   test("goes with the client's namespace when the client ended during the Request", () =>
     withNamespaces(1, async ([endpoint]) => {
-      const client = await standIn();
-      const { ask, answer, close, leftovers } = forwarderBetween({
+      const client = await processInNamespace();
+      const { sendRequest, answer, close, leftovers } = forwarderBetween({
         client: client.path,
         endpoint: endpoint.path,
       });
       answer.onRequest = client.kill;
-      await ask();
+      await sendRequest();
       await expect.poll(() => linksOf(endpoint)).toEqual([]);
       await close();
       expect(leftovers()).toEqual({});
@@ -136,10 +136,10 @@ describe("a wire of cross-connect, its surroundings gone", () => {
   test("is removed without a path to either namespace", () =>
     withNamespaces(2, async ([client, endpoint]) => {
       const kernel = linuxKernel();
-      const { ask, close, leftovers } = forwarder(client, endpoint, {
+      const { sendRequest, close, leftovers } = forwarder(client, endpoint, {
         kernel: { ...kernel, open: onceEach(kernel), pathTo: async () => undefined },
       });
-      await ask();
+      await sendRequest();
       expect([await linksOf(client), await linksOf(endpoint)]).toEqual([["nsm-1"], ["fw-1"]]);
       await close();
       expect([await linksOf(client), await linksOf(endpoint), leftovers()]).toEqual([[], [], {}]);
@@ -147,12 +147,12 @@ describe("a wire of cross-connect, its surroundings gone", () => {
 
   test("is replaced when its endpoint died with its namespace and came again", () =>
     withNamespaces(1, async ([client]) => {
-      const [first, second] = [await standIn(), await standIn()];
-      const { ask, refresh, answer, close } = forwarderBetween({
+      const [first, second] = [await processInNamespace(), await processInNamespace()];
+      const { sendRequest, refresh, answer, close } = forwarderBetween({
         client: client.path,
         endpoint: first.path,
       });
-      await ask();
+      await sendRequest();
       await first.kill();
       await expect.poll(() => linksOf(client)).toEqual([]);
       await expect(refresh()).rejects.toMatchObject({ code: Code.NotFound });
@@ -166,10 +166,10 @@ describe("a wire of cross-connect, its surroundings gone", () => {
 
   test("is found by other processes of the same namespaces when those that named them have ended", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const [a, b] = [await standIn(client), await standIn(endpoint)];
-      const [stayA, stayB] = [await standIn(client), await standIn(endpoint)];
-      const { ask, close, leftovers } = forwarderBetween({ client: a.path, endpoint: b.path });
-      await ask();
+      const [a, b] = [await processInNamespace(client), await processInNamespace(endpoint)];
+      const [stayA, stayB] = [await processInNamespace(client), await processInNamespace(endpoint)];
+      const { sendRequest, close, leftovers } = forwarderBetween({ client: a.path, endpoint: b.path });
+      await sendRequest();
       await Promise.all([a.kill(), b.kill()]);
       await close();
       expect([await linksOf(client), await linksOf(endpoint), leftovers()]).toEqual([[], [], {}]);
@@ -178,8 +178,8 @@ describe("a wire of cross-connect, its surroundings gone", () => {
 
   test("is closed although another process deleted it", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { ask, close, leftovers } = forwarder(client, endpoint);
-      await ask();
+      const { sendRequest, close, leftovers } = forwarder(client, endpoint);
+      await sendRequest();
       await netlinkIn(client).deleteLink("nsm-1");
       await close();
       expect(leftovers()).toEqual({});

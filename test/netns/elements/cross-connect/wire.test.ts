@@ -21,9 +21,9 @@ async function addressed(prefix: string, brought = ipContext({})): Promise<IPCon
 describe("a wire of cross-connect in the kernel", () => {
   test("carries packets of both IP versions in both directions, and is gone after Close", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { ask, answer, close, leftovers } = forwarder(client, endpoint);
+      const { sendRequest, answer, close, leftovers } = forwarder(client, endpoint);
       answer.ip = ipContext(dualStack);
-      await ask();
+      await sendRequest();
       expect(await interfaceState(client, "nsm-1")).toMatchObject({
         mtu: 9000,
         up: true,
@@ -49,8 +49,8 @@ describe("a wire of cross-connect in the kernel", () => {
 
   test("also connects interfaces of one namespace", () =>
     withNamespaces(1, async ([lab]) => {
-      const { ask, close } = forwarder(lab, lab);
-      await ask();
+      const { sendRequest, close } = forwarder(lab, lab);
+      await sendRequest();
       expect(await linksOf(lab)).toEqual(expect.arrayContaining(["nsm-1", "fw-1"]));
       await close();
       expect(await linksOf(lab)).toEqual([]);
@@ -58,9 +58,9 @@ describe("a wire of cross-connect in the kernel", () => {
 
   test("carries a connection on through refreshes, its interfaces untouched", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { ask, refresh, answer } = forwarder(client, endpoint);
+      const { sendRequest, refresh, answer } = forwarder(client, endpoint);
       answer.ip = ipContext(dualStack);
-      await ask();
+      await sendRequest();
       const server = await listenIn(endpoint, { host: "10.0.0.0", port: 0 }, (socket) => socket.pipe(socket));
       const { port } = server.address() as { port: number };
       const socket = await connectIn({ namespace: client, host: "10.0.0.0", port });
@@ -85,7 +85,7 @@ describe("a wire of cross-connect in the kernel", () => {
 
   test("follows the context: what is new is added, what is not wanted goes, the rest stays", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { ask, refresh, answer } = forwarder(client, endpoint);
+      const { sendRequest, refresh, answer } = forwarder(client, endpoint);
       answer.ip = ipContext({
         srcIpAddrs: ["10.0.0.1/24", "10.0.0.2/24", "fd00::1/64"],
         dstIpAddrs: ["10.0.0.9/24", "fd00::9/64"],
@@ -97,7 +97,7 @@ describe("a wire of cross-connect in the kernel", () => {
         dstRoutes: [],
         ipNeighbors: [{ ip: "10.0.0.77", hardwareAddress: "02:00:00:00:00:77" }],
       });
-      await ask();
+      await sendRequest();
       const first = await interfaceState(client, "nsm-1");
       expect(first.routes).toEqual(
         expect.arrayContaining([
@@ -133,9 +133,9 @@ describe("a wire of cross-connect in the kernel", () => {
 
   test("loses the addresses and routes of an earlier endpoint when another one gives it its own", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { ask, refresh, answer, close } = forwarder(client, endpoint);
+      const { sendRequest, refresh, answer, close } = forwarder(client, endpoint);
       answer.ip = await addressed("10.0.0.0/24");
-      await ask();
+      await sendRequest();
       expect(await interfaceState(client, "nsm-1")).toMatchObject({ addresses: ["10.0.0.1/32"] });
       answer.ip = await addressed("10.9.0.0/24", answer.ip);
       await refresh();
@@ -153,10 +153,10 @@ describe("a wire of cross-connect in the kernel", () => {
 
   test("needs no ARP where the payload is IP", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { ask, answer } = forwarder(client, endpoint);
+      const { sendRequest, answer } = forwarder(client, endpoint);
       answer.payload = Payload.Ip;
       answer.ip = ipContext(dualStack);
-      await ask();
+      await sendRequest();
       const neighbors = (await netlinkIn(client).neighbors("nsm-1")).filter(
         ({ state }) => state === "permanent",
       );
@@ -167,8 +167,8 @@ describe("a wire of cross-connect in the kernel", () => {
 
   test("leads to another endpoint after a refresh that names one", () =>
     withNamespaces(3, async ([client, endpoint, other]) => {
-      const { ask, refresh, answer, close } = forwarder(client, endpoint);
-      await ask();
+      const { sendRequest, refresh, answer, close } = forwarder(client, endpoint);
+      await sendRequest();
       answer.mechanism = kernelMechanism(other.path, "fw-2");
       answer.ip = ipContext({}, 1);
       await refresh();
@@ -182,13 +182,13 @@ describe("a wire of cross-connect in the kernel", () => {
 describe("many wires of cross-connect", () => {
   test("stop at an exhausted pool without harm to those that stand", () =>
     withNamespaces(2, async ([client, endpoint]) => {
-      const { ask, answer, close, leftovers } = forwarder(client, endpoint);
-      const first = await ask();
+      const { sendRequest, answer, close, leftovers } = forwarder(client, endpoint);
+      const first = await sendRequest();
       answer.onRequest = () => {
         throw new NsmError(Code.ResourceExhausted, "no pair of addresses left");
       };
       await expect(
-        ask({ id: "second", mechanism: kernelMechanism(client.path, "nsm-2") }),
+        sendRequest({ id: "second", mechanism: kernelMechanism(client.path, "nsm-2") }),
       ).rejects.toMatchObject({
         code: Code.ResourceExhausted,
       });
@@ -200,13 +200,15 @@ describe("many wires of cross-connect", () => {
 
   test("a hundred close while the event loop goes on", () =>
     withNamespaces(3, async ([one, two, endpoint]) => {
-      const { ask, answer, close, leftovers, debugState } = forwarder(one, endpoint);
+      const { sendRequest, answer, close, leftovers, debugState } = forwarder(one, endpoint);
       const connections = [];
       for (let i = 0; i < 100; i++) {
         answer.mechanism = kernelMechanism(endpoint.path, `fw-${i}`);
         answer.ip = ipContext({}, i);
         const client = i % 2 === 0 ? one : two;
-        connections.push(await ask({ id: `id-${i}`, mechanism: kernelMechanism(client.path, `nsm-${i}`) }));
+        connections.push(
+          await sendRequest({ id: `id-${i}`, mechanism: kernelMechanism(client.path, `nsm-${i}`) }),
+        );
       }
       expect(debugState()["cross-connect"]).toEqual({ vWires: 100 });
 

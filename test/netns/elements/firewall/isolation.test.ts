@@ -115,12 +115,12 @@ describe("a client behind a firewall", () => {
       await request(kernelConnection);
       await wire(first, endpoint);
       const endpointSide = datagrams(endpoint, here, there);
-      const departed = datagrams(first, there, here);
+      const closedClient = datagrams(first, there, here);
       endpointSide.send();
-      expect(await departed.arrives()).toBe(true);
-      departed.send();
+      expect(await closedClient.arrives()).toBe(true);
+      closedClient.send();
       expect(await endpointSide.arrives()).toBe(true);
-      departed.close();
+      closedClient.close();
       await netlinkIn(endpoint).deleteLink(wireName);
       await close();
 
