@@ -132,6 +132,26 @@ describe("descriptors along the hops", () => {
     expect(seen).toEqual(["of the client", "of the client"]);
   });
 
+  test("a Close brings the client's file too, for a hop that has lost the connection", async () => {
+    files.add("client", "of the client");
+    const closed: string[] = [];
+    const closeReader: NetworkServiceElement = {
+      name: "close-reader",
+      async close(ctx, connection, next) {
+        const file = ctx.get(requestFiles)?.received(connection.mechanism!.parameters["inodeURL"]!);
+        closed.push(file ? readFileSync(file.path, "utf8") : "nothing");
+        await next.close(ctx, connection);
+      },
+    };
+    serve("last", LAST, [recvFdServer(), closeReader, accept]);
+    serve("middle", MIDDLE, [recvFdServer(), connectServer(onward("middle", LAST, [sendFdClient()]))]);
+    const inodeUrl = fileUrl("client");
+    const client = onward("client", MIDDLE, [kernelClient({ inodeUrl }), sendFdClient()]);
+    const connection = await ask(client);
+    await client.close(Context.background({ clock }), connection);
+    expect(closed).toEqual(["of the client"]);
+  });
+
   test("the endpoint's file reaches the hop in front of it, with every answer", async () => {
     const endpoint = inodeUrlOf(files.add("endpoint", "of the endpoint"));
     const seen: string[] = [];
