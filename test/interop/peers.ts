@@ -25,19 +25,34 @@ function goPeerBinary(): string {
   return goBinary;
 }
 
+/** A command that starts a program. */
+interface Command {
+  readonly command: string;
+  readonly args: readonly string[];
+}
+
+/** The command of a program by either maker. */
+export function commandOf(maker: Maker, program: Program, args: readonly string[]): Command {
+  return maker === "go" ? goCommand(program, args) : ourCommand(program, args);
+}
+
+function goCommand(subcommand: string, args: readonly string[]): Command {
+  return { command: goPeerBinary(), args: [subcommand, ...args] };
+}
+
+function ourCommand(name: Program, args: readonly string[]): Command {
+  if (!existsSync(ourMain)) throw new Error(`${ourMain} is missing: run "npm run build" first`);
+  return { command: process.execPath, args: [ourMain, "run", name, ...args] };
+}
+
 /** Starts `gopeer <subcommand>`: one of {@link Program}, or `monitor`, `find`, `load`, `certs`. */
 export function goPeer(subcommand: string, args: readonly string[]): Promise<RunningProcess> {
-  return startProcess({ command: goPeerBinary(), args: [subcommand, ...args], name: `go ${subcommand}` });
+  return startProcess({ ...goCommand(subcommand, args), name: `go ${subcommand}` });
 }
 
 /** Starts `nsmctl run <name>` of the built package. */
 export function ourProgram(name: Program, args: readonly string[]): Promise<RunningProcess> {
-  if (!existsSync(ourMain)) throw new Error(`${ourMain} is missing: run "npm run build" first`);
-  return startProcess({
-    command: process.execPath,
-    args: [ourMain, "run", name, ...args],
-    name: `our ${name}`,
-  });
+  return startProcess({ ...ourCommand(name, args), name: `our ${name}` });
 }
 
 /** How the processes of one mesh know each other. */

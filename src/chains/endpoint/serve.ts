@@ -20,6 +20,7 @@ import {
 import type { Identity } from "../../identity/index.js";
 import { grpcServer } from "../../inbound/index.js";
 import { grpcRemotes } from "../../outbound/index.js";
+import { sendFd } from "../../registry/elements/send-fd/index.js";
 import { Waiting } from "../../registry/waiting.js";
 import { registryClient } from "../registry-client/index.js";
 import { assertLists, assertTexts, assertTimeLimits } from "../options.js";
@@ -95,6 +96,9 @@ const UNREGISTER_WITHIN_MS = 2_000;
  * the registration. A network service that belongs to another owner is not changed. While the manager does not
  * answer, the reason is logged.
  *
+ * If it listens on a unix socket and calls the manager over one, it sends its socket to the manager as a
+ * descriptor. The manager and the forwarders then need not see the path.
+ *
  * @throws NsmError INVALID_ARGUMENT for an option with a value that is not allowed, or the failure of the server or the
  * registration. Everything is then released.
  *
@@ -131,7 +135,10 @@ export async function serveEndpoint(options: ServeEndpointOptions): Promise<Serv
       remotes,
       url: connectTo,
       until: life.signal,
-      elements: { networkServices: [waiting.element()], endpoints: [waiting.element()] },
+      elements: {
+        networkServices: [waiting.element()],
+        endpoints: [waiting.element(), sendFd({ registryUrl: connectTo })],
+      },
       trace: options.trace,
     });
     return { chain, registry, server: await serve(listenOn, chain) };

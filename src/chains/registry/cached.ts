@@ -7,6 +7,7 @@ import {
   type TraceHook,
 } from "../../core/index.js";
 import { cache } from "../../registry/elements/cache/index.js";
+import { recvFdClient } from "../../registry/elements/recv-fd/index.js";
 import { endpointKind, networkServiceKind } from "../../registry/kinds.js";
 import { heldBy } from "./held.js";
 import type { RegistryServices } from "./registry.js";
@@ -33,7 +34,10 @@ export interface CachedRegistryOptions {
 export function cachedRegistry(options: CachedRegistryOptions): RegistryServices {
   const { until, trace } = options;
   const networkServices: Elements<NetworkServiceRegistry> = [cache({ kind: networkServiceKind, until })];
-  const endpoints: Elements<EndpointRegistry> = [cache({ kind: endpointKind, until })];
+  const endpoints: Elements<EndpointRegistry> = [
+    cache({ kind: endpointKind, until }),
+    recvFdClient({ until }),
+  ];
   return {
     networkServices: networkServiceRegistryChain(networkServices, { tail: options.networkServices, trace }),
     endpoints: endpointRegistryChain(endpoints, { tail: options.endpoints, trace }),

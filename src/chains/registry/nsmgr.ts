@@ -17,6 +17,7 @@ import { clientInfo } from "../../registry/elements/client-info/index.js";
 import { dialEndpoints, dialNetworkServices } from "../../registry/elements/dial/index.js";
 import { expire } from "../../registry/elements/expire/index.js";
 import { localBypass } from "../../registry/elements/local-bypass/index.js";
+import { recvFdServer } from "../../registry/elements/recv-fd/index.js";
 import { registerLog, registrationLog } from "../../registry/elements/registration-log/index.js";
 import { setPayload } from "../../registry/elements/set-payload/index.js";
 import { updatePath } from "../../registry/elements/update-path/index.js";
@@ -118,6 +119,7 @@ export function nsmgrRegistry(options: NsmgrRegistryOptions): NsmgrRegistry {
     registrationLog(),
     replace["client-info"] ?? clientInfo({ env }),
     replace.expire ?? expire({ defaultMs: options.defaultExpirationMs, until }),
+    recvFdServer({ until }),
     own.endpoints ?? [],
     ownEndpoints,
   ];

@@ -10,11 +10,13 @@ import { nsmgr, type NsmgrOptions } from "../../chains/nsmgr/index.js";
 import { registry, type RegistryOptions } from "../../chains/registry/index.js";
 import {
   Context,
+  endpointRegistryChain,
   type Clock,
   type DebugState,
   type Elements,
   type NetworkService,
 } from "../../core/index.js";
+import { recvFdClient } from "../../registry/elements/recv-fd/index.js";
 import { pointToPointIpam } from "../../elements/ipam/point-to-point/index.js";
 import { kernelServer } from "../../elements/mechanisms/kernel/index.js";
 import { mechanismsServer } from "../../elements/mechanisms/index.js";
@@ -231,7 +233,8 @@ export async function mesh(options: MeshOptions): Promise<Mesh> {
     registered(
       { name, services: ["forwarder"], labels: { p2p: "true" }, registerServices: false },
       ({ remotes, until }) => {
-        const { networkServices, endpoints } = remotes.to(manager.url);
+        const { networkServices, endpoints: remote } = remotes.to(manager.url);
+        const endpoints = endpointRegistryChain([recvFdClient({ until })], { tail: remote });
         const { tokens } = transport.identity(name);
         const own = { name, tokens, networkServices, endpoints, remotes, until, trace };
         return { chain: forwarder({ ...options.forwarder, ...own }) };

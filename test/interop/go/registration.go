@@ -13,18 +13,24 @@ import (
 	"google.golang.org/grpc"
 
 	registryclient "github.com/networkservicemesh/sdk/pkg/registry/chains/client"
+	"github.com/networkservicemesh/sdk/pkg/registry/common/recvfd"
+	"github.com/networkservicemesh/sdk/pkg/registry/common/sendfd"
 	"github.com/networkservicemesh/sdk/pkg/registry/core/next"
 )
 
 // endpointRegistry registers with a manager, keeps the registration fresh and makes it anew when
-// the manager was away.
+// the manager was away. Over a unix socket, the sockets of endpoints travel as descriptors.
 func endpointRegistry(ctx context.Context, s *security, manager *url.URL,
-	more ...registryclient.Option) registryapi.NetworkServiceEndpointRegistryClient {
-	return registryclient.NewNetworkServiceEndpointRegistryClient(ctx, append([]registryclient.Option{
+	more ...registryapi.NetworkServiceEndpointRegistryClient) registryapi.NetworkServiceEndpointRegistryClient {
+	if manager.Scheme == "unix" {
+		more = append(more, recvfd.NewNetworkServiceEndpointRegistryClient(), sendfd.NewNetworkServiceEndpointRegistryClient())
+	}
+	return registryclient.NewNetworkServiceEndpointRegistryClient(ctx,
 		registryclient.WithClientURL(manager),
 		registryclient.WithDialOptions(s.dialOptions...),
 		registryclient.WithAuthorizeNSERegistryClient(s.authorizeEndpointClient()),
-	}, more...)...)
+		registryclient.WithNSEAdditionalFunctionality(more...),
+	)
 }
 
 // registration is an endpoint's entry at its manager.
@@ -38,7 +44,7 @@ type registration struct {
 func register(ctx context.Context, s *security, manager *url.URL, entry *registryapi.NetworkServiceEndpoint,
 	limit time.Duration) (*registration, error) {
 	refusals := &refusalObserver{}
-	client := endpointRegistry(ctx, s, manager, registryclient.WithNSEAdditionalFunctionality(refusals))
+	client := endpointRegistry(ctx, s, manager, refusals)
 	registered := make(chan *registration, 1)
 	failed := make(chan error, 1)
 	go func() {

@@ -5,9 +5,8 @@
  * are forwarded unchanged, and so are all if the registry is not reached over a unix socket, or where descriptors
  * cannot be passed.
  *
- * Endpoint registry, client side. After registration-state and retry, before dial. The registry must be a manager:
- * one with `recvFdServer()`, whose server has `attachments: true`, or a Go manager. A Register fails with
- * INVALID_ARGUMENT if the socket file cannot be opened.
+ * Endpoint registry, client side. After registration-state and retry, before dial. The registry must be a manager,
+ * with `recvFdServer()` or Go's `recvfd`. A Register fails with INVALID_ARGUMENT if the socket file cannot be opened.
  *
  * @example
  * import { registryClient } from "nsm-sdk/chains/registry-client";
