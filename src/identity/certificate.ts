@@ -1,6 +1,6 @@
 import { X509Certificate, type KeyObject } from "node:crypto";
 import { Code, NsmError } from "../core/index.js";
-import { spiffeExtensions, type SpiffeExtensions } from "./der.js";
+import { derElements, spiffeExtensions, type SpiffeExtensions } from "./der.js";
 import { SpiffeId } from "./spiffe-id.js";
 
 /** Cached properties of a certificate. Each takes 50-150 µs to compute. */
@@ -74,7 +74,7 @@ function readId(certificate: X509Certificate): SpiffeId {
 const PEM_BEGIN = "-----BEGIN CERTIFICATE-----";
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-/** One or more certificates: objects, PEM text or bytes (possibly several in one), or DER bytes. */
+/** One or more certificates: objects, PEM text or bytes, or DER bytes. Text and bytes may hold several. */
 export type CertificateInput = X509Certificate | string | Uint8Array;
 
 /**
@@ -99,8 +99,10 @@ function parse(input: CertificateInput): X509Certificate[] {
   if (pems.length !== begun) {
     throw new NsmError(Code.InvalidArgument, `certificate ${pems.length + 1} of ${begun} is truncated`);
   }
+  if (input.length === 0) throw new NsmError(Code.InvalidArgument, "no certificate: there are no bytes");
   try {
-    return begun === 0 ? [new X509Certificate(input)] : pems.map((pem) => new X509Certificate(pem));
+    const parts = begun === 0 ? derElements(Buffer.from(input as Uint8Array)) : pems;
+    return parts.map((part) => new X509Certificate(part));
   } catch (cause) {
     throw new NsmError(Code.InvalidArgument, "not a certificate, neither PEM nor DER", { cause });
   }

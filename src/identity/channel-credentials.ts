@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { CallCredentials, ChannelCredentials, credentials } from "@grpc/grpc-js";
 import { Code, explain, NsmError } from "../core/index.js";
 import type { SpiffeId } from "./spiffe-id.js";
 import { peerChain, rememberShown, secureContextOf } from "./tls-context.js";
@@ -18,9 +18,8 @@ export type OnPeer = (certificate: X509Certificate, id: SpiffeId) => void;
 export type OnHandshakeFailure = (failure: NsmError) => void;
 
 /**
- * Mutual TLS for one channel, with the current identity of the source. The channel keeps this certificate
- * when it reconnects, so create a new channel when the source changes. Any SPIFFE ID of a trusted domain is
- * accepted as server, and host names are not checked.
+ * Mutual TLS for one channel. Each connection uses the identity that is current when it is made; an open connection
+ * keeps its certificate. Any SPIFFE ID of a trusted domain is accepted as server, and host names are not checked.
  *
  * Credentials of the same generation share one SecureContext but no connection: channels from two calls never
  * share a subchannel. Set `grpc.ssl_target_name_override` (for example to `"localhost"`) for channels to IP
@@ -31,42 +30,51 @@ export function channelCredentials(
   onPeer?: OnPeer,
   onFailure?: OnHandshakeFailure,
 ): ChannelCredentials {
-  const context = source.current();
-  const inner = credentials.createFromSecureContext(secureContextOf(context), {
-    // Verified below, where the reason of a rejection is available.
-    rejectUnauthorized: false,
-    checkServerIdentity: () => undefined,
-  });
-  const verify = (socket: TLSSocket): void => {
-    const { bundles } = source.current();
-    const now = Date.now();
-    assertAuthorized(socket, bundles, now);
-    const chain = peerChain(socket.getPeerCertificate(true));
-    const id = verifySvid(chain, bundles, now);
-    const certificate = chain[0]!;
-    rememberShown(certificate, context.svid);
-    onPeer?.(certificate, id);
+  const begin = (): Handshake => {
+    const context = source.current();
+    return {
+      credentials: credentials.createFromSecureContext(secureContextOf(context), {
+        // Verified below, where the reason of a rejection is available.
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+      }),
+      verify(socket) {
+        const { bundles } = source.current();
+        const now = Date.now();
+        assertAuthorized(socket, bundles, now);
+        const chain = peerChain(socket.getPeerCertificate(true));
+        const id = verifySvid(chain, bundles, now);
+        const certificate = chain[0]!;
+        rememberShown(certificate, context.svid);
+        onPeer?.(certificate, id);
+      },
+      failed(error) {
+        const failure = tlsFailure(error, "server", context.svid);
+        onFailure?.(failure);
+        return failure;
+      },
+    };
   };
-  const failed = (error: unknown): NsmError => {
-    const failure = tlsFailure(error, "server", context.svid);
-    onFailure?.(failure);
-    return failure;
-  };
-  return new VerifyingCredentials(inner, verify, failed);
+  return new VerifyingCredentials(begin);
 }
 
 type SecureConnector = ReturnType<ChannelCredentials["_createSecureConnector"]>;
+
+/** One handshake: the own credentials, and what to do with its outcome. */
+interface Handshake {
+  readonly credentials: ChannelCredentials;
+  /** Throws if the server is not trusted. */
+  verify(socket: TLSSocket): void;
+  /** Explains why the handshake failed. */
+  failed(error: unknown): NsmError;
+}
 
 /**
  * Verifies each server before HTTP/2 starts, and explains failed handshakes. grpc-js implements its own
  * credentials with the same underscored methods, so the version of grpc-js is pinned.
  */
 class VerifyingCredentials extends ChannelCredentials {
-  constructor(
-    private readonly inner: ChannelCredentials,
-    private readonly verify: (socket: TLSSocket) => void,
-    private readonly failed: (error: unknown) => NsmError,
-  ) {
+  constructor(private readonly begin: () => Handshake) {
     super();
   }
 
@@ -81,30 +89,32 @@ class VerifyingCredentials extends ChannelCredentials {
   override _createSecureConnector(
     ...args: Parameters<ChannelCredentials["_createSecureConnector"]>
   ): SecureConnector {
-    const connector = this.inner._createSecureConnector(...args);
     return {
       connect: async (socket) => {
+        const handshake = this.begin();
+        const connector = handshake.credentials._createSecureConnector(...args);
         const secured = await connector.connect(socket).catch((error: unknown) => {
-          throw this.failed(error);
+          throw handshake.failed(error);
         });
         const tls = secured.socket as TLSSocket;
         try {
-          this.verify(tls);
+          handshake.verify(tls);
         } catch (cause) {
           tls.destroy();
           // grpc-js keeps the message and drops the cause.
           const message = `the server was refused: ${explain(cause)}`;
-          throw this.failed(new NsmError(Code.Unauthenticated, message, { cause }));
+          throw handshake.failed(new NsmError(Code.Unauthenticated, message, { cause }));
         }
         // In TLS 1.3, the client's handshake ends before the server rejects its certificate.
         tls.once("error", (error: NodeJS.ErrnoException) => {
-          if (error.code?.startsWith("ERR_SSL_")) error.message = this.failed(error).message;
+          if (error.code?.startsWith("ERR_SSL_")) error.message = handshake.failed(error).message;
         });
         return secured;
       },
-      waitForReady: () => connector.waitForReady(),
-      getCallCredentials: () => connector.getCallCredentials(),
-      destroy: () => connector.destroy(),
+      waitForReady: async () => {},
+      // The third argument: the credentials of all calls of the channel.
+      getCallCredentials: () => args[2] ?? CallCredentials.createEmpty(),
+      destroy: () => {},
     };
   }
 }

@@ -59,6 +59,21 @@ export function spiffeExtensions(certificate: Buffer): SpiffeExtensions {
   };
 }
 
+/**
+ * Splits concatenated DER elements, such as certificates of a Workload API.
+ *
+ * @throws NsmError INVALID_ARGUMENT if an element is truncated
+ */
+export function derElements(bytes: Buffer): Buffer[] {
+  const all: Buffer[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const { end } = elementAt(bytes, at);
+    all.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return all;
+}
+
 function uris(value: Buffer): string[] {
   const names = only(value);
   if (names.tag !== SEQUENCE) throw malformed("alternative names that are not a sequence");

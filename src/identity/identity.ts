@@ -1,8 +1,9 @@
 import { credentials, ServerCredentials, type ChannelCredentials } from "@grpc/grpc-js";
-import { map, Subject, type Observable } from "rxjs";
+import { Subject, type Observable } from "rxjs";
 import { channelCredentials, type OnHandshakeFailure, type OnPeer } from "./channel-credentials.js";
 import { filesSource, type FilesSourceOptions } from "./files-source.js";
 import { insecureTokens, type InsecureTokensOptions } from "./insecure-tokens.js";
+import { renewals } from "./renewals.js";
 import { serverTls, type ServerCall } from "./server-credentials.js";
 import type { SpiffeId } from "./spiffe-id.js";
 import { svidTokens, type SvidTokensOptions } from "./svid-tokens.js";
@@ -15,7 +16,7 @@ import type { X509Source } from "./x509-source.js";
 export interface Identity {
   /** The current SPIFFE ID of the process. Undefined without TLS. */
   readonly id: SpiffeId | undefined;
-  /** Creates credentials with the current certificate. Create new ones after each event of `changes`. */
+  /** Creates credentials for one channel. Each connection uses the newest certificate and bundles. */
   channelCredentials(onPeer?: OnPeer, onFailure?: OnHandshakeFailure): ChannelCredentials;
   /**
    * Creates the TLS side of a server of this SDK. It follows changes. Undefined without TLS.
@@ -33,7 +34,8 @@ export interface Identity {
   peerOfCall(call: ServerCall): CallPeer | undefined;
   readonly tokens: TokenGenerator;
   /**
-   * Emits when the certificate or the bundles changed. Retire channels then, and ask clients to reconnect.
+   * Emits when open connections must be replaced: the own certificate changed, or a bundle lost an authority that
+   * is still valid. Retire channels then, and ask clients to reconnect.
    */
   readonly changes: Observable<void>;
   /** Completes `changes` and stops watching files and sockets. Open connections stay. */
@@ -65,7 +67,7 @@ export function spiffeIdentity(source: X509Source, options: SpiffeIdentityOption
     serverCredentials: () => server.credentials,
     peerOfCall: (call) => server.peerOfCall(call),
     tokens: svidTokens({ source, ...options }),
-    changes: source.changes.pipe(map(() => undefined)),
+    changes: renewals(source),
     close: () => source.close(),
   };
 }

@@ -56,8 +56,8 @@ const DEFAULT_GRACE_MS = 5_000;
  * deadline and carries the caller's identity. An error that a service throws reaches the caller as code and
  * message.
  *
- * When the identity's certificate changes, the server sends GOAWAY: clients reconnect while their calls
- * finish.
+ * When the identity's certificate changes, or a bundle loses an authority that is still valid, the server sends
+ * GOAWAY: clients reconnect while their calls finish.
  *
  * @throws NsmError if an address cannot be listened on, like `listen`; nothing stays open
  *

@@ -26,8 +26,8 @@ export interface GrpcRemotes extends HealthRemotes {
 /**
  * Connects to remotes over gRPC, on TCP and unix sockets. All remotes of one target share one connection.
  *
- * New calls move to a new connection when the own certificate changes, and after half of the remaining
- * lifetime of the server's certificate. Calls and streams in progress stay on the old connection.
+ * New calls move to a new connection when the own certificate changes, when a bundle loses an authority that is
+ * still valid, and after half of the remaining lifetime of the server's certificate. Calls and streams in progress stay on the old connection.
  *
  * When a call gets no answer in time, the channel sends the server a health check. If that gets no answer
  * either, the channel closes the connection, and its calls fail with UNAVAILABLE.

@@ -148,8 +148,19 @@ describe("parseCertificates", () => {
     );
   });
 
+  test("takes several DER certificates in one, as a Workload API sends them", async () => {
+    const { svid } = await (await org.intermediate()).issue({ path: "/a" });
+    const chain = parseCertificates(svid);
+    const der = Buffer.concat(chain.map(({ raw }) => raw));
+    expect(chain).toHaveLength(2);
+    expect(parseCertificates(der).map(({ raw }) => raw)).toEqual(chain.map(({ raw }) => raw));
+    expect(() => parseCertificates(der.subarray(0, -1))).toThrow("neither PEM nor DER");
+    expect(() => parseCertificates(Buffer.concat([der, Buffer.from([0])]))).toThrow("neither PEM nor DER");
+  });
+
   test.each([
     ["nothing", () => "", "no certificate"],
+    ["no bytes", () => new Uint8Array(), "no certificate: there are no bytes"],
     ["other text", () => "hello", "no certificate"],
     ["other bytes", () => Buffer.from([1, 2, 3]), "neither PEM nor DER"],
     ["a truncated block", () => org.ca.slice(0, -30), "certificate 1 of 1 is truncated"],

@@ -7,7 +7,7 @@ import {
   NetworkServiceRequest,
 } from "../../src/api/index.js";
 import { Code, codeOf, Context, explain, peer, type Peer } from "../../src/core/index.js";
-import { insecureIdentity, parseToken, verifyToken } from "../../src/identity/index.js";
+import { authority, insecureIdentity, parseToken, verifyToken } from "../../src/identity/index.js";
 import { grpcServer, type Server } from "../../src/inbound/index.js";
 import {
   grpcRemotes,
@@ -16,8 +16,9 @@ import {
   type ServerPeerHolder,
 } from "../../src/outbound/index.js";
 import { virtualClock, type VirtualClock } from "../../src/testing/index.js";
+import { contextOf } from "../identity/support.js";
 import { openSockets, socketsDownTo } from "./grpc-kit.js";
-import { renewable, type Renewable } from "./tls-identities.js";
+import { renewable, testAuthority, type Renewable } from "./tls-identities.js";
 
 const request = NetworkServiceRequest.create({ connection: Connection.create({ id: "c1" }) });
 
@@ -190,6 +191,48 @@ describe("remotes with mutual TLS", () => {
     expect(outcome()).toBe("open");
     expect(verifyToken(fresh.caller.token!.token, fresh.caller.certificate!)).toBe(true);
     subscription.unsubscribe();
+  });
+
+  test("a new authority in both bundles leaves connections alone, and new connections trust it", async () => {
+    await start();
+    const old = await call();
+    const { ca } = await testAuthority();
+    const next = await authority({ trustDomain: "example.org" });
+    for (const side of [nsc, nsmgr]) side.trust([ca, next.ca]);
+    expect((await call()).caller.address).toBe(old.caller.address);
+
+    nsmgr.source.update({
+      ...contextOf(await next.issue({ path: "/nsmgr" })),
+      bundles: nsmgr.source.current().bundles,
+    });
+    let fresh = await call();
+    while (fresh.caller.address === old.caller.address) fresh = await call();
+    expect(fresh.called.certificate?.raw).toEqual(nsmgr.source.current().svid.certificates[0]!.raw);
+  });
+
+  test.each(["client", "server"])(
+    "when the bundle of a %s loses an authority that is still valid, calls move to a new connection",
+    async (side) => {
+      await start();
+      const { ca } = await testAuthority();
+      const next = await authority({ trustDomain: "example.org" });
+      for (const one of [nsc, nsmgr]) one.trust([ca, next.ca]);
+      const old = await call();
+      (side === "client" ? nsc : nsmgr).trust([ca]);
+      let fresh = await call();
+      while (fresh.caller.address === old.caller.address) fresh = await call();
+      expect(verifyToken(fresh.caller.token!.token, fresh.caller.certificate!)).toBe(true);
+    },
+  );
+
+  test("an expired authority that leaves the bundle changes no connection", async () => {
+    await start();
+    const { ca } = await testAuthority();
+    const expired = await authority({ trustDomain: "example.org", lifetimeMs: -1_000 });
+    nsc.trust([ca, expired.ca]);
+    const old = await call();
+    nsc.trust([ca]);
+    expect((await call()).caller.address).toBe(old.caller.address);
   });
 
   test("a client without certificate, and one that speaks no TLS, get no call through", async () => {

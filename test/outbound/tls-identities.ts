@@ -1,6 +1,7 @@
 import {
   authority,
   mutableSource,
+  parseCertificates,
   spiffeIdentity,
   type Authority,
   type MutableSource,
@@ -20,6 +21,8 @@ export interface Renewable {
   readonly identity: Identity;
   readonly source: MutableSource;
   renew(options?: { lifetimeMs?: number }): Promise<void>;
+  /** Changes the bundle of the trust domain, and not the certificate. */
+  trust(authorities: readonly string[]): void;
 }
 
 /** A process `spiffe://example.org/<name>`. */
@@ -32,6 +35,10 @@ export async function renewable(name: string, options: { lifetimeMs?: number } =
     identity: spiffeIdentity(source),
     source,
     renew: async (again = {}) => source.update(await issue(again)),
+    trust(authorities) {
+      const { svid } = source.current();
+      source.update({ svid, bundles: new Map([["example.org", parseCertificates(authorities)]]) });
+    },
   };
 }
 
