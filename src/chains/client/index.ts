@@ -16,7 +16,9 @@
  * @packageDocumentation
  */
 export { client, type Client, type ClientOptions } from "./client.js";
-export { connectService, type ConnectServiceOptions, type ServiceConnection } from "./connect-service.js";
+export type { ConnectServiceOptions } from "./connect-options.js";
+export { connectService } from "./connect-service.js";
+export type { ServiceConnection } from "./service-connection.js";
 export type {
   ServiceClosed,
   ServiceConnected,

@@ -75,7 +75,7 @@ export class ServiceEvents {
       name: "service-events",
       request: async (ctx, request, next) => {
         const connection = await next.request(ctx, request);
-        this.connected(connection);
+        this.connected(withoutOwnMetrics(connection));
         return connection;
       },
     };
@@ -84,7 +84,7 @@ export class ServiceEvents {
   lost(connection: Connection, loss: Loss, cause: DownCause | undefined): void {
     const beforeLast = pathOf(connection).pathSegments.length - 2;
     this.loss = { endpoint: cause?.reason === "unreachable" && cause.index === beforeLast };
-    this.subject.next({ type: "healing", connection, loss, cause });
+    this.subject.next({ type: "healing", connection: withoutOwnMetrics(connection), loss, cause });
   }
 
   failed(error: unknown, retrying: boolean): void {
@@ -119,9 +119,14 @@ export class ServiceEvents {
   }
 }
 
+/** A connection without the metrics by which the hops follow each other's Requests. */
+function withoutOwnMetrics(connection: Connection): Connection {
+  return mapSegments(connection, withoutMarks);
+}
+
 /** A connection without the fields that change on every refresh. */
 function lasting(connection: Connection): Connection {
-  return mapSegments(connection, (segment) => ({ ...withoutMarks(segment), token: "", expires: undefined }));
+  return mapSegments(connection, (segment) => ({ ...segment, token: "", expires: undefined }));
 }
 
 /** A connection without its tokens, which are credentials until they expire. */

@@ -144,6 +144,8 @@ test("reports each reason for which healing does not succeed yet, once, until it
   await second.kill();
   await clock.advance(120_000);
   expect(types().slice(5)).toEqual(["healing", "failed", "failed"]);
+  // The metrics by which hops follow each other's Requests are none of the caller's.
+  expect(JSON.stringify(events)).not.toContain("nsm_request");
   await finished(connected.close());
 });
 
