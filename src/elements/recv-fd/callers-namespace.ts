@@ -1,12 +1,18 @@
 import { connectionOf, patchConnection } from "../../api/index.js";
-import { peer, type NetworkServiceElement } from "../../core/index.js";
+import { ContextKey, peer, type NetworkServiceElement } from "../../core/index.js";
 import { withNamespaceOf } from "./peer-namespace.js";
 
 /**
- * Accepts `file:///proc/self/ns/net` and `file:///proc/thread-self/ns/net` from a caller on a unix socket, and
- * replaces them by the inode URL of the namespace that the caller lives in. Go clients send such a path when their
+ * Whether the callers are the clients. A hop in between forwards what others have written, so the name of its own
+ * namespace proves nothing.
+ */
+export const callersAreClients = new ContextKey<true>("callers-are-clients");
+
+/**
+ * Accepts the namespace that the caller lives in without a descriptor. Also accepts `file:///proc/self/ns/net` and `file:///proc/thread-self/ns/net` from a caller on a unix socket, and
+ * replaces them by the inode URL of that namespace. Go clients send such a path when their
  * descriptor leaves too early. Server side, in the first hop after the clients, before recvFdServer(): to later
- * hops, the path would be that of the previous hop.
+ * hops, it would be the namespace of the previous hop.
  */
 export function callersNamespace(): NetworkServiceElement {
   return {
@@ -15,7 +21,7 @@ export function callersNamespace(): NetworkServiceElement {
       const process = ctx.get(peer)?.connection?.process;
       if (!process) return next.request(ctx, request);
       const { mechanism } = connectionOf(request);
-      return next.request(ctx, {
+      return next.request(ctx.with(callersAreClients, true), {
         ...patchConnection(request, { mechanism: mechanism && withNamespaceOf(process, mechanism) }),
         mechanismPreferences: request.mechanismPreferences.map((one) => withNamespaceOf(process, one)),
       });

@@ -1,4 +1,4 @@
-import type { Connection } from "../../api/index.js";
+import { pathOf, type Connection } from "../../api/index.js";
 import type { NetworkServiceElement } from "../../core/index.js";
 import { attachments, serverPeer, type ServerPeerHolder } from "../../outbound/index.js";
 import { requestFiles } from "../request-files/index.js";
@@ -27,8 +27,12 @@ export function recvFdClient(): NetworkServiceElement {
       if (outer) outer.current = server.current;
       const connection = server.current?.connection;
       if (!connection || !answer.mechanism) return answer;
-      const mechanism = withNamespaceOf(connection.process, answer.mechanism);
-      await receiveFiles(ctx, connection, inodeUrlsIn([mechanism]), { files, withinMs: WITHIN_MS });
+      // A hop in between would answer with what another process has written.
+      const { index, pathSegments } = pathOf(answer);
+      const acceptsOwn = pathSegments.length <= index + 2;
+      const mechanism = acceptsOwn ? withNamespaceOf(connection.process, answer.mechanism) : answer.mechanism;
+      const urls = inodeUrlsIn([mechanism]);
+      await receiveFiles(ctx, connection, urls, { files, withinMs: WITHIN_MS, acceptsOwn });
       return { ...answer, mechanism };
     },
   };

@@ -6,9 +6,10 @@
  * `requestFiles`, where a mechanism finds them until the Request ends. The message stays as it is. Over TCP, no
  * descriptor can arrive, and nothing is added.
  *
- * If a peer passes no descriptor, but names the network namespace that it lives in, recv-fd opens this namespace
- * itself: the kernel knows the process at the other end of a unix socket. The namespace of the machine is accepted
- * only from a process that lives in it.
+ * If a client or an endpoint passes no descriptor, but names the network namespace that it lives in, recv-fd opens
+ * this namespace itself: the kernel knows the process at the other end of a unix socket. A hop between them must pass
+ * a descriptor, because it forwards names that others have written. The namespace of the machine is accepted only from
+ * a process that lives in it.
  *
  * Source: NSM protocol, file descriptor passing.
  *

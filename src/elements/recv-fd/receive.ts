@@ -20,6 +20,8 @@ export function inodeUrlsIn(mechanisms: readonly (Mechanism | undefined)[]): rea
 export interface Reception {
   readonly files: RequestFiles;
   readonly withinMs: number;
+  /** Whether the namespace that the peer lives in counts without a descriptor. */
+  readonly acceptsOwn: boolean;
 }
 
 /**
@@ -41,7 +43,7 @@ async function receiveFile(
   ctx: Context,
   { attachments, process, kind }: TransportConnection,
   url: string,
-  { files, withinMs }: Reception,
+  { files, withinMs, acceptsOwn }: Reception,
 ): Promise<void> {
   if (!attachments) return;
   const receive = (signal: AbortSignal): Promise<number> => attachments.receive(url, signal);
@@ -50,8 +52,9 @@ async function receiveFile(
     const livesThere = own?.inodeUrl === url;
     if (!livesThere && kind !== "memory") assertIsNotMachine(url);
     const arrived = await ifArrived(receive);
-    if (livesThere) files.hold(url, arrived ?? own.take(), own.path);
-    else files.hold(url, arrived ?? (await arrival(ctx, url, receive, withinMs)));
+    const taken = arrived ?? (livesThere && acceptsOwn ? own.take() : undefined);
+    const fd = taken ?? (await arrival(ctx, url, receive, withinMs));
+    files.hold(url, fd, livesThere ? own.path : undefined);
   } finally {
     own?.close();
   }

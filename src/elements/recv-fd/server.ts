@@ -8,6 +8,7 @@ import {
   type NetworkServiceElement,
 } from "../../core/index.js";
 import { RequestFiles, requestFiles } from "../request-files/index.js";
+import { callersAreClients } from "./callers-namespace.js";
 import { inodeUrlsIn, receiveFiles, WITHIN_MS } from "./receive.js";
 
 /**
@@ -55,7 +56,9 @@ async function receiveFromCaller(
   if ((ctx.get(eventCause) ?? "user") !== "user") return;
   const connection = ctx.get(peer)?.connection;
   const urls = inodeUrlsIn(mechanisms);
-  if (connection && urls.length > 0) await receiveFiles(ctx, connection, urls, { files, withinMs });
+  if (!connection || urls.length === 0) return;
+  const acceptsOwn = ctx.get(callersAreClients) ?? false;
+  await receiveFiles(ctx, connection, urls, { files, withinMs, acceptsOwn });
 }
 
 async function receiveForClose(

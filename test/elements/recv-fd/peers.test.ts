@@ -1,10 +1,18 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { Mechanism } from "../../../src/api/index.js";
-import { Code, NsmError, peer, type Context, type PeerProcess } from "../../../src/core/index.js";
+import { Mechanism, PathSegment, pathOf } from "../../../src/api/index.js";
+import {
+  Code,
+  NsmError,
+  peer,
+  type Context,
+  type NetworkServiceElement,
+  type PeerProcess,
+} from "../../../src/core/index.js";
 import { transportConnection } from "../../../src/core/transport-connection.js";
-import { callersNamespace, recvFdServer } from "../../../src/elements/recv-fd/index.js";
-import { requestFiles } from "../../../src/elements/request-files/index.js";
+import { callersNamespace, recvFdClient, recvFdServer } from "../../../src/elements/recv-fd/index.js";
+import { RequestFiles, requestFiles } from "../../../src/elements/request-files/index.js";
+import { serverPeer } from "../../../src/outbound/index.js";
 import { recorder, run, sampleRequest } from "../../../src/testing/index.js";
 
 const { dev, ino } = statSync("/proc/self/ns/net", { bigint: true });
@@ -27,11 +35,15 @@ const mechanism = (inodeURL: string): Mechanism =>
   Mechanism.create({ cls: "LOCAL", type: "KERNEL", parameters: { inodeURL } });
 
 /** Sends a Request with that namespace from a process on a unix socket, with these descriptors. */
-function from(process: PeerProcess | undefined, sent: Record<string, string> = {}) {
+function from(
+  process: PeerProcess | undefined,
+  sent: Record<string, string> = {},
+  first: readonly NetworkServiceElement[] = [callersNamespace()],
+) {
   const seen = recorder();
   const held: (string | undefined)[] = [];
   const { ctx, clock, send, leftovers } = run([
-    callersNamespace(),
+    ...first,
     recvFdServer(),
     {
       name: "holder",
@@ -62,9 +74,51 @@ function from(process: PeerProcess | undefined, sent: Record<string, string> = {
   return {
     held,
     leftovers,
+    clock,
     urls: () => seen.requests.map((it) => it.mechanismPreferences[0]!.parameters["inodeURL"]),
     ask: (url: string) =>
       send({ ...sampleRequest(clock.now()), mechanismPreferences: [mechanism(url)] }, caller),
+  };
+}
+
+/** Asks a server in that process, which answers with that namespace, itself or for an endpoint behind it. */
+function answering(process: PeerProcess, hops: number) {
+  const files = new RequestFiles();
+  const { ctx, clock, send } = run([
+    recvFdClient(),
+    {
+      name: "server",
+      async request(ctx, request, next) {
+        const answer = await next.request(ctx, request);
+        const connection = transportConnection({
+          kind: "unix",
+          address: "unix",
+          local: true,
+          attachments: {
+            send: () => {},
+            receive: async (_url, signal) =>
+              new Promise((_, reject) => {
+                const abort = (): void => reject(signal.reason as Error);
+                if (signal.aborted) abort();
+                signal.addEventListener("abort", abort, { once: true });
+              }),
+          },
+          process,
+        });
+        ctx.get(serverPeer)!.current = { address: "unix", local: true, connection };
+        const { index } = pathOf(answer);
+        const pathSegments = Array.from({ length: index + 1 + hops }, (_, i) =>
+          PathSegment.create({ name: `hop-${i}`, id: answer.id }),
+        );
+        return { ...answer, mechanism: mechanism(ownUrl), path: { index, pathSegments } };
+      },
+    },
+  ]);
+  return {
+    clock,
+    close: () => files.close(),
+    held: () => files.received(ownUrl) !== undefined,
+    ask: () => send(sampleRequest(clock.now()), ctx.with(requestFiles, files)),
   };
 }
 
@@ -73,6 +127,27 @@ describe("recv-fd and the process at the other end", () => {
     const { ask, held } = from(neighbor);
     await ask(ownUrl);
     expect(held).toEqual([`/proc/${process.pid}/ns/net`]);
+  });
+
+  test("rejects the namespace that a hop in between lives in, unless a descriptor comes", async () => {
+    const { ask, clock, urls } = from(neighbor, {}, []);
+    const failed = expect(ask(ownUrl)).rejects.toMatchObject({ code: Code.Unavailable });
+    await clock.advance(5_000);
+    await failed;
+    expect(urls()).toEqual([]);
+    await expect(from(neighbor, { [ownUrl]: "/proc/self/ns/net" }, []).ask(ownUrl)).resolves.toBeDefined();
+  });
+
+  test.each([
+    ["takes", "its own", 1],
+    ["does not take", "that of the hop before it", 2],
+  ])("%s the namespace that an answer names as %s", async (_what, _whose, hops) => {
+    const { ask, clock, held, close } = answering(neighbor, hops);
+    const answered = Promise.allSettled([ask()]);
+    await clock.advance(5_000);
+    const [{ status }] = await answered;
+    expect([status, held()]).toEqual(hops === 1 ? ["fulfilled", true] : ["rejected", false]);
+    close();
   });
 
   test.each(["file:///proc/self/ns/net", "file:///proc/thread-self/ns/net"])(
