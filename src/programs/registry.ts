@@ -28,13 +28,15 @@ export const registryProgram: Program<RegistryConfig> = {
     registryLimitsOption(),
   ],
   async start(app, config) {
-    return serve(app, config.listenOn ?? [DEFAULT_LISTEN_ON], () =>
-      registry({
-        tokens: app.resolve(Tokens.identity).tokens,
-        until: app.resolve(Tokens.until),
-        limits: config.registryLimits,
-        trace: app.resolve(Tokens.trace),
-      }),
+    const tokens = app.resolve(Tokens.identity).tokens;
+    const until = app.resolve(Tokens.until);
+    const trace = app.resolve(Tokens.trace);
+    return serve(
+      app,
+      config.listenOn ?? [DEFAULT_LISTEN_ON],
+      () => registry({ tokens, until, limits: config.registryLimits, trace }),
+      // No descriptor belongs into the registry of a domain, which is the same for all machines.
+      { attachments: false },
     );
   },
 };

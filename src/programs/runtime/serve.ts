@@ -10,6 +10,9 @@ export interface Served extends Services {
   debugState(): DebugState;
 }
 
+/** What differs between the servers of programs. */
+type ServerOptions = Pick<GrpcServerOptions, "attachments">;
+
 /**
  * Serves a chain's services with the program's identity. Creates the chain once the actual addresses are
  * known.
@@ -18,9 +21,10 @@ export async function serve(
   app: DependencyContainer,
   listenOn: readonly string[],
   servicesAt: (listenOn: readonly string[]) => Served,
+  options: ServerOptions = {},
 ): Promise<Running> {
   let served: Served | undefined;
-  const server = await startServer(app, listenOn, (addresses) => (served = servicesAt(addresses)));
+  const server = await startServer(app, listenOn, (addresses) => (served = servicesAt(addresses)), options);
   return {
     listenOn: server.listenOn,
     stop: () => server.close(),
@@ -41,11 +45,13 @@ export function startServer(
   app: DependencyContainer,
   listenOn: readonly string[],
   services: GrpcServerOptions["services"],
+  { attachments }: ServerOptions = {},
 ): Promise<Server> {
   return grpcServer({
     identity: app.resolve(Tokens.identity),
     listenOn,
     services,
+    attachments,
     clock: app.resolve(Tokens.clock),
     logger: app.resolve(Tokens.logger),
     limits: app.resolve(Tokens.limits),
