@@ -45,6 +45,7 @@ export class SocketReceiver {
   /**
    * Receives the socket that an endpoint's URL names. The caller closes it.
    *
+   * @param limitMs - how long to wait for the descriptor
    * @throws NsmError FAILED_PRECONDITION if the connection carries no descriptors, UNAVAILABLE if none arrives in
    * time, INVALID_ARGUMENT if it is not a socket
    */
@@ -52,17 +53,20 @@ export class SocketReceiver {
     ctx: Context,
     connection: TransportConnection | undefined,
     endpoint: NetworkServiceEndpoint,
+    limitMs = ARRIVES_WITHIN_MS,
   ): Promise<PassedSocket> {
     const { name, url } = endpoint;
-    const received = await descriptorOf(ctx, connection, endpoint);
+    const received = await descriptorOf(ctx, connection, endpoint, limitMs);
     if (!fstatSync(received).isSocket()) {
       closeSync(received);
       throw new NsmError(Code.InvalidArgument, `${url} of endpoint ${name} is not a socket`);
     }
     const key = `${url} ${name}`;
-    const fd = withFreshNumber(received, this.numbers.get(key));
+    const before = this.numbers.get(key);
+    const fd = withFreshNumber(received, before);
     this.numbers.delete(key);
-    this.numbers.set(key, fd);
+    // If the number is not free, another call has just received the same socket.
+    this.numbers.set(key, before ?? fd);
     for (const oldest of this.numbers.keys()) {
       if (this.numbers.size <= MAX_REMEMBERED) break;
       this.numbers.delete(oldest);
@@ -75,6 +79,7 @@ async function descriptorOf(
   ctx: Context,
   connection: TransportConnection | undefined,
   { name, url }: NetworkServiceEndpoint,
+  limitMs: number,
 ): Promise<number> {
   const attachments = connection?.attachments;
   if (!attachments) {
@@ -84,14 +89,12 @@ async function descriptorOf(
     );
   }
   try {
-    return await ctx.withTimeout(ARRIVES_WITHIN_MS, ({ signal }) => attachments.receive(url, signal));
+    return await ctx.withTimeout(limitMs, ({ signal }) => attachments.receive(url, signal));
   } catch (cause) {
     if (ctx.signal.aborted || codeOf(cause) !== Code.DeadlineExceeded) throw cause;
-    throw new NsmError(
-      Code.Unavailable,
-      `the socket ${url} of endpoint ${name} did not arrive within ${ARRIVES_WITHIN_MS / 1_000} s`,
-      { cause },
-    );
+    throw new NsmError(Code.Unavailable, `the socket ${url} of endpoint ${name} did not arrive in time`, {
+      cause,
+    });
   }
 }
 

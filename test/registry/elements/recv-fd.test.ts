@@ -1,5 +1,5 @@
 import { closeSync } from "node:fs";
-import { lastValueFrom, Subject, toArray } from "rxjs";
+import { lastValueFrom, of, Subject, toArray } from "rxjs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   NetworkServiceEndpoint,
@@ -188,7 +188,7 @@ describe("recv-fd/server", () => {
     await clock.advance(5_000);
     await expect(missing).rejects.toMatchObject({
       code: Code.Unavailable,
-      message: `the socket ${other} of endpoint nse-1 did not arrive within 5 s`,
+      message: `the socket ${other} of endpoint nse-1 did not arrive in time`,
     });
     expect(run.leftovers()).toEqual({});
   });
@@ -293,6 +293,8 @@ describe("recv-fd/client", () => {
   let chain: EndpointRegistry;
   let element: ReturnType<typeof recvFdClient>;
   let logged: string[];
+  /** What a Find by name shows: the URL of the endpoint. */
+  let answers: Map<string, () => string>;
 
   const watch = (): ReturnType<typeof listen<NetworkServiceEndpointResponse>> => {
     const logs = { ...silent, warn: (_: object, message: string) => void logged.push(message) };
@@ -316,16 +318,19 @@ describe("recv-fd/client", () => {
   beforeEach(() => {
     clock = virtualClock();
     logged = [];
+    answers = new Map();
     registry = new Subject();
     element = recvFdClient({ until: program.signal });
     chain = endpointRegistryChain([
       element,
       {
         name: "registry",
-        find(ctx) {
+        find(ctx, { watch: watching, networkServiceEndpoint: asked }) {
           expect(ctx.get(attachments)).toEqual([]);
           ctx.get(serverPeer)!.current = ends.server;
-          return registry;
+          if (watching) return registry;
+          const url = answers.get(asked!.name)!();
+          return of({ deleted: false, networkServiceEndpoint: { ...asked!, url } });
         },
       },
     ]);
@@ -385,13 +390,17 @@ describe("recv-fd/client", () => {
     stop();
   });
 
-  test("omits an endpoint whose socket does not arrive, and shows the others in order", async () => {
+  test("asks once more for an endpoint whose socket got lost, then omits it", async () => {
+    const [lost, gone] = [await sockets.listen("lost"), await sockets.listen("gone")];
+    answers.set("lost", () => send(ends.caller, lost));
+    answers.set("gone", () => sockets.inodeUrl(gone));
     const { seen, stop } = watch();
-    show("missing", sockets.inodeUrl(await sockets.listen("missing")));
+    for (const [name, url] of Object.entries({ lost, gone })) show(name, sockets.inodeUrl(url));
     show("path", "unix:///run/nse.sock");
     show("nse", send(ends.caller, await sockets.listen("nse")));
-    await clock.advance(5_000);
-    expect(seen.map((found) => found.networkServiceEndpoint!.name)).toEqual(["path", "nse"]);
+    await clock.advance(6_000);
+    expect(seen.map((found) => found.networkServiceEndpoint!.name)).toEqual(["lost", "path", "nse"]);
+    expect(await answerAt(urlsOf(seen)[0]!)).toBe("lost");
     expect(logged).toEqual(["omitted an endpoint"]);
     stop();
   });

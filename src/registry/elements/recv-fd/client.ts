@@ -1,99 +1,87 @@
-import { concatMap, map, Observable, of } from "rxjs";
+import { concatMap, filter, lastValueFrom, map, Observable, of } from "rxjs";
+import type { NetworkServiceEndpointQuery, NetworkServiceEndpointResponse } from "../../../api/index.js";
 import {
-  fromTimestamp,
-  type NetworkServiceEndpoint,
-  type NetworkServiceEndpointResponse,
-} from "../../../api/index.js";
-import {
+  Code,
+  codeOf,
   explain,
   log,
-  type CancelTimer,
   type ChainElement,
   type Context,
   type EndpointRegistry,
   type TransportConnection,
 } from "../../../core/index.js";
-import { atEnd } from "../../../core/until.js";
 import { attachments, serverPeer } from "../../../outbound/index.js";
-import { isInodeUrl, SocketReceiver, type PassedSocket } from "../../passed-socket.js";
+import { endpointKind } from "../../kinds.js";
+import { isInodeUrl } from "../../passed-socket.js";
+import { EndpointSockets } from "./endpoint-sockets.js";
 import type { RecvFdOptions } from "./options.js";
 
-/** The socket of an endpoint, and the timer of its expiration. */
-interface Held {
-  readonly socket: PassedSocket;
-  cancelExpiry?: CancelTimer | undefined;
+/** How long to wait for the sockets of messages that arrived together, in milliseconds. */
+const LOST_AFTER_MS = 500;
+/** Time limit of the second Find, in milliseconds. */
+const AGAIN_WITHIN_MS = 5_000;
+
+/** A message of the server, the connection it came over, and when. */
+interface Arrived {
+  readonly found: NetworkServiceEndpointResponse;
+  readonly connection: TransportConnection | undefined;
+  readonly at: number;
 }
+
+/** Finds an endpoint once more. Returns undefined if it is no longer registered. */
+type FindAgain = (ctx: Context, name: string) => Promise<Arrived | undefined>;
 
 /** Creates the client's element. See the module description. */
 export function recvFdClient({ until }: RecvFdOptions): ChainElement<EndpointRegistry> {
-  const receiver = new SocketReceiver();
-  /** By endpoint name. */
-  const held = new Map<string, Held>();
-  const forget = (name: string): void => {
-    const known = held.get(name);
-    held.delete(name);
-    known?.cancelExpiry?.();
-    known?.socket.close();
-  };
-  atEnd(until, () => [...held.keys()].forEach(forget));
+  const sockets = new EndpointSockets(until);
 
-  /** Keeps the socket as long as a cache may answer with the endpoint. */
-  const keepUntilExpiry = (
+  /** The message with a URL that this process can call. */
+  const usable = async (
     ctx: Context,
-    { name, expirationTime }: NetworkServiceEndpoint,
-    one: Held,
-  ): void => {
-    if (held.get(name) !== one) return;
-    one.cancelExpiry?.();
-    one.cancelExpiry =
-      expirationTime &&
-      ctx.clock.after(Math.max(0, fromTimestamp(expirationTime) - ctx.clock.now()), () => forget(name), {
-        background: true,
-      });
+    { found, connection }: Arrived,
+    limitMs?: number,
+  ): Promise<NetworkServiceEndpointResponse> => {
+    const endpoint = found.networkServiceEndpoint!;
+    if (!isInodeUrl(endpoint.url)) return found;
+    const url = await sockets.urlOf(ctx, endpoint, connection, limitMs);
+    return { ...found, networkServiceEndpoint: { ...endpoint, url } };
   };
 
-  const socketOf = async (
+  /** The same; a connection keeps a limited number of sockets that were not taken, so one may be lost. */
+  const usableInTheEnd = async (
     ctx: Context,
-    endpoint: NetworkServiceEndpoint,
-    connection: TransportConnection | undefined,
-  ): Promise<Held> => {
-    const { name, url } = endpoint;
-    const known = (): Held | undefined => {
-      const one = held.get(name);
-      return one?.socket.inodeUrl === url ? one : undefined;
-    };
-    if (known()) return known()!;
-    const socket = await receiver.receive(ctx, connection, endpoint);
-    // Another Find may have received it meanwhile.
-    const other = known();
-    if (other || until.aborted) socket.close();
-    if (other) return other;
-    forget(name);
-    const one: Held = { socket };
-    if (!until.aborted) held.set(name, one);
-    return one;
+    arrived: Arrived,
+    again: FindAgain,
+  ): Promise<NetworkServiceEndpointResponse> => {
+    try {
+      return await usable(ctx, arrived, Math.max(1, arrived.at + LOST_AFTER_MS - ctx.clock.now()));
+    } catch (error) {
+      if (ctx.signal.aborted || codeOf(error) !== Code.Unavailable) throw error;
+      const { name } = arrived.found.networkServiceEndpoint!;
+      const second = await ctx.withTimeout(AGAIN_WITHIN_MS, (c) => again(c, name));
+      if (!second) throw error;
+      return usable(ctx, second);
+    }
   };
 
   const received = (
     ctx: Context,
-    found: NetworkServiceEndpointResponse,
-    connection: TransportConnection | undefined,
+    arrived: Arrived,
+    again: FindAgain,
   ): Observable<NetworkServiceEndpointResponse> => {
+    const { found } = arrived;
     const endpoint = found.networkServiceEndpoint;
     if (!endpoint) return of(found);
     if (found.deleted || !isInodeUrl(endpoint.url)) {
-      forget(endpoint.name);
+      sockets.forget(endpoint.name);
       return of(found);
     }
     return new Observable((subscriber) => {
       const unsubscribed = new AbortController();
       ctx
-        .withSignal(unsubscribed.signal, (c) => socketOf(c, endpoint, connection))
+        .withSignal(unsubscribed.signal, (c) => usableInTheEnd(c, arrived, again))
         .then(
-          (one) => {
-            keepUntilExpiry(ctx, endpoint, one);
-            subscriber.next({ ...found, networkServiceEndpoint: { ...endpoint, url: one.socket.url } });
-          },
+          (answer) => subscriber.next(answer),
           (error: unknown) => {
             if (unsubscribed.signal.aborted) return;
             log(ctx).warn({ endpoint: endpoint.name, error: explain(error) }, "omitted an endpoint");
@@ -106,14 +94,23 @@ export function recvFdClient({ until }: RecvFdOptions): ChainElement<EndpointReg
 
   return {
     name: "recv-fd/client",
-    debugState: () => ({ sockets: held.size }),
+    debugState: () => ({ sockets: sockets.size }),
+
     find(ctx, query, next) {
-      const server = ctx.get(serverPeer) ?? {};
-      const asking = ctx.with(serverPeer, server).with(attachments, ctx.get(attachments) ?? []);
-      return next.find(asking, query).pipe(
-        map((found) => ({ found, connection: server.current?.connection })),
-        concatMap(({ found, connection }) => received(ctx, found, connection)),
-      );
+      const ask = (c: Context, asked: NetworkServiceEndpointQuery): Observable<Arrived> => {
+        const server = c.get(serverPeer) ?? {};
+        const asking = c.with(serverPeer, server).with(attachments, c.get(attachments) ?? []);
+        return next
+          .find(asking, asked)
+          .pipe(map((found) => ({ found, connection: server.current?.connection, at: c.clock.now() })));
+      };
+      const again: FindAgain = (c, name) => {
+        const isIt = ({ found }: Arrived): boolean =>
+          !found.deleted && found.networkServiceEndpoint?.name === name;
+        const byName = ask(c, endpointKind.query({ name }, false));
+        return lastValueFrom(byName.pipe(filter(isIt)), { defaultValue: undefined });
+      };
+      return ask(ctx, query).pipe(concatMap((arrived) => received(ctx, arrived, again)));
     },
   };
 }

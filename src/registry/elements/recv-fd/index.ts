@@ -9,8 +9,8 @@
  * `unix:///proc/<pid>/fd/<n>`; to callers on other machines not at all. Other endpoints remain unchanged.
  *
  * recvFdClient(): endpoint registry, client side; after cache, before dial. Receives the sockets of the endpoints that
- * a Find shows, and keeps each until the endpoint is deleted or its registration expires. An endpoint whose socket does
- * not arrive is omitted, and logged.
+ * a Find shows, and keeps each until the endpoint is deleted or its registration expires. It asks once more
+ * for an endpoint whose socket does not arrive, then omits and logs it.
  *
  * @example
  * import { endpointRegistryChain } from "nsm-sdk/core";
