@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import type { NetworkNamespace } from "../../src/linux/index.js";
 import { startProcess, type ProcessExit, type RunningProcess } from "../../src/programs/child/process.js";
 
 /** A command, and the folder that only the started process sees. */
@@ -9,6 +10,8 @@ export interface ContainerOptions {
   readonly hidden: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** Default: the caller's network namespace. */
+  readonly namespace?: NetworkNamespace;
 }
 
 /**
@@ -16,7 +19,7 @@ export interface ContainerOptions {
  * processes see nothing of what it creates there.
  */
 export async function startInContainer(options: ContainerOptions): Promise<RunningProcess> {
-  const { name, hidden, command, args } = options;
+  const { name, hidden, command, args, namespace } = options;
   mkdirSync(hidden, { recursive: true });
   const script = 'mount -t tmpfs tmpfs "$0" && exec "$@"';
   const namespaces = ["-m", "-p", "-f", "--mount-proc", "--kill-child"];
@@ -24,6 +27,7 @@ export async function startInContainer(options: ContainerOptions): Promise<Runni
     command: "unshare",
     args: [...namespaces, "sh", "-c", script, hidden, command, ...args],
     name,
+    namespace,
   });
   expect(readdirSync(hidden)).toEqual([]);
   // unshare does not forward signals.

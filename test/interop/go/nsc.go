@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"sync"
 
 	"github.com/golang/protobuf/ptypes/empty"
@@ -16,6 +17,8 @@ import (
 	"github.com/networkservicemesh/sdk/pkg/networkservice/common/heal"
 	"github.com/networkservicemesh/sdk/pkg/networkservice/common/mechanisms"
 	kernelelement "github.com/networkservicemesh/sdk/pkg/networkservice/common/mechanisms/kernel"
+	"github.com/networkservicemesh/sdk/pkg/networkservice/common/mechanisms/sendfd"
+	"github.com/networkservicemesh/sdk/pkg/networkservice/common/null"
 	"github.com/networkservicemesh/sdk/pkg/networkservice/common/retry"
 	"github.com/networkservicemesh/sdk/pkg/networkservice/core/next"
 	"github.com/networkservicemesh/sdk/pkg/tools/nsurl"
@@ -45,7 +48,7 @@ func runClient(ctx context.Context, stop <-chan struct{}, o *options) error {
 			mechanisms.NewClient(map[string]networkservice.NetworkServiceClient{
 				kernel.MECHANISM: kernelelement.NewClient(),
 			}),
-			s.connect(),
+			next.NewNetworkServiceClient(o.passNamespace(manager), s.connect()),
 		),
 	), retry.WithTryTimeout(o.requestTimeout))
 
@@ -88,6 +91,15 @@ func runClient(ctx context.Context, stop <-chan struct{}, o *options) error {
 		printEvent("closed", conn, nil)
 	}
 	return nil
+}
+
+// passNamespace sends the client's network namespace as a descriptor. That needs a unix socket. Like connect(), it
+// must not be wrapped, or its call options get lost.
+func (o *options) passNamespace(manager *url.URL) networkservice.NetworkServiceClient {
+	if manager.Scheme != "unix" || o.keepPath {
+		return null.NewClient()
+	}
+	return sendfd.NewClient()
 }
 
 func requestOf(text, id string) (*networkservice.NetworkServiceRequest, error) {
@@ -136,6 +148,7 @@ func (c *clientObserver) Request(ctx context.Context, request *networkservice.Ne
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
+		fmt.Fprintln(os.Stderr, "gopeer: a try failed:", err)
 		if ctx.Err() == nil {
 			c.failure = err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/networkservicemesh/sdk/pkg/networkservice/chains/endpoint"
 	"github.com/networkservicemesh/sdk/pkg/networkservice/common/mechanisms"
 	kernelelement "github.com/networkservicemesh/sdk/pkg/networkservice/common/mechanisms/kernel"
+	"github.com/networkservicemesh/sdk/pkg/networkservice/common/mechanisms/sendfd"
 	nullelement "github.com/networkservicemesh/sdk/pkg/networkservice/common/null"
 	"github.com/networkservicemesh/sdk/pkg/networkservice/core/next"
 	"github.com/networkservicemesh/sdk/pkg/networkservice/ipam/groupipam"
@@ -52,6 +53,7 @@ func runEndpoint(ctx context.Context, stop <-chan struct{}, o *options) error {
 				kernel.MECHANISM: kernelelement.NewServer(),
 				noop.MECHANISM:   nullelement.NewServer(),
 			}),
+			o.answerNamespace(),
 		),
 	)
 	server, failed := l.serve(s, responder.Register)
@@ -83,6 +85,14 @@ func runEndpoint(ctx context.Context, stop <-chan struct{}, o *options) error {
 	printReady(l.strings())
 	defer registered.end()
 	return until(stop, failed)
+}
+
+// answerNamespace sends the endpoint's network namespace as a descriptor, on unix sockets.
+func (o *options) answerNamespace() networkservice.NetworkServiceServer {
+	if o.keepPath {
+		return nullelement.NewServer()
+	}
+	return sendfd.NewServer()
 }
 
 func registerService(ctx context.Context, client registryapi.NetworkServiceRegistryClient, name, payload string, limit time.Duration) error {

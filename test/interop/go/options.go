@@ -35,7 +35,8 @@ type options struct {
 	heal        bool
 	hold        time.Duration
 
-	file string
+	file     string
+	keepPath bool
 
 	dir         string
 	trustDomain string
@@ -72,6 +73,8 @@ func parseOptions(program string, args []string) (*options, error) {
 	flags.BoolVar(&o.heal, "heal", false, "load: watch each connection as a healing client does")
 	flags.DurationVar(&o.hold, "hold", 0, "load: keep the connections that long before the Closes")
 
+	flags.BoolVar(&o.keepPath, "keep-path", false,
+		"nsc, nse: name the network namespace by its path, as if its descriptor had left too early")
 	flags.StringVar(&o.file, "file", "", "sendfd, recvfd: the file to send to the other side")
 	flags.StringVar(&o.dir, "dir", "", "certs: folder to write to")
 	flags.StringVar(&o.trustDomain, "trust-domain", "example.org", "certs: trust domain")
