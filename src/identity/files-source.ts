@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import { Code, explain, NsmError, systemClock, type Clock } from "../core/index.js";
+import { Code, NsmError, systemClock, type Clock } from "../core/index.js";
 import { watchFiles } from "../files/index.js";
 import { exposedKey, IDENTITY_FILES, readIdentityFiles } from "./identity-files.js";
+import { warnOfIdentity } from "./warning.js";
 import type { X509Source } from "./x509-source.js";
 
 /** How to follow a directory of PEM files. */
@@ -32,7 +33,7 @@ export interface FilesSourceOptions {
  * source.close();
  */
 export async function filesSource(directory: string, options: FilesSourceOptions = {}): Promise<X509Source> {
-  const { clock = systemClock, recheckMs, onProblem = warn } = options;
+  const { clock = systemClock, recheckMs, onProblem = warnOfIdentity } = options;
   const { failures, ...source } = await watchFiles({
     files: IDENTITY_FILES.map((name) => join(directory, name)),
     read: () => readIdentityFiles(directory, clock.now()),
@@ -50,8 +51,4 @@ export async function filesSource(directory: string, options: FilesSourceOptions
   const exposed = await exposedKey(directory);
   if (exposed) onProblem(exposed);
   return source;
-}
-
-function warn(problem: NsmError): void {
-  process.emitWarning(explain(problem), "NsmIdentityWarning");
 }

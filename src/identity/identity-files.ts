@@ -91,7 +91,7 @@ export function privateKey(text: string): KeyObject {
   }
 }
 
-/** Does `work`; its errors name the file. */
+/** Does `work`. Its errors name the file, or another place of the bytes. */
 export function inFile<T>(path: string, code: Code, work: () => T): T {
   try {
     return work();

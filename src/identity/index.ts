@@ -32,6 +32,9 @@ export type { CallPeer } from "./verified-peers.js";
 export { parseToken, type TokenClaims, type TokenGenerator } from "./token.js";
 export { verifySvid, type Bundles } from "./verify.js";
 export { verifyToken } from "./verify-token.js";
+export type { WorkloadApiSourceOptions } from "./follow-workload-api.js";
+export { workloadApiSource } from "./workload-api-source.js";
+export type { OfferedSvid } from "./workload-response.js";
 export {
   mutableSource,
   x509Svid,

@@ -19,7 +19,7 @@ const ourMain = process.env.NSMCTL_MAIN ?? fileURLToPath(new URL("../../dist/cli
 let goBinary: string | undefined;
 
 /** Builds the Go peer when it has to be; fails with one sentence when Go is not installed. */
-function goPeerBinary(): string {
+export function goPeerBinary(): string {
   const script = fileURLToPath(new URL("./build-go.mjs", import.meta.url));
   goBinary ??= execFileSync(process.execPath, [script], { encoding: "utf8" }).trim();
   return goBinary;
@@ -51,8 +51,12 @@ export function goPeer(subcommand: string, args: readonly string[]): Promise<Run
 }
 
 /** Starts `nsmctl run <name>` of the built package. */
-export function ourProgram(name: Program, args: readonly string[]): Promise<RunningProcess> {
-  return startProcess({ ...ourCommand(name, args), name: `our ${name}` });
+export function ourProgram(
+  name: Program,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningProcess> {
+  return startProcess({ ...ourCommand(name, args), env, name: `our ${name}` });
 }
 
 /** How the processes of one mesh know each other. */

@@ -11,13 +11,14 @@ import {
   oneOf,
   positiveDuration,
   repeatable,
+  type IdentitySource,
 } from "./values.js";
 
 /** Options shared by all programs. */
 export interface CommonConfig {
   readonly name: string;
   readonly listenOn?: readonly string[];
-  readonly identity?: { readonly files: string };
+  readonly identity?: IdentitySource;
   readonly insecure?: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat?: LogFormat;
@@ -50,7 +51,10 @@ export function commonOptions({ name, listenOn }: { name: string; listenOn: stri
         urls.forEach(listenUrl);
         return urls;
       }),
-    new Option("--identity <source>", "files=DIR with ca.pem, svid.pem, key.pem")
+    new Option(
+      "--identity <source>",
+      "spiffe: the Workload API at SPIFFE_ENDPOINT_SOCKET; files=DIR with ca.pem, svid.pem, key.pem",
+    )
       .env("NSM_IDENTITY")
       .argParser(identitySource),
     onOff("--insecure", "no TLS and no policies: for trials only", "NSM_INSECURE"),

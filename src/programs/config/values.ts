@@ -48,11 +48,17 @@ export function addressAndPort(text: string): { readonly address: string; readon
   return { address: address!.replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
 }
 
-/** Parses the source of the process's identity: `files=DIR`. */
-export function identitySource(text: string): { readonly files: string } {
+/** Where a process has its identity from: a SPIFFE Workload API, or a directory of PEM files. */
+export type IdentitySource = "spiffe" | { readonly files: string };
+
+/** Parses the source of the process's identity: `spiffe` or `files=DIR`. */
+export function identitySource(text: string): IdentitySource {
+  if (text === "spiffe") return text;
   const directory = /^files=(.+)$/.exec(text)?.[1];
   if (directory === undefined) {
-    throw new InvalidArgumentError("Allowed is files=DIR, a directory with ca.pem, svid.pem and key.pem.");
+    throw new InvalidArgumentError(
+      "Allowed is spiffe, or files=DIR, a directory with ca.pem, svid.pem and key.pem.",
+    );
   }
   return { files: directory };
 }

@@ -1,11 +1,19 @@
 import "reflect-metadata";
 import type { Logger as PinoLogger } from "pino";
 import { container, instanceCachingFactory, type DependencyContainer } from "tsyringe";
-import { explain, systemClock, type Logger } from "../../core/index.js";
-import { fileIdentity, insecureIdentity, type Identity } from "../../identity/index.js";
+import { explain, systemClock, type Logger, type NsmError } from "../../core/index.js";
+import {
+  fileIdentity,
+  insecureIdentity,
+  spiffeIdentity,
+  workloadApiSource,
+  type Identity,
+  type X509Source,
+} from "../../identity/index.js";
+import { workloadTarget } from "../../identity/workload-address.js";
 import { grpcRemotes } from "../../outbound/index.js";
 import type { CommonConfig } from "../config/options.js";
-import { badConfiguration } from "../config/values.js";
+import { badConfiguration, withFlag } from "../config/values.js";
 import { programLogger, traceWhenVerbose } from "./log.js";
 import { Tokens } from "./tokens.js";
 
@@ -22,7 +30,7 @@ export async function defaultContainer(
   app.registerInstance(Tokens.clock, systemClock);
   app.registerInstance(Tokens.logger, logger);
   app.registerInstance(Tokens.until, until);
-  app.registerInstance(Tokens.identity, await openIdentity(config, logger));
+  app.registerInstance(Tokens.identity, await openIdentity(config, until, logger));
   app.registerInstance(Tokens.limits, config.limits ?? {});
   app.registerInstance(Tokens.extraElements, []);
   app.registerInstance(Tokens.trace, traceWhenVerbose(logger));
@@ -34,25 +42,36 @@ export async function defaultContainer(
   return app;
 }
 
-async function openIdentity(config: CommonConfig, logger: Logger): Promise<Identity> {
+async function openIdentity(config: CommonConfig, until: AbortSignal, logger: Logger): Promise<Identity> {
   const { identity, insecure, maxTokenLifetime: maxLifetimeMs } = config;
   if (insecure) {
     if (identity) {
-      throw badConfiguration(
-        `--insecure and --identity files=${identity.files} exclude each other: use only one`,
-      );
+      const source = identity === "spiffe" ? identity : `files=${identity.files}`;
+      throw badConfiguration(`--insecure and --identity ${source} exclude each other: use only one`);
     }
     logger.warn({}, "--insecure: no TLS and no policies: every process that can connect has full access");
     return insecureIdentity({ clock: systemClock, maxLifetimeMs });
   }
   if (!identity) {
     throw badConfiguration(
-      "this process has no identity: give --identity files=DIR (ca.pem, svid.pem, key.pem), or --insecure for trials",
+      "this process has no identity: give --identity spiffe with SPIFFE_ENDPOINT_SOCKET, --identity files=DIR (ca.pem, svid.pem, key.pem), or --insecure for trials",
     );
   }
-  return fileIdentity(identity.files, {
-    clock: systemClock,
-    maxLifetimeMs,
-    onProblem: (problem) => logger.warn({ error: explain(problem) }, "the identity files have a problem"),
-  });
+  const onProblem = (problem: NsmError): void =>
+    logger.warn({ error: explain(problem) }, "the identity has a problem");
+  const tokens = { clock: systemClock, maxLifetimeMs };
+  if (identity !== "spiffe") return fileIdentity(identity.files, { ...tokens, onProblem });
+  return spiffeIdentity(await workloadApi(until, onProblem), tokens);
+}
+
+/** Follows the Workload API that the environment names. */
+async function workloadApi(until: AbortSignal, onProblem: (problem: NsmError) => void): Promise<X509Source> {
+  const socket = process.env.SPIFFE_ENDPOINT_SOCKET ?? "";
+  if (socket === "") {
+    throw badConfiguration(
+      "--identity spiffe needs the address of a Workload API: set SPIFFE_ENDPOINT_SOCKET, for example to unix:///run/spire/sockets/agent.sock",
+    );
+  }
+  withFlag("SPIFFE_ENDPOINT_SOCKET", socket, () => workloadTarget(socket));
+  return workloadApiSource({ socket, onProblem, signal: until, clock: systemClock });
 }

@@ -35,6 +35,8 @@ var programs = map[string]program{
 	"certs":     runCerts,
 	"sendfd":    runSendDescriptors,
 	"recvfd":    runReceiveDescriptors,
+
+	"workload-api": runWorkloadAPI,
 }
 
 func main() {

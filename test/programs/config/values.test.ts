@@ -110,11 +110,12 @@ describe("an address with its port", () => {
 });
 
 describe("the source of an identity", () => {
-  test("is a directory of files", () => {
+  test("is a directory of files, or a Workload API", () => {
     expect(identitySource("files=/etc/nsm")).toEqual({ files: "/etc/nsm" });
+    expect(identitySource("spiffe")).toBe("spiffe");
   });
 
-  test.each(["passport", "files", "files="])("may not be %j", (text) => {
+  test.each(["passport", "files", "files=", "spiffe=x"])("may not be %j", (text) => {
     expect(() => identitySource(text)).toThrow(/files=DIR/);
   });
 });
