@@ -90,5 +90,9 @@ describe("processes that do not see each other's sockets", () => {
     await expectEventually(async () => socketsHeldBy(successor), 2);
     expect(socketsHeldBy(forwarder)).toBeLessThanOrEqual(1);
     expect(endpoint.stderr).not.toMatch(/closed/);
+    // Before the manager, which comes last in the order of their starts.
+    await client.stop();
+    await endpoint.stop();
+    await forwarder.stop();
   });
 });
