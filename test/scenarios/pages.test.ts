@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { blocksOf, emptyProject, pingCommand, root } from "./reader.js";
@@ -80,6 +80,31 @@ describe("docs/tutorial-firewall.md", () => {
     }
     expect(terminal.output).not.toMatch(/FAILED: |command not found/);
     expect(existsSync(join(folder, "mesh"))).toBe(false);
+  });
+});
+
+describe("docs/containers.md", () => {
+  test("its commands work as pasted, and every container gets its own interface", async () => {
+    const { project, npm } = emptyProject(folder);
+    terminal = new Terminal({ folder, cwd: project, prelude: `${npm}\n${pingCommand(folder)}` });
+    await terminal.paste("npm install nsm-sdk\n");
+    const blocks = commands("docs/containers.md", "/tmp/nsm");
+    const [words, mesh, ends, pings, stop, ...more] = blocks;
+    expect(more).toEqual([]);
+    const before = networkInterfaces();
+
+    await terminal.paste(words!);
+    await terminal.paste(mesh!);
+    await terminal.paste(ends!);
+    await terminal.prints('"event":"established"');
+    expect(await terminal.paste(pings!)).toMatch(/\b3 received/);
+    expect(Object.keys(networkInterfaces())).toEqual(Object.keys(before));
+    await terminal.paste(stop!);
+    await terminal.prints('"event":"closed"');
+
+    expect(terminal.output).not.toMatch(/"event":"(healing|failed)"/);
+    expect(terminal.output).not.toMatch(/FAILED: |command not found/);
+    expect(existsSync(here)).toBe(false);
   });
 });
 
