@@ -51,12 +51,8 @@ export function goPeer(subcommand: string, args: readonly string[]): Promise<Run
 }
 
 /** Starts `nsmctl run <name>` of the built package. */
-export function ourProgram(
-  name: Program,
-  args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): Promise<RunningProcess> {
-  return startProcess({ ...ourCommand(name, args), env, name: `our ${name}` });
+export function ourProgram(name: Program, args: readonly string[]): Promise<RunningProcess> {
+  return startProcess({ ...ourCommand(name, args), name: `our ${name}` });
 }
 
 /** How the processes of one mesh know each other. */

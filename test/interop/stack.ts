@@ -16,7 +16,7 @@ export function allBy(maker: Maker, exceptions: Partial<Makers> = {}): Makers {
 export const shortLife = ["--max-token-lifetime", "5s", "--request-timeout", "3s"] as const;
 
 /** Flags with which our programs need no privilege. */
-const withoutKernel: Readonly<Record<Program, readonly string[]>> = {
+export const withoutKernel: Readonly<Record<Program, readonly string[]>> = {
   registry: [],
   nsmgr: [],
   forwarder: ["--control-plane-only"],

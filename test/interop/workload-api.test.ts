@@ -18,9 +18,9 @@ import {
 } from "../../src/identity/index.js";
 import { grpcServer } from "../../src/inbound/index.js";
 import { grpcRemotes } from "../../src/outbound/index.js";
-import type { RunningProcess } from "../../src/programs/child/process.js";
-import { ourProgram, type Program } from "./peers.js";
-import { shortLife } from "./stack.js";
+import { startProcess, type RunningProcess } from "../../src/programs/child/process.js";
+import { commandOf, type Program } from "./peers.js";
+import { allBy, shortLife, withoutKernel, type Makers } from "./stack.js";
 import { workloadAgent, type WorkloadAgent } from "./workload-agent.js";
 
 const nsmgr = "spiffe://example.org/nsmgr";
@@ -266,41 +266,53 @@ describe("a client and a server that follow Workload APIs made in Go", () => {
   });
 });
 
-describe("our programs with --identity spiffe", () => {
-  const programs = ["registry", "nsmgr", "forwarder", "nse", "nsc"] as const;
+const programs = ["registry", "nsmgr", "forwarder", "nse", "nsc"] as const;
 
-  /** An agent for each program. All have one authority. */
-  async function agents(): Promise<Record<Program, WorkloadAgent>> {
-    const all: Partial<Record<Program, WorkloadAgent>> = {};
-    for (const name of programs) {
-      const id = ["--id", `spiffe://example.org/${name}`, "--dir", join(directory, "authority")];
-      all[name] = await agent(id, name);
-    }
-    return all as Record<Program, WorkloadAgent>;
+/** An agent for each program. All have one authority. */
+async function agentForEach(): Promise<Record<Program, WorkloadAgent>> {
+  const all: Partial<Record<Program, WorkloadAgent>> = {};
+  for (const name of programs) {
+    const id = ["--id", `spiffe://example.org/${name}`, "--dir", join(directory, "authority")];
+    all[name] = await agent(id, name);
   }
+  return all as Record<Program, WorkloadAgent>;
+}
 
-  test("establish connections, before and after a rotation", async () => {
-    const byProgram = await agents();
+describe("programs with --identity spiffe", () => {
+  test.each<[string, Makers]>([
+    ["ours", allBy("ours")],
+    ["ours, with Go's registry and manager", allBy("ours", { registry: "go", nsmgr: "go" })],
+    ["Go's, with our registry and manager", allBy("go", { registry: "ours", nsmgr: "ours" })],
+    ["Go's, with our forwarder", allBy("go", { forwarder: "ours" })],
+  ])("establish connections, also after all certificates rotated: %s", async (_title, makers) => {
+    const agents = await agentForEach();
     const start = async (name: Program, args: readonly string[]): Promise<RunningProcess> => {
-      const environment = { SPIFFE_ENDPOINT_SOCKET: byProgram[name].address };
-      const running = await ourProgram(name, ["--identity", "spiffe", ...args], environment);
+      const maker = makers[name];
+      const flags = maker === "ours" ? withoutKernel[name] : [];
+      const running = await startProcess({
+        ...commandOf(maker, name, ["--identity", "spiffe", ...flags, ...args]),
+        env: { SPIFFE_ENDPOINT_SOCKET: agents[name].address },
+        name: `${maker} ${name}`,
+      });
       onTestFinished(async () => void (await running.kill("SIGKILL")));
       return running;
     };
     const listen = ["--listen-on", "tcp://127.0.0.1:0"];
     const registry = await start("registry", listen);
-    const nsmgr = await start("nsmgr", [...listen, "--registry", registry.listenOn[0]!]);
-    const to = ["--control-plane-only", "--connect-to", nsmgr.listenOn[0]!];
+    const manager = await start("nsmgr", [...listen, "--registry", registry.listenOn[0]!]);
+    const to = ["--connect-to", manager.listenOn[0]!];
     await start("forwarder", [...listen, ...to]);
     await start("nse", [...listen, ...to, "--service", "svc", "--cidr", "172.16.1.0/24"]);
-    const client = (name: string): Promise<RunningProcess> =>
-      start("nsc", ["--name", name, ...to, "--request", "kernel://svc/nsm-1", ...shortLife]);
+    const client = async (name: string): Promise<RunningProcess> => {
+      const args = ["--name", name, ...to, "--request", "kernel://svc/nsm-1", ...shortLife];
+      const nsc = await start("nsc", args);
+      await nsc.events.next("established");
+      return nsc;
+    };
 
     const first = await client("nsc-1");
-    await first.events.next("established");
-    for (const name of programs) await byProgram[name].command("rotate");
+    for (const name of programs) await agents[name].command("rotate");
     const second = await client("nsc-2");
-    await second.events.next("established");
     for (const nsc of [first, second]) {
       await expect(nsc.stop()).resolves.toEqual({ code: 0, signal: null });
       expect(nsc.events.all.map(({ event }) => event)).not.toContain("failed");
@@ -313,13 +325,13 @@ describe("our programs with --identity spiffe", () => {
       { SPIFFE_ENDPOINT_SOCKET: "tcp://agent:8081" },
       'SPIFFE_ENDPOINT_SOCKET "tcp://agent:8081" cannot be used',
     ],
-  ])("end with one line when the environment is %j", async (environment, why) => {
-    const starting = ourProgram("registry", ["--identity", "spiffe"], environment);
+  ])("end with one line when the environment is %j", async (env, why) => {
+    const starting = startProcess({ ...commandOf("ours", "registry", ["--identity", "spiffe"]), env });
     await expect(starting).rejects.toThrow(why);
     await expect(starting).rejects.toThrow("ended with code 2");
   });
 
-  test("exit when the work is done, though the agent is there", async () => {
+  test("of a user exit when their work is done, though the agent is there", async () => {
     const { address } = await agent();
     const built = fileURLToPath(new URL("../../dist/identity/index.js", import.meta.url));
     const program = `

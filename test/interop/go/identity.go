@@ -16,6 +16,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"github.com/spiffe/go-spiffe/v2/workloadapi"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -43,6 +44,14 @@ func newSecurity(o *options) (*security, error) {
 		s.tokens = unsignedIdentity("spiffe://example.org/"+o.name, o.maxTokenLifetime)
 		s.serving = grpcfd.TransportCredentials(insecure.NewCredentials())
 		dialing = grpcfd.TransportCredentials(insecure.NewCredentials())
+	case o.identity == "spiffe":
+		// As the programs of NSM do: from the agent at SPIFFE_ENDPOINT_SOCKET, for as long as the process lives.
+		source, err := workloadapi.NewX509Source(context.Background())
+		if err != nil {
+			return nil, fmt.Errorf("--identity: %w", err)
+		}
+		s.tokens = spiffejwt.TokenGeneratorFunc(source, o.maxTokenLifetime)
+		dialing = s.useCertificates(source, source)
 	case files:
 		svid, err := x509svid.Load(filepath.Join(dir, "svid.pem"), filepath.Join(dir, "key.pem"))
 		if err != nil {
@@ -52,10 +61,6 @@ func newSecurity(o *options) (*security, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--identity: %w", err)
 		}
-		server := tlsconfig.MTLSServerConfig(svid, bundle, tlsconfig.AuthorizeAny())
-		server.MinVersion = tls.VersionTLS12
-		client := tlsconfig.MTLSClientConfig(svid, bundle, tlsconfig.AuthorizeAny())
-		client.MinVersion = tls.VersionTLS12
 		signer := *svid
 		if o.forgeTokens {
 			if signer.PrivateKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
@@ -63,10 +68,9 @@ func newSecurity(o *options) (*security, error) {
 			}
 		}
 		s.tokens = spiffejwt.TokenGeneratorFunc(&signer, o.maxTokenLifetime)
-		s.serving = grpcfd.TransportCredentials(credentials.NewTLS(server))
-		dialing = grpcfd.TransportCredentials(credentials.NewTLS(client))
+		dialing = s.useCertificates(svid, bundle)
 	default:
-		return nil, fmt.Errorf("give --insecure or --identity files=DIR")
+		return nil, fmt.Errorf("give --insecure, --identity spiffe or --identity files=DIR")
 	}
 
 	s.dialOptions = []grpc.DialOption{
@@ -83,6 +87,16 @@ func newSecurity(o *options) (*security, error) {
 		s.dialOptions = append(s.dialOptions, grpc.WithBlock())
 	}
 	return s, nil
+}
+
+// useCertificates sets the credentials to serve with, and returns those to dial with.
+func (s *security) useCertificates(svid x509svid.Source, bundle x509bundle.Source) credentials.TransportCredentials {
+	server := tlsconfig.MTLSServerConfig(svid, bundle, tlsconfig.AuthorizeAny())
+	server.MinVersion = tls.VersionTLS12
+	client := tlsconfig.MTLSClientConfig(svid, bundle, tlsconfig.AuthorizeAny())
+	client.MinVersion = tls.VersionTLS12
+	s.serving = grpcfd.TransportCredentials(credentials.NewTLS(server))
+	return grpcfd.TransportCredentials(credentials.NewTLS(client))
 }
 
 // unsignedIdentity makes tokens nobody can verify. Peers still need the expiry they carry.

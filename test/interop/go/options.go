@@ -60,7 +60,7 @@ func parseOptions(program string, args []string) (*options, error) {
 	flags.DurationVar(&o.dialTimeout, "dial-timeout", 2*time.Second, "limit for a dial when it blocks")
 	flags.BoolVar(&o.blockingDial, "blocking-dial", false, "wait for the connection in each dial")
 	flags.BoolVar(&o.insecure, "insecure", false, "no TLS, unsigned identity")
-	flags.StringVar(&o.identity, "identity", "", "files=DIR with ca.pem, svid.pem and key.pem")
+	flags.StringVar(&o.identity, "identity", "", "spiffe, or files=DIR with ca.pem, svid.pem and key.pem")
 	flags.BoolVar(&o.policies, "policies", true, "check tokens with the default policies (with --identity only)")
 	flags.BoolVar(&o.forgeTokens, "forge-tokens", false, "sign tokens with a key that is not the certificate's")
 	flags.DurationVar(&o.maxTokenLifetime, "max-token-lifetime", 10*time.Minute, "life of a token")
