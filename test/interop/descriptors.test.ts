@@ -19,8 +19,8 @@ const mechanism = (url: string): Mechanism =>
   Mechanism.create({ cls: "LOCAL", type: "KERNEL", parameters: { [Parameter.inodeUrl]: url } });
 
 /**
- * The URL of the descriptor that Go has sent. Go's sendfd leaves the URL of the file when another HTTP/2 frame carries
- * the descriptor away between its two steps, which happens once in some hundred calls.
+ * The URL of the descriptor that Go has sent. Go's sendfd can leave the URL of the file when another HTTP/2 frame
+ * carries the descriptor away between its two steps.
  */
 function sentUrl(connection: Connection): string {
   const url = urlOf(connection);

@@ -9,10 +9,10 @@ import { withNamespaceOf } from "./peer-namespace.js";
 export const callersAreClients = new ContextKey<true>("callers-are-clients");
 
 /**
- * Accepts the namespace that the caller lives in without a descriptor. Also accepts `file:///proc/self/ns/net` and `file:///proc/thread-self/ns/net` from a caller on a unix socket, and
- * replaces them by the inode URL of that namespace. Go clients send such a path when their
- * descriptor leaves too early. Server side, in the first hop after the clients, before recvFdServer(): to later
- * hops, it would be the namespace of the previous hop.
+ * Accepts the namespace that the caller lives in without a descriptor. Also accepts `file:///proc/self/ns/net` and
+ * `file:///proc/thread-self/ns/net` from a caller on a unix socket, and replaces them by the inode URL of that
+ * namespace: Go clients that pass no descriptor send such a path. Server side, in the first hop after the clients,
+ * before recvFdServer(): to later hops, it would be the namespace of the previous hop.
  */
 export function callersNamespace(): NetworkServiceElement {
   return {
