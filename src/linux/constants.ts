@@ -1,8 +1,6 @@
 /** Constants of the kernel's user API (include/uapi/linux) that several files use. */
 
 export const CLONE_NEWNET = 0x40000000;
-/** `f_type` of the file system that holds namespace files. */
-export const NSFS_MAGIC = 0x6e736673;
 /** ioctl that returns the kind of a namespace, as its CLONE_ flag. */
 export const NS_GET_NSTYPE = 0xb703;
 /** open(2) flag for a descriptor that only refers to the file. Node's constants lack it. */

@@ -35,6 +35,10 @@ export interface Libc {
   address(buffer: Buffer): bigint;
   /** `send` on a pool thread, for calls that take milliseconds. Its errno is lost. */
   sendAsync(fd: number, data: Buffer, length: number, flags: number): Promise<number>;
+  /** Starts a thread that closes the descriptor. Returns undefined if no thread can be started. */
+  closeInThread(fd: number): bigint | undefined;
+  /** Whether such a thread has ended. Call it no more after that. */
+  hasEnded(thread: bigint): boolean;
   /** Ends the process at once, from any thread, without exit handlers. */
   exitNow(status: number): void;
   errno(): number;
@@ -115,6 +119,25 @@ function loadKoffi(): Koffi {
   }
 }
 
+/** A thread whose whole work is `close`: a function of C with one argument can be the start of a thread. */
+function threads(c: ReturnType<Koffi["load"]>): Pick<Libc, "closeInThread" | "hasEnded"> {
+  const find = c.func("uintptr_t dlsym(intptr_t library, const char *name)");
+  const create = c.func(
+    "int pthread_create(void *thread, const void *options, uintptr_t start, intptr_t argument)",
+  );
+  const join = c.func("int pthread_tryjoin_np(uintptr_t thread, void *result)");
+  const RTLD_DEFAULT = 0;
+  let close: unknown;
+  return {
+    closeInThread(fd) {
+      close ??= find(RTLD_DEFAULT, "close");
+      const thread = Buffer.alloc(8);
+      return create(thread, null, close, fd) === 0 ? thread.readBigUInt64LE() : undefined;
+    },
+    hasEnded: (thread) => join(thread, null) === 0,
+  };
+}
+
 function load(): Libc {
   if (process.platform !== "linux") {
     throw refusal("ENOSYS", `the kernel layer runs on Linux only, this is ${process.platform}`);
@@ -153,6 +176,7 @@ function load(): Libc {
     address: (buffer) => koffi.address(buffer),
     exitNow: func("void _exit(int status)") as Libc["exitNow"],
     errno: () => koffi.errno(),
+    ...threads(c),
     sendAsync: (fd, data, length, flags) =>
       new Promise((resolve, reject) => {
         send.async(fd, data, length, flags, (error: unknown, result: number) => {

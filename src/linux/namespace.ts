@@ -1,9 +1,10 @@
-import { closeSync, constants, fstatSync, openSync, stat, statfsSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, stat, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Code, explain, NsmError } from "../core/index.js";
-import { CLONE_NEWNET, NS_GET_NSTYPE, NSFS_MAGIC, O_PATH } from "./constants.js";
+import { CLONE_NEWNET, NS_GET_NSTYPE, O_PATH } from "./constants.js";
 import { errnoOf, errnoText, refusal, remedyFor } from "./errno.js";
 import { check, libc } from "./libc.js";
+import { fileId, namespaceDevice } from "./sockets/file-id.js";
 
 /**
  * A network namespace, held open by a descriptor. It exists at least until `close()`, regardless of the
@@ -59,12 +60,9 @@ export function openNamespace(pathOrUrl: string | URL): NetworkNamespace {
   const path = pathOf(pathOrUrl);
   const named = open(path, O_PATH); // names the file without opening it: opening a FIFO would wait for its writer
   try {
-    const type = statfsSync(`/proc/self/fd/${named}`).type;
-    if (type !== NSFS_MAGIC) {
-      throw new NsmError(
-        Code.InvalidArgument,
-        `${path} is not a network namespace: its file system is 0x${type.toString(16)}, expected nsfs`,
-      );
+    // Asks no file system: a peer may serve that of a received descriptor, and never answer.
+    if (fileId(named).device !== namespaceDevice()) {
+      throw new NsmError(Code.InvalidArgument, `${path} is not a network namespace, but another file`);
     }
     return held(open(`/proc/self/fd/${named}`, constants.O_RDONLY, path), path);
   } finally {

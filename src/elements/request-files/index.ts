@@ -16,8 +16,8 @@
  *
  * @packageDocumentation
  */
-import { closeSync } from "node:fs";
 import { ContextKey } from "../../core/index.js";
+import { closeReceived } from "../../linux/sockets/close-received.js";
 
 /** A file that a peer has passed as a descriptor. */
 export interface ReceivedFile {
@@ -41,7 +41,7 @@ export class RequestFiles {
 
   /** Takes ownership of a descriptor. */
   hold(inodeUrl: string, fd: number, lastingPath?: string): void {
-    if (this.held.has(inodeUrl)) return closeSync(fd);
+    if (this.held.has(inodeUrl)) return closeReceived(fd);
     this.held.set(inodeUrl, { fd, path: `/proc/self/fd/${fd}`, lastingPath });
   }
 
@@ -56,7 +56,7 @@ export class RequestFiles {
 
   /** Closes the received descriptors. */
   close(): void {
-    for (const { fd } of this.held.values()) closeSync(fd);
+    for (const { fd } of this.held.values()) closeReceived(fd);
     this.held.clear();
   }
 }

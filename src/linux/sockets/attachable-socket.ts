@@ -6,6 +6,7 @@ import { Code, NsmError } from "../../core/index.js";
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../constants.js";
 import { SystemCallError } from "../errno.js";
 import { check, libc, type PollHandle } from "../libc.js";
+import { closeReceived } from "./close-received.js";
 import { peerProcess } from "./peer-process.js";
 import { isNotNow, receiveMessage, sendDescriptor } from "./scm-rights.js";
 
@@ -78,7 +79,7 @@ export class AttachableSocket extends Duplex {
 
   /** Sends a descriptor with the next bytes, then closes it. Closes it with the socket if it is not sent. */
   attach(descriptor: number): void {
-    if (this.destroyed) closeSync(descriptor);
+    if (this.destroyed) closeReceived(descriptor);
     else this.queued.push(descriptor);
   }
 
@@ -125,7 +126,7 @@ export class AttachableSocket extends Duplex {
     clearImmediate(this.turn);
     this.poll.close();
     closeSync(this.fd);
-    for (const descriptor of this.queued.splice(0)) closeSync(descriptor);
+    for (const descriptor of this.queued.splice(0)) closeReceived(descriptor);
     const { unsent } = this;
     this.unsent = undefined;
     unsent?.done(error ?? new Error("the socket was closed"));
@@ -176,7 +177,7 @@ export class AttachableSocket extends Duplex {
     while (this.queued.length > 0 && data.length > 0) {
       errno = sendDescriptor(this.fd, data[0]!, this.queued[0]!);
       if (isNotNow(errno)) break;
-      closeSync(this.queued.shift()!);
+      closeReceived(this.queued.shift()!);
       // Too many descriptors are in transit: the byte is sent alone. The receiver that waits for the
       // descriptor reports it.
       if (errno === ETOOMANYREFS) errno = 0;

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { check, libc } from "../libc.js";
 
 const AT_EMPTY_PATH = 0x1000;
@@ -14,6 +15,8 @@ const status = Buffer.alloc(256);
 export interface FileId {
   /** The name of the file between peers: `inode://<device>/<inode>`. */
   readonly url: string;
+  /** The device of its file system. */
+  readonly device: bigint;
   readonly isSocket: boolean;
 }
 
@@ -30,9 +33,15 @@ export function fileId(fd: number): FileId {
   const device =
     (minor & 0xffn) | ((major & 0xfffn) << 8n) | ((minor & ~0xffn) << 12n) | ((major & ~0xfffn) << 32n);
   return {
+    device,
     url: `inode://${device}/${status.readBigUInt64LE(32)}`,
     isSocket: (status.readUInt16LE(28) & S_IFMT) === S_IFSOCK,
   };
+}
+
+/** The device of all namespace files: the kernel has one file system of them. No other file has this device. */
+export function namespaceDevice(): bigint {
+  return statSync("/proc/self/ns/net", { bigint: true }).dev;
 }
 
 /** The name of an open file between peers: `inode://<device>/<inode>`. */

@@ -1,8 +1,6 @@
-import { closeSync } from "node:fs";
 import { Code, NsmError, systemClock, type CancelTimer, type Clock } from "../../core/index.js";
-import { SOL_SOCKET } from "../constants.js";
-import { libc } from "../libc.js";
 import { duplicate } from "./attachable-socket.js";
+import { closeReceived } from "./close-received.js";
 import { inodeUrlOf } from "./file-id.js";
 
 /** Maximum number of waiting descriptors per connection. When it is exceeded, the oldest is closed. */
@@ -14,8 +12,6 @@ const KEPT_MS = 60_000;
  * network namespace alive, so it must not stay longer than needed.
  */
 const KEPT_AFTER_TAKE_MS = 5_000;
-
-const SO_LINGER = 13;
 
 const INODE_URL = /^inode:\/\/\d+\/\d+$/;
 
@@ -40,10 +36,10 @@ export class ReceivedDescriptors {
   /** Takes ownership of a descriptor. */
   arrived(fd: number): void {
     const url = nameOf(fd);
-    if (url === undefined || this.over) return discard(fd);
+    if (url === undefined || this.over) return closeReceived(fd);
     if (this.held.has(url)) {
       this.keepFor(url, KEPT_MS);
-      return discard(fd);
+      return closeReceived(fd);
     }
     if (this.held.size >= MAX_WAITING) this.drop(this.held.keys().next().value!);
     this.held.set(url, fd);
@@ -118,7 +114,7 @@ export class ReceivedDescriptors {
   }
 
   private drop(url: string): void {
-    discard(this.held.get(url)!);
+    closeReceived(this.held.get(url)!);
     this.held.delete(url);
     this.timers.get(url)?.();
     this.timers.delete(url);
@@ -131,17 +127,6 @@ function nameOf(fd: number): string | undefined {
     return inodeUrlOf(fd);
   } catch {
     return undefined;
-  }
-}
-
-/** Closes a received descriptor without waiting: closing a socket can block to send pending data. */
-function discard(fd: number): void {
-  const none = Buffer.alloc(8); // struct linger
-  libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, none, none.length);
-  try {
-    closeSync(fd);
-  } catch {
-    // The descriptor is closed. The error of the file system concerns the writer.
   }
 }
 

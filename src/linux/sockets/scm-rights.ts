@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SOL_SOCKET } from "../constants.js";
 import { libc } from "../libc.js";
+import { canReceiveDescriptors } from "./close-received.js";
 
 /** Maximum number of descriptors in one message. The kernel drops further ones. */
 const MAX_DESCRIPTORS = 64;
@@ -56,7 +57,8 @@ export interface Received {
  */
 export function receiveMessage(fd: number): Received | number {
   incoming ??= new Message(Buffer.allocUnsafeSlow(64 << 10), MAX_DESCRIPTORS);
-  incoming.controlLength = incoming.control.length;
+  // Without space, the kernel drops the descriptors, and does not wait for their file systems.
+  incoming.controlLength = canReceiveDescriptors() ? incoming.control.length : 0;
   const length = libc().recvmsg(fd, incoming.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (length < 0) return libc().errno();
   const { controlLength } = incoming;
