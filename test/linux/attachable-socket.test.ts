@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -10,7 +10,7 @@ import { inodeUrlOf } from "../../src/linux/index.js";
 import { attachable, type AttachableConnection } from "../../src/linux/sockets/attachments.js";
 import { libc } from "../../src/linux/libc.js";
 import { duplicate } from "../../src/linux/sockets/attachable-socket.js";
-import { MAX_WAITING, ReceivedDescriptors } from "../../src/linux/sockets/received-descriptors.js";
+import { ReceivedDescriptors } from "../../src/linux/sockets/received-descriptors.js";
 import { virtualClock } from "../../src/testing/index.js";
 import { descriptorCount, descriptorsDownTo, OpenFiles } from "./descriptor-kit.js";
 
@@ -248,22 +248,56 @@ describe("descriptors that wait for their calls", () => {
     expect(() => received.close()).not.toThrow();
   });
 
-  test("are bounded in number, the oldest makes room, and in time", async () => {
-    const before = descriptorCount();
-    const clock = virtualClock();
+  test("are bounded in time", async () => {
     const files = new OpenFiles();
+    const clock = virtualClock();
     const received = new ReceivedDescriptors(clock);
-    const many = files.many(MAX_WAITING + 10);
-    const mine = descriptorCount();
-    for (const fd of many) received.arrived(openSync(`/proc/self/fd/${fd}`, "r"));
-    await descriptorsDownTo(mine + MAX_WAITING);
-    expect(descriptorCount()).toBe(mine + MAX_WAITING);
-    closeSync(await received.take(inodeUrlOf(many.at(-1)!), never));
+    for (const fd of files.many(10)) received.arrived(duplicate(fd));
+    expect(received.size).toBe(10);
     await clock.advance(60_000);
-    expect(clock.timers).toBe(0);
-    await descriptorsDownTo(mine);
+    expect([received.size, clock.timers]).toEqual([0, 0]);
+    files.remove();
+  });
+
+  test("are bounded in number for all connections: the largest loses its oldest, those in use first", async () => {
+    const files = new OpenFiles();
+    const clock = virtualClock();
+    const budget = { limit: 10, holders: new Set<ReceivedDescriptors>() };
+    const [small, large] = [new ReceivedDescriptors(clock, budget), new ReceivedDescriptors(clock, budget)];
+    const [first, ...others] = files.many(13);
+    small.arrived(duplicate(first!));
+    for (const fd of others.slice(0, 9)) large.arrived(duplicate(fd));
+    closeSync(await large.take(inodeUrlOf(others[4]!), never));
+    for (const fd of others.slice(9)) large.arrived(duplicate(fd));
+    const holds = async (fd: number): Promise<boolean> => {
+      const url = inodeUrlOf(fd);
+      const waiting = new AbortController();
+      const taken = large.take(url, waiting.signal).then(
+        (copy) => (closeSync(copy), true),
+        () => false,
+      );
+      waiting.abort();
+      return taken;
+    };
+    const held: boolean[] = [];
+    for (const fd of others) held.push(await holds(fd));
+    expect(held.flatMap((it, i) => (it ? [] : [i]))).toEqual([0, 1, 4]);
+    expect([small.size, large.size]).toEqual([1, 9]);
+    small.close();
+    large.close();
+    expect(budget.holders.size).toBe(0);
+    files.remove();
+  });
+
+  test("of 1,000 calls at once stay for all of them", async () => {
+    const files = new OpenFiles();
+    const received = new ReceivedDescriptors(virtualClock());
+    const many = files.many(1_000);
+    for (const fd of many) received.arrived(duplicate(fd));
+    const taken = await Promise.all(many.map((fd) => received.take(inodeUrlOf(fd), never)));
+    expect(taken).toHaveLength(1_000);
+    for (const fd of taken) closeSync(fd);
     received.close();
     files.remove();
-    await descriptorsDownTo(before);
   });
 });

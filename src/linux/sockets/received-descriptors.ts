@@ -1,10 +1,18 @@
+import { readFileSync } from "node:fs";
 import { Code, NsmError, systemClock, type CancelTimer, type Clock } from "../../core/index.js";
 import { duplicate } from "./attachable-socket.js";
 import { closeReceived } from "./close-received.js";
 import { inodeUrlOf } from "./file-id.js";
 
-/** Maximum number of waiting descriptors per connection. When it is exceeded, the oldest is closed. */
-export const MAX_WAITING = 256;
+/** What the connections of a process may hold together. */
+export interface DescriptorBudget {
+  /** Maximum number of descriptors. When it is exceeded, the connection that holds most loses its oldest. */
+  readonly limit: number;
+  readonly holders: Set<ReceivedDescriptors>;
+}
+
+let ofProcess: DescriptorBudget | undefined;
+
 /** How long a descriptor waits. Its call arrives together with it, or within the call's own deadline. */
 const KEPT_MS = 60_000;
 /**
@@ -14,6 +22,11 @@ const KEPT_MS = 60_000;
 const KEPT_AFTER_TAKE_MS = 5_000;
 
 const INODE_URL = /^inode:\/\/\d+\/\d+$/;
+
+interface Held {
+  readonly fd: number;
+  taken: boolean;
+}
 
 interface Waiter {
   readonly resolve: (fd: number) => void;
@@ -26,25 +39,37 @@ interface Waiter {
  */
 export class ReceivedDescriptors {
   /** By inode URL, oldest first. */
-  private readonly held = new Map<string, number>();
+  private readonly held = new Map<string, Held>();
   private readonly waiters = new Map<string, Set<Waiter>>();
   private readonly timers = new Map<string, CancelTimer>();
   private over = false;
 
-  constructor(private readonly clock: Clock = systemClock) {}
+  constructor(
+    private readonly clock: Clock = systemClock,
+    private readonly budget = (ofProcess ??= { limit: quarterOfAll(), holders: new Set() }),
+  ) {}
+
+  /** The number of descriptors that it holds. */
+  get size(): number {
+    return this.held.size;
+  }
 
   /** Takes ownership of a descriptor. */
   arrived(fd: number): void {
     const url = nameOf(fd);
     if (url === undefined || this.over) return closeReceived(fd);
-    if (this.held.has(url)) {
+    const known = this.held.get(url);
+    if (known) {
+      // The newest again, because another call names it.
+      this.held.delete(url);
+      this.held.set(url, { fd: known.fd, taken: false });
       this.keepFor(url, KEPT_MS);
       return closeReceived(fd);
     }
-    if (this.held.size >= MAX_WAITING) this.drop(this.held.keys().next().value!);
-    this.held.set(url, fd);
     const waiting = [...(this.waiters.get(url) ?? [])];
     this.waiters.delete(url);
+    this.held.set(url, { fd, taken: waiting.length > 0 });
+    this.budget.holders.add(this);
     this.keepFor(url, waiting.length > 0 ? KEPT_AFTER_TAKE_MS : KEPT_MS);
     for (const { resolve, reject } of waiting) {
       try {
@@ -53,6 +78,13 @@ export class ReceivedDescriptors {
         reject(error as Error);
       }
     }
+    keepWithin(this.budget);
+  }
+
+  /** Closes the oldest descriptor, if possible one that was taken. */
+  dropOldest(): void {
+    for (const [url, { taken }] of this.held) if (taken) return this.drop(url);
+    this.drop(this.held.keys().next().value!);
   }
 
   /**
@@ -68,8 +100,9 @@ export class ReceivedDescriptors {
     if (signal.aborted) throw signal.reason as Error;
     const held = this.held.get(url);
     if (held !== undefined) {
+      held.taken = true;
       this.keepFor(url, KEPT_AFTER_TAKE_MS);
-      return duplicate(held);
+      return duplicate(held.fd);
     }
     if (this.over) throw gone(url);
     return new Promise((resolve, reject) => {
@@ -114,8 +147,9 @@ export class ReceivedDescriptors {
   }
 
   private drop(url: string): void {
-    closeReceived(this.held.get(url)!);
+    closeReceived(this.held.get(url)!.fd);
     this.held.delete(url);
+    if (this.held.size === 0) this.budget.holders.delete(this);
     this.timers.get(url)?.();
     this.timers.delete(url);
   }
@@ -132,4 +166,20 @@ function nameOf(fd: number): string | undefined {
 
 function gone(url: string): NsmError {
   return new NsmError(Code.Unavailable, `the connection ended before the descriptor ${url} arrived`);
+}
+
+function keepWithin({ limit, holders }: DescriptorBudget): void {
+  let total = 0;
+  let most: ReceivedDescriptors | undefined;
+  for (const holder of holders) {
+    total += holder.size;
+    if (!most || holder.size > most.size) most = holder;
+  }
+  if (total > limit) most?.dropOldest();
+}
+
+/** A quarter of the descriptors that this process may open. */
+function quarterOfAll(): number {
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  return Math.floor(Number(limit ?? 1_024) / 4);
 }
