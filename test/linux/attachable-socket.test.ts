@@ -211,7 +211,7 @@ describe("a process without descriptors to spare", () => {
     const waiting = received.take(inodeUrlOf(fd), never);
     vi.spyOn(libc(), "fcntl").mockReturnValue(-1);
     received.arrived(fd);
-    await expect(waiting).rejects.toThrow("fcntl");
+    await expect(waiting).rejects.toThrow("too many open descriptors");
     received.close();
     files.remove();
   });
@@ -262,7 +262,7 @@ describe("descriptors that wait for their calls", () => {
   test("are bounded in number for all connections: the largest loses its oldest, those in use first", async () => {
     const files = new OpenFiles();
     const clock = virtualClock();
-    const budget = { limit: 10, holders: new Set<ReceivedDescriptors>() };
+    const budget = { limit: 10, highest: 1_000, holders: new Set<ReceivedDescriptors>() };
     const [small, large] = [new ReceivedDescriptors(clock, budget), new ReceivedDescriptors(clock, budget)];
     const [first, ...others] = files.many(13);
     small.arrived(duplicate(first!));
@@ -287,6 +287,20 @@ describe("descriptors that wait for their calls", () => {
     large.close();
     expect(budget.holders.size).toBe(0);
     files.remove();
+  });
+
+  test("are refused to further calls when the calls in progress have taken most of what the process may open", async () => {
+    const [first, second] = [duplicate(0), duplicate(0)];
+    closeSync(second);
+    const budget = { limit: 10, highest: second, holders: new Set<ReceivedDescriptors>() };
+    const received = new ReceivedDescriptors(virtualClock(), budget);
+    const url = inodeUrlOf(first);
+    received.arrived(first);
+    const taken = await received.take(url, never);
+    await expect(received.take(url, never)).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    closeSync(taken);
+    closeSync(await received.take(url, never));
+    received.close();
   });
 
   test("of 1,000 calls at once stay for all of them", async () => {

@@ -8,6 +8,8 @@ import { inodeUrlOf } from "./file-id.js";
 export interface DescriptorBudget {
   /** Maximum number of descriptors. When it is exceeded, the connection that holds most loses its oldest. */
   readonly limit: number;
+  /** Calls take no descriptors beyond this number: the others are for connections and files of the process itself. */
+  readonly highest: number;
   readonly holders: Set<ReceivedDescriptors>;
 }
 
@@ -46,7 +48,7 @@ export class ReceivedDescriptors {
 
   constructor(
     private readonly clock: Clock = systemClock,
-    private readonly budget = (ofProcess ??= { limit: quarterOfAll(), holders: new Set() }),
+    private readonly budget = (ofProcess ??= budgetOfProcess()),
   ) {}
 
   /** The number of descriptors that it holds. */
@@ -73,7 +75,7 @@ export class ReceivedDescriptors {
     this.keepFor(url, waiting.length > 0 ? KEPT_AFTER_TAKE_MS : KEPT_MS);
     for (const { resolve, reject } of waiting) {
       try {
-        resolve(duplicate(fd));
+        resolve(this.copy(fd));
       } catch (error) {
         reject(error as Error);
       }
@@ -90,8 +92,8 @@ export class ReceivedDescriptors {
   /**
    * Waits for a descriptor of this file. The caller closes it.
    *
-   * @throws NsmError INVALID_ARGUMENT for an invalid inode URL, UNAVAILABLE if the connection ends first; an
-   * abort throws the signal's reason
+   * @throws NsmError INVALID_ARGUMENT for an invalid inode URL, UNAVAILABLE if the connection ends first,
+   * RESOURCE_EXHAUSTED if calls have taken too many; an abort throws the signal's reason
    */
   async take(url: string, signal: AbortSignal): Promise<number> {
     if (!INODE_URL.test(url)) {
@@ -102,7 +104,7 @@ export class ReceivedDescriptors {
     if (held !== undefined) {
       held.taken = true;
       this.keepFor(url, KEPT_AFTER_TAKE_MS);
-      return duplicate(held.fd);
+      return this.copy(held.fd);
     }
     if (this.over) throw gone(url);
     return new Promise((resolve, reject) => {
@@ -136,6 +138,20 @@ export class ReceivedDescriptors {
     for (const [url, waiting] of [...this.waiters]) {
       for (const { reject } of [...waiting]) reject(gone(url));
     }
+  }
+
+  private copy(fd: number): number {
+    const { highest } = this.budget;
+    let copy: number;
+    try {
+      copy = duplicate(fd);
+    } catch (cause) {
+      throw tooMany({ cause });
+    }
+    // The kernel gives the lowest free number.
+    if (copy <= highest) return copy;
+    closeReceived(copy);
+    throw tooMany();
   }
 
   private keepFor(url: string, ms: number): void {
@@ -178,8 +194,14 @@ function keepWithin({ limit, holders }: DescriptorBudget): void {
   if (total > limit) most?.dropOldest();
 }
 
-/** A quarter of the descriptors that this process may open. */
-function quarterOfAll(): number {
-  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-  return Math.floor(Number(limit ?? 1_024) / 4);
+/** A quarter of the descriptors that this process may open for those that wait, and half of them for calls. */
+function budgetOfProcess(): DescriptorBudget {
+  const all = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+  const quarter = Math.floor(Number(all ?? 1_024) / 4);
+  return { limit: quarter, highest: 3 * quarter, holders: new Set() };
+}
+
+function tooMany(options?: ErrorOptions): NsmError {
+  const text = "this process has too many open descriptors to take those of another call";
+  return new NsmError(Code.ResourceExhausted, text, options);
 }
