@@ -147,6 +147,9 @@ function load(): Libc {
   const func = (definition: string) => c.func(definition) as unknown;
   const send = c.func("intptr_t send(int fd, const void *data, size_t length, int flags)");
   const polled = new Set<KoffiPollHandle>(); // an unreferenced handle would be collected and stop reporting
+  // While Node releases the environment of a process that ends by itself, descriptors still become ready, and a
+  // callback would abort the process.
+  process.once("exit", () => polled.forEach((handle) => handle.stop()));
   return {
     setns: func("int setns(int fd, int kind)") as Libc["setns"],
     unshare: func("int unshare(int flags)") as Libc["unshare"],

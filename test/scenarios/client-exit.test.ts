@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -54,6 +55,22 @@ describe("without certificates", () => {
   test("a process waits for a Close that is under way", async () => {
     expect(await run(client(), "void connected.close();")).toBe("established\nclosed\n");
   }, 30_000);
+});
+
+test("a process ends by itself although a descriptor that it polls is ready", async () => {
+  const libc = fileURLToPath(new URL("../../dist/linux/libc.js", import.meta.url));
+  const program = `
+    const { libc } = await import(${JSON.stringify(libc)});
+    const handle = libc().poll(0, { readable: true }, () => {});
+    handle.unref();`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["pipe", "inherit", "pipe"],
+  });
+  child.stdin!.end("always ready");
+  let stderr = "";
+  child.stderr!.on("data", (data) => (stderr += String(data)));
+  const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+  expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: "" });
 });
 
 describe("with mutual TLS", () => {

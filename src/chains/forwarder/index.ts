@@ -20,19 +20,21 @@
  *
  * @packageDocumentation
  */
-import type {
-  Elements,
-  EndpointRegistry,
-  MonitorConnection,
-  Remotes,
-  NetworkService,
-  NetworkServiceRegistry,
-  TraceHook,
+import {
+  endpointRegistryChain,
+  type Elements,
+  type EndpointRegistry,
+  type MonitorConnection,
+  type Remotes,
+  type NetworkService,
+  type NetworkServiceRegistry,
+  type TraceHook,
 } from "../../core/index.js";
 import { connectServer } from "../../elements/connect/index.js";
 import { discover } from "../../elements/discover/index.js";
 import { mechanismTranslation } from "../../elements/mechanism-translation/index.js";
 import { roundRobin } from "../../elements/round-robin/index.js";
+import { recvFdClient } from "../../registry/elements/recv-fd/index.js";
 import type { TokenGenerator } from "../../identity/index.js";
 import { client } from "../client/index.js";
 import { endpoint, type Endpoint } from "../endpoint/index.js";
@@ -92,10 +94,12 @@ export function forwarder(options: ForwarderOptions): Endpoint {
   const { name, tokens, networkServices, endpoints, remotes, until, monitorElements, trace } = options;
   const { mechanisms = controlPlaneMechanisms(), elements: own = {} } = options;
   assertNames("a forwarder", "place", Object.keys(own), ["beforeDiscovery", "beforeConnect"]);
+  // Without a cache, this finds the sockets that the manager passes as descriptors.
+  const dialable = endpointRegistryChain([recvFdClient({ until })], { tail: endpoints, trace });
   const builtIn = replaced(
     "a forwarder",
     {
-      discover: () => [discover({ networkServices, endpoints })],
+      discover: () => [discover({ networkServices, endpoints: dialable })],
       "round-robin": () => [roundRobin()],
       "mechanism-translation": () => [mechanismTranslation()],
     },
