@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -57,7 +57,8 @@ async function run(
   return started;
 }
 
-const manager = (): Promise<RunningProcess> => run("nsmgr", "nsmgr", ["--registry", "none"]);
+const manager = (place: Place = {}): Promise<RunningProcess> =>
+  run("nsmgr", "nsmgr", ["--registry", "none"], place);
 const forwarder = (place: Place = { through: CONTAINER }): Promise<RunningProcess> =>
   run("forwarder", "forwarder", ["--connect-to", url("nsmgr"), "--state-dir", join(folder, "state")], place);
 const nse = (): Promise<RunningProcess> =>
@@ -85,7 +86,7 @@ const namesIn = async (namespace: NetworkNamespace): Promise<string[]> =>
   (await linksIn(namespace)).map(({ name }) => name);
 
 describe("client, endpoint and forwarder in containers", () => {
-  beforeEach(manager);
+  beforeEach(() => manager());
 
   test("the interface lands in the network namespace of the client, and a Close removes it", async () => {
     await forwarder();
@@ -185,3 +186,17 @@ describe("client, endpoint and forwarder in containers", () => {
     expect(await linksIn(machine)).toEqual([]);
   });
 });
+
+// Since Linux 6.18 the kernel's first network namespace has a number of its own.
+test.skipIf(statSync("/proc/self/ns/net").ino !== 0xefff_fff9)(
+  "the first network of the kernel is not for a container that can open it, though the manager lives elsewhere",
+  async () => {
+    await manager({ through: CONTAINER });
+    await forwarder();
+    await nse();
+    const foreign = await client({ through: PRIVILEGED }, ["--netns", `/proc/${process.pid}/ns/net`]);
+    expect(await foreign.events.next("failed")).toMatchObject({ error: { code: "PermissionDenied" } });
+    await signal(foreign, "SIGTERM");
+    expect(await linksIn(endpoint)).toEqual([]);
+  },
+);

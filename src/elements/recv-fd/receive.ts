@@ -50,7 +50,7 @@ async function receiveFile(
   const own = namespaceOf(process);
   try {
     const livesThere = own?.inodeUrl === url;
-    if (!livesThere && kind !== "memory") assertIsNotMachine(url);
+    if (!livesThere && kind !== "memory") assertIsNotMachine(url, acceptsOwn);
     const arrived = await ifArrived(receive);
     const taken = arrived ?? (livesThere && acceptsOwn ? own.take() : undefined);
     const fd = taken ?? (await arrival(ctx, url, receive, withinMs));

@@ -188,6 +188,13 @@ describe("recv-fd and the process at the other end", () => {
     expect([urls(), leftovers()]).toEqual([[], {}]);
   });
 
+  test("rejects the first namespace of the kernel too, which this process need not see", async () => {
+    const first = `inode://${dev}/${0xefff_fff9}`;
+    await expect(from(stranger, { [first]: "/dev/null" }).ask(first)).rejects.toMatchObject({
+      code: Code.PermissionDenied,
+    });
+  });
+
   test("rejects it from no process that lives there", async () => {
     const { ask } = from(neighbor, { [ownUrl]: "/proc/self/ns/net" });
     await expect(ask(ownUrl)).resolves.toMatchObject({ id: expect.any(String) });
