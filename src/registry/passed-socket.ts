@@ -1,7 +1,8 @@
-import { closeSync, fstatSync } from "node:fs";
 import { resolve } from "node:path";
 import type { NetworkServiceEndpoint } from "../api/index.js";
 import { Code, codeOf, NsmError, type Context, type TransportConnection } from "../core/index.js";
+import { closeReceived } from "../linux/sockets/close-received.js";
+import { fileId } from "../linux/sockets/file-id.js";
 import { withFreshNumber } from "../linux/sockets/fresh-number.js";
 import { unixPath } from "../wire/address.js";
 
@@ -27,7 +28,7 @@ export class PassedSocket {
   }
 
   close(): void {
-    if (this.open) closeSync(this.fd);
+    if (this.open) closeReceived(this.fd);
     this.open = false;
   }
 }
@@ -57,8 +58,9 @@ export class SocketReceiver {
   ): Promise<PassedSocket> {
     const { name, url } = endpoint;
     const received = await descriptorOf(ctx, connection, endpoint, limitMs);
-    if (!fstatSync(received).isSocket()) {
-      closeSync(received);
+    // Any file may have come, also one whose file server never answers.
+    if (!fileId(received).isSocket) {
+      closeReceived(received);
       throw new NsmError(Code.InvalidArgument, `${url} of endpoint ${name} is not a socket`);
     }
     const key = `${url} ${name}`;

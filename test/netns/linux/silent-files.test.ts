@@ -6,12 +6,16 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { NetworkServiceEndpoint } from "../../../src/api/index.js";
+import { Code, Context } from "../../../src/core/index.js";
+import { transportConnection } from "../../../src/core/transport-connection.js";
 import { RequestFiles } from "../../../src/elements/request-files/index.js";
 import { inodeUrlOf, openNamespace } from "../../../src/linux/index.js";
 import { O_PATH } from "../../../src/linux/constants.js";
 import { duplicate } from "../../../src/linux/sockets/attachable-socket.js";
 import { canReceiveDescriptors, closeReceived } from "../../../src/linux/sockets/close-received.js";
 import { ReceivedDescriptors } from "../../../src/linux/sockets/received-descriptors.js";
+import { SocketReceiver } from "../../../src/registry/passed-socket.js";
 
 const program = fileURLToPath(new URL("children/silent-file-server.mjs", import.meta.url));
 
@@ -68,6 +72,22 @@ describe("a received descriptor of a file whose file server does not answer", ()
       closeReceived(fd);
     });
     expect(time).toBeLessThan(5_000);
+  });
+
+  test("is not taken for the socket of an endpoint, without waiting", async () => {
+    const endpoint = (url: string) => NetworkServiceEndpoint.create({ name: "nse", url });
+    for (const flags of [O_PATH, "r"]) {
+      const fd = await opened(flags);
+      const attachments = { send: () => {}, receive: async () => fd };
+      const connection = transportConnection({ kind: "unix", address: "unix", local: true, attachments });
+      const receiving = new SocketReceiver();
+      const time = await timeOf(() =>
+        expect(
+          receiving.receive(Context.background(), connection, endpoint(inodeUrlOf(fd))),
+        ).rejects.toMatchObject({ code: Code.InvalidArgument }),
+      );
+      expect(time).toBeLessThan(5_000);
+    }
   });
 
   test("uses up a limited number of threads and descriptors, and none after the server has ended", async () => {
