@@ -60,7 +60,7 @@ export function openNamespace(pathOrUrl: string | URL): NetworkNamespace {
   const path = pathOf(pathOrUrl);
   const named = open(path, O_PATH); // names the file without opening it: opening a FIFO would wait for its writer
   try {
-    // Asks no file system: a peer may serve that of a received descriptor, and never answer.
+    // Does not call the file system: the peer may serve the received file itself and never answer.
     if (fileId(named).device !== namespaceDevice()) {
       throw new NsmError(Code.InvalidArgument, `${path} is not a network namespace, but another file`);
     }

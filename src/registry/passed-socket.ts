@@ -1,13 +1,11 @@
 import { resolve } from "node:path";
 import type { NetworkServiceEndpoint } from "../api/index.js";
-import { Code, codeOf, NsmError, type Context, type TransportConnection } from "../core/index.js";
+import { Code, NsmError, type Context, type TransportConnection } from "../core/index.js";
 import { closeReceived } from "../linux/sockets/close-received.js";
 import { fileId } from "../linux/sockets/file-id.js";
 import { withFreshNumber } from "../linux/sockets/fresh-number.js";
 import { unixPath } from "../wire/address.js";
-
-/** How long to wait for a descriptor that a message names, in milliseconds. The two travel together. */
-const ARRIVES_WITHIN_MS = 5_000;
+import { DESCRIPTOR_WITHIN_MS, receiveDescriptor } from "../wire/index.js";
 
 /** How many sockets keep their URLs when they come back. */
 const MAX_REMEMBERED = 4_096;
@@ -33,11 +31,6 @@ export class PassedSocket {
   }
 }
 
-/** Whether a URL names a descriptor that travels on the connection of the message. */
-export function isInodeUrl(url: string): boolean {
-  return url.startsWith("inode:");
-}
-
 /** Receives the sockets of endpoints. A socket that comes back has the same URL as before. */
 export class SocketReceiver {
   /** The numbers of the last sockets, by endpoint and inode, the oldest first. */
@@ -54,7 +47,7 @@ export class SocketReceiver {
     ctx: Context,
     connection: TransportConnection | undefined,
     endpoint: NetworkServiceEndpoint,
-    limitMs = ARRIVES_WITHIN_MS,
+    limitMs = DESCRIPTOR_WITHIN_MS,
   ): Promise<PassedSocket> {
     const { name, url } = endpoint;
     const received = await descriptorOf(ctx, connection, endpoint, limitMs);
@@ -90,14 +83,9 @@ async function descriptorOf(
       `endpoint ${name} has the URL ${url}, but the connection (${connection?.kind ?? "unknown"}) carries no descriptors: use a unix socket whose server has attachments, or let the endpoint listen on TCP`,
     );
   }
-  try {
-    return await ctx.withTimeout(limitMs, ({ signal }) => attachments.receive(url, signal));
-  } catch (cause) {
-    if (ctx.signal.aborted || codeOf(cause) !== Code.DeadlineExceeded) throw cause;
-    throw new NsmError(Code.Unavailable, `the socket ${url} of endpoint ${name} did not arrive in time`, {
-      cause,
-    });
-  }
+  const text = `the socket ${url} of endpoint ${name} did not arrive in time`;
+  const late = (cause: unknown): NsmError => new NsmError(Code.Unavailable, text, { cause });
+  return receiveDescriptor(ctx, attachments, url, { withinMs: limitMs, late });
 }
 
 /**

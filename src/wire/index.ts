@@ -20,3 +20,4 @@ export { publicUrl } from "./public-url.js";
 export { MAX_CONNECTIONS } from "./monitor-message.js";
 export { assertFewValues } from "./message-values.js";
 export { callAborted, callFailed } from "./call-error.js";
+export { DESCRIPTOR_WITHIN_MS, isInodeUrl, receiveDescriptor } from "./descriptors.js";

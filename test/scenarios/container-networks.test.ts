@@ -172,7 +172,7 @@ describe("client, endpoint and forwarder in containers", () => {
     expect(await foreign.events.next("failed")).toMatchObject({
       error: {
         code: "PermissionDenied",
-        message: expect.stringMatching(/is that of the machine: only a process that runs in it may use it$/),
+        message: expect.stringMatching(/belongs to the machine: only a process that runs in it may use it$/),
       },
       retrying: false,
     });

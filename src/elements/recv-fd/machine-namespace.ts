@@ -1,9 +1,6 @@
 import { Code, NsmError } from "../../core/index.js";
 import { namespaceUrlAt } from "./peer-namespace.js";
 
-const OWN = "/proc/self/ns/net";
-/** The network namespaces of this process and of the first process that it sees. */
-const PATHS = [OWN, "/proc/1/ns/net"];
 /**
  * The inode of the namespace that the kernel creates first, since Linux 6.18. Earlier kernels use this number for no
  * network namespace.
@@ -21,10 +18,12 @@ const FIRST_INODE = 0xefff_fff9;
  * @throws NsmError PERMISSION_DENIED
  */
 export function assertIsNotMachine(url: string, isOwner: boolean): void {
-  const first = namespaceUrlAt(OWN)?.replace(/\d+$/, String(FIRST_INODE));
-  if (!PATHS.some((path) => namespaceUrlAt(path) === url) && !(isOwner && url === first)) return;
+  const own = namespaceUrlAt("/proc/self/ns/net");
+  const ofFirstProcess = namespaceUrlAt("/proc/1/ns/net");
+  const first = isOwner ? own?.replace(/\d+$/, String(FIRST_INODE)) : undefined;
+  if (![own, ofFirstProcess, first].includes(url)) return;
   throw new NsmError(
     Code.PermissionDenied,
-    `the network namespace ${url} is that of the machine: only a process that runs in it may use it`,
+    `the network namespace ${url} belongs to the machine: only a process that runs in it may use it`,
   );
 }

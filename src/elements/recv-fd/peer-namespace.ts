@@ -1,7 +1,8 @@
 import { closeSync, statSync } from "node:fs";
-import { Parameter, type Mechanism } from "../../api/index.js";
+import type { Mechanism } from "../../api/index.js";
 import type { PeerProcess } from "../../core/index.js";
 import { inodeUrlOf } from "../../linux/index.js";
+import { inodeUrlIn, withInodeUrl } from "../request-files/mechanism-url.js";
 
 /** The network namespace that a peer lives in. */
 export interface PeerNamespace {
@@ -48,11 +49,11 @@ const OWN = /^file:\/\/\/proc\/(self|thread-self)\/ns\/net$/;
  * mechanisms as they are.
  */
 export function withNamespaceOf(process: PeerProcess | undefined, mechanism: Mechanism): Mechanism {
-  if (!OWN.test(mechanism.parameters[Parameter.inodeUrl] ?? "")) return mechanism;
+  if (!OWN.test(inodeUrlIn(mechanism))) return mechanism;
   const own = namespaceOf(process);
   if (!own) return mechanism;
   own.close();
-  return { ...mechanism, parameters: { ...mechanism.parameters, [Parameter.inodeUrl]: own.inodeUrl } };
+  return withInodeUrl(mechanism, own.inodeUrl);
 }
 
 /** The inode URL of a namespace file. Undefined if this process may not inspect it. */

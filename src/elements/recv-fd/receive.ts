@@ -1,19 +1,20 @@
-import { Parameter, type Mechanism } from "../../api/index.js";
-import { Code, codeOf, NsmError, type Context, type TransportConnection } from "../../core/index.js";
+import type { Mechanism } from "../../api/index.js";
+import {
+  Code,
+  NsmError,
+  type Attachments,
+  type Context,
+  type TransportConnection,
+} from "../../core/index.js";
+import { isInodeUrl, receiveDescriptor } from "../../wire/index.js";
 import type { RequestFiles } from "../request-files/index.js";
+import { inodeUrlIn } from "../request-files/mechanism-url.js";
 import { assertIsNotMachine } from "./machine-namespace.js";
-import { namespaceOf } from "./peer-namespace.js";
-
-/**
- * How long to wait for a descriptor, in milliseconds. It is sent with the message that names it. A Go server may
- * send it a little later.
- */
-export const WITHIN_MS = 5_000;
+import { namespaceOf, type PeerNamespace } from "./peer-namespace.js";
 
 /** The inode URLs in these mechanisms, each once. */
 export function inodeUrlsIn(mechanisms: readonly (Mechanism | undefined)[]): readonly string[] {
-  const urls = mechanisms.map((mechanism) => mechanism?.parameters[Parameter.inodeUrl] ?? "");
-  return [...new Set(urls)].filter((url) => url.startsWith("inode:"));
+  return [...new Set(mechanisms.map(inodeUrlIn))].filter(isInodeUrl);
 }
 
 /** Where the files go, and how long to wait for each. */
@@ -36,28 +37,39 @@ export async function receiveFiles(
   urls: readonly string[],
   to: Reception,
 ): Promise<void> {
-  for (const url of urls) if (!to.files.received(url)) await receiveFile(ctx, connection, url, to);
-}
-
-async function receiveFile(
-  ctx: Context,
-  { attachments, process, kind }: TransportConnection,
-  url: string,
-  { files, withinMs, acceptsOwn }: Reception,
-): Promise<void> {
-  if (!attachments) return;
-  const receive = (signal: AbortSignal): Promise<number> => attachments.receive(url, signal);
-  const own = namespaceOf(process);
+  const { attachments, kind } = connection;
+  const missing = urls.filter((url) => !to.files.received(url));
+  if (!attachments || missing.length === 0) return;
+  const own = namespaceOf(connection.process);
   try {
-    const livesThere = own?.inodeUrl === url;
-    if (!livesThere && kind !== "memory") assertIsNotMachine(url, acceptsOwn);
-    const arrived = await ifArrived(receive);
-    const taken = arrived ?? (livesThere && acceptsOwn ? own.take() : undefined);
-    const fd = taken ?? (await arrival(ctx, url, receive, withinMs));
-    files.hold(url, fd, livesThere ? own.path : undefined);
+    for (const url of missing) {
+      const isOwn = own?.inodeUrl === url;
+      await receiveFile(ctx, { attachments, kind }, url, { ...to, own: isOwn ? own : undefined });
+    }
   } finally {
     own?.close();
   }
+}
+
+/** A connection that carries descriptors. */
+type Attachable = Pick<TransportConnection, "kind"> & { readonly attachments: Attachments };
+
+async function receiveFile(
+  ctx: Context,
+  { attachments, kind }: Attachable,
+  url: string,
+  { files, withinMs, acceptsOwn, own }: Reception & { readonly own: PeerNamespace | undefined },
+): Promise<void> {
+  if (!own && kind !== "memory") assertIsNotMachine(url, acceptsOwn);
+  const arrived = await ifArrived((signal) => attachments.receive(url, signal));
+  const taken = arrived ?? (acceptsOwn ? own?.take() : undefined);
+  const late = (): NsmError =>
+    new NsmError(
+      Code.Unavailable,
+      `no descriptor for ${url} arrived within ${withinMs} ms: the peer must pass it on the same unix socket`,
+    );
+  const fd = taken ?? (await receiveDescriptor(ctx, attachments, url, { withinMs, late }));
+  files.hold(url, fd, own?.path);
 }
 
 /** The descriptor if it has arrived already, as it does when the peer passes one. */
@@ -66,22 +78,4 @@ async function ifArrived(receive: (signal: AbortSignal) => Promise<number>): Pro
   const arrived = receive(now.signal).catch(() => undefined);
   now.abort();
   return arrived;
-}
-
-async function arrival(
-  ctx: Context,
-  url: string,
-  receive: (signal: AbortSignal) => Promise<number>,
-  withinMs: number,
-): Promise<number> {
-  try {
-    return await ctx.withTimeout(withinMs, (limited) => receive(limited.signal));
-  } catch (error) {
-    ctx.throwIfDone();
-    if (codeOf(error) !== Code.DeadlineExceeded) throw error;
-    throw new NsmError(
-      Code.Unavailable,
-      `no descriptor for ${url} arrived within ${withinMs} ms: the peer must pass it on the same unix socket`,
-    );
-  }
 }

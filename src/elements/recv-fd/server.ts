@@ -7,9 +7,10 @@ import {
   type Context,
   type NetworkServiceElement,
 } from "../../core/index.js";
+import { DESCRIPTOR_WITHIN_MS } from "../../wire/index.js";
 import { RequestFiles, requestFiles } from "../request-files/index.js";
 import { callersAreClients } from "./callers-namespace.js";
-import { inodeUrlsIn, receiveFiles, WITHIN_MS } from "./receive.js";
+import { inodeUrlsIn, receiveFiles } from "./receive.js";
 
 /**
  * Receives the files that the caller's mechanisms name. Server side; after begin, before the elements that use
@@ -27,7 +28,7 @@ export function recvFdServer(): NetworkServiceElement {
       const offered = [...request.mechanismPreferences, connectionOf(request).mechanism];
       const files = new RequestFiles();
       try {
-        await receiveFromCaller(ctx, offered, files, WITHIN_MS);
+        await receiveFromCaller(ctx, offered, files, DESCRIPTOR_WITHIN_MS);
         return await next.request(ctx.with(requestFiles, files), request);
       } finally {
         files.close();

@@ -1,10 +1,11 @@
 import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Parameter, type Mechanism } from "../../api/index.js";
+import type { Mechanism } from "../../api/index.js";
 import { Code, NsmError } from "../../core/index.js";
 import { inodeUrlOf } from "../../linux/index.js";
 import { O_PATH } from "../../linux/constants.js";
 import type { RequestFiles } from "../request-files/index.js";
+import { inodeUrlIn, withInodeUrl } from "../request-files/mechanism-url.js";
 
 /** The files that go out with one message. */
 export class OutgoingFiles {
@@ -20,7 +21,7 @@ export class OutgoingFiles {
 
   /** Like addOwn(). Also adds a file that was received during this Request. */
   add(mechanism: Mechanism): Mechanism {
-    const url = mechanism.parameters[Parameter.inodeUrl] ?? "";
+    const url = inodeUrlIn(mechanism);
     const received = this.known?.received(url);
     if (received) this.files.set(url, received.fd);
     return this.addOwn(mechanism);
@@ -32,7 +33,7 @@ export class OutgoingFiles {
    * @throws NsmError FAILED_PRECONDITION if the file cannot be opened
    */
   addOwn(mechanism: Mechanism): Mechanism {
-    const url = mechanism.parameters[Parameter.inodeUrl] ?? "";
+    const url = inodeUrlIn(mechanism);
     if (!this.known?.isOffered(url)) return mechanism;
     const { fd, inodeUrl } = this.open(url);
     this.files.set(inodeUrl, fd);
@@ -41,7 +42,7 @@ export class OutgoingFiles {
 
   /** The mechanism as this process names it. */
   restore(mechanism: Mechanism): Mechanism {
-    const url = mechanism.parameters[Parameter.inodeUrl];
+    const url = inodeUrlIn(mechanism);
     const own = [...this.opened].find(([, { inodeUrl }]) => inodeUrl === url);
     return own ? withInodeUrl(mechanism, own[0]) : mechanism;
   }
@@ -65,8 +66,4 @@ export class OutgoingFiles {
     this.opened.set(fileUrl, file);
     return file;
   }
-}
-
-function withInodeUrl(mechanism: Mechanism, url: string): Mechanism {
-  return { ...mechanism, parameters: { ...mechanism.parameters, [Parameter.inodeUrl]: url } };
 }

@@ -39,9 +39,11 @@ export function fileId(fd: number): FileId {
   };
 }
 
+let deviceOfNamespaces: bigint | undefined;
+
 /** The device of all namespace files: the kernel has one file system of them. No other file has this device. */
 export function namespaceDevice(): bigint {
-  return statSync("/proc/self/ns/net", { bigint: true }).dev;
+  return (deviceOfNamespaces ??= statSync("/proc/self/ns/net", { bigint: true }).dev);
 }
 
 /** The name of an open file between peers: `inode://<device>/<inode>`. */

@@ -183,7 +183,7 @@ describe("recv-fd and the process at the other end", () => {
     const { ask, urls, leftovers } = from(stranger, { [ownUrl]: "/proc/self/ns/net" });
     await expect(ask(ownUrl)).rejects.toMatchObject({
       code: Code.PermissionDenied,
-      message: expect.stringContaining(`the network namespace ${ownUrl} is that of the machine`),
+      message: expect.stringContaining(`the network namespace ${ownUrl} belongs to the machine`),
     });
     expect([urls(), leftovers()]).toEqual([[], {}]);
   });

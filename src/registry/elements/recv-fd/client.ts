@@ -12,7 +12,7 @@ import {
 } from "../../../core/index.js";
 import { attachments, serverPeer } from "../../../outbound/index.js";
 import { endpointKind } from "../../kinds.js";
-import { isInodeUrl } from "../../passed-socket.js";
+import { isInodeUrl } from "../../../wire/index.js";
 import { EndpointSockets } from "./endpoint-sockets.js";
 import type { RecvFdOptions } from "./options.js";
 

@@ -2,7 +2,8 @@ import { filter, map } from "rxjs";
 import type { NetworkServiceEndpointResponse } from "../../../api/index.js";
 import { peer, Slot, type ChainElement, type Context, type EndpointRegistry } from "../../../core/index.js";
 import { atEnd } from "../../../core/until.js";
-import { assertNoProcessFile, isInodeUrl, SocketReceiver, type PassedSocket } from "../../passed-socket.js";
+import { isInodeUrl } from "../../../wire/index.js";
+import { assertNoProcessFile, SocketReceiver, type PassedSocket } from "../../passed-socket.js";
 import type { RecvFdOptions } from "./options.js";
 
 /** Creates the server's element. See the module description. */
